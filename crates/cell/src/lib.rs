@@ -1,0 +1,1 @@
+//! Typed values and arrays in shared memory, never seen half-written

@@ -1,0 +1,258 @@
+//! The first bytes of a segment file.
+
+use core::error::Error;
+use core::fmt;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{Offset, Region, ShmSafe, TypeTag};
+
+/// The first eight bytes of every segment file. The line ends and the byte above 127 show a copy through a text
+/// channel, as in PNG.
+pub const MAGIC: [u8; 8] = *b"\x9fshmk\r\n\0";
+
+/// The version of everything that lies in a segment: header, roster, directory and every primitive.
+pub const VERSION: u32 = 1;
+
+/// Reads as 0x01020304 where it was written on a machine of the same byte order.
+const ORDER: u32 = 0x0102_0304;
+
+/// The header of a segment.
+///
+/// ```text
+///  0 magic  8 version  12 order  16 word width  20 flags  24 size  32 cookie
+/// 40 roster offset  48 roster slots  52 directory entries  56 directory offset  64 content  112 reserved  128
+/// ```
+///
+/// It is written once, before the segment has a name, and only read from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Zeroable, Pod)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    magic: [u8; 8],
+    /// [`VERSION`].
+    version: u32,
+    /// [`ORDER`].
+    order: u32,
+    /// Bits of a pointer: a 32-bit process has other atomics than a 64-bit one.
+    width: u32,
+    /// Bit 0: persistent. The others are 0.
+    flags: u32,
+    /// Size of the whole segment, in bytes.
+    pub size: u64,
+    /// A random number, never 0, that tells this segment from every other of the same name.
+    pub cookie: u64,
+    /// Where the roster begins, in bytes from the base.
+    pub roster: u64,
+    /// How many participants the roster has room for, 1 to 1024.
+    pub roster_slots: u32,
+    /// How many objects the directory has room for.
+    pub directory_entries: u32,
+    /// Where the directory begins, in bytes from the base; 0 if there is none.
+    pub directory: u64,
+    /// What the application calls the contents.
+    pub content: TypeTag,
+    /// 0.
+    reserved: [u64; 2],
+}
+
+impl ShmSafe for Header {
+    const TAG: TypeTag = TypeTag::of::<Self>("shmkit.Header/1");
+}
+
+const _: () = assert!(size_of::<Header>() == 128, "part of the segment format");
+
+/// The segment outlives its participants.
+const PERSISTENT: u32 = 1;
+
+impl Header {
+    /// Makes the header of a segment of `size` bytes. Roster and directory are for the caller to fill in.
+    pub fn new(size: u64, cookie: u64, persistent: bool, content: TypeTag) -> Self {
+        Self {
+            magic: MAGIC,
+            version: VERSION,
+            order: ORDER,
+            width: usize::BITS,
+            flags: if persistent { PERSISTENT } else { 0 },
+            size,
+            cookie,
+            content,
+            ..Self::zeroed()
+        }
+    }
+
+    /// Returns whether the segment outlives its participants.
+    pub fn is_persistent(&self) -> bool {
+        self.flags & PERSISTENT != 0
+    }
+
+    /// Reads and checks the header of a segment file that has `region.len()` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError`], in the order of its variants: what is not ours at all first.
+    pub fn read(region: Region<'_>) -> Result<Self, HeaderError> {
+        let truncated = HeaderError::Truncated { found: region.len() as u64, expected: 128 };
+        let header: Self = region.read(Offset::ZERO).map_err(|_| truncated)?;
+        header.check(region.len() as u64)?;
+        Ok(header)
+    }
+
+    /// Writes the header at the base of a region.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError::Truncated`] if the region is smaller than the header.
+    pub fn write(self, region: Region<'_>) -> Result<(), HeaderError> {
+        let truncated = HeaderError::Truncated { found: region.len() as u64, expected: 128 };
+        region.write(Offset::ZERO, self).map_err(|_| truncated)
+    }
+
+    fn check(&self, file: u64) -> Result<(), HeaderError> {
+        if self.magic != MAGIC {
+            return Err(HeaderError::Magic { found: self.magic });
+        }
+        if self.order == ORDER.swap_bytes() {
+            return Err(HeaderError::ByteOrder);
+        }
+        if self.version != VERSION {
+            return Err(HeaderError::Version { found: self.version });
+        }
+        if self.width != usize::BITS {
+            return Err(HeaderError::Width { found: self.width });
+        }
+        if self.size > file {
+            return Err(HeaderError::Truncated { found: file, expected: self.size });
+        }
+        let corrupt = |field, found| Err(HeaderError::Corrupt { field, found });
+        if self.order != ORDER {
+            return corrupt("byte order mark", self.order.into());
+        }
+        if self.flags & !PERSISTENT != 0 {
+            return corrupt("flags", self.flags.into());
+        }
+        if self.size < 128 {
+            return corrupt("size", self.size);
+        }
+        if self.cookie == 0 {
+            return corrupt("cookie", 0);
+        }
+        Ok(())
+    }
+}
+
+/// Why a file is not a segment that this program can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The file does not begin with [`MAGIC`]: it belongs to somebody else.
+    Magic {
+        /// The first eight bytes found.
+        found: [u8; 8],
+    },
+    /// The segment was made on a machine of the other byte order.
+    ByteOrder,
+    /// The segment was made by another version of shmkit.
+    Version {
+        /// The version found.
+        found: u32,
+    },
+    /// The segment was made by a process of another word width.
+    Width {
+        /// The width found, in bits.
+        found: u32,
+    },
+    /// The file is shorter than its header says, or than a header.
+    Truncated {
+        /// Size of the file, in bytes.
+        found: u64,
+        /// Size that the header says, in bytes.
+        expected: u64,
+    },
+    /// A field has a value that no program of this version writes.
+    Corrupt {
+        /// What the field means.
+        field: &'static str,
+        /// The value found.
+        found: u64,
+    },
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Magic { found } => write!(
+                f,
+                "it begins with \"{}\" where a shmkit segment has \"{}\": the file belongs to another program, use another name",
+                found.escape_ascii(),
+                MAGIC.escape_ascii()
+            ),
+            Self::ByteOrder => f.write_str(
+                "it was made on a machine of the other byte order: make the segment anew on this machine",
+            ),
+            Self::Version { found } => write!(
+                f,
+                "its layout version is {found}, this program's is {VERSION}: build both sides with the same version of shmkit"
+            ),
+            Self::Width { found } => write!(
+                f,
+                "it was made by a process of {found} bits, this one has {}: build both sides for the same word width",
+                usize::BITS
+            ),
+            Self::Truncated { found, expected } => write!(
+                f,
+                "the file has {found} bytes where its header needs {expected}: it was cut off, remove it and make it anew"
+            ),
+            Self::Corrupt { field, found } => write!(
+                f,
+                "its {field} is {found:#x}, which no program of this version writes: remove it and make it anew"
+            ),
+        }
+    }
+}
+
+impl Error for HeaderError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Header {
+        Header::new(4096, 7, false, TypeTag::named("test"))
+    }
+
+    #[test]
+    fn a_new_header_is_good() {
+        assert_eq!(good().check(4096), Ok(()));
+        assert_eq!(good().check(8192), Ok(()));
+    }
+
+    #[test]
+    fn every_defect_is_named() {
+        assert!(matches!(
+            Header { magic: *b"\x7fELF\0\0\0\0", ..good() }.check(4096),
+            Err(HeaderError::Magic { .. })
+        ));
+        assert_eq!(
+            Header { version: 2, ..good() }.check(4096),
+            Err(HeaderError::Version { found: 2 })
+        );
+        assert_eq!(
+            Header { order: 0x0403_0201, version: 1 << 24, ..good() }.check(4096),
+            Err(HeaderError::ByteOrder)
+        );
+        assert_eq!(
+            Header { width: 32, ..good() }.check(4096),
+            Err(HeaderError::Width { found: 32 })
+        );
+        assert_eq!(good().check(4095), Err(HeaderError::Truncated { found: 4095, expected: 4096 }));
+        for bad in [
+            Header { cookie: 0, ..good() },
+            Header { flags: 6, ..good() },
+            Header { size: 5, ..good() },
+            Header { order: 5, ..good() },
+        ] {
+            assert!(matches!(bad.check(4096), Err(HeaderError::Corrupt { .. })), "{bad:?}");
+        }
+    }
+}

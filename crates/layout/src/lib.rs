@@ -1,0 +1,44 @@
+//! The bytes of a shared region, with no operating system behind them.
+//!
+//! * [`Region`]: a borrowed view of bytes that somebody keeps mapped: a segment, your own mapping, a static.
+//! * [`Offset`]: the pointer of a region; it means the same in every process.
+//! * [`ShmSafe`]: plain values that may be copied in and out, each with a stable [`TypeTag`].
+//! * [`Shared`]: words that may be *borrowed* in place, because every access to them is atomic.
+//! * [`Object`]: a primitive that lives in a region; its [`Shape`] is what a directory records of it.
+//! * [`Header`]: the first bytes of a segment file.
+//!
+//! This crate does *not* map anything and knows no processes.
+//!
+//! # The one assumption
+//!
+//! The Rust reference does not say what it means that another *process* writes to memory that this one has mapped.
+//! Every `unsafe` block of shmkit that touches shared bytes rests on one assumption, and on no other:
+//!
+//! > A read or write by another process acts as one by another thread of this process would: an atomic access as an
+//! > atomic access of the same width, any other as a plain one.
+//!
+//! It is what the [compilers that share C++'s memory model do][lockfree] for lock-free atomics, which are
+//! address-free. From it follows the rule of the workspace: shared bytes are borrowed only as [`Shared`] (atomics),
+//! or while a lock or a ring position gives this process the exclusive right to them, as `T: ShmSafe`, which every
+//! bit pattern is valid for. A cooperating peer (T0) keeps to locks and positions. A buggy peer (T1) that does not
+//! can make a *value* wrong, never its type; numbers that shmkit itself reads from shared memory are checked before
+//! use. A hostile peer (T2) can race on purpose, which no in-place borrow survives in the abstract machine: share
+//! with it only what is sealed against writing, and copy before you validate.
+//!
+//! [lockfree]: https://www.open-std.org/jtc1/sc22/wg21/docs/papers/2014/n4013.html
+
+mod header;
+mod object;
+mod offset;
+mod padded;
+mod region;
+mod shared;
+mod tag;
+
+pub use crate::header::{Header, HeaderError, MAGIC, VERSION};
+pub use crate::object::{Kind, Object, Shape, ShapeError};
+pub use crate::offset::{Offset, OffsetError, align_up};
+pub use crate::padded::CachePadded;
+pub use crate::region::Region;
+pub use crate::shared::Shared;
+pub use crate::tag::{ShmSafe, TypeTag};

@@ -1,0 +1,193 @@
+//! Objects: what lives in a region, and how two processes agree on it.
+
+use core::error::Error;
+use core::fmt;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{OffsetError, Region, ShmSafe, TypeTag};
+
+/// The kind of an object: `mutex`, `value`, `array`, … in at most eight bytes of ASCII.
+#[derive(Clone, Copy, PartialEq, Eq, Zeroable, Pod)]
+#[repr(transparent)]
+pub struct Kind([u8; 8]);
+
+impl Kind {
+    /// Makes a kind from its name.
+    ///
+    /// # Panics
+    ///
+    /// If the name is empty, longer than eight bytes or not ASCII: at compile time in a constant.
+    pub const fn new(name: &str) -> Self {
+        let name = name.as_bytes();
+        assert!(!name.is_empty() && name.len() <= 8 && name.is_ascii(), "1 to 8 bytes of ASCII");
+        let mut kind = [0; 8];
+        let mut i = 0;
+        while i < name.len() {
+            kind[i] = name[i];
+            i += 1;
+        }
+        Self(kind)
+    }
+
+    /// Returns the name; what a peer wrote that is not UTF-8 shows as `?`.
+    pub fn name(&self) -> &str {
+        let len = self.0.iter().position(|&b| b == 0).unwrap_or(8);
+        core::str::from_utf8(&self.0[..len]).unwrap_or("?")
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({self})")
+    }
+}
+
+/// What a directory records of an object: what it is, of which values, how many, and the bytes it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Zeroable, Pod)]
+#[repr(C)]
+pub struct Shape {
+    /// What it is.
+    pub kind: Kind,
+    /// What it holds.
+    pub tag: TypeTag,
+    /// How many of them: the length of an array, the capacity of a pipe, the permits of a semaphore; 1 for a value.
+    pub len: u64,
+    /// The bytes it takes in the region.
+    pub bytes: u64,
+    /// The alignment of its first byte, a power of two.
+    pub align: u64,
+}
+
+impl ShmSafe for Shape {
+    const TAG: TypeTag = TypeTag::of::<Self>("shmkit.Shape/1");
+}
+
+const _: () = assert!(size_of::<Shape>() == 80, "part of the segment format");
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        if self.tag != TypeTag::NONE {
+            write!(f, " of {}", self.tag)?;
+        }
+        if self.len != 1 { write!(f, ", length {}", self.len) } else { Ok(()) }
+    }
+}
+
+/// A primitive that lives in a region and is used by a participant `J`.
+///
+/// An object of this trait is a *handle*: it borrows the region and the participant for `'a`, so that nobody leaves
+/// while somebody still uses a lock. The bytes in the region are the object itself.
+pub trait Object<'a, J: ?Sized>: Sized {
+    /// What it is.
+    const KIND: Kind;
+
+    /// What must be said to make one: a first value, a length, a capacity.
+    type Spec;
+
+    /// Returns the shape that `spec` asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError::Length`] if a length in it is zero or absurd.
+    fn shape(spec: &Self::Spec) -> Result<Shape, ShapeError>;
+
+    /// Makes the object in `region`, which begins at the object's first byte.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] if the region is too small or not aligned.
+    ///
+    /// # Safety
+    ///
+    /// The bytes must be zero, and nobody else may use them until this returns.
+    unsafe fn init(region: Region<'a>, spec: Self::Spec, judge: &'a J) -> Result<Self, ShapeError>;
+
+    /// Uses the object that somebody made in `region`, which begins at the object's first byte. `len` is the length
+    /// in its [`Shape`].
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] if the region is too small for `len`, not aligned, or holds something that such an object
+    /// cannot hold.
+    ///
+    /// # Safety
+    ///
+    /// The bytes must have been made by [`init`](Self::init) of the same type, and be used as such an object only.
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError>;
+}
+
+/// Why a region cannot hold, or does not hold, an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// The object does not fit in the region.
+    Place(OffsetError),
+    /// The length is not one that such an object can have.
+    Length {
+        /// The length found.
+        found: u64,
+        /// The least that is possible.
+        min: u64,
+        /// The most that is possible.
+        max: u64,
+    },
+    /// A field of the object has a value that no object of this kind ever has.
+    Corrupt {
+        /// What the field means.
+        field: &'static str,
+        /// The value found.
+        found: u64,
+    },
+}
+
+impl From<OffsetError> for ShapeError {
+    fn from(error: OffsetError) -> Self {
+        Self::Place(error)
+    }
+}
+
+impl fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(_) => f.write_str("the object does not fit in its region"),
+            Self::Length { found, min, max } => {
+                write!(f, "a length of {found} was given, where {min} to {max} are possible")
+            }
+            Self::Corrupt { field, found } => write!(
+                f,
+                "the object is corrupt: its {field} is {found:#x}, which no peer of this version writes; make the segment anew"
+            ),
+        }
+    }
+}
+
+impl Error for ShapeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Place(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_says_what_it_is() {
+        let array = Shape { kind: Kind::new("array"), tag: i64::TAG, len: 3, bytes: 64, align: 8 };
+        assert_eq!(array.to_string(), "array of i64 (8 bytes), length 3");
+        let bell =
+            Shape { kind: Kind::new("bell"), tag: TypeTag::NONE, len: 1, bytes: 4, align: 4 };
+        assert_eq!(bell.to_string(), "bell");
+    }
+}

@@ -1,0 +1,189 @@
+//! Borrowed views of mapped bytes.
+
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+
+use crate::{Offset, OffsetError, Shared, ShmSafe};
+
+/// A view of shared bytes that some owner keeps mapped for `'a`.
+///
+/// The owner is a segment in most programs, a mapping that the program made itself in others, and an aligned array in
+/// a test: nothing above this type can tell which.
+#[derive(Clone, Copy, Debug)]
+pub struct Region<'a> {
+    base: NonNull<u8>,
+    /// Length, in bytes.
+    len: usize,
+    _owner: PhantomData<&'a ()>,
+}
+
+// SAFETY: a region is an address and a length; every access through it is either atomic (`Shared`) or `unsafe`.
+unsafe impl Send for Region<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Region<'_> {}
+
+impl<'a> Region<'a> {
+    /// Makes a region from raw parts.
+    ///
+    /// # Safety
+    ///
+    /// `base` must be valid for reads and writes of `len` bytes for all of `'a`, and nobody may hold a reference to
+    /// those bytes in that time except to `Shared` types, or under the right (a lock, a ring position) that the bytes
+    /// are guarded by.
+    pub const unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Self {
+        Self { base, len, _owner: PhantomData }
+    }
+
+    /// Returns the address of the first byte.
+    pub const fn base(self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Returns the length in bytes.
+    pub const fn len(self) -> usize {
+        self.len
+    }
+
+    /// Returns whether the region has no bytes.
+    pub const fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns the `len` bytes that begin at byte `start`.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError::OutOfBounds`] if they do not all lie inside this region.
+    pub fn sub(self, start: u64, len: u64) -> Result<Region<'a>, OffsetError> {
+        let base = self.locate(start, len, 1)?;
+        // `len <= self.len`, which is a usize.
+        Ok(Region { base, len: len as usize, _owner: PhantomData })
+    }
+
+    /// Borrows the `T` at `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
+    pub fn get<T: Shared>(self, at: Offset<T>) -> Result<&'a T, OffsetError> {
+        let ptr = self.locate(at.get(), size_of::<T>() as u64, align_of::<T>() as u64)?.cast::<T>();
+        // SAFETY: `ptr` is aligned and in bounds (`locate`), its bytes stay mapped for `'a` (`from_raw_parts`), and
+        // `T: Shared` is valid for any bytes and only accessed atomically.
+        Ok(unsafe { ptr.as_ref() })
+    }
+
+    /// Borrows `count` consecutive `T`s, the first of them at `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError`] if they do not all lie inside the region or are not aligned there.
+    pub fn slice<T: Shared>(self, at: Offset<T>, count: usize) -> Result<&'a [T], OffsetError> {
+        let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
+        let ptr = self.locate(at.get(), bytes, align_of::<T>() as u64)?.cast::<T>();
+        // SAFETY: as in `get`, for `count` elements: their bytes were checked together, and did not saturate, since
+        // they fit in the region.
+        Ok(unsafe { core::slice::from_raw_parts(ptr.as_ptr(), count) })
+    }
+
+    /// Returns the address of `count` consecutive values, the first of them at `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError`] if they do not all lie inside the region or are not aligned there.
+    pub fn place<T: ShmSafe>(self, at: Offset<T>, count: usize) -> Result<NonNull<T>, OffsetError> {
+        let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
+        Ok(self.locate(at.get(), bytes, align_of::<T>() as u64)?.cast())
+    }
+
+    /// Copies the value at `at` out.
+    ///
+    /// What is read is a copy, which no peer can change between a check and its use. It is whole only if no peer
+    /// writes at this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
+    pub fn read<T: ShmSafe>(self, at: Offset<T>) -> Result<T, OffsetError> {
+        let ptr = self.place(at, 1)?;
+        // SAFETY: in bounds and aligned (`place`), mapped (`from_raw_parts`), any bytes are a `T` (`Pod`). Volatile:
+        // the compiler may not read it again, so that a check holds for the copy.
+        Ok(unsafe { ptr::read_volatile(ptr.as_ptr()) })
+    }
+
+    /// Copies a value in, at `at`. To be used before peers can see the bytes, or with the right to them.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
+    pub fn write<T: ShmSafe>(self, at: Offset<T>, value: T) -> Result<(), OffsetError> {
+        let ptr = self.place(at, 1)?;
+        // SAFETY: in bounds and aligned (`place`), mapped for writing (`from_raw_parts`).
+        unsafe { ptr::write_volatile(ptr.as_ptr(), value) };
+        Ok(())
+    }
+
+    /// Returns the address of byte `start`, if `bytes` bytes from there lie inside the region and the address is a
+    /// multiple of `align`.
+    fn locate(self, start: u64, bytes: u64, align: u64) -> Result<NonNull<u8>, OffsetError> {
+        let len = self.len as u64;
+        let end = start.saturating_add(bytes);
+        if end > len {
+            return Err(OffsetError::OutOfBounds { end, len });
+        }
+        // SAFETY: `start <= end <= len`, a usize, so the address is inside the region or one past its end.
+        let ptr = unsafe { self.base.byte_add(start as usize) };
+        if !(ptr.as_ptr().addr() as u64).is_multiple_of(align) {
+            return Err(OffsetError::Misaligned { bytes: start, align });
+        }
+        Ok(ptr)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use shmkit_atomic::AtomicU32;
+    use shmkit_atomic::Ordering::Relaxed;
+
+    use super::*;
+
+    #[repr(align(128))]
+    struct Bytes([u8; 256]);
+
+    fn region(bytes: &mut Bytes) -> Region<'_> {
+        // SAFETY: the array is borrowed mutably for as long as the region.
+        unsafe { Region::from_raw_parts(NonNull::from(&mut bytes.0).cast(), 256) }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut bytes = Bytes([0; 256]);
+        let region = region(&mut bytes);
+        region.write(Offset::new(8).unwrap(), 0x0102_0304_u32).unwrap();
+        assert_eq!(region.read::<u32>(Offset::new(8).unwrap()), Ok(0x0102_0304));
+        let word = region.get::<AtomicU32>(Offset::new(8).unwrap()).unwrap();
+        assert_eq!(word.load(Relaxed), 0x0102_0304);
+    }
+
+    #[test]
+    fn out_of_bounds_is_refused() {
+        let mut bytes = Bytes([0; 256]);
+        let region = region(&mut bytes);
+        let at = Offset::new(256).unwrap();
+        let error = OffsetError::OutOfBounds { end: 260, len: 256 };
+        assert_eq!(region.get::<AtomicU32>(at).unwrap_err(), error);
+        assert!(region.slice::<AtomicU32>(Offset::ZERO, 64).is_ok());
+        assert!(region.slice::<AtomicU32>(Offset::ZERO, 65).is_err());
+        assert!(region.slice::<AtomicU32>(Offset::new(4).unwrap(), usize::MAX).is_err());
+        assert!(region.place::<u64>(Offset::new(u64::MAX - 7).unwrap(), 2).is_err());
+        assert!(region.sub(250, 7).is_err());
+        assert!(region.sub(u64::MAX, 2).is_err());
+        assert_eq!(region.sub(250, 6).unwrap().len(), 6);
+    }
+
+    #[test]
+    fn a_misaligned_base_is_refused() {
+        let mut bytes = Bytes([0; 256]);
+        let odd = region(&mut bytes).sub(1, 64).unwrap();
+        assert!(matches!(odd.get::<AtomicU32>(Offset::ZERO), Err(OffsetError::Misaligned { .. })));
+    }
+}

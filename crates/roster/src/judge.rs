@@ -1,0 +1,58 @@
+//! The two questions that primitives ask.
+
+use shmkit_atomic::Ordering::Acquire;
+use shmkit_atomic::fence;
+
+use crate::OwnerId;
+
+/// What is known of an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its address space exists: it may still write.
+    Alive,
+    /// Its address space is gone. This is final.
+    Dead,
+    /// Nobody can tell now. It is *not* a death: keep waiting to the deadline, then report it.
+    Unknown,
+}
+
+/// Answers the two questions that every primitive asks: *who am I*, and *is this owner alive*.
+///
+/// The kernel answers through [`Participant`](crate::Participant); a model answers in loom and in fuzzers; other
+/// systems that know their processes may answer themselves.
+///
+/// An implementation must never call a living owner dead, nor give one id to two participants: locks would be robbed.
+pub trait Judge: Sync {
+    /// Returns this address space's id, or `None` in a forked child that has not joined.
+    ///
+    /// Asked at every operation, drops of guards included: one load.
+    fn me(&self) -> Option<OwnerId>;
+
+    /// Returns what is known of `owner`. Asked only before a sleep and between the slices of one.
+    fn verdict(&self, owner: OwnerId) -> Verdict;
+}
+
+impl<J: Judge + ?Sized> Judge for &J {
+    fn me(&self) -> Option<OwnerId> {
+        (**self).me()
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        (**self).verdict(owner)
+    }
+}
+
+/// Asks `judge` about `owner` the way every primitive must: oneself is alive without asking, and everything a dead
+/// owner wrote is visible to who learned of its death.
+pub fn ask<J: Judge + ?Sized>(judge: &J, me: OwnerId, owner: OwnerId) -> Verdict {
+    if owner == me {
+        return Verdict::Alive;
+    }
+    let verdict = judge.verdict(owner);
+    if verdict == Verdict::Dead {
+        // Acquire: a dead owner released nothing; its last writes are ordered before the kernel's release of its
+        // lock, which the verdict was read from.
+        fence(Acquire);
+    }
+    verdict
+}

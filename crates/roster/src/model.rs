@@ -1,0 +1,60 @@
+//! A judge for loom, fuzzers and unit tests: participants are numbers, deaths are stores.
+
+use std::sync::Arc;
+
+use shmkit_atomic::AtomicU32;
+use shmkit_atomic::Ordering::{Acquire, Release};
+
+use crate::{Judge, OwnerId, Verdict};
+
+/// The participants of a model, of whom any may die. Clones share the register of deaths.
+#[derive(Clone, Debug)]
+pub struct ModelJudge {
+    me: Option<OwnerId>,
+    /// 1 in the place of a dead slot.
+    dead: Arc<[AtomicU32]>,
+}
+
+impl ModelJudge {
+    /// Makes the judges of `participants` participants, in slots 0, 1, 2, … and of generation 1.
+    pub fn new(participants: u32) -> Vec<Self> {
+        let dead: Arc<[AtomicU32]> = (0..participants).map(|_| AtomicU32::new(0)).collect();
+        (0..participants)
+            .map(|slot| Self { me: OwnerId::new(slot, 1), dead: dead.clone() })
+            .collect()
+    }
+
+    /// Returns this judge as a forked child has it: nobody.
+    pub fn forked(&self) -> Self {
+        Self { me: None, dead: self.dead.clone() }
+    }
+
+    /// This participant dies: from now on everybody's verdict on it is `Dead`. It must do nothing afterwards.
+    pub fn die(&self) {
+        let mark = || {
+            if let Some(me) = self.me {
+                // Release: pairs with the Acquire in `verdict`; stands for the kernel's release of the record lock.
+                self.dead[me.slot() as usize].swap(1, Release);
+            }
+        };
+        #[cfg(loom)]
+        shmkit_atomic::futex::model::death(mark);
+        #[cfg(not(loom))]
+        mark();
+    }
+}
+
+impl Judge for ModelJudge {
+    fn me(&self) -> Option<OwnerId> {
+        self.me
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        match self.dead.get(owner.slot() as usize) {
+            // Acquire: pairs with the Release in `die`.
+            Some(dead) if dead.load(Acquire) == 0 => Verdict::Alive,
+            Some(_) => Verdict::Dead,
+            None => Verdict::Unknown,
+        }
+    }
+}

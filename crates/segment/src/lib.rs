@@ -1,0 +1,1 @@
+//! Named and anonymous shared-memory segments that never leak

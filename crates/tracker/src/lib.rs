@@ -1,0 +1,1 @@
+//! Sweeping up the segments that no living process uses

@@ -1,0 +1,3 @@
+//! The kill harness.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The process at the other end.
+
+fn main() {}

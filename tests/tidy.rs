@@ -1,0 +1,1 @@
+//! What no lint can say about this workspace.
