@@ -89,6 +89,9 @@ pub trait Object<'a, J: ?Sized>: Sized {
     /// What it is.
     const KIND: Kind;
 
+    /// What it holds, the tag in every [`Shape`] of it: it tells a finder, who has no spec, whether to attach.
+    const TAG: TypeTag;
+
     /// What must be said to make one: a first value, a length, a capacity.
     type Spec;
 
