@@ -1,1 +1,3 @@
-//! Tests that need more than one process.
+//! Tests that need more than one process: one module per subject.
+
+mod support;

@@ -1,0 +1,235 @@
+//! Starts peers, and never leaves one behind.
+
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+use shmkit_tests::Channel;
+
+/// How long a peer may take for anything.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A process at the other end, freshly executed or forked; killed if the test forgets it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pid: Pid,
+    channel: Channel,
+    name: String,
+    ended: Option<WaitStatus>,
+}
+
+impl Peer {
+    /// Executes `peer <script> <args>`; `prepare` may hand things over, a segment above all.
+    #[track_caller]
+    pub(crate) fn execute(script: &str, args: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        let (theirs_in, ours_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        let (ours_in, theirs_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
+        command.arg(script).args(args);
+        command.stdin(Stdio::from(theirs_in)).stdout(Stdio::from(theirs_out));
+        prepare(&mut command);
+        let child = command.spawn().unwrap();
+        Self::new(Pid::from_raw(child.id() as i32), ours_in, ours_out, script)
+    }
+
+    /// Forks a child that runs `scene` and ends, with status 0 if the scene did not panic.
+    #[track_caller]
+    pub(crate) fn fork(name: &str, scene: impl FnOnce(&mut Channel)) -> Self {
+        let (theirs_in, ours_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        let (ours_in, theirs_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        // SAFETY: the child runs the scene and ends by `_exit`; glibc's malloc is usable in the forked child of a
+        // process with threads, and the scene uses no lock that a test thread might hold.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => Self::new(child, ours_in, ours_out, name),
+            ForkResult::Child => {
+                let died_with_parent = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+                drop((ours_in, ours_out));
+                let mut channel = Channel::new(theirs_in, theirs_out);
+                let ended = catch_unwind(AssertUnwindSafe(|| {
+                    died_with_parent.unwrap();
+                    scene(&mut channel);
+                }));
+                // SAFETY: ends the process at once, without the parent's exit handlers.
+                unsafe { libc::_exit(if ended.is_ok() { 0 } else { 101 }) }
+            }
+        }
+    }
+
+    fn new(pid: Pid, input: OwnedFd, output: OwnedFd, name: &str) -> Self {
+        Self { pid, channel: Channel::new(input, output), name: name.to_owned(), ended: None }
+    }
+
+    /// Returns its process id.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Tells the peer a line.
+    #[track_caller]
+    pub(crate) fn say(&mut self, line: &str) {
+        self.channel.say(line);
+    }
+
+    /// Hears a line from the peer, within the limit.
+    #[track_caller]
+    pub(crate) fn hear(&mut self) -> String {
+        match self.channel.try_hear(LIMIT) {
+            Some(line) => line,
+            None => {
+                let ended = self.poll();
+                panic!("peer {} said nothing; ended: {ended:?}", self.name)
+            }
+        }
+    }
+
+    /// Hears a line and checks that it is this one.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, line: &str) {
+        assert_eq!(self.hear(), line, "from peer {}", self.name);
+    }
+
+    /// Returns whether the peer's main thread sleeps in the kernel (proc_pid_stat(5)).
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.state() == 'S'
+    }
+
+    /// Waits until the peer's main thread sleeps in a futex call.
+    #[track_caller]
+    pub(crate) fn wait_until_in_futex(&self) {
+        let syscall = format!("/proc/{}/syscall", self.pid);
+        let futex = libc::SYS_futex.to_string();
+        wait_until(|| {
+            let now = std::fs::read_to_string(&syscall).unwrap_or_default();
+            self.is_asleep() && now.split(' ').next() == Some(&futex)
+        });
+    }
+
+    /// Returns the state of the main thread as a letter: R, S, D, T, t, Z, X.
+    pub(crate) fn state(&self) -> char {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        after_name.trim_start().chars().next().unwrap_or('X')
+    }
+
+    /// Sends a signal.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: Signal) {
+        assert!(self.ended.is_none(), "peer {} has ended", self.name);
+        kill(self.pid, signal).unwrap();
+    }
+
+    /// Stops the peer (SIGSTOP) and waits until it is.
+    #[track_caller]
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+        wait_until(|| self.state() == 'T');
+    }
+
+    /// Lets a stopped peer go on.
+    #[track_caller]
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Kills the peer as a crash would: no destructor runs. Returns when it is gone.
+    #[track_caller]
+    pub(crate) fn kill(mut self) {
+        self.signal(Signal::SIGKILL);
+        let status = self.wait();
+        assert!(
+            matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)),
+            "peer {} ended before it was killed: {status:?}",
+            self.name
+        );
+    }
+
+    /// Waits for the peer to end by itself, and expects success.
+    #[track_caller]
+    pub(crate) fn join(mut self) {
+        let status = self.wait();
+        assert!(matches!(status, WaitStatus::Exited(_, 0)), "peer {}: {status:?}", self.name);
+    }
+
+    #[track_caller]
+    fn wait(&mut self) -> WaitStatus {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.poll() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "peer {} does not end", self.name);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn poll(&mut self) -> Option<WaitStatus> {
+        if self.ended.is_none() {
+            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(status) => self.ended = Some(status),
+                Err(error) => panic!("waitpid of peer {}: {error}", self.name),
+            }
+        }
+        self.ended
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = waitpid(self.pid, None);
+        }
+    }
+}
+
+/// Waits for a peer to bring something about, and fails if it takes too long.
+#[track_caller]
+pub(crate) fn wait_until(mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !happened() {
+        assert!(Instant::now() < deadline, "it never happened");
+        std::thread::yield_now();
+    }
+}
+
+/// A segment name of this test alone.
+pub(crate) fn unique(test: &str) -> String {
+    format!("test-{}-{test}", std::process::id())
+}
+
+#[test]
+fn a_peer_hears_and_says() {
+    let mut peer = Peer::execute("channel/echo", &["hello", "there"], |_| ());
+    peer.expect("hello there");
+    peer.say("again");
+    peer.expect("again");
+    peer.say("end");
+    peer.join();
+}
+
+#[test]
+fn a_forked_child_hears_and_says() {
+    let mut peer = Peer::fork("echo", |channel| {
+        let line = channel.hear();
+        channel.say(&line);
+    });
+    peer.say("again");
+    peer.expect("again");
+    peer.join();
+}
+
+#[test]
+fn a_stopped_peer_is_stopped_and_a_killed_one_gone() {
+    let mut peer = Peer::execute("channel/echo", &["up"], |_| ());
+    peer.expect("up");
+    peer.stop();
+    peer.resume();
+    peer.say("x");
+    peer.expect("x");
+    peer.kill();
+}
