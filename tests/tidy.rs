@@ -1,1 +1,219 @@
 //! What no lint can say about this workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which crates of ours each crate may use, apart from tests: the arrows of `crates/README.md`.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("atomic", &[]),
+    ("layout", &["atomic"]),
+    ("roster", &["atomic", "layout"]),
+    ("sync", &["atomic", "layout", "roster"]),
+    ("cell", &["atomic", "layout", "roster", "sync"]),
+    ("pipe", &["atomic", "layout", "roster", "sync"]),
+    ("segment", &["atomic", "layout", "roster", "sync"]),
+    ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
+    ("shmkit", &["atomic", "layout", "roster", "sync", "cell", "pipe", "segment", "tracker"]),
+    ("cli", &["shmkit"]),
+    ("xtask", &[]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every file below `folder` that git would keep and that ends in `extension`, with its path from the root.
+fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
+    fn walk(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !path.is_symlink() {
+                if !name.starts_with('.') && name != "target" && name != "corpus" {
+                    walk(&path, extension, found);
+                }
+            } else if path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), extension, &mut found);
+    assert!(!found.is_empty(), "nothing ends in {extension} below {folder}");
+    found.sort();
+    let name = |path: &Path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+    found.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The lines of a source file that are code, with their numbers from 1.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_code = |line: &str| !line.trim_start().starts_with("//");
+    text.lines().enumerate().map(|(i, line)| (i + 1, line)).filter(move |(_, line)| is_code(line))
+}
+
+/// Reports every line of code in `folder` that `bad` holds of.
+#[track_caller]
+fn refuse(folder: &str, except: &[&str], why: &str, bad: impl Fn(&str) -> bool) {
+    let mut found = Vec::new();
+    for (name, text) in files(folder, "rs") {
+        if except.iter().any(|e| name.contains(e)) {
+            continue;
+        }
+        found.extend(
+            code(&text)
+                .filter(|(_, line)| bad(line))
+                .map(|(n, line)| format!("{name}:{n}: {line}")),
+        );
+    }
+    assert!(found.is_empty(), "{why}:\n{}", found.join("\n"));
+}
+
+/// An atomic loom does not know about is an interleaving loom never tries.
+#[test]
+fn atomics_come_from_one_crate() {
+    refuse("crates", &["crates/atomic/"], "use shmkit_atomic", |line| {
+        [
+            "core::sync::atomic",
+            "std::sync::atomic",
+            "core::cell::UnsafeCell",
+            "std::cell::UnsafeCell",
+        ]
+        .iter()
+        .any(|name| line.contains(name))
+    });
+}
+
+/// A private futex is keyed by virtual address: a waiter in another process would sleep for ever.
+#[test]
+fn no_futex_is_private_and_all_are_in_one_crate() {
+    refuse("crates", &[], "no futex of ours is private", |line| line.contains("PRIVATE_FLAG"));
+    refuse("crates", &["crates/atomic/"], "futexes are waited on through shmkit_atomic", |line| {
+        line.contains("SYS_futex")
+    });
+}
+
+/// glibc owns the head of every thread's robust list.
+#[test]
+fn nobody_touches_a_robust_list() {
+    refuse("crates", &[], "see crates/README.md", |line| line.contains("set_robust_list"));
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // Written in two parts, so that this file does not find itself.
+    let marks = [
+        concat!("to", "do!("),
+        concat!("unimpl", "emented!("),
+        concat!("FIX", "ME"),
+        concat!("#[ig", "nore"),
+    ];
+    for folder in ["crates", "tests", "benches", "fuzz"] {
+        refuse(folder, &[], "unfinished by its own words", |line| {
+            marks.iter().any(|m| line.contains(m))
+        });
+    }
+}
+
+#[test]
+fn facade_and_command_forbid_unsafe_code() {
+    for name in ["crates/shmkit/src/lib.rs", "crates/cli/src/main.rs"] {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{name}");
+    }
+}
+
+/// The names below `[dependencies]` (and the same of a target) of a manifest.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut inside = false;
+    for line in manifest.lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            let section = section.trim_end_matches(']');
+            inside = section == "dependencies"
+                || (section.starts_with("target.") && section.ends_with(").dependencies"))
+                || (section.starts_with("target.") && section.ends_with("'.dependencies"));
+        } else if inside
+            && let Some(name) = line.split(['.', ' ', '=']).next()
+            && !name.is_empty()
+            && !name.starts_with('#')
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn arrows_run_one_way() {
+    let allowed: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            continue;
+        }
+        let folder = path.file_name().unwrap().to_string_lossy().into_owned();
+        let allowed =
+            allowed.get(&*folder).unwrap_or_else(|| panic!("crates/{folder} has no arrows"));
+        let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap();
+        for name in dependencies(&manifest) {
+            let ours = match name.strip_prefix("shmkit-") {
+                Some(ours) => ours,
+                None if name == "shmkit" => "shmkit",
+                None => continue,
+            };
+            assert!(allowed.contains(&ours), "crates/{folder} must not know shmkit-{ours}");
+        }
+    }
+}
+
+#[test]
+fn dependencies_are_read_from_manifests() {
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\na.workspace = true\n# no\nb = \"1\"\n\
+                    [target.'cfg(not(loom))'.dependencies]\nc = { path = \"c\" }\n[dev-dependencies]\nd = \"1\"\n";
+    let expected: BTreeSet<_> = ["a", "b", "c"].map(str::to_owned).into();
+    assert_eq!(dependencies(manifest), expected);
+}
+
+/// Every ordering that is not Relaxed says why, and names the other half.
+#[test]
+fn orderings_are_explained() {
+    const NEAR: usize = 12;
+    let mut found = Vec::new();
+    for (name, text) in files("crates", "rs") {
+        let body = text.split("#[cfg(test)]").next().unwrap();
+        let lines: Vec<_> = body.lines().collect();
+        for (n, line) in code(body) {
+            let used = ["Acquire", "Release", "AcqRel", "SeqCst"].into_iter().find(|ordering| {
+                // An argument of a call: `, Acquire` or `(Acquire`.
+                [
+                    format!(", {ordering}"),
+                    format!("({ordering}"),
+                    format!("::{ordering}"),
+                    format!(" {ordering},"),
+                ]
+                .iter()
+                .any(|form| line.contains(form.as_str()))
+            });
+            let Some(used) = used else { continue };
+            if line.trim_start().starts_with("use ") || line.trim_start().starts_with("pub use ") {
+                continue;
+            }
+            let above = &lines[n.saturating_sub(NEAR + 1)..n];
+            if !above.iter().any(|l| l.contains("//") && l.contains(used)) {
+                found.push(format!("{name}:{n}: {line}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "no comment near by says why:\n{}", found.join("\n"));
+}
+
+/// One idea a file.
+#[test]
+fn files_are_short() {
+    for folder in ["crates", "tests"] {
+        for (name, text) in files(folder, "rs") {
+            assert!(text.lines().count() <= 600, "{name}: is there a second idea inside?");
+        }
+    }
+}

@@ -1,3 +1,155 @@
-//! The developer commands.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | fuzz | bench | versus`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+/// The crates that have loom models.
+const LOOM: [&str; 2] = ["shmkit-sync", "shmkit-pipe"];
+/// The fuzz targets.
+const FUZZ: [&str; 2] = ["attach", "ring"];
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// All that must pass before a change lands: test, lint, loom
+    Ci,
+    /// The test command of the README
+    Test,
+    /// rustfmt, clippy and rustdoc, warnings denied
+    Lint,
+    /// Every loom model
+    Loom {
+        /// How often the scheduler may preempt a thread; 3 is deep and takes longer
+        #[arg(long, default_value_t = 2)]
+        preemptions: u32,
+    },
+    /// Kill at every instruction (release build); try `-- --help`
+    Kill {
+        /// Passed on to the harness
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Fuzz every target, or the ones named
+    Fuzz {
+        /// For how long, each, in seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// `attach`, `ring`
+        targets: Vec<String>,
+    },
+    /// Ratios against named peers in one run (release build)
+    Bench {
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Ratios against `raw_sync` and `shared_memory`, in a package of their own
+    Versus {
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Task::Ci => {
+            test()?;
+            lint()?;
+            loom(2)
+        }
+        Task::Test => test(),
+        Task::Lint => lint(),
+        Task::Loom { preemptions } => loom(preemptions),
+        Task::Kill { args } => {
+            run(cargo(["run", "--release", "--package", "shmkit-kill", "--"]).args(args))
+        }
+        Task::Fuzz { seconds, targets } => fuzz(seconds, &targets),
+        Task::Bench { args } => {
+            run(cargo(["run", "--release", "--package", "shmkit-benches", "--"]).args(args))
+        }
+        Task::Versus { args } => {
+            let manifest = root().join("benches/versus/Cargo.toml");
+            run(cargo(["run", "--release", "--manifest-path"]).arg(manifest).arg("--").args(args))
+        }
+    }
+}
+
+fn test() -> Result<()> {
+    run(&mut cargo(["test", "--workspace"]))
+}
+
+fn lint() -> Result<()> {
+    run(&mut cargo(["fmt", "--all", "--check"]))?;
+    let clippy =
+        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    run(&mut cargo(clippy))?;
+    run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// loom's build goes into a folder of its own: another `--cfg` is another build of everything.
+fn loom(preemptions: u32) -> Result<()> {
+    for package in LOOM {
+        run(cargo(["test", "--release", "--package", package, "--test", "loom"])
+            .env("RUSTFLAGS", "--cfg loom")
+            .env("CARGO_TARGET_DIR", root().join("target/loom"))
+            .env("LOOM_MAX_PREEMPTIONS", preemptions.to_string()))?;
+    }
+    Ok(())
+}
+
+fn fuzz(seconds: u32, targets: &[String]) -> Result<()> {
+    for target in targets {
+        if !FUZZ.contains(&target.as_str()) {
+            bail!("no fuzz target \"{target}\": there are {}", FUZZ.join(", "));
+        }
+    }
+    if !cargo(["fuzz", "--version"]).output().is_ok_and(|output| output.status.success()) {
+        run(&mut cargo(["install", "--locked", "cargo-fuzz"]))?;
+    }
+    for target in FUZZ {
+        if targets.is_empty() || targets.iter().any(|t| t == target) {
+            // cargo-fuzz asks for a nightly compiler's flags, which the stable one has behind this switch.
+            run(cargo(["fuzz", "run", target, "--", &format!("-max_total_time={seconds}")])
+                .env("RUSTC_BOOTSTRAP", "1"))?;
+        }
+    }
+    Ok(())
+}
+
+fn cargo<const N: usize>(args: [&str; N]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// The workspace this program was built from.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Runs a command to its end; shows it, and how long it took.
+fn run(command: &mut Command) -> Result<()> {
+    let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let shown = format!("cargo {}", args.join(" "));
+    eprintln!("xtask: {shown}");
+    let began = Instant::now();
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    eprintln!("xtask: {shown}: {:.1} s", began.elapsed().as_secs_f64());
+    Ok(())
+}

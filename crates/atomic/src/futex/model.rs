@@ -12,7 +12,7 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread::ThreadId;
 
 use super::{Op, Wake};
-use crate::Ordering::Relaxed;
+use crate::Ordering::{Relaxed, Release};
 use crate::{AtomicU32, Deadline, fence};
 
 lazy_static! {
@@ -95,7 +95,8 @@ pub(super) fn wake(word: &AtomicU32, n: u32) -> u32 {
 }
 
 pub(super) fn wake_op(word: &AtomicU32, op: Op, n: u32) -> u32 {
-    fence(crate::Ordering::Release);
+    // Release: pairs with the Acquire of whoever reads the word that is about to change, as in the real call.
+    fence(Release);
     let mut kernel = KERNEL.lock().unwrap();
     let mut now = word.load(Relaxed);
     while let Err(other) = word.compare_exchange(now, op.apply(now), Relaxed, Relaxed) {
