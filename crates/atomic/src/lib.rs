@@ -9,6 +9,7 @@
 //!
 //! [loom]: https://docs.rs/loom
 
+pub mod barrier;
 pub mod cell;
 mod clock;
 pub mod futex;
