@@ -98,6 +98,26 @@ impl Header {
         Ok(header)
     }
 
+    /// Reads and checks the header of a segment file of `file` bytes, from a copy of the file's first bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read). A file that is too short for a header and does not begin like one is foreign.
+    pub fn parse(bytes: &[u8], file: u64) -> Result<Self, HeaderError> {
+        let Some(copy) = bytes.get(..size_of::<Self>()) else {
+            let start = bytes.len().min(MAGIC.len());
+            if bytes[..start] != MAGIC[..start] {
+                let mut found = [0; 8];
+                found[..start].copy_from_slice(&bytes[..start]);
+                return Err(HeaderError::Magic { found });
+            }
+            return Err(HeaderError::Truncated { found: bytes.len() as u64, expected: 128 });
+        };
+        let header: Self = bytemuck::pod_read_unaligned(copy);
+        header.check(file)?;
+        Ok(header)
+    }
+
     /// Writes the header at the base of a region.
     ///
     /// # Errors
@@ -225,6 +245,19 @@ mod tests {
     fn a_new_header_is_good() {
         assert_eq!(good().check(4096), Ok(()));
         assert_eq!(good().check(8192), Ok(()));
+    }
+
+    #[test]
+    fn a_short_file_is_truncated_or_foreign() {
+        let bytes = bytemuck::bytes_of(&good()).to_vec();
+        assert_eq!(Header::parse(&bytes, 4096), Ok(good()));
+        for len in [0, 5, 8, 127] {
+            let found = len as u64;
+            let truncated = Err(HeaderError::Truncated { found, expected: 128 });
+            assert_eq!(Header::parse(&bytes[..len], found), truncated);
+        }
+        let found = *b"text\0\0\0\0";
+        assert_eq!(Header::parse(b"text", 4), Err(HeaderError::Magic { found }));
     }
 
     #[test]
