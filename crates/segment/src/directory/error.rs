@@ -1,0 +1,200 @@
+//! Why an object cannot be used or made.
+
+use std::error::Error;
+use std::fmt;
+
+use shmkit_layout::{OffsetError, Shape, ShapeError};
+use shmkit_roster::OwnerId;
+use shmkit_sync::LockFailure;
+
+use super::Entry;
+
+/// Why an object of a segment cannot be found or made.
+///
+/// It says which object, what was found, what was expected, and what to do.
+#[derive(Debug)]
+pub struct ObjectError {
+    /// What was asked for; `None` if it was the whole directory.
+    name: Option<Box<str>>,
+    reason: Box<Reason>,
+}
+
+/// What sort of error an [`ObjectError`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ObjectErrorKind {
+    /// The name is empty, too long or has control characters.
+    InvalidName,
+    /// There is no object of this name.
+    NotFound,
+    /// There is one already.
+    Exists,
+    /// The object of this name is of another kind, type or length.
+    WrongShape,
+    /// No object can have the length or size that was asked for.
+    InvalidSpec,
+    /// The segment was made without a directory.
+    NoDirectory,
+    /// Every entry of the directory is taken.
+    Full,
+    /// The segment has not enough free bytes.
+    NoRoom,
+    /// A peer held the directory for too long: it is stopped, or wrong.
+    Busy,
+    /// This process has not joined the segment: it was forked.
+    NotJoined,
+    /// Nobody can tell whether the peer that holds the directory is alive.
+    CannotJudge,
+    /// The segment holds what no peer of this version writes.
+    Corrupt,
+}
+
+impl ObjectError {
+    /// Returns what sort of error it is.
+    pub fn kind(&self) -> ObjectErrorKind {
+        use ObjectErrorKind as Is;
+        match &*self.reason {
+            Reason::Name { .. } => Is::InvalidName,
+            Reason::NotFound { .. } => Is::NotFound,
+            Reason::Exists { .. } => Is::Exists,
+            Reason::WrongType { .. } | Reason::WrongLength { .. } => Is::WrongShape,
+            Reason::Spec(_) | Reason::Alignment { .. } => Is::InvalidSpec,
+            Reason::NoDirectory => Is::NoDirectory,
+            Reason::Full { .. } => Is::Full,
+            Reason::NoRoom { .. } => Is::NoRoom,
+            Reason::Lock { failure, .. } => match failure {
+                LockFailure::NotJoined => Is::NotJoined,
+                LockFailure::CannotJudge => Is::CannotJudge,
+                LockFailure::Corrupt { .. } => Is::Corrupt,
+                _ => Is::Busy,
+            },
+            Reason::Corrupt { .. } | Reason::Place(_) | Reason::Attach(_) => Is::Corrupt,
+        }
+    }
+
+    /// Returns the name of the object that was asked for, or `None` if it was the whole directory.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+/// What [`ObjectError`] has to say.
+#[derive(Debug)]
+pub(super) enum Reason {
+    Name { why: &'static str, len: usize },
+    NotFound { there: Vec<Entry> },
+    Exists { found: Shape },
+    WrongType { found: Shape, asked: String },
+    WrongLength { found: Shape, asked: Box<Shape> },
+    Spec(ShapeError),
+    Alignment { found: u64 },
+    NoDirectory,
+    Full { entries: u32 },
+    NoRoom { needed: u64, align: u64, free: u64, len: u64 },
+    Lock { failure: LockFailure, owner: Option<OwnerId> },
+    Corrupt { field: &'static str, index: u32, found: u64 },
+    Place(OffsetError),
+    Attach(ShapeError),
+}
+
+impl Reason {
+    pub(super) fn of(self, name: &str) -> ObjectError {
+        ObjectError { name: Some(name.into()), reason: Box::new(self) }
+    }
+
+    pub(super) fn of_directory(self) -> ObjectError {
+        ObjectError { name: None, reason: Box::new(self) }
+    }
+}
+
+impl fmt::Display for ObjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "object {name:?}: {}", self.reason),
+            None => write!(f, "directory of objects: {}", self.reason),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { why, len } => {
+                write!(f, "a name has 1 to 48 bytes and no control characters, this one has {len} bytes: {why}")
+            }
+            Self::NotFound { there } => not_found(f, there),
+            Self::Exists { found } => {
+                write!(f, "there is one already, {found}: find it, or use another name")
+            }
+            Self::WrongType { found, asked } => write!(
+                f,
+                "it is {found}, asked for was {asked}: use the same type on both sides, or another name"
+            ),
+            Self::WrongLength { found, asked } if found.len == asked.len => write!(
+                f,
+                "it is {found} in {} bytes, asked for was {asked} in {} bytes: build both sides with the same version of shmkit",
+                found.bytes, asked.bytes
+            ),
+            Self::WrongLength { found, asked } => write!(
+                f,
+                "it is {found}, asked for was {} of length {}: ask for {}, find it instead, or use another name",
+                asked.kind, asked.len, found.len
+            ),
+            Self::Spec(_) => f.write_str("it cannot be made as asked"),
+            Self::Alignment { found } => {
+                write!(f, "an alignment of {found} was asked for, where a power of two up to 4096 is possible")
+            }
+            Self::NoDirectory => f.write_str(
+                "the segment was made without a directory: make it with Options::objects(n), n at least 1",
+            ),
+            Self::Full { entries } => write!(
+                f,
+                "all {entries} entries of the directory are taken: make the segment with a larger Options::objects"
+            ),
+            Self::NoRoom { needed, align, free, len } => write!(
+                f,
+                "it needs {needed} bytes at a multiple of {align}, and of the segment's {len} bytes {free} are free: make the segment larger, with Options::new(size)"
+            ),
+            Self::Lock { failure: LockFailure::NotJoined, .. } => {
+                f.write_str("this process has not joined the segment: a forked child calls join_after_fork first")
+            }
+            Self::Lock { failure: LockFailure::TimedOut | LockFailure::WouldBlock, owner: Some(owner) } => write!(
+                f,
+                "participant {owner} has held the directory for {} s: it is alive, so it is stopped or wrong",
+                super::make::PATIENCE.as_secs()
+            ),
+            Self::Lock { .. } => f.write_str("the directory could not be locked"),
+            Self::Corrupt { field, index, found } => write!(
+                f,
+                "the segment is corrupt: the {field} of entry {index} is {found:#x}, which no peer of this version writes; make the segment anew"
+            ),
+            Self::Place(_) => f.write_str("the segment is corrupt: make it anew"),
+            Self::Attach(_) => f.write_str("what the directory leads to is no such object"),
+        }
+    }
+}
+
+/// Lists what there is, at most eight of it.
+fn not_found(f: &mut fmt::Formatter<'_>, there: &[Entry]) -> fmt::Result {
+    f.write_str("there is none of this name")?;
+    for (i, entry) in there.iter().take(8).enumerate() {
+        f.write_str(if i == 0 { "; there is " } else { ", " })?;
+        write!(f, "{:?} ({})", entry.name, entry.shape)?;
+    }
+    match there.len() {
+        0 => f.write_str(": the segment has no objects yet"),
+        9.. => write!(f, " and {} more", there.len() - 8),
+        _ => Ok(()),
+    }
+}
+
+impl Error for ObjectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &*self.reason {
+            Reason::Spec(error) | Reason::Attach(error) => Some(error),
+            Reason::Place(error) => Some(error),
+            Reason::Lock { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+}

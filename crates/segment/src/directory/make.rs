@@ -1,0 +1,200 @@
+//! Making objects: the part of the directory that needs its lock.
+
+use std::ptr;
+use std::time::Duration;
+
+use shmkit_atomic::Deadline;
+use shmkit_atomic::Ordering::Release;
+use shmkit_layout::{Object, Offset, Shape};
+use shmkit_roster::Judge;
+use shmkit_sync::{Outcome, RawMutex};
+
+use super::entry::{Name, Record};
+use super::error::Reason;
+use super::{Directory, MAX_ALIGN, ObjectError, PUBLISHED, Scan, entry_at, place};
+
+/// How long a peer may hold the directory. It zeroes one object's bytes in that time, gigabytes at most.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+impl<'a> Directory<'a> {
+    /// Finds the object called `name`, or makes it. `spec` says what it must be: kind, type and length; a first value
+    /// counts only if it is made.
+    ///
+    /// Finding takes no lock.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find`](Self::find), without `NotFound`, and of [`make`](Self::make), without `Exists`.
+    ///
+    /// # If a peer dies
+    ///
+    /// while it makes the object: the object is whole or absent, and this call makes it.
+    pub fn object<O, J>(self, name: &str, spec: O::Spec, judge: &'a J) -> Result<O, ObjectError>
+    where
+        O: Object<'a, J>,
+        J: Judge + ?Sized,
+    {
+        let wanted = Wanted::new::<O, J>(name, &spec)?;
+        let run = || {
+            if let Some(found) = self.look(wanted.name)? {
+                return self.use_same(found, &wanted.shape, judge);
+            }
+            let held = self.hold(judge)?;
+            if let Some(found) = self.look(wanted.name)? {
+                drop(held);
+                return self.use_same(found, &wanted.shape, judge);
+            }
+            self.build(&held, wanted, spec, judge)
+        };
+        run().map_err(|reason| reason.of(name))
+    }
+
+    /// Makes the object called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Exists`](super::ObjectErrorKind::Exists), [`Full`](super::ObjectErrorKind::Full),
+    /// [`NoRoom`](super::ObjectErrorKind::NoRoom), [`InvalidSpec`](super::ObjectErrorKind::InvalidSpec),
+    /// [`InvalidName`](super::ObjectErrorKind::InvalidName); what keeps the directory from being locked, within 30 s:
+    /// [`Busy`](super::ObjectErrorKind::Busy), [`NotJoined`](super::ObjectErrorKind::NotJoined),
+    /// [`CannotJudge`](super::ObjectErrorKind::CannotJudge); and [`Corrupt`](super::ObjectErrorKind::Corrupt).
+    ///
+    /// # If a peer dies
+    ///
+    /// while it makes an object: that object is whole or absent, and the next maker goes on.
+    pub fn make<O, J>(self, name: &str, spec: O::Spec, judge: &'a J) -> Result<O, ObjectError>
+    where
+        O: Object<'a, J>,
+        J: Judge + ?Sized,
+    {
+        let wanted = Wanted::new::<O, J>(name, &spec)?;
+        let run = || {
+            let held = self.hold(judge)?;
+            match self.look(wanted.name)? {
+                Some(found) => Err(Reason::Exists { found: found.shape }),
+                None => self.build(&held, wanted, spec, judge),
+            }
+        };
+        run().map_err(|reason| reason.of(name))
+    }
+
+    /// Attaches to a found object, if it has the shape that was asked for.
+    fn use_same<O, J>(self, found: Record, asked: &Shape, judge: &'a J) -> Result<O, Reason>
+    where
+        O: Object<'a, J>,
+        J: Judge + ?Sized,
+    {
+        let same_type = (found.shape.kind, found.shape.tag) == (asked.kind, asked.tag);
+        if !same_type {
+            return Err(Reason::WrongType { found: found.shape, asked: asked.to_string() });
+        }
+        if found.shape != *asked {
+            return Err(Reason::WrongLength { found: found.shape, asked: Box::new(*asked) });
+        }
+        self.use_found(found, judge)
+    }
+
+    /// Makes an object in the next free bytes and publishes it.
+    fn build<O, J>(
+        self,
+        _held: &Held<'a, J>,
+        wanted: Wanted,
+        spec: O::Spec,
+        judge: &'a J,
+    ) -> Result<O, Reason>
+    where
+        O: Object<'a, J>,
+        J: Judge + ?Sized,
+    {
+        let Wanted { name, shape } = wanted;
+        let (index, offset) = self.room(&shape)?;
+        let region = self.region.sub(offset, shape.bytes).map_err(Reason::Place)?;
+        // A killed maker may have written to them.
+        // SAFETY: `region` is mapped for writing (`Region::from_raw_parts`), the length is its own, and nobody else uses
+        // the bytes: they lie behind every published object (`room`), and only the holder of the lock, which is us,
+        // uses bytes that are not published.
+        unsafe { ptr::write_bytes(region.base().as_ptr(), 0, region.len()) };
+        // SAFETY: the bytes are zero (the line above), and nobody else uses them: they lie behind every published
+        // object and only the holder of the lock uses such bytes, as above.
+        let object = unsafe { O::init(region, spec, judge) }.map_err(Reason::Spec)?;
+
+        Record { name, offset, shape }.write(self.table, entry_at(index)).map_err(Reason::Place)?;
+        // Release: pairs with the Acquire in `record`, so that who sees the entry sees the object whole.
+        self.state(index)?.store(PUBLISHED, Release);
+        Ok(object)
+    }
+
+    /// Returns the next free entry and the place of an object of this shape. Only the holder of the lock may ask.
+    fn room(self, shape: &Shape) -> Result<(u32, u64), Reason> {
+        let mut scan = self.scan();
+        while scan.next()?.is_some() {}
+        let Scan { index, end, .. } = scan;
+        if index == self.entries {
+            return Err(Reason::Full { entries: self.entries });
+        }
+        let len = self.len;
+        match place(end, shape, len) {
+            Some(offset) => Ok((index, offset)),
+            None => Err(Reason::NoRoom {
+                needed: shape.bytes,
+                align: shape.align,
+                free: len.saturating_sub(end),
+                len,
+            }),
+        }
+    }
+
+    /// Locks the directory. Whoever died holding it left nothing to repair.
+    fn hold<J: Judge + ?Sized>(self, judge: &'a J) -> Result<Held<'a, J>, Reason> {
+        let lock: &RawMutex = self.table.get(Offset::ZERO).map_err(Reason::Place)?;
+        let fails = |failure| Reason::Lock { failure, owner: lock.owner() };
+        let outcome = lock.lock(judge, Deadline::after(PATIENCE)).map_err(fails)?;
+        let held = Held { lock, judge };
+        match outcome {
+            Outcome::Clean => {}
+            // Whole entries are published, others are free: the directory is consistent at every instruction.
+            // The lock is ours, so this can fail only in a forked child, whose every step fails.
+            Outcome::OwnerDied | Outcome::NotRecoverable => {
+                let _ = lock.make_consistent(judge);
+            }
+        }
+        Ok(held)
+    }
+}
+
+/// What is asked for.
+struct Wanted {
+    name: Name,
+    shape: Shape,
+}
+
+impl Wanted {
+    fn new<'a, O, J>(name: &str, spec: &O::Spec) -> Result<Self, ObjectError>
+    where
+        O: Object<'a, J>,
+        J: ?Sized,
+    {
+        let shape = O::shape(spec).map_err(|error| Reason::Spec(error).of(name))?;
+        assert!(
+            (shape.kind, shape.tag) == (O::KIND, O::TAG),
+            "an `Object` whose shape is not of its own KIND and TAG"
+        );
+        if !shape.align.is_power_of_two() || shape.align > MAX_ALIGN {
+            return Err(Reason::Alignment { found: shape.align }.of(name));
+        }
+        Ok(Self { name: Name::new(name)?, shape })
+    }
+}
+
+/// The locked directory.
+struct Held<'a, J: Judge + ?Sized> {
+    lock: &'a RawMutex,
+    judge: &'a J,
+}
+
+impl<J: Judge + ?Sized> Drop for Held<'_, J> {
+    fn drop(&mut self) {
+        // Fails only if the lock is not ours, in a forked child: then it is not ours to release.
+        let _ = self.lock.unlock(self.judge);
+    }
+}

@@ -1,0 +1,234 @@
+//! The directory: named, typed objects inside a segment.
+//!
+//! ```text
+//! at      lock, alone in 128 bytes
+//! at+128  entry 0 | entry 1 | …      144 bytes each: state, offset, name, shape
+//! free    the objects, each at a multiple of its alignment, in the order of their entries
+//! ```
+//!
+//! Entries are taken in order, under the lock, and never given back. An entry is written while nobody looks at it and
+//! *published* by one store to its state; from then on it never changes. Nothing else is kept: the next free byte is
+//! recomputed from the published entries, so that a maker that is killed anywhere leaves an object that is whole or
+//! absent, and an heir of the lock has nothing to repair. Finding an object takes no lock.
+//!
+//! What this does *not* do: remove an object. The memory of one is free again when the segment goes.
+
+mod entry;
+mod error;
+mod make;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use shmkit_atomic::AtomicU32;
+use shmkit_atomic::Ordering::Acquire;
+use shmkit_layout::{Kind, Object, Offset, OffsetError, Region, Shape, TypeTag, align_up};
+use shmkit_roster::Judge;
+
+pub use self::entry::Entry;
+use self::entry::{Name, Record};
+use self::error::Reason;
+pub use self::error::{ObjectError, ObjectErrorKind};
+
+/// Bytes of the lock, which has its cache lines to itself.
+const LOCK: u64 = 128;
+/// Bytes of an entry.
+const ENTRY: u64 = 144;
+/// The largest alignment of an object, in bytes: what a mapping's base is aligned to on every machine.
+const MAX_ALIGN: u64 = 4096;
+
+/// Returns the bytes that a directory with room for `entries` objects takes.
+pub(crate) const fn bytes(entries: u32) -> u64 {
+    // At most 2^32 * 144 + 128: no overflow.
+    (LOCK + entries as u64 * ENTRY).next_multiple_of(Directory::ALIGN)
+}
+
+/// The entry is free, and so are all after it.
+const FREE: u32 = 0;
+/// The entry is whole and never changes again.
+const PUBLISHED: u32 = 1;
+
+/// A view of the directory in a region.
+///
+/// Every number in it is an input: it is loaded once, checked, then used.
+#[derive(Clone, Copy, Debug)]
+pub struct Directory<'a> {
+    /// The whole segment; offsets of objects count from its base.
+    region: Region<'a>,
+    /// Lock and entries.
+    table: Region<'a>,
+    /// How many entries there are.
+    entries: u32,
+    /// Where the objects begin, in bytes from the base of the segment.
+    start: u64,
+    /// Size of the segment, in bytes.
+    len: u64,
+}
+
+impl<'a> Directory<'a> {
+    /// The alignment of a directory's first byte.
+    pub const ALIGN: u64 = 128;
+
+    /// Returns the bytes that a directory with room for `entries` objects takes.
+    pub const fn bytes(entries: u32) -> u64 {
+        bytes(entries)
+    }
+
+    /// Uses the directory at byte `at` of a region. All zero bytes are an empty one.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError`] if the directory does not lie inside the region or is not aligned there.
+    ///
+    /// # Safety
+    ///
+    /// The directory's bytes must have been zero at first and used as a directory of `entries` entries since; all
+    /// bytes of the region after it must belong to its objects, and be reached through it only.
+    pub unsafe fn attach(region: Region<'a>, at: u64, entries: u32) -> Result<Self, OffsetError> {
+        let bytes = Self::bytes(entries);
+        let table = region.sub(at, bytes)?;
+        if !at.is_multiple_of(Self::ALIGN) {
+            return Err(OffsetError::Misaligned { bytes: at, align: Self::ALIGN });
+        }
+        // `sub` has checked that the sum lies inside the region.
+        Ok(Self { region, table, entries, start: at + bytes, len: region.len() as u64 })
+    }
+
+    /// Lists the objects of a segment of `len` bytes by a copy of its first bytes, in which the directory is at byte
+    /// `at`. For who only looks at a segment, and does not map it.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](ObjectErrorKind::Corrupt) as [`entries`](Self::entries), or if the directory is not in the copy.
+    pub fn list_copy(
+        copy: Region<'a>,
+        at: u64,
+        entries: u32,
+        len: u64,
+    ) -> Result<Vec<Entry>, ObjectError> {
+        let table =
+            copy.sub(at, bytes(entries)).map_err(|error| Reason::Place(error).of_directory())?;
+        // `sub` has checked that the sum lies inside the copy.
+        Self { region: copy, table, entries, start: at + bytes(entries), len }.entries()
+    }
+
+    /// Finds the object called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ObjectErrorKind::NotFound), [`WrongShape`](ObjectErrorKind::WrongShape) if it is of another kind
+    /// or type, [`InvalidName`](ObjectErrorKind::InvalidName), [`Corrupt`](ObjectErrorKind::Corrupt).
+    pub fn find<O, J>(self, name: &str, judge: &'a J) -> Result<O, ObjectError>
+    where
+        O: Object<'a, J>,
+        J: Judge + ?Sized,
+    {
+        let found = self.look(Name::new(name)?).map_err(|reason| reason.of(name))?;
+        let Some(record) = found else {
+            return Err(Reason::NotFound { there: self.entries().unwrap_or_default() }.of(name));
+        };
+        self.use_found(record, judge).map_err(|reason| reason.of(name))
+    }
+
+    /// Returns what there is, in the order in which it was made.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](ObjectErrorKind::Corrupt) if an entry holds what no peer of this version writes.
+    pub fn entries(self) -> Result<Vec<Entry>, ObjectError> {
+        let mut entries = Vec::new();
+        let mut scan = self.scan();
+        while let Some(record) = scan.next().map_err(Reason::of_directory)? {
+            entries.push(record.entry());
+        }
+        Ok(entries)
+    }
+
+    /// Returns the entry called `name`, if it is published.
+    fn look(self, name: Name) -> Result<Option<Record>, Reason> {
+        let mut scan = self.scan();
+        while let Some(record) = scan.next()? {
+            if record.name == name {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins a walk through the published entries.
+    fn scan(self) -> Scan<'a> {
+        Scan { directory: self, index: 0, end: self.start }
+    }
+
+    /// Attaches to an object of a published entry, if it is what `O` can be attached to.
+    fn use_found<O, J>(self, found: Record, judge: &'a J) -> Result<O, Reason>
+    where
+        O: Object<'a, J>,
+        J: Judge + ?Sized,
+    {
+        if (found.shape.kind, found.shape.tag) != (O::KIND, O::TAG) {
+            return Err(Reason::WrongType { found: found.shape, asked: asked(O::KIND, O::TAG) });
+        }
+        let region = self.region.sub(found.offset, found.shape.bytes).map_err(Reason::Place)?;
+        // SAFETY: the entry is published, so `init` of an object of this kind and tag has returned (`make`), and its
+        // bytes are reached only as such an object since (`attach` of this type).
+        unsafe { O::attach(region, found.shape.len, judge) }.map_err(Reason::Attach)
+    }
+
+    /// Borrows the state of entry `index`.
+    fn state(self, index: u32) -> Result<&'a AtomicU32, Reason> {
+        let at = Offset::new(entry_at(index)).map_err(Reason::Place)?;
+        self.table.get(at).map_err(Reason::Place)
+    }
+}
+
+/// A walk through the published entries, which checks that each object lies behind the one before it.
+struct Scan<'a> {
+    directory: Directory<'a>,
+    /// The next entry to look at; after the walk, the first free one or the number of entries.
+    index: u32,
+    /// One past the last byte of the objects seen, in bytes from the base of the segment.
+    end: u64,
+}
+
+impl Scan<'_> {
+    /// Copies the next entry out and checks it; `None` after the last one.
+    fn next(&mut self) -> Result<Option<Record>, Reason> {
+        let Self { directory, index, end } = *self;
+        if index == directory.entries {
+            return Ok(None);
+        }
+        let corrupt = |field, found| Err(Reason::Corrupt { field, index, found });
+        // Acquire: pairs with the Release in `build`, so that the entry and its object are visible.
+        match directory.state(index)?.load(Acquire) {
+            FREE => return Ok(None), // Entries are taken in order: so are all after it.
+            PUBLISHED => {}
+            found => return corrupt("state", found.into()),
+        }
+        let record = Record::read(directory.table, entry_at(index)).map_err(Reason::Place)?;
+        match record.defect(end, directory.len) {
+            Some((field, found)) => corrupt(field, found),
+            None => {
+                self.index += 1;
+                self.end = record.end();
+                Ok(Some(record))
+            }
+        }
+    }
+}
+
+/// Returns where entry `index` is, in bytes from the directory's first.
+const fn entry_at(index: u32) -> u64 {
+    LOCK + index as u64 * ENTRY
+}
+
+/// What is asked for, as an error shows it.
+fn asked(kind: Kind, tag: TypeTag) -> String {
+    if tag == TypeTag::NONE { kind.to_string() } else { format!("{kind} of {tag}") }
+}
+
+/// Returns the least place at or after `end` for an object of this shape, if the region has one.
+fn place(end: u64, shape: &Shape, len: u64) -> Option<u64> {
+    let start = align_up(end, shape.align)?;
+    (start.checked_add(shape.bytes)? <= len).then_some(start)
+}

@@ -1,0 +1,325 @@
+//! The directory over a heap block, with a judge of our own.
+
+use std::ptr::NonNull;
+
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicBool, AtomicU64};
+use shmkit_layout::{ShapeError, ShmSafe};
+use shmkit_roster::{OwnerId, Verdict};
+use shmkit_sync::RawMutex;
+
+use super::ObjectErrorKind as Is;
+use super::*;
+
+#[repr(C, align(4096))]
+struct Bytes<const N: usize>([u8; N]);
+
+/// A directory of 4 entries in 2 KiB: its objects begin at byte 768.
+struct Memory(Box<Bytes<2048>>);
+
+impl Memory {
+    fn new() -> Self {
+        let memory = Self(Box::new(Bytes([0; 2048])));
+        // What lies behind the directory is not zero: as if a killed maker had been there.
+        let objects = memory.directory().region.sub(768, 1280).unwrap();
+        // SAFETY: nobody else uses the block yet.
+        unsafe { objects.base().as_ptr().write_bytes(0xaa, 1280) };
+        memory
+    }
+
+    fn region(&self) -> Region<'_> {
+        let base = NonNull::from(&*self.0).cast();
+        // SAFETY: the block lives as long as `self`; the tests use it through regions only.
+        unsafe { Region::from_raw_parts(base, 2048) }
+    }
+
+    fn directory(&self) -> Directory<'_> {
+        // SAFETY: the block was zero and holds nothing but this directory and its objects.
+        unsafe { Directory::attach(self.region(), 0, 4) }.unwrap()
+    }
+
+    fn poke<T: ShmSafe>(&self, at: u64, value: T) {
+        self.region().write(Offset::new(at).unwrap(), value).unwrap();
+    }
+}
+
+/// A judge to whom everybody else is dead, or everybody alive.
+struct Me(u32, AtomicBool);
+
+impl Me {
+    fn among_the_dead() -> Self {
+        Self(1, AtomicBool::new(true))
+    }
+}
+
+impl Judge for Me {
+    fn me(&self) -> Option<OwnerId> {
+        OwnerId::new(self.0, 1)
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        if Some(owner) != self.me() && self.1.load(Relaxed) {
+            Verdict::Dead
+        } else {
+            Verdict::Alive
+        }
+    }
+}
+
+/// `COUNT` words, the first of which is given.
+#[derive(Debug)]
+struct Words<'a, const TAG_OF_U64: bool>(&'a [AtomicU64]);
+
+impl<'a, const U: bool> Object<'a, Me> for Words<'a, U> {
+    const KIND: Kind = Kind::new("words");
+    const TAG: TypeTag = if U { u64::TAG } else { i64::TAG };
+    type Spec = (u64, u64);
+
+    fn shape(&(_, len): &(u64, u64)) -> Result<Shape, ShapeError> {
+        if len == 0 {
+            return Err(ShapeError::Length { found: 0, min: 1, max: 1 << 60 });
+        }
+        let bytes = len.saturating_mul(8);
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes, align: 128 })
+    }
+
+    unsafe fn init(
+        region: Region<'a>,
+        (first, len): (u64, u64),
+        me: &'a Me,
+    ) -> Result<Self, ShapeError> {
+        // SAFETY: the bytes are zero words (the caller's promise), which is what `attach` needs.
+        let words = unsafe { Self::attach(region, len, me) }?;
+        assert!(
+            words.0.iter().all(|word| word.load(Relaxed) == 0),
+            "init was given bytes that are not zero"
+        );
+        words.0[0].store(first, Relaxed);
+        if first == u64::MAX {
+            return Err(ShapeError::Corrupt { field: "first word", found: first });
+        }
+        Ok(words)
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, _: &'a Me) -> Result<Self, ShapeError> {
+        Ok(Self(region.slice(Offset::ZERO, len as usize)?))
+    }
+}
+
+type Unsigned<'a> = Words<'a, true>;
+type Signed<'a> = Words<'a, false>;
+
+#[test]
+fn what_is_made_is_found() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    let made: Unsigned<'_> = directory.make("hits", (5, 1), &me).unwrap();
+    let found: Unsigned<'_> = directory.find("hits", &me).unwrap();
+    made.0[0].store(6, Relaxed);
+    assert_eq!(found.0[0].load(Relaxed), 6);
+    let again: Unsigned<'_> = directory.object("hits", (7, 1), &me).unwrap();
+    assert_eq!(again.0[0].load(Relaxed), 6, "a first value counts only if the object is made");
+    let other: Unsigned<'_> = directory.object("misses", (8, 3), &me).unwrap();
+    assert_eq!(other.0.len(), 3);
+    assert!(other.0.as_ptr().addr() >= found.0.as_ptr().addr() + 8);
+
+    let names: Vec<String> = directory.entries().unwrap().iter().map(Entry::to_string).collect();
+    assert_eq!(
+        names,
+        ["\"hits\": words of u64 (8 bytes)", "\"misses\": words of u64 (8 bytes), length 3"]
+    );
+}
+
+#[test]
+fn what_is_there_is_refused_with_both_sides_named() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    directory.make::<Unsigned<'_>, _>("hits", (5, 2), &me).unwrap();
+    let exists = directory.make::<Unsigned<'_>, _>("hits", (5, 2), &me).unwrap_err();
+    assert_eq!(exists.kind(), Is::Exists);
+    assert_eq!(
+        exists.to_string(),
+        r#"object "hits": there is one already, words of u64 (8 bytes), length 2: find it, or use another name"#
+    );
+    for wrong in [
+        directory.find::<Signed<'_>, _>("hits", &me).unwrap_err(),
+        directory.object::<Signed<'_>, _>("hits", (5, 2), &me).unwrap_err(),
+    ] {
+        assert_eq!(wrong.kind(), Is::WrongShape);
+        let text = wrong.to_string();
+        assert!(
+            text.contains("it is words of u64 (8 bytes), length 2, asked for was words of i64"),
+            "{text}"
+        );
+    }
+    let length = directory.object::<Unsigned<'_>, _>("hits", (5, 3), &me).unwrap_err();
+    assert_eq!(length.kind(), Is::WrongShape);
+    assert_eq!(
+        length.to_string(),
+        r#"object "hits": it is words of u64 (8 bytes), length 2, asked for was words of length 3: ask for 2, find it instead, or use another name"#
+    );
+    assert_eq!(length.name(), Some("hits"));
+}
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    let none = directory.find::<Unsigned<'_>, _>("hits", &me).unwrap_err();
+    assert_eq!(none.kind(), Is::NotFound);
+    assert_eq!(
+        none.to_string(),
+        r#"object "hits": there is none of this name: the segment has no objects yet"#
+    );
+    directory.make::<Unsigned<'_>, _>("misses", (0, 1), &me).unwrap();
+    let none = directory.find::<Unsigned<'_>, _>("hits", &me).unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        r#"object "hits": there is none of this name; there is "misses" (words of u64 (8 bytes))"#
+    );
+}
+
+#[test]
+fn bad_names_and_lengths_are_refused() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    for name in ["", "a\0b", &"x".repeat(300)] {
+        let error = directory.object::<Unsigned<'_>, _>(name, (0, 1), &me).unwrap_err();
+        assert_eq!(error.kind(), Is::InvalidName, "{error}");
+        assert_eq!(
+            directory.find::<Unsigned<'_>, _>(name, &me).unwrap_err().kind(),
+            Is::InvalidName
+        );
+    }
+    let error = directory.object::<Unsigned<'_>, _>("a", (0, 0), &me).unwrap_err();
+    assert_eq!(error.kind(), Is::InvalidSpec, "{error}");
+    let error = directory.object::<Unsigned<'_>, _>("a", (u64::MAX, 1), &me).unwrap_err();
+    assert_eq!(error.kind(), Is::InvalidSpec, "{error}");
+    assert!(directory.entries().unwrap().is_empty(), "nothing was published");
+    directory.make::<Unsigned<'_>, _>("a", (1, 1), &me).expect("the lock was released");
+}
+
+#[test]
+fn full_says_of_what() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    let room = directory.make::<Unsigned<'_>, _>("large", (0, 161), &me).unwrap_err();
+    assert_eq!(room.kind(), Is::NoRoom);
+    assert_eq!(
+        room.to_string(),
+        r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's 2048 bytes 1280 are free: make the segment larger, with Options::new(size)"#
+    );
+    let absurd = directory.make::<Unsigned<'_>, _>("absurd", (0, u64::MAX), &me).unwrap_err();
+    assert_eq!(absurd.kind(), Is::NoRoom);
+    for i in 0..4 {
+        directory.make::<Unsigned<'_>, _>(&format!("{i}"), (0, 1), &me).unwrap();
+    }
+    let full = directory.object::<Unsigned<'_>, _>("4", (0, 1), &me).unwrap_err();
+    assert_eq!(full.kind(), Is::Full);
+    assert!(full.to_string().contains("all 4 entries of the directory are taken"), "{full}");
+}
+
+#[test]
+fn a_dead_maker_leaves_nothing_half_made() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    // As if slot 9 had been killed after it wrote object and entry, and before it published them.
+    memory.poke(0, OwnerId::new(9, 1).unwrap().get());
+    directory.region.sub(768, 1280).unwrap();
+    let shape = Unsigned::shape(&(5, 2)).unwrap();
+    let record = Record { name: Name::new("hits").unwrap(), offset: 768, shape };
+    record.write(directory.table, entry_at(0)).unwrap();
+
+    assert_eq!(directory.find::<Unsigned<'_>, _>("hits", &me).unwrap_err().kind(), Is::NotFound);
+    let made: Unsigned<'_> = directory.object("hits", (6, 2), &me).unwrap();
+    assert_eq!(made.0[0].load(Relaxed), 6);
+    let lock: &RawMutex = directory.table.get(Offset::ZERO).unwrap();
+    assert_eq!(lock.owner(), None, "released");
+    assert_eq!(directory.region.read::<u32>(Offset::new(4).unwrap()), Ok(0), "consistent");
+}
+
+#[test]
+fn what_no_peer_writes_is_an_error() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    directory.make::<Unsigned<'_>, _>("a", (5, 2), &me).unwrap();
+    directory.make::<Unsigned<'_>, _>("b", (5, 2), &me).unwrap();
+    let second = 128 + 144;
+    // Place in the entry, and what is wrong there; one u64 each.
+    for (at, value) in [
+        (0, 7),                          // state
+        (8, 767),                        // offset: in the directory
+        (8, 769),                        // offset: odd
+        (8, 768),                        // offset: overlaps "a"
+        (8, 2048),                       // offset: at the end
+        (8, !127),                       // offset: far out
+        (16, 0),                         // no name
+        (16, 0xff),                      // no UTF-8
+        (64 + 8 + 48 + 8, u64::MAX),     // bytes
+        (64 + 8 + 48 + 16, 0),           // alignment
+        (64 + 8 + 48 + 16, 3),           // alignment
+        (64 + 8 + 48 + 16, 1_u64 << 40), // alignment
+    ] {
+        let at = second + at;
+        let good: u64 = memory.region().read(Offset::new(at).unwrap()).unwrap();
+        memory.poke(at, value);
+        for error in [
+            directory.entries().map(drop).unwrap_err(),
+            directory.find::<Unsigned<'_>, _>("b", &me).map(drop).unwrap_err(),
+            directory.object::<Unsigned<'_>, _>("c", (0, 1), &me).map(drop).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), Is::Corrupt, "{at}: {value}: {error}");
+        }
+        directory.find::<Unsigned<'_>, _>("a", &me).expect("what lies before it is good");
+        memory.poke(at, good);
+    }
+    // A length that does not fit into the object's bytes.
+    memory.poke(second + 64 + 8 + 48, 17_u64);
+    let error = directory.find::<Unsigned<'_>, _>("b", &me).unwrap_err();
+    assert_eq!(error.kind(), Is::Corrupt, "{error}");
+}
+
+#[test]
+fn a_copy_shows_the_objects_of_the_whole() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    memory.directory().make::<Unsigned<'_>, _>("a", (5, 2), &me).unwrap();
+    let copy = memory.region().sub(0, 768).unwrap();
+    let entries = Directory::list_copy(copy, 0, 4, 2048).unwrap();
+    assert_eq!(entries, memory.directory().entries().unwrap());
+    assert_eq!(Directory::list_copy(copy, 0, 4, 783).unwrap_err().kind(), Is::Corrupt);
+    assert_eq!(Directory::list_copy(copy, 0, 5, 2048).unwrap_err().kind(), Is::Corrupt);
+}
+
+#[test]
+fn a_directory_must_fit() {
+    let memory = Memory::new();
+    let attach = |at, entries| {
+        // SAFETY: nothing is found through these.
+        unsafe { Directory::attach(memory.region(), at, entries) }.map(drop)
+    };
+    assert!(attach(0, 4).is_ok());
+    assert!(attach(0, u32::MAX).is_err());
+    assert!(attach(64, 1).is_err());
+    assert!(attach(!127, 1).is_err());
+}
+
+#[test]
+fn makers_on_many_threads_make_each_object_once() {
+    let (memory, _) = (Memory::new(), ());
+    let judges: Vec<Me> = (0..4).map(|slot| Me(slot, AtomicBool::new(false))).collect();
+    std::thread::scope(|scope| {
+        for me in &judges {
+            let directory = memory.directory();
+            scope.spawn(move || {
+                for name in ["a", "b", "c", "d"] {
+                    let words: Unsigned<'_> = directory.object(name, (100, 1), me).unwrap();
+                    words.0[0].fetch_add(1, Relaxed);
+                }
+            });
+        }
+    });
+    for name in ["a", "b", "c", "d"] {
+        let words: Unsigned<'_> = memory.directory().find(name, &judges[0]).unwrap();
+        assert_eq!(words.0[0].load(Relaxed), 104);
+    }
+}
