@@ -1,0 +1,123 @@
+//! Crashes for models: a participant that dies before its *k*-th step, and faults seeded into the machines.
+//!
+//! Only in builds with `--cfg loom`. A *step* is every operation of a machine that others can see: a store, a
+//! read-modify-write, a futex call. A model runs a participant once for every number of steps that it may survive:
+//!
+//! ```ignore
+//! if crash::after(k, || mutex.lock(&judge, Deadline::NEVER)).is_err() {
+//!     judge.die();
+//! }
+//! ```
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU8, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+loom::thread_local! {
+    /// How many steps this thread has left.
+    static LEFT: Cell<u32> = Cell::new(u32::MAX);
+}
+
+/// The participant has died in the middle of what it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Died;
+
+/// Runs `life` until its end, or until it has done `steps` steps and begins another one.
+///
+/// # Errors
+///
+/// [`Died`] in the second case. Nothing of `life` ran after its last step: it must hold nothing whose drop does more.
+pub fn after<R>(steps: u32, life: impl FnOnce() -> R) -> Result<R, Died> {
+    LEFT.with(|left| left.set(steps));
+    let end = catch_unwind(AssertUnwindSafe(life));
+    LEFT.with(|left| left.set(u32::MAX));
+    end.map_err(|payload| match payload.downcast::<Died>() {
+        Ok(died) => *died,
+        Err(panic) => resume_unwind(panic),
+    })
+}
+
+/// Makes a step, or dies before it. Models call it between the steps of their own data.
+pub fn step() {
+    let dead = LEFT.with(|left| match left.get() {
+        0 => true,
+        u32::MAX => false,
+        more => {
+            left.set(more - 1);
+            false
+        }
+    });
+    if dead {
+        // Not `panic!`: its hook would print a message for every death.
+        resume_unwind(Box::new(Died));
+    }
+}
+
+/// A mistake that a machine could contain, to show that the models find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fault {
+    /// None.
+    None,
+    /// A lock is released in one step and its waiter woken in the next.
+    WakeApart,
+    /// The waiter is woken in one step and the lock released in the next.
+    WakeFirst,
+    /// Who takes a free word with waiters forgets that there are some.
+    WaitersLost,
+    /// A ring does not move a doorbell's sequence.
+    RingUnseen,
+    /// A doorbell's mark is taken away without moving its sequence.
+    ClearUnseen,
+}
+
+static SEEDED: AtomicU8 = AtomicU8::new(Fault::None as u8);
+
+/// Seeds a fault into every machine of this process. To be called before the model begins.
+pub fn seed(fault: Fault) {
+    SEEDED.store(fault as u8, Ordering::Relaxed);
+}
+
+fn has(fault: Fault) -> bool {
+    SEEDED.load(Ordering::Relaxed) == fault as u8
+}
+
+/// What a compare-exchange of a mutex's word writes.
+pub(crate) fn seeded(current: u32, new: u32) -> u32 {
+    let taken_with_waiters = current == 1 << 31;
+    if taken_with_waiters && has(Fault::WaitersLost) { new & !current } else { new }
+}
+
+/// The futex calls, in which faults can be seeded.
+pub(crate) mod futex {
+    use shmkit_atomic::futex;
+    use shmkit_atomic::{AtomicU32, Deadline};
+
+    use super::{Fault, has, step};
+    use futex::{Op, Wake};
+
+    pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Wake {
+        futex::wait(word, expected, deadline)
+    }
+
+    pub(crate) fn wake_op(word: &AtomicU32, op: Op, n: u32) -> u32 {
+        if has(Fault::WakeApart) {
+            futex::wake_op(word, op, 0);
+            step();
+            return futex::wake(word, n);
+        }
+        if has(Fault::WakeFirst) {
+            let woken = futex::wake(word, n);
+            step();
+            futex::wake_op(word, op, 0);
+            return woken;
+        }
+        if has(Fault::RingUnseen) && op == Op::add(2) {
+            return futex::wake_op(word, Op::add(0), n);
+        }
+        if has(Fault::ClearUnseen) && op == Op::add(1) {
+            return futex::wake_op(word, Op::and_not(1), n);
+        }
+        futex::wake_op(word, op, n)
+    }
+}

@@ -1,0 +1,431 @@
+//! The robust mutex, without data.
+//!
+//! The release that wakes in one system call is what glibc's robust mutex lacks: between its release and its wake, or
+//! between a wake and the woken waiter's retry, a kill lets the others sleep for ever on a free lock.
+
+use core::fmt;
+
+use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use shmkit_atomic::futex::{ALL, Op, Wake};
+use shmkit_atomic::{Deadline, hint};
+#[cfg(not(loom))]
+use shmkit_layout::Shared;
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+
+use crate::word::Word;
+use crate::{LockFailure, NotOwner, Slices};
+
+/// Nobody holds the lock, nobody sleeps.
+const FREE: u32 = 0;
+/// Somebody may sleep on the word: who releases must wake. It is set whenever somebody sleeps, free lock or held.
+const WAITERS: u32 = 1 << 31;
+
+/// The data is whole.
+const CLEAN: u32 = 0;
+/// An owner died; nobody has answered for the data yet. Only while the lock is held.
+const INCONSISTENT: u32 = 1;
+/// The heir of a dead owner released the lock without answering for the data.
+const UNRECOVERABLE: u32 = 2;
+
+/// How often to look at a held lock before sleeping.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
+
+/// A mutex that guards nothing by itself, works between processes, and survives its owners.
+///
+/// ```text
+/// word      31 WAITERS | 30 always 0 | 29 .. 0 owner id, 0 = free
+/// state     clean, inconsistent, unrecoverable: stored by the holder only
+/// epoch     deaths of owners, counted by their heirs
+/// poisoned  not 0: a thread panicked while holding
+/// ```
+///
+/// The owner is a *process*: its threads exclude each other, and one may release what another took. It is not
+/// recursive, and not fair: a sleeper goes to the end of the queue with each of its slices.
+///
+/// *If a peer dies* while it holds the lock, whoever wants it learns so from its [`Judge`] and takes over; of its
+/// death while it sleeps, wakes or releases nobody takes notice.
+#[repr(C)]
+pub struct RawMutex {
+    word: Word,
+    state: Word,
+    epoch: Word,
+    poisoned: Word,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<RawMutex>() == 16, "part of the segment format");
+
+// SAFETY: `repr(C)`, four atomic words, of which any value is handled.
+#[cfg(not(loom))]
+unsafe impl Shared for RawMutex {}
+
+/// In which condition the data was found. In all three cases the caller holds the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As the last holder left it.
+    Clean,
+    /// An owner died in the middle. Repair, then [`RawMutex::make_consistent`].
+    OwnerDied,
+    /// An owner died in the middle, and its heir did not repair what it left.
+    NotRecoverable,
+}
+
+/// A lock that was taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) outcome: Outcome,
+    /// The dead owner that it was taken from.
+    pub(crate) dead: Option<OwnerId>,
+}
+
+impl RawMutex {
+    shmkit_atomic::const_unless_loom! {
+        /// Makes a free mutex. All zero bytes are one.
+        pub fn new() -> RawMutex {
+            RawMutex {
+                word: Word::new(FREE),
+                state: Word::new(CLEAN),
+                epoch: Word::new(0),
+                poisoned: Word::new(0),
+            }
+        }
+    }
+
+    /// Takes the lock, sleeping while somebody else holds it, at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; the lock was not taken.
+    ///
+    /// # If a peer dies
+    ///
+    /// The lock is taken over within about 40 ms of the death ([`Slices`]), and the outcome says so.
+    #[inline]
+    pub fn lock<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<Outcome, LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        self.take(me, judge, deadline).map(|taken| taken.outcome)
+    }
+
+    /// Takes the lock if nobody alive holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure::WouldBlock`] and the others but `TimedOut`; the lock was not taken.
+    ///
+    /// # If a peer dies
+    ///
+    /// The lock is taken over at once, and the outcome says so.
+    #[inline]
+    pub fn try_lock<J: Judge + ?Sized>(&self, judge: &J) -> Result<Outcome, LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        self.try_take(me, judge).map(|taken| taken.outcome)
+    }
+
+    /// Releases the lock, and wakes one sleeper.
+    ///
+    /// After an owner's death, and without [`make_consistent`](Self::make_consistent), the data is given up:
+    /// everybody is told [`Outcome::NotRecoverable`] from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process does not hold the lock: nothing was touched.
+    #[inline]
+    pub fn unlock<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
+        let me = judge.me().ok_or(NotOwner)?;
+        self.release(me)
+    }
+
+    /// Answers for the data: it is whole again, whatever has happened.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process does not hold the lock: nothing was touched.
+    pub fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
+        let me = judge.me().ok_or(NotOwner)?;
+        // Relaxed: if it is our own id, it was this process that put it there.
+        if self.word.load(Relaxed) & !WAITERS != me.get() {
+            return Err(NotOwner);
+        }
+        // Relaxed: the release of the lock publishes it.
+        self.state.store(CLEAN, Relaxed);
+        Ok(())
+    }
+
+    /// Returns who held the lock a moment ago.
+    pub fn owner(&self) -> Option<OwnerId> {
+        owner(self.word.load(Relaxed)).ok().flatten()
+    }
+
+    /// Returns how many owners have died, as far as their heirs came to count them.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// Returns whether a thread panicked while it held the lock, and nobody has cleared that.
+    #[inline]
+    pub fn is_poisoned(&self) -> bool {
+        // Relaxed: exact for a holder, to whom the lock has published it; a hint for others.
+        self.poisoned.load(Relaxed) != 0
+    }
+
+    /// Says that a thread panicked while it held the lock. For holders.
+    pub fn poison(&self) {
+        self.poisoned.store(1, Relaxed);
+    }
+
+    /// Forgets the panic.
+    pub fn clear_poison(&self) {
+        self.poisoned.store(0, Relaxed);
+    }
+
+    /// [`lock`](Self::lock) for who knows its id already.
+    #[inline]
+    pub(crate) fn take<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<Taken, LockFailure> {
+        let dead = if self.take_free(me) { None } else { self.wait(me, judge, deadline)? };
+        Ok(self.taken(dead))
+    }
+
+    /// [`try_lock`](Self::try_lock) for who knows its id already.
+    #[inline]
+    pub(crate) fn try_take<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Taken, LockFailure> {
+        let dead = if self.take_free(me) { None } else { self.try_once(me, judge)? };
+        Ok(self.taken(dead))
+    }
+
+    /// Takes a lock that nobody holds and nobody waits for.
+    #[inline]
+    pub(crate) fn take_free(&self, me: OwnerId) -> bool {
+        // AcqRel: Acquire pairs with the Release in `release`, so that the last holder's writes are visible; Release
+        // with the Acquire in `attempt`: whoever reads our id there finds that we have joined.
+        self.word.compare_exchange(FREE, me.get(), AcqRel, Relaxed).is_ok()
+    }
+
+    /// Looks at the state of the lock that we have just taken.
+    #[inline]
+    pub(crate) fn taken(&self, dead: Option<OwnerId>) -> Taken {
+        // Relaxed: stored by holders only, and we are the holder. A value that nobody writes counts as the worst.
+        let outcome = match self.state.load(Relaxed) {
+            CLEAN => Outcome::Clean,
+            INCONSISTENT => Outcome::OwnerDied,
+            _ => Outcome::NotRecoverable,
+        };
+        Taken { outcome, dead }
+    }
+
+    /// The whole of `try_lock`, when the first compare-exchange failed.
+    #[cold]
+    fn try_once<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Option<OwnerId>, LockFailure> {
+        loop {
+            match self.attempt(me, judge, true)? {
+                Attempt::Taken { dead } => return Ok(dead),
+                Attempt::Again => {}
+                Attempt::Held { known: true, .. } => return Err(LockFailure::WouldBlock),
+                Attempt::Held { known: false, .. } => return Err(LockFailure::CannotJudge),
+            }
+        }
+    }
+
+    /// The whole of `lock`, when the first compare-exchange failed. Returns the dead owner that it was taken from.
+    #[cold]
+    pub(crate) fn wait<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<Option<OwnerId>, LockFailure> {
+        self.spin();
+        let mut slices = Slices::new();
+        let mut slice = slices.next(deadline);
+        // Before the first sleep, and when a slice has run out: whether the owner lives.
+        let mut probe = true;
+        let mut judged = true;
+        loop {
+            let word = match self.attempt(me, judge, probe)? {
+                Attempt::Taken { dead } => return Ok(dead),
+                Attempt::Again => continue,
+                Attempt::Held { word, known } => {
+                    if probe {
+                        judged = known;
+                    }
+                    word
+                }
+            };
+            // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
+            if deadline.has_passed() {
+                return Err(if judged { LockFailure::TimedOut } else { LockFailure::CannotJudge });
+            }
+            probe = false;
+            // Relaxed: a mark for the releaser, who reads it in the word that it changes.
+            if word & WAITERS == 0
+                && self.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed).is_err()
+            {
+                continue;
+            }
+            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+            if self.word.wait(word | WAITERS, slice) == Wake::TimedOut || slice.has_passed() {
+                probe = true;
+                slice = slices.next(deadline);
+            }
+        }
+    }
+
+    /// Takes the lock if it is free or, when asked to `probe`, if its owner is dead.
+    #[inline]
+    fn attempt<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        probe: bool,
+    ) -> Result<Attempt, LockFailure> {
+        // Acquire: pairs with the Release of who put its id there: it had joined before, so that the verdict is about
+        // a participant whose lock the kernel has seen.
+        let word = self.word.load(Acquire);
+        let owner = owner(word).map_err(|word| LockFailure::Corrupt { word })?;
+        let mut dead = None;
+        if let Some(owner) = owner {
+            if !probe {
+                return Ok(Attempt::Held { word, known: true });
+            }
+            match ask(judge, me, owner) {
+                Verdict::Dead => dead = Some(owner),
+                verdict => {
+                    return Ok(Attempt::Held { word, known: verdict == Verdict::Alive });
+                }
+            }
+        }
+        // WAITERS stays: others may sleep. AcqRel: as in `take_free`.
+        let taken = me.get() | (word & WAITERS);
+        if self.word.compare_exchange(word, taken, AcqRel, Relaxed).is_err() {
+            return Ok(Attempt::Again);
+        }
+        if dead.is_some() {
+            self.inherit();
+        }
+        Ok(Attempt::Taken { dead })
+    }
+
+    /// Counts a death and marks the data. Killed in the middle, the next heir does it again.
+    fn inherit(&self) {
+        // Relaxed, all four: stored by holders only, published by the release of the lock or by our death.
+        self.epoch.store(self.epoch.load(Relaxed).wrapping_add(1), Relaxed);
+        if self.state.load(Relaxed) == CLEAN {
+            self.state.store(INCONSISTENT, Relaxed);
+        }
+    }
+
+    /// Looks at the word until it is worth acting on.
+    fn spin(&self) {
+        for _ in 0..SPINS {
+            // Relaxed: only a hint; the compare-exchange that follows decides.
+            let word = self.word.load(Relaxed);
+            if word & !WAITERS == FREE || word & WAITERS != 0 {
+                return;
+            }
+            hint::spin_loop();
+        }
+    }
+
+    /// [`unlock`](Self::unlock) for who knows its id already.
+    #[inline]
+    pub(crate) fn release(&self, me: OwnerId) -> Result<(), NotOwner> {
+        // Relaxed: stored by holders only. Release: pairs with the Acquire in `take_free` and `attempt`.
+        if self.state.load(Relaxed) != INCONSISTENT
+            && self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok()
+        {
+            return Ok(());
+        }
+        self.release_slow(me)
+    }
+
+    #[cold]
+    fn release_slow(&self, me: OwnerId) -> Result<(), NotOwner> {
+        // Relaxed: if it is our own id, it was this process that put it there.
+        if self.word.load(Relaxed) & !WAITERS != me.get() {
+            return Err(NotOwner);
+        }
+        if self.state.load(Relaxed) == INCONSISTENT {
+            self.state.store(UNRECOVERABLE, Relaxed);
+            // Release: as in `release`.
+            if self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok() {
+                return Ok(());
+            }
+        }
+        // WAITERS is set, and only we could take it away. Release and wake in one step: killed before it we are a
+        // dead owner, after it somebody is awake. WAITERS stays, for those who still sleep.
+        if self.word.wake_op(Op::set(WAITERS), 1) == 0 {
+            // Nobody slept. Whoever has come to sleep meanwhile is woken, and marks the word again.
+            self.word.wake_op(Op::and_not(WAITERS), ALL);
+        }
+        Ok(())
+    }
+}
+
+/// What one look at the lock came to.
+enum Attempt {
+    Taken {
+        dead: Option<OwnerId>,
+    },
+    /// The word changed under our hands.
+    Again,
+    Held {
+        /// The word, not free.
+        word: u32,
+        /// Whether the owner is known to be alive, or was not asked about.
+        known: bool,
+    },
+}
+
+/// Returns who holds a lock of this word, or the word itself if nobody can.
+#[inline]
+fn owner(word: u32) -> Result<Option<OwnerId>, u32> {
+    match word & !WAITERS {
+        FREE => Ok(None),
+        id if id > OwnerId::MASK => Err(word),
+        id => OwnerId::from_word(id).map(Some).ok_or(word),
+    }
+}
+
+impl Default for RawMutex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RawMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word.load(Relaxed);
+        let mut debug = f.debug_struct("RawMutex");
+        match owner(word) {
+            Ok(owner) => debug.field("owner", &owner),
+            Err(word) => debug.field("corrupt", &word),
+        };
+        let state = match self.state.load(Relaxed) {
+            CLEAN => "clean",
+            INCONSISTENT => "inconsistent",
+            _ => "unrecoverable",
+        };
+        debug
+            .field("waiters", &(word & WAITERS != 0))
+            .field("state", &format_args!("{state}"))
+            .field("deaths", &self.epoch())
+            .field("poisoned", &self.is_poisoned())
+            .finish()
+    }
+}
