@@ -50,6 +50,13 @@ impl OwnerId {
         }
     }
 
+    /// Returns the id whose number this process put into its own page itself.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) const fn from_own(number: NonZeroU32) -> Self {
+        Self(number)
+    }
+
     /// Returns the number that stands in words.
     #[inline]
     pub const fn get(self) -> u32 {

@@ -1,0 +1,220 @@
+//! No fork in the middle of a join.
+//!
+//! While a description that holds locks also has a descriptor, a child forked at that moment would inherit it and keep
+//! its parent alive for as long as it lives. So a join excludes forks: both take one lock, the fork in a handler of
+//! [pthread_atfork(3)].
+//!
+//! What this does *not* see: a raw `clone` and `_Fork` run no handlers. A child made so during the microseconds of a
+//! join, that neither executes nor exits, keeps its parent's place until it ends.
+//!
+//! [pthread_atfork(3)]: https://man7.org/linux/man-pages/man3/pthread_atfork.3.html
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use std::io;
+
+use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
+use shmkit_atomic::{AtomicU32, Deadline, futex};
+
+use crate::person;
+
+/// The join lock.
+static LOCK: AtomicU32 = AtomicU32::new(FREE);
+
+/// Nobody joins or forks.
+const FREE: u32 = 0;
+/// Some thread joins or forks.
+const HELD: u32 = 1;
+/// And another may sleep on the word.
+const CONTENDED: u32 = 2;
+
+/// 1 when the handlers are registered.
+static REGISTERED: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// How often this thread holds the join lock. A fork keeps it, as the child's thread is a copy of ours.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+unsafe extern "C" {
+    // Not in the `libc` crate for Linux.
+    fn pthread_atfork(
+        prepare: extern "C" fn(),
+        parent: extern "C" fn(),
+        child: extern "C" fn(),
+    ) -> libc::c_int;
+}
+
+/// For as long as it lives no thread of this process forks or joins, and no signal handler runs in this one.
+///
+/// For the microseconds in which a description that holds, or is about to hold, record locks has a descriptor.
+/// A thread may hold it more than once.
+#[derive(Debug)]
+#[must_use = "forks are held off only as long as this lives"]
+pub struct NoForks {
+    /// What the thread's signal mask was; the innermost and first has it.
+    mask: Option<libc::sigset_t>,
+    /// It belongs to the thread: the mask and `DEPTH` are the thread's.
+    _thread: PhantomData<*const ()>,
+}
+
+impl NoForks {
+    /// Waits until no thread joins or forks, and keeps it so.
+    ///
+    /// # Errors
+    ///
+    /// The handlers that forks need could not be registered: no memory.
+    ///
+    /// # If a peer dies
+    ///
+    /// The lock is this process's own.
+    pub fn hold() -> io::Result<Self> {
+        register()?;
+        let mask = (DEPTH.get() == 0).then(block_signals);
+        enter();
+        Ok(Self { mask, _thread: PhantomData })
+    }
+}
+
+impl Drop for NoForks {
+    fn drop(&mut self) {
+        leave();
+        if let Some(mask) = &self.mask {
+            restore_signals(mask);
+        }
+    }
+}
+
+fn enter() {
+    let depth = DEPTH.get();
+    DEPTH.set(depth + 1);
+    if depth > 0 {
+        return;
+    }
+    // Acquire: pairs with the Release in `leave`.
+    if LOCK.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
+        return;
+    }
+    // Acquire: as above. Whoever waited once leaves CONTENDED behind: others may still sleep.
+    while LOCK.swap(CONTENDED, Acquire) != FREE {
+        futex::wait(&LOCK, CONTENDED, Deadline::NEVER);
+    }
+}
+
+fn leave() {
+    let depth = DEPTH.get() - 1;
+    DEPTH.set(depth);
+    // Release: pairs with the Acquire in `enter`, so that the next thread sees what this one did.
+    if depth == 0 && LOCK.swap(FREE, Release) == CONTENDED {
+        futex::wake(&LOCK, 1);
+    }
+}
+
+/// Registers the handlers once. Two threads may both do it: the lock nests.
+fn register() -> io::Result<()> {
+    // Relaxed, both: the handlers are the C library's from the moment its call returned, and it has its own lock.
+    if REGISTERED.load(Relaxed) == 1 {
+        return Ok(());
+    }
+    // SAFETY: three functions that live as long as this library, and do what is safe in a forking thread: atomics,
+    // futex calls and a thread-local without destructor.
+    let error = unsafe { pthread_atfork(prepare, parent, child) };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    REGISTERED.store(1, Relaxed);
+    Ok(())
+}
+
+extern "C" fn prepare() {
+    enter();
+}
+
+extern "C" fn parent() {
+    leave();
+}
+
+extern "C" fn child() {
+    person::forget();
+    leave();
+}
+
+/// Blocks the signals whose handlers might fork, and returns the mask as it was. Those that a thread's own
+/// instruction raises stay as they are: blocked, they would kill.
+fn block_signals() -> libc::sigset_t {
+    const OWN: [libc::c_int; 6] =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: a place for a signal set, which the call fills.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    for signal in OWN {
+        // SAFETY: filled above, and the numbers are signals.
+        unsafe { libc::sigdelset(all.as_mut_ptr(), signal) };
+    }
+    let mut old = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: a filled set to read, and a place for one to write.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) };
+    // SAFETY: the call writes it, and can fail only for an unknown first argument.
+    unsafe { old.assume_init() }
+}
+
+fn restore_signals(mask: &libc::sigset_t) {
+    // SAFETY: a set that `block_signals` got from the kernel; null asks for nothing back.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, core::ptr::null_mut()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::testing::in_child;
+
+    #[test]
+    fn holding_nests_and_a_child_has_it_free() {
+        let outer = NoForks::hold().unwrap();
+        let inner = NoForks::hold().unwrap();
+        drop(inner);
+        assert_ne!(LOCK.load(Relaxed), FREE);
+        drop(outer);
+        in_child(|| {
+            assert_eq!(LOCK.load(Relaxed), FREE);
+            drop(NoForks::hold().unwrap());
+            assert_eq!(DEPTH.get(), 0);
+        });
+    }
+
+    #[test]
+    fn a_fork_waits_for_a_join() {
+        let hold = NoForks::hold().unwrap();
+        let fork = std::thread::spawn(|| {
+            in_child(|| ());
+            Instant::now()
+        });
+        // Not for order: a fork that does not wait has this long to show it.
+        std::thread::sleep(Duration::from_millis(30));
+        let released = Instant::now();
+        drop(hold);
+        assert!(fork.join().unwrap() > released);
+    }
+
+    #[test]
+    fn signals_are_blocked_and_back_again() {
+        fn blocked() -> bool {
+            let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+            // SAFETY: null changes nothing; the place is for the mask.
+            unsafe { libc::pthread_sigmask(0, core::ptr::null(), mask.as_mut_ptr()) };
+            // SAFETY: written by the call.
+            unsafe { libc::sigismember(mask.as_ptr(), libc::SIGALRM) == 1 }
+        }
+        assert!(!blocked());
+        let hold = NoForks::hold().unwrap();
+        assert!(blocked());
+        let inner = NoForks::hold().unwrap();
+        drop(inner);
+        assert!(blocked());
+        drop(hold);
+        assert!(!blocked());
+    }
+}

@@ -1,0 +1,154 @@
+//! What can go wrong with a roster, and with joining one.
+
+use core::error::Error;
+use core::fmt;
+use std::io;
+
+use shmkit_layout::OffsetError;
+
+use crate::OwnerId;
+
+/// Why bytes cannot be used as a roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RosterError {
+    /// No roster has so many slots, or none.
+    Slots {
+        /// The number asked for.
+        found: u32,
+    },
+    /// The roster does not fit in its region.
+    Place(OffsetError),
+    /// The roster says another number of slots than what leads to it.
+    Corrupt {
+        /// The number in the roster.
+        found: u32,
+        /// The number that was said.
+        expected: u32,
+    },
+}
+
+impl fmt::Display for RosterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slots { found } => write!(
+                f,
+                "a roster of {found} participants was asked for, where 1 to {} are possible",
+                OwnerId::MAX_SLOTS
+            ),
+            Self::Place(_) => f.write_str("the roster does not fit in its region"),
+            Self::Corrupt { found, expected } => write!(
+                f,
+                "the roster says {found} slots where {expected} were expected: it was damaged, or never made; make the segment anew"
+            ),
+        }
+    }
+}
+
+impl Error for RosterError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Place(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why an address space got no place in a roster.
+#[derive(Debug)]
+pub struct JoinError {
+    kind: JoinErrorKind,
+    source: Option<io::Error>,
+}
+
+/// The kinds of [`JoinError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinErrorKind {
+    /// Every slot is taken by somebody alive, or retired.
+    Full {
+        /// Number of slots.
+        slots: u32,
+    },
+    /// Every slot has given out all its names: nobody can ever join again.
+    Exhausted {
+        /// Number of slots.
+        slots: u32,
+    },
+    /// The file has no name any more: it was removed, and whoever opens the name gets another.
+    Unlinked,
+    /// Somebody is removing the file just now. Open the name again.
+    Removing,
+    /// The file system, or the kernel, has no locks that tell who is alive.
+    Unsupported,
+    /// The ticket shares its description with the file.
+    Ticket,
+    /// No description of its own could be made.
+    Description,
+    /// The description leads to another file.
+    OtherFile,
+    /// Another system call failed.
+    System,
+}
+
+impl JoinError {
+    pub(crate) fn new(kind: JoinErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    pub(crate) fn with(kind: JoinErrorKind, source: impl Into<io::Error>) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    pub(crate) fn system(source: impl Into<io::Error>) -> Self {
+        Self::with(JoinErrorKind::System, source)
+    }
+
+    /// Returns what kind of error it is.
+    pub fn kind(&self) -> JoinErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use JoinErrorKind::*;
+        f.write_str("cannot join the roster: ")?;
+        match self.kind {
+            Full { slots } => write!(
+                f,
+                "all {slots} places are taken; wait until a participant leaves, or make the segment with more"
+            ),
+            Exhausted { slots } => write!(
+                f,
+                "its {slots} slots have given out all their names, {} each, and none is given twice; make the segment anew",
+                OwnerId::MAX_GENERATION
+            ),
+            Unlinked => f.write_str(
+                "the file's name was removed, so that nobody could find us there; open or create the name again",
+            ),
+            Removing => f.write_str("somebody is removing the file; open or create the name again"),
+            Unsupported => f.write_str(
+                "the file system or the kernel has no open-file-description locks that a mapping carries \
+                 (overlay and network file systems often lack them); put the file on a tmpfs such as /dev/shm, or use a memfd",
+            ),
+            Ticket => f.write_str(
+                "the ticket is a duplicate of the file's descriptor, not a description of its own; \
+                 let the sender open the file once more for it",
+            ),
+            Description => f.write_str(
+                "no description of its own could be opened; mount /proc, or give the file's path or a ticket",
+            ),
+            OtherFile => f.write_str(
+                "the path or ticket leads to another file than the descriptor; the name was made anew, open it again",
+            ),
+            System => f.write_str("a system call failed"),
+        }
+    }
+}
+
+impl Error for JoinError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|error| error as _)
+    }
+}

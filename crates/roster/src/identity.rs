@@ -1,0 +1,124 @@
+//! A page that a forked child finds empty.
+
+use core::ffi::c_void;
+use core::fmt;
+use core::num::{NonZeroU32, NonZeroUsize};
+use core::ptr::{self, NonNull};
+use std::io;
+
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicPtr, AtomicU32, AtomicUsize};
+
+use crate::OwnerId;
+use crate::anchor::Anchor;
+
+/// The kernel rounds a length up to whole pages.
+const ONE_PAGE: NonZeroUsize = NonZeroUsize::MIN;
+
+/// All that a participant knows of itself. All of it lies in a page that is marked [`MADV_WIPEONFORK`], so that a
+/// child, however it was forked, reads 0: it has no name, has lost nothing, and has no anchor to unmap.
+///
+/// [`MADV_WIPEONFORK`]: https://man7.org/linux/man-pages/man2/madvise.2.html
+pub(crate) struct Identity {
+    page: NonNull<Page>,
+}
+
+#[repr(C)]
+struct Page {
+    /// The id, or 0. Changed under the join lock, or from the id to 0 when the place is lost.
+    id: AtomicU32,
+    /// 1 after the place was lost.
+    lost: AtomicU32,
+    /// Where the anchor lies, or null. Changed under the join lock.
+    anchor: AtomicPtr<c_void>,
+    /// Length of the anchor, in bytes.
+    anchor_len: AtomicUsize,
+}
+
+// SAFETY: the address of atomics that stay mapped until drop.
+unsafe impl Send for Identity {}
+// SAFETY: as above.
+unsafe impl Sync for Identity {}
+
+impl Identity {
+    /// Maps an empty page.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (prot, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
+        // SAFETY: a new mapping at an address of the kernel's choice changes no memory that anybody uses.
+        let page = unsafe { mmap_anonymous(None, ONE_PAGE, prot, flags) }?;
+        let this = Self { page: page.cast() };
+        // SAFETY: the page just mapped; the advice changes only what a child sees.
+        unsafe { madvise(page, ONE_PAGE.get(), MmapAdvise::MADV_WIPEONFORK) }?;
+        Ok(this)
+    }
+
+    /// Returns the participant's name; `None` before it joined, in a forked child, and after its place was lost.
+    #[inline]
+    pub(crate) fn id(&self) -> Option<OwnerId> {
+        // Relaxed: the id alone; in a child the kernel's fork orders everything.
+        NonZeroU32::new(self.page().id.load(Relaxed)).map(OwnerId::from_own)
+    }
+
+    /// Takes a name and the anchor that keeps it.
+    pub(crate) fn settle(&self, id: OwnerId, anchor: Anchor) {
+        drop(self.take_anchor());
+        let (addr, len) = anchor.into_raw();
+        let page = self.page();
+        page.anchor.store(addr.as_ptr(), Relaxed);
+        page.anchor_len.store(len, Relaxed);
+        page.lost.store(0, Relaxed);
+        page.id.store(id.get(), Relaxed);
+    }
+
+    /// Gives up the name, since the kernel no longer keeps it: nothing may be done in it any more.
+    pub(crate) fn lose(&self, id: OwnerId) {
+        if self.page().id.compare_exchange(id.get(), 0, Relaxed, Relaxed).is_ok() {
+            self.page().lost.store(1, Relaxed);
+        }
+    }
+
+    /// Returns whether the name was [lost](Self::lose).
+    pub(crate) fn is_lost(&self) -> bool {
+        self.page().lost.load(Relaxed) != 0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unmap_anchor_behind_its_back(&self) {
+        drop(self.take_anchor());
+    }
+
+    fn take_anchor(&self) -> Option<Anchor> {
+        let addr = NonNull::new(self.page().anchor.swap(ptr::null_mut(), Relaxed))?;
+        let len = self.page().anchor_len.load(Relaxed);
+        // SAFETY: `settle` stored both, from `into_raw`, and the swap gave them to nobody else. A forked child, where
+        // the mapping does not exist, reads null.
+        Some(unsafe { Anchor::from_raw(addr, len) })
+    }
+
+    #[inline]
+    fn page(&self) -> &Page {
+        // SAFETY: mapped in `new`, aligned to a page, unmapped only by drop; all bytes are atomics, valid as zeros.
+        unsafe { self.page.as_ref() }
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        self.page().id.store(0, Relaxed);
+        drop(self.take_anchor());
+        // SAFETY: mapped in `new`, and nobody borrows it any more (`&mut self`). A forked child has its own copy.
+        let unmapped = unsafe { munmap(self.page.cast(), ONE_PAGE.get()) };
+        debug_assert!(unmapped.is_ok(), "{unmapped:?}");
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id() {
+            Some(id) => write!(f, "{id}"),
+            None if self.is_lost() => f.write_str("lost"),
+            None => f.write_str("not joined"),
+        }
+    }
+}

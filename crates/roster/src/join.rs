@@ -1,0 +1,163 @@
+//! The six steps to a place.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crate::anchor::Anchor;
+use crate::atfork::NoForks;
+use crate::description::{self, Node, Status};
+use crate::identity::Identity;
+use crate::range::{self, Range};
+use crate::{JoinError, JoinErrorKind, Link, OwnerId, Roster};
+
+/// How often a join is tried while somebody holds the remover's range, which takes them microseconds.
+const TRIES: u32 = 8;
+/// The pause before the second try; each further one is twice as long: 12 ms in all.
+const PAUSE: Duration = Duration::from_micros(100);
+/// How often one slot's lock is tried again whose holder was gone at the second look.
+const LOOKS: u32 = 4;
+
+/// What a join needs besides a description of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Join<'j> {
+    pub(crate) roster: Roster<'j>,
+    pub(crate) identity: &'j Identity,
+    /// The data descriptor.
+    pub(crate) file: BorrowedFd<'j>,
+    pub(crate) node: Node,
+    pub(crate) link: Link,
+}
+
+/// Where the private description comes from, for one join.
+#[derive(Debug)]
+pub(crate) enum Source<'j> {
+    Proc,
+    Path(&'j Path),
+    /// The ticket; nothing while a try has it, and when it is spent.
+    Ticket(Option<OwnedFd>),
+}
+
+impl Join<'_> {
+    /// Takes a place, or returns the id of the place that this address space has already.
+    pub(crate) fn run(self, mut source: Source<'_>) -> Result<OwnerId, JoinError> {
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            match self.try_once(&mut source) {
+                Err(error) if error.kind() == JoinErrorKind::Removing => {}
+                other => return other,
+            }
+            thread::sleep(pause);
+            pause *= 2;
+        }
+        self.try_once(&mut source)
+    }
+
+    fn try_once(self, source: &mut Source<'_>) -> Result<OwnerId, JoinError> {
+        let _no_forks = NoForks::hold().map_err(JoinError::system)?;
+        if let Some(id) = self.identity.id() {
+            return Ok(id); // Another thread was faster.
+        }
+        // 1: a description that nobody else has.
+        let own = match source {
+            Source::Proc => description::reopen(self.file),
+            Source::Path(path) => description::open(path),
+            Source::Ticket(ticket) => ticket.take().ok_or_else(|| io::ErrorKind::NotFound.into()),
+        };
+        let own = own.map_err(|e| JoinError::with(JoinErrorKind::Description, e))?;
+        let status = Status::of(own.as_fd()).map_err(JoinError::system)?;
+        if status.node != self.node {
+            return Err(JoinError::new(JoinErrorKind::OtherFile));
+        }
+        // 2: the mapping that will carry its locks, before there are any. Whatever fails from here on, the locks
+        // vanish with `own` and `anchor`.
+        let anchor = Anchor::map(own.as_fd(), status.block).map_err(JoinError::system)?;
+        // 3 to 5: the locks.
+        let id = match self.take_place(own.as_fd()) {
+            Err(error) if error.kind() == JoinErrorKind::Removing => {
+                if let Source::Ticket(ticket) = source {
+                    *ticket = Some(own); // It holds no lock: good for another try.
+                }
+                return Err(error);
+            }
+            other => other?,
+        };
+        if !self.sees(id)? {
+            return Err(JoinError::new(match source {
+                Source::Ticket(_) => JoinErrorKind::Ticket,
+                _ => JoinErrorKind::Unsupported,
+            }));
+        }
+        // 6: no descriptor. There are file systems (overlayfs) whose mappings keep another description than the
+        // descriptor's: what everybody will ask the kernel must have the right answer from now on.
+        drop(own);
+        if !self.sees(id)? {
+            return Err(JoinError::new(JoinErrorKind::Unsupported));
+        }
+        self.identity.settle(id, anchor);
+        Ok(id)
+    }
+
+    /// Locks a slot and the name that it gives out.
+    fn take_place(self, own: BorrowedFd<'_>) -> Result<OwnerId, JoinError> {
+        let slots = self.roster.slots();
+        let mut retired = 0;
+        for (n, slot) in self.roster.round() {
+            if !take_slot(own, n)? {
+                continue;
+            }
+            // The lock keeps removers out: a name that is there now stays as long as we do.
+            if self.link == Link::Named && Status::of(own).map_err(JoinError::system)?.links == 0 {
+                return Err(JoinError::new(JoinErrorKind::Unlinked));
+            }
+            match slot.begin(n) {
+                Some(id) if range::try_lock(own, Range::id(id)).map_err(lock_error)? => {
+                    slot.card.sign();
+                    self.roster.advance(n);
+                    return Ok(id);
+                }
+                // A byte that nobody should hold: the next name of this slot is another.
+                Some(_) => {}
+                None => retired += 1,
+            }
+            range::unlock(own, Range::slot(n)).map_err(lock_error)?;
+        }
+        Err(JoinError::new(if retired == slots {
+            JoinErrorKind::Exhausted { slots }
+        } else {
+            JoinErrorKind::Full { slots }
+        }))
+    }
+
+    /// Returns whether the data descriptor shows that `id` is taken, as every other process will see it.
+    fn sees(self, id: OwnerId) -> Result<bool, JoinError> {
+        range::conflict(self.file, Range::id(id)).map(|lock| lock.is_some()).map_err(lock_error)
+    }
+}
+
+/// Locks a slot; `false` if somebody has it.
+fn take_slot(own: BorrowedFd<'_>, slot: u32) -> Result<bool, JoinError> {
+    for _ in 0..LOOKS {
+        if range::try_lock(own, Range::slot(slot)).map_err(lock_error)? {
+            return Ok(true);
+        }
+        match range::conflict(own, Range::slot(slot)).map_err(lock_error)? {
+            Some(lock) if lock.covers(Range::EVERYBODY) => {
+                return Err(JoinError::new(JoinErrorKind::Removing));
+            }
+            Some(_) => return Ok(false),
+            None => {} // It is gone already.
+        }
+    }
+    Ok(false)
+}
+
+fn lock_error(error: io::Error) -> JoinError {
+    let unsupported = range::is_unsupported(&error);
+    JoinError::with(
+        if unsupported { JoinErrorKind::Unsupported } else { JoinErrorKind::System },
+        error,
+    )
+}

@@ -1,0 +1,321 @@
+//! A place in a roster.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use crate::description::{Description, Link, Node, Status};
+use crate::identity::Identity;
+use crate::join::{Join, Source};
+use crate::{JoinError, Judge, OwnerId, Person, Roster, Verdict, probe};
+
+/// An address space that takes part in a roster: the kernel's answer to the two questions of [`Judge`].
+///
+/// Every handle and guard borrows it, so that nobody leaves while a lock is in use. Dropping it leaves: the kernel
+/// hears of it, no shared byte is written, and the name is never used again.
+///
+/// **Alive** means that the kernel has not finished this address space's exit. A stopped process (SIGSTOP), one whose
+/// main thread has ended, one that closed every descriptor, and one that still dumps its core are alive; a zombie is
+/// dead. A child inherits nothing: after a fork it is nobody ([`Judge::me`] answers `None`, and every operation of a
+/// primitive fails or does nothing) until it takes a place of its own with [`rejoin`](Self::rejoin).
+///
+/// # If a peer dies
+///
+/// None of the calls here waits for a peer. One that dies in the middle of joining leaves nothing but a number that
+/// nobody will ever be called by.
+///
+/// # Not supported
+///
+/// Checkpoint and restore; `io_uring` and `O_DIRECT` into the shared bytes, which the kernel may go on writing after
+/// the participant is dead. A raw `clone` or `_Fork` in the microseconds of a join, whose child neither executes nor
+/// exits, keeps the place of its parent until it ends.
+pub struct Participant<'a> {
+    identity: Identity,
+    roster: Roster<'a>,
+    /// The data descriptor: probes ask through it, and no lock belongs to its description. Closed only if it is
+    /// still ours.
+    file: ManuallyDrop<OwnedFd>,
+    node: Node,
+    path: Option<PathBuf>,
+    link: Link,
+}
+
+impl<'a> Participant<'a> {
+    /// Joins a roster that lies in `file`.
+    ///
+    /// The first to join also learns whether the file system has the locks that tell who is alive. The file must be
+    /// open for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`], of every kind. Nothing is left behind by a join that fails, except that a name may have been
+    /// spent.
+    pub fn join(
+        roster: Roster<'a>,
+        file: OwnedFd,
+        description: Description,
+        link: Link,
+    ) -> Result<Self, JoinError> {
+        let node = Status::of(file.as_fd()).map_err(JoinError::system)?.node;
+        let identity = Identity::new().map_err(JoinError::system)?;
+        let (path, ticket) = match description {
+            Description::Proc => (None, None),
+            Description::Path(path) => (Some(path), None),
+            Description::Ticket(ticket) => (None, Some(ticket)),
+        };
+        let file = ManuallyDrop::new(file);
+        let this = Self { identity, roster, file, node, path, link };
+        let source = match ticket {
+            Some(ticket) => Source::Ticket(Some(ticket)),
+            None => this.source(),
+        };
+        this.prepare(|join| join.run(source))?;
+        Ok(this)
+    }
+
+    /// Takes a new place in a forked child, in the same way as the parent did (through `/proc` if that was by
+    /// ticket); does nothing if this address space has its place.
+    ///
+    /// Also takes a new place, under a new name, after the old one [was lost](Self::is_lost).
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join). A named file whose last participant left meanwhile has lost its name, and is
+    /// [`Unlinked`](crate::JoinErrorKind::Unlinked): join in the child before the parent leaves.
+    pub fn rejoin(&self) -> Result<OwnerId, JoinError> {
+        self.prepare(|join| join.run(self.source()))
+    }
+
+    /// As [`rejoin`](Self::rejoin), with another way to a description: a new ticket, above all.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn rejoin_with(&self, description: Description) -> Result<OwnerId, JoinError> {
+        match description {
+            Description::Proc => self.prepare(|join| join.run(Source::Proc)),
+            Description::Path(path) => self.prepare(|join| join.run(Source::Path(&path))),
+            Description::Ticket(fd) => self.prepare(|join| join.run(Source::Ticket(Some(fd)))),
+        }
+    }
+
+    /// Returns the name, or `None` in a forked child that has not [joined](Self::rejoin), and after the place was
+    /// [lost](Self::is_lost).
+    #[inline]
+    pub fn id(&self) -> Option<OwnerId> {
+        self.identity.id()
+    }
+
+    /// Returns whether the kernel has forgotten this participant, so that the others take it for dead: something in
+    /// this process unmapped memory that was not its own. All it held is somebody else's now.
+    pub fn is_lost(&self) -> bool {
+        self.identity.is_lost()
+    }
+
+    /// Returns who `owner` is or was, as long as its slot is not given to another.
+    pub fn person(&self, owner: OwnerId) -> Option<Person> {
+        self.roster.person(owner)
+    }
+
+    /// Returns the descriptor of the file.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Returns the roster.
+    pub fn roster(&self) -> Roster<'a> {
+        self.roster
+    }
+
+    pub(crate) fn node(&self) -> Node {
+        self.node
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    pub(crate) fn lose(&self, me: OwnerId) {
+        self.identity.lose(me);
+    }
+
+    fn source(&self) -> Source<'_> {
+        self.path().map_or(Source::Proc, Source::Path)
+    }
+
+    fn prepare<R>(&self, run: impl FnOnce(Join<'_>) -> R) -> R {
+        run(Join {
+            roster: self.roster,
+            identity: &self.identity,
+            file: self.file(),
+            node: self.node,
+            link: self.link,
+        })
+    }
+}
+
+impl Judge for Participant<'_> {
+    #[inline]
+    fn me(&self) -> Option<OwnerId> {
+        self.id()
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        match self.id() {
+            // A slot that the roster does not have: the word is corrupt, and nobody's.
+            Some(me) if owner.slot() < self.roster.slots() => probe::verdict(self, me, owner),
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+impl Drop for Participant<'_> {
+    /// Leaves. The anchor goes with the identity, a field.
+    fn drop(&mut self) {
+        // A program that closed all descriptors may have opened its own under the number: it is not ours to close.
+        if Status::of(self.file.as_fd()).is_ok_and(|status| status.node == self.node) {
+            // SAFETY: taken once, here, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.file) };
+        }
+    }
+}
+
+impl fmt::Debug for Participant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Participant")
+            .field("id", &self.identity)
+            .field("roster", &self.roster)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bytes, in_child, memfd, reopen};
+    use crate::{JoinErrorKind, NoForks, removal};
+
+    fn join<'a>(roster: Roster<'a>, file: &OwnedFd) -> Result<Participant<'a>, JoinError> {
+        Participant::join(roster, file.try_clone().unwrap(), Description::Proc, Link::Nameless)
+    }
+
+    #[test]
+    fn a_participant_lives_until_it_leaves() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(4));
+        let roster = bytes.roster(4);
+        let (one, two) = (join(roster, &file).unwrap(), join(roster, &file).unwrap());
+        let (a, b) = (one.me().unwrap(), two.me().unwrap());
+        assert_eq!((a.slot(), b.slot()), (0, 1));
+        assert_eq!(one.verdict(b), Verdict::Alive);
+        assert_eq!(one.verdict(a), Verdict::Alive);
+        assert_eq!(one.person(b).unwrap().pid, std::process::id());
+        assert!(removal::in_use(file.as_fd()).unwrap());
+        drop(two);
+        assert_eq!(one.verdict(b), Verdict::Dead);
+        let members = roster.participants(file.as_fd());
+        let verdicts: Vec<_> = members.iter().map(|m| (m.id, m.verdict)).collect();
+        assert_eq!(verdicts, [(a, Verdict::Alive), (b, Verdict::Dead)]);
+        drop(one);
+        assert!(!removal::in_use(file.as_fd()).unwrap());
+        assert!(roster.participants(file.as_fd()).iter().all(|m| m.verdict == Verdict::Dead));
+    }
+
+    #[test]
+    fn a_slot_is_reused_under_another_name() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(1));
+        let roster = bytes.roster(1);
+        let first = join(roster, &file).unwrap().id().unwrap();
+        let second = join(roster, &file).unwrap();
+        assert_eq!(second.id(), OwnerId::new(0, 2));
+        assert_eq!(second.verdict(first), Verdict::Dead);
+        assert_eq!(second.person(first), None);
+        let error = join(roster, &file).unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::Full { slots: 1 });
+    }
+
+    #[test]
+    fn an_id_beyond_the_roster_is_corrupt_and_not_dead() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(4));
+        let one = join(bytes.roster(4), &file).unwrap();
+        assert_eq!(one.verdict(OwnerId::new(4, 1).unwrap()), Verdict::Unknown);
+        assert_eq!(one.verdict(OwnerId::new(3, 1).unwrap()), Verdict::Dead);
+    }
+
+    #[test]
+    fn a_child_is_nobody_until_it_rejoins() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(4));
+        let one = join(bytes.roster(4), &file).unwrap();
+        let id = one.id().unwrap();
+        assert_eq!(one.rejoin().unwrap(), id);
+        in_child(|| {
+            assert_eq!((one.me(), one.is_lost()), (None, false));
+            assert_eq!(one.verdict(id), Verdict::Unknown);
+            let mine = one.rejoin().unwrap();
+            assert_ne!(mine, id);
+            assert_eq!(one.me(), Some(mine));
+            assert_eq!(one.verdict(id), Verdict::Alive);
+            assert_eq!(one.person(mine).unwrap().pid, std::process::id());
+        });
+        assert_eq!(one.id(), Some(id));
+        assert_eq!(one.verdict(OwnerId::new(1, 1).unwrap()), Verdict::Dead);
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_one_join() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(4));
+        let roster = bytes.roster(4);
+        // A child that another test forks now would inherit the tickets.
+        let no_forks = NoForks::hold().unwrap();
+        let by = |ticket: OwnedFd, data: &OwnedFd| {
+            let data = data.try_clone().unwrap();
+            Participant::join(roster, data, Description::Ticket(ticket), Link::Nameless)
+        };
+        let one = by(reopen(&file), &file).unwrap();
+        assert_eq!(one.verdict(one.id().unwrap()), Verdict::Alive);
+        let error = by(file.try_clone().unwrap(), &file).unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::Ticket);
+        let error = by(memfd(), &file).unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::OtherFile);
+        drop((one, no_forks));
+        assert!(!removal::in_use(file.as_fd()).unwrap(), "failed joins left nothing");
+    }
+
+    #[test]
+    fn who_lost_its_place_is_nobody() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(4));
+        let one = join(bytes.roster(4), &file).unwrap();
+        let id = one.id().unwrap();
+        one.identity.unmap_anchor_behind_its_back();
+        assert_eq!(one.verdict(OwnerId::new(3, 1).unwrap()), Verdict::Unknown);
+        assert_eq!((one.me(), one.is_lost()), (None, true));
+        let again = one.rejoin().unwrap();
+        assert!(again != id && !one.is_lost());
+        assert_eq!(one.verdict(id), Verdict::Dead);
+    }
+
+    #[test]
+    fn a_removal_keeps_joiners_out() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(4));
+        let roster = bytes.roster(4);
+        let fresh = reopen(&file);
+        let removal = removal::nobody_alive(fresh.as_fd()).unwrap().unwrap();
+        let error = join(roster, &file).unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::Removing);
+        drop(removal);
+        let one = join(roster, &file).unwrap();
+        assert!(removal::nobody_alive(fresh.as_fd()).unwrap().is_none());
+        let removal = removal::remover(fresh.as_fd()).unwrap().unwrap();
+        assert!(removal::remover(reopen(&file).as_fd()).unwrap().is_none());
+        let two = join(roster, &file).unwrap();
+        drop((removal, one, two));
+        assert!(removal::nobody_alive(fresh.as_fd()).unwrap().is_some());
+    }
+}

@@ -1,0 +1,155 @@
+//! The record locks that say who is alive, far past the data of the file.
+//!
+//! ```text
+//! 0 …            2^61 = S                S+1024 = R   S+1025          2^62 = I
+//! | data | … | slot 0 … slot 1023 | remover | …      | I+id, one byte for every id there can be |
+//! ```
+//!
+//! They are [open file description locks]: owned by a description, not by a process, so that no other descriptor of
+//! the file can drop them, and none of the calls here ever blocks.
+//!
+//! [open file description locks]: https://man7.org/linux/man-pages/man2/F_OFD_SETLK.2const.html
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::OwnerId;
+
+/// S: where the slots' bytes begin.
+const SLOTS: u64 = 1 << 61;
+/// R: the remover's byte, after the last slot that a roster can have.
+const REMOVER: u64 = SLOTS + OwnerId::MAX_SLOTS as u64;
+/// I: where the ids' bytes begin.
+const IDS: u64 = 1 << 62;
+
+/// Bytes of a file that are locked together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    start: u64,
+    /// Number of bytes; `u64::MAX` if there is no end.
+    len: u64,
+}
+
+impl Range {
+    /// R: held by whoever removes the file's name.
+    pub(crate) const REMOVER: Self = Self { start: REMOVER, len: 1 };
+    /// S to R: somebody's lock in it means that the file is in use.
+    pub(crate) const EVERYBODY: Self = Self { start: SLOTS, len: REMOVER - SLOTS + 1 };
+
+    /// S + slot: held by whoever has the slot.
+    pub(crate) const fn slot(slot: u32) -> Self {
+        Self { start: SLOTS + slot as u64, len: 1 }
+    }
+
+    /// I + id: held by the participant of that name, and by nobody else, ever.
+    pub(crate) const fn id(id: OwnerId) -> Self {
+        Self { start: IDS + id.get() as u64, len: 1 }
+    }
+
+    /// Returns whether all of `other` lies in here.
+    pub(crate) const fn covers(self, other: Self) -> bool {
+        self.start <= other.start
+            && self.start.saturating_add(self.len) >= other.start.saturating_add(other.len)
+    }
+}
+
+/// Takes a write lock for the description behind `file`; `false` if another description holds part of the range.
+pub(crate) fn try_lock(file: BorrowedFd<'_>, range: Range) -> io::Result<bool> {
+    match fcntl(file, libc::F_OFD_SETLK, libc::F_WRLCK, range) {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Gives up what the description behind `file` holds of a range.
+pub(crate) fn unlock(file: BorrowedFd<'_>, range: Range) -> io::Result<()> {
+    fcntl(file, libc::F_OFD_SETLK, libc::F_UNLCK, range).map(drop)
+}
+
+/// Returns a lock in the range that *another* description than `file`'s holds, if there is one.
+pub(crate) fn conflict(file: BorrowedFd<'_>, range: Range) -> io::Result<Option<Range>> {
+    fcntl(file, libc::F_OFD_GETLK, libc::F_WRLCK, range)
+}
+
+/// Returns whether `error` says that the file, or the kernel, has no such locks.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    const NO_LOCKS: [i32; 4] = [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP, libc::ENOLCK];
+    error.raw_os_error().is_some_and(|code| NO_LOCKS.contains(&code))
+}
+
+#[cfg(target_pointer_width = "64")]
+use libc::{SYS_fcntl as SYS_FCNTL, flock as Flock};
+#[cfg(target_pointer_width = "32")]
+use libc::{SYS_fcntl64 as SYS_FCNTL, flock64 as Flock};
+
+/// `fcntl` with 64-bit offsets on every target, which the C library's (and `nix`'s) are not.
+fn fcntl(
+    file: BorrowedFd<'_>,
+    command: libc::c_int,
+    kind: libc::c_int,
+    range: Range,
+) -> io::Result<Option<Range>> {
+    loop {
+        // SAFETY: plain numbers, for which zero is a value.
+        let mut lock: Flock = unsafe { core::mem::zeroed() };
+        lock.l_type = kind as _;
+        lock.l_whence = libc::SEEK_SET as _;
+        lock.l_start = range.start as _;
+        lock.l_len = range.len as _;
+        let lock_ptr = &raw mut lock;
+        // SAFETY: the descriptor is open for the length of the call (`BorrowedFd`), and `lock` is a live `flock` that
+        // these three commands read and may write.
+        let result = unsafe { libc::syscall(SYS_FCNTL, file.as_raw_fd(), command, lock_ptr) };
+        if result == -1 {
+            let error = io::Error::last_os_error();
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue; // A remote file system; a local one never waits.
+            }
+            return Err(error);
+        }
+        if command != libc::F_OFD_GETLK || i32::from(lock.l_type) == libc::F_UNLCK {
+            return Ok(None);
+        }
+        let len = if lock.l_len == 0 { u64::MAX } else { lock.l_len as u64 };
+        return Ok(Some(Range { start: lock.l_start as u64, len }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::testing::{memfd, reopen};
+
+    #[test]
+    fn ranges_do_not_overlap() {
+        let last_slot = Range::slot(OwnerId::MAX_SLOTS - 1);
+        assert_eq!(last_slot.start + 1, Range::REMOVER.start);
+        assert!(Range::EVERYBODY.covers(Range::slot(0)));
+        assert!(Range::EVERYBODY.covers(last_slot));
+        assert!(Range::EVERYBODY.covers(Range::REMOVER));
+        assert!(!Range::EVERYBODY.covers(Range { start: REMOVER + 1, len: 1 }));
+        assert!(!last_slot.covers(Range::REMOVER));
+        let last_id = OwnerId::new(1023, OwnerId::MAX_GENERATION).unwrap();
+        assert!(Range::id(last_id).start < i64::MAX as u64);
+        assert!(!Range::EVERYBODY.covers(Range::id(OwnerId::new(0, 1).unwrap())));
+    }
+
+    #[test]
+    fn one_description_excludes_another() {
+        let one = memfd();
+        let two = reopen(&one);
+        assert!(try_lock(one.as_fd(), Range::slot(5)).unwrap());
+        assert!(!try_lock(two.as_fd(), Range::slot(5)).unwrap());
+        assert!(try_lock(two.as_fd(), Range::slot(6)).unwrap());
+        assert_eq!(conflict(two.as_fd(), Range::slot(5)).unwrap(), Some(Range::slot(5)));
+        assert_eq!(conflict(one.as_fd(), Range::slot(5)).unwrap(), None, "its own");
+        assert!(!try_lock(one.as_fd(), Range::EVERYBODY).unwrap());
+        unlock(one.as_fd(), Range::slot(5)).unwrap();
+        assert_eq!(conflict(two.as_fd(), Range::slot(5)).unwrap(), None);
+        drop(two);
+        assert!(try_lock(one.as_fd(), Range::EVERYBODY).unwrap());
+    }
+}

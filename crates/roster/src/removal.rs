@@ -1,0 +1,77 @@
+//! The record locks that whoever removes a file's name takes.
+//!
+//! * [`nobody_alive`] is the condition of every cleanup: having it proves that no participant is alive *and* keeps
+//!   joiners out until it is dropped.
+//! * [`remover`] is for removing a name whose participants may live: no other remover is at work in the meantime.
+//! * [`in_use`] is the cheap first question: one call for the whole roster.
+//!
+//! What this does *not* do: it removes nothing. Having the lock, check that the name still leads to this very file.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::atfork::NoForks;
+use crate::range::{self, Range};
+
+/// The right to remove; given back by drop, and by the kernel at the latest when the descriptor is closed.
+///
+/// No thread of this process forks or joins meanwhile: a child would inherit the lock.
+#[derive(Debug)]
+#[must_use = "the right is given back at once"]
+pub struct Removal<'f> {
+    file: BorrowedFd<'f>,
+    range: Range,
+    _no_forks: NoForks,
+}
+
+/// Proves that nobody alive takes part in `file`, and keeps it so: the write lock over S to R.
+///
+/// `file` must be open for reading and writing, and be of a *fresh* description: one that no participant of this
+/// process, and no other remover, has taken locks on. `None` if somebody is alive, is joining, or removes it too.
+///
+/// # Errors
+///
+/// The file system has no such locks, or the descriptor is not open for writing.
+///
+/// # If a peer dies
+///
+/// It never waits. What a dead remover held is free.
+pub fn nobody_alive(file: BorrowedFd<'_>) -> io::Result<Option<Removal<'_>>> {
+    take(file, Range::EVERYBODY)
+}
+
+/// Keeps other removers out, whoever is alive: the write lock on R.
+///
+/// # Errors
+///
+/// As [`nobody_alive`].
+///
+/// # If a peer dies
+///
+/// It never waits. What a dead remover held is free.
+pub fn remover(file: BorrowedFd<'_>) -> io::Result<Option<Removal<'_>>> {
+    take(file, Range::REMOVER)
+}
+
+/// Returns whether somebody alive takes part in `file`, is joining, or removes it. It may have changed when this
+/// returns.
+///
+/// # Errors
+///
+/// The file system has no such locks.
+pub fn in_use(file: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(range::conflict(file, Range::EVERYBODY)?.is_some())
+}
+
+fn take(file: BorrowedFd<'_>, range: Range) -> io::Result<Option<Removal<'_>>> {
+    let no_forks = NoForks::hold()?;
+    let taken = range::try_lock(file, range)?;
+    Ok(taken.then_some(Removal { file, range, _no_forks: no_forks }))
+}
+
+impl Drop for Removal<'_> {
+    fn drop(&mut self) {
+        // Cannot fail for a range that is locked; if it did, the lock would go with the descriptor.
+        let _ = range::unlock(self.file, self.range);
+    }
+}
