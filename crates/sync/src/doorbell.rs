@@ -113,6 +113,13 @@ impl Doorbell {
         }
     }
 
+    /// Returns whether the bell was armed, with no fence: for who knows that its sleeper brings the fence of both sides
+    /// ([`heavy`](shmkit_atomic::barrier::heavy), after [`arm`](Self::arm)), and to be shown to people.
+    #[inline]
+    pub fn is_armed(&self) -> bool {
+        self.word.load(Relaxed) & SLEEPERS != 0
+    }
+
     /// Returns whether somebody may sleep, as of after the caller's commit.
     #[inline]
     fn has_sleepers(&self) -> bool {
