@@ -1,0 +1,175 @@
+//! Why an operation on a pipe did not happen.
+
+use core::error::Error;
+use core::fmt;
+
+use shmkit_roster::OwnerId;
+
+/// Why a value was not sent or received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PipeError {
+    /// There is no room now. From `try_` operations of a sender.
+    Full,
+    /// There is nothing to receive now. From `try_` operations of a receiver.
+    Empty,
+    /// The time is over.
+    TimedOut,
+    /// The other end was closed, and everything it sent has been received: end of file.
+    Closed,
+    /// The other end's process died, and everything it sent has been received.
+    PeerDied {
+        /// Who died.
+        peer: OwnerId,
+    },
+    /// This process is not a participant: it was forked from one and has not joined.
+    NotJoined,
+    /// This end belongs to another participant: it was made before a fork, or somebody took it over.
+    NotMine,
+    /// Nobody could tell whether the other end's process is alive, to the end of the time given.
+    CannotJudge {
+        /// Who it is that may have died.
+        peer: OwnerId,
+    },
+    /// More items were asked for at once than the pipe can ever hold.
+    TooMany {
+        /// How many.
+        wanted: usize,
+        /// The capacity, in items.
+        capacity: usize,
+    },
+    /// A word of the pipe has a value that no peer of this version writes.
+    Corrupt {
+        /// What the word means.
+        field: &'static str,
+        /// The value found.
+        found: u64,
+    },
+}
+
+impl fmt::Display for PipeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Full => f.write_str("the pipe is full"),
+            Self::Empty => f.write_str("the pipe is empty"),
+            Self::TimedOut => f.write_str("nothing moved in the pipe within the time given"),
+            Self::Closed => f.write_str("the other end of the pipe is closed"),
+            Self::PeerDied { peer } => {
+                write!(f, "participant {peer} died with the other end of the pipe; a successor may claim it")
+            }
+            Self::NotJoined => f.write_str(
+                "this process is no participant (it was forked from one); join, then claim an end of its own",
+            ),
+            Self::NotMine => f.write_str(
+                "this end of the pipe belongs to another participant; claim one in the process that uses it",
+            ),
+            Self::CannotJudge { peer } => write!(
+                f,
+                "cannot tell whether participant {peer}, at the other end of the pipe, is alive"
+            ),
+            Self::TooMany { wanted, capacity } => {
+                write!(f, "{wanted} items at once were asked for, and the pipe holds {capacity}")
+            }
+            Self::Corrupt { field, found } => write!(
+                f,
+                "the pipe is corrupt: its {field} is {found:#x}, which no peer of this version writes; make the pipe anew"
+            ),
+        }
+    }
+}
+
+impl Error for PipeError {}
+
+/// A value was not sent: the value, and why.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SendError<T> {
+    /// The value, given back.
+    pub value: T,
+    /// Why it was not sent.
+    pub error: PipeError,
+}
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value was not sent")
+    }
+}
+
+impl<T> Error for SendError<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Only a part of a batch was sent: how much, and why not the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchError {
+    /// How many items of the batch were sent, from its beginning.
+    pub sent: usize,
+    /// Why the next one was not.
+    pub error: PipeError,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "only the first {} items of the batch were sent", self.sent)
+    }
+}
+
+impl Error for BatchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Why an end of a pipe could not be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// Somebody has it: another participant that is alive, or this one.
+    Taken {
+        /// Who has it.
+        holder: OwnerId,
+    },
+    /// This process is not a participant: it was forked from one and has not joined.
+    NotJoined,
+    /// Somebody has it, and nobody can tell whether that participant is alive.
+    CannotJudge {
+        /// Who has it.
+        holder: OwnerId,
+    },
+    /// A word of the pipe has a value that no peer of this version writes.
+    Corrupt {
+        /// What the word means.
+        field: &'static str,
+        /// The value found.
+        found: u64,
+    },
+}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Taken { holder } => write!(
+                f,
+                "participant {holder} has this end of the pipe; an end has one holder, which must close it or die first"
+            ),
+            Self::NotJoined => f.write_str(
+                "this process is no participant (it was forked from one); join before claiming an end",
+            ),
+            Self::CannotJudge { holder } => write!(
+                f,
+                "participant {holder} has this end of the pipe, and nobody can tell whether it is alive"
+            ),
+            Self::Corrupt { field, found } => PipeError::Corrupt { field, found }.fmt(f),
+        }
+    }
+}
+
+impl Error for ClaimError {}

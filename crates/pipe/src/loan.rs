@@ -1,0 +1,155 @@
+//! Places of a pipe that are written or read where they are.
+
+use core::fmt;
+
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, Participant};
+
+use crate::places::Places;
+use crate::{PipeError, RawEnd};
+
+/// Free places of a pipe, lent to its sender by [`Sender::reserve`](crate::Sender::reserve).
+///
+/// Dropped without [`commit`](Self::commit), nothing was sent.
+pub struct Slots<'s, 'a, T, J = Participant<'a>> {
+    end: &'s mut RawEnd<'a, true>,
+    places: Places<'a, T>,
+    judge: &'a J,
+    /// At most what is ready.
+    len: usize,
+}
+
+impl<'s, 'a, T: ShmSafe, J: Judge> Slots<'s, 'a, T, J> {
+    pub(crate) fn new(
+        end: &'s mut RawEnd<'a, true>,
+        places: Places<'a, T>,
+        judge: &'a J,
+        len: usize,
+    ) -> Self {
+        assert!(len as u64 <= end.ready(), "lent more places than are free");
+        Self { end, places, judge, len }
+    }
+
+    /// Returns how many places there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Writes the value of the place `at`.
+    ///
+    /// # Panics
+    ///
+    /// If `at` is not less than the length.
+    #[inline]
+    pub fn write(&mut self, at: usize, value: T) {
+        assert!(at < self.len, "place {at} of {} was written", self.len);
+        // SAFETY: `at < len <= ready` (above and `new`): the place is free, and free places are the sender's alone.
+        unsafe { self.places.write(self.end.index() + at as u64, value) };
+    }
+
+    /// Borrows the places, to the end of the ring and from its beginning. They hold old values.
+    pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
+        // SAFETY: `len <= ready <= count` places from our index on are free (`new`) and the sender's alone, of which
+        // this is the only loan (`&mut`).
+        unsafe { self.places.borrow_mut(self.end.index(), self.len) }
+    }
+
+    /// Sends the first `count` of the places, all at once, and gives the others back.
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError::NotJoined`] or [`PipeError::NotMine`] in a forked child, and if the end was taken over.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn commit(self, count: usize) -> Result<(), PipeError> {
+        assert!(count <= self.len, "{count} of {} places were sent", self.len);
+        self.end.check(self.judge)?;
+        if count != 0 {
+            self.end.publish(count as u64);
+        }
+        Ok(())
+    }
+}
+
+impl<T, J> fmt::Debug for Slots<'_, '_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slots").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// Items of a pipe, lent to its receiver by [`Receiver::peek`](crate::Receiver::peek).
+///
+/// Dropped without [`release`](Self::release), they are still to be received.
+pub struct Items<'s, 'a, T, J = Participant<'a>> {
+    end: &'s mut RawEnd<'a, false>,
+    places: Places<'a, T>,
+    judge: &'a J,
+    /// At most what is ready.
+    len: usize,
+}
+
+impl<'s, 'a, T: ShmSafe, J: Judge> Items<'s, 'a, T, J> {
+    pub(crate) fn new(
+        end: &'s mut RawEnd<'a, false>,
+        places: Places<'a, T>,
+        judge: &'a J,
+        len: usize,
+    ) -> Self {
+        assert!(len as u64 <= end.ready(), "lent more items than there are");
+        Self { end, places, judge, len }
+    }
+
+    /// Returns how many items there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Borrows the items, to the end of the ring and from its beginning.
+    pub fn as_slices(&self) -> (&[T], &[T]) {
+        // SAFETY: `len <= ready <= count` items lie from our index on (`new`), and the sender does not write to them
+        // before we release them, which ends this borrow.
+        unsafe { self.places.borrow(self.end.index(), self.len) }
+    }
+
+    /// Returns copies of the items, one after the other.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        let (near, far) = self.as_slices();
+        near.iter().chain(far).copied()
+    }
+
+    /// Releases the first `count` of the items: they are received.
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError::NotJoined`] or [`PipeError::NotMine`] in a forked child, and if the end was taken over.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn release(self, count: usize) -> Result<(), PipeError> {
+        assert!(count <= self.len, "{count} of {} items were released", self.len);
+        self.end.check(self.judge)?;
+        if count != 0 {
+            self.end.publish(count as u64);
+        }
+        Ok(())
+    }
+}
+
+impl<T, J> fmt::Debug for Items<'_, '_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("len", &self.len).finish_non_exhaustive()
+    }
+}

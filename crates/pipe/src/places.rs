@@ -1,0 +1,159 @@
+//! The items of a ring in shared memory: moving values in and out.
+
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use shmkit_layout::ShmSafe;
+
+/// The places of a ring's items. Which of them may be touched is the business of its two ends.
+///
+/// Places are counted from any position and wrap around, so that none is out of bounds.
+#[derive(Debug)]
+pub(crate) struct Places<'a, T> {
+    first: NonNull<T>,
+    /// A power of two.
+    count: usize,
+    _region: PhantomData<&'a T>,
+}
+
+impl<T> Clone for Places<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Places<'_, T> {}
+
+// SAFETY: an address in a region, which is `Send`; all access to what lies there is `unsafe`, and `T: Send` may be
+// moved there by any thread.
+unsafe impl<T: ShmSafe> Send for Places<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: ShmSafe> Sync for Places<'_, T> {}
+
+impl<'a, T: ShmSafe> Places<'a, T> {
+    /// # Safety
+    ///
+    /// `first` must be aligned, and valid for reads and writes of `count` values for `'a`; `count` must be a power of
+    /// two.
+    pub(crate) unsafe fn new(first: NonNull<T>, count: usize) -> Self {
+        Self { first, count, _region: PhantomData }
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn count(self) -> usize {
+        self.count
+    }
+
+    /// Returns the address of the place at `index`.
+    #[inline]
+    fn at(self, index: u64) -> NonNull<T> {
+        // Truncation keeps the lower bits, and the mask has no others.
+        let index = index as usize & (self.count - 1);
+        // SAFETY: `index < count`, and `count` values lie there (`new`).
+        unsafe { self.first.add(index) }
+    }
+
+    /// Writes one value.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may touch the place at `index` now.
+    #[inline]
+    pub(crate) unsafe fn write(self, index: u64, value: T) {
+        let at = self.at(index);
+        // SAFETY: aligned and valid (`new`), and nobody else touches it (the caller).
+        unsafe { at.write(value) };
+    }
+
+    /// Reads one value.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may write to the place at `index` now.
+    #[inline]
+    pub(crate) unsafe fn read(self, index: u64) -> T {
+        let at = self.at(index);
+        // SAFETY: aligned and valid (`new`), nobody else writes to it (the caller), and any bytes are a `T` (`Pod`).
+        unsafe { at.read() }
+    }
+
+    /// Copies `values` in.
+    ///
+    /// # Safety
+    ///
+    /// `values` must not be more than [`count`](Self::count), and nobody else may touch their places from `index` on.
+    pub(crate) unsafe fn copy_in(self, index: u64, values: &[T]) {
+        let (near, far) = self.halves(index, values.len());
+        let (to_near, to_far) = values.split_at(near.len());
+        // SAFETY: `near.len()` values lie at `near`, which nobody else touches (the caller), so that `values`, which
+        // is borrowed, is elsewhere.
+        unsafe { ptr::copy_nonoverlapping(to_near.as_ptr(), near.cast().as_ptr(), near.len()) };
+        // SAFETY: likewise for the rest: `far.len() == values.len() - near.len()`.
+        unsafe { ptr::copy_nonoverlapping(to_far.as_ptr(), far.cast().as_ptr(), far.len()) };
+    }
+
+    /// Copies as many values out as `values` has.
+    ///
+    /// # Safety
+    ///
+    /// `values` must not be more than [`count`](Self::count), and nobody else may write to their places from `index`
+    /// on.
+    pub(crate) unsafe fn copy_out(self, index: u64, values: &mut [T]) {
+        let (near, far) = self.halves(index, values.len());
+        let (to_near, to_far) = values.split_at_mut(near.len());
+        // SAFETY: `near.len()` values lie at `near`, to which nobody else writes (the caller); `values` is ours alone
+        // and so elsewhere; any bytes are a `T` (`Pod`).
+        unsafe { ptr::copy_nonoverlapping(near.cast().as_ptr(), to_near.as_mut_ptr(), near.len()) };
+        // SAFETY: likewise for the rest: `far.len() == values.len() - near.len()`.
+        unsafe { ptr::copy_nonoverlapping(far.cast().as_ptr(), to_far.as_mut_ptr(), far.len()) };
+    }
+
+    /// Borrows `len` values in place, to the end of the ring and from its beginning.
+    ///
+    /// # Safety
+    ///
+    /// `len` must not be more than [`count`](Self::count), and nobody may write to those places during `'s`.
+    pub(crate) unsafe fn borrow<'s>(self, index: u64, len: usize) -> (&'s [T], &'s [T])
+    where
+        'a: 's,
+    {
+        let (near, far) = self.halves(index, len);
+        // SAFETY: valid and aligned for `'a` (`new`), inside the ring (`halves`), and not written to (the caller).
+        let near = unsafe { slice::from_raw_parts(near.cast().as_ptr(), near.len()) };
+        // SAFETY: as above.
+        let far = unsafe { slice::from_raw_parts(far.cast().as_ptr(), far.len()) };
+        (near, far)
+    }
+
+    /// Borrows `len` values in place for writing, to the end of the ring and from its beginning.
+    ///
+    /// # Safety
+    ///
+    /// `len` must not be more than [`count`](Self::count), and nobody else may touch those places during `'s`.
+    pub(crate) unsafe fn borrow_mut<'s>(self, index: u64, len: usize) -> (&'s mut [T], &'s mut [T])
+    where
+        'a: 's,
+    {
+        let (near, far) = self.halves(index, len);
+        // SAFETY: valid and aligned for `'a` (`new`), inside the ring (`halves`), and touched by nobody else (the
+        // caller).
+        let near = unsafe { slice::from_raw_parts_mut(near.cast().as_ptr(), near.len()) };
+        // SAFETY: as above; the two do not overlap, since together they are at most `count` (the caller).
+        let far = unsafe { slice::from_raw_parts_mut(far.cast().as_ptr(), far.len()) };
+        (near, far)
+    }
+
+    /// Returns where `len` values from `index` on lie: up to the end of the ring, and from its beginning. The first
+    /// part is inside the ring whatever `len` is, the second if `len` is at most the count.
+    #[inline]
+    fn halves(self, index: u64, len: usize) -> (NonNull<[T]>, NonNull<[T]>) {
+        debug_assert!(len <= self.count);
+        let to_end = self.count - (index as usize & (self.count - 1));
+        let near = len.min(to_end);
+        (
+            NonNull::slice_from_raw_parts(self.at(index), near),
+            NonNull::slice_from_raw_parts(self.first, len - near),
+        )
+    }
+}

@@ -1,0 +1,289 @@
+//! The end that reads.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, Participant};
+
+use crate::places::Places;
+use crate::{Items, Iter, PipeError, RawEnd};
+
+/// The receiving end of a [`Pipe`](crate::Pipe). Dropping it closes it: the sender learns of it at its next operation.
+///
+/// An end belongs to the participant that claimed it. A copy that a forked child has of it refuses everything, and its
+/// drop does nothing.
+///
+/// # If a peer dies
+///
+/// What the sender committed is received first. Then a receiver that waits learns of the death within some 30 ms, one
+/// that only tries when a millisecond has passed since it last asked ([`PipeError::PeerDied`]). If a successor claims
+/// the sender's end, the receiver just goes on.
+pub struct Receiver<'a, T, J: Judge = Participant<'a>> {
+    end: RawEnd<'a, false>,
+    places: Places<'a, T>,
+    judge: &'a J,
+}
+
+impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
+    pub(crate) fn new(end: RawEnd<'a, false>, places: Places<'a, T>, judge: &'a J) -> Self {
+        Self { end, places, judge }
+    }
+
+    /// Receives a value; waits for one.
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError::Closed`] at the end of file; [`PipeError::PeerDied`] if the sender died; or if this end is not (any
+    /// more) this participant's.
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    #[inline]
+    pub fn recv(&mut self) -> Result<T, PipeError> {
+        self.recv_by(Deadline::NEVER)
+    }
+
+    /// Receives a value if there is one now; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and [`PipeError::Empty`].
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<T, PipeError> {
+        self.recv_by(Deadline::PASSED).map_err(now)
+    }
+
+    /// Receives a value; waits for one at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn recv_timeout(&mut self, wait: Duration) -> Result<T, PipeError> {
+        self.recv_by(Deadline::after(wait))
+    }
+
+    /// Receives a value; waits for one until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn recv_deadline(&mut self, instant: Instant) -> Result<T, PipeError> {
+        self.recv_by(Deadline::at(instant))
+    }
+
+    /// Receives as many values as there are, up to the length of `values`; waits for the first. Returns how many.
+    ///
+    /// They are released to the sender, and it is woken, once.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn recv_batch(&mut self, values: &mut [T]) -> Result<usize, PipeError> {
+        self.recv_part(values, Deadline::NEVER)
+    }
+
+    /// Receives as many values as there are, waiting for the first at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_batch`](Self::recv_batch), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn recv_batch_timeout(
+        &mut self,
+        values: &mut [T],
+        wait: Duration,
+    ) -> Result<usize, PipeError> {
+        self.recv_part(values, Deadline::after(wait))
+    }
+
+    /// Receives as many values as there are, waiting for the first until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_batch`](Self::recv_batch), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn recv_batch_deadline(
+        &mut self,
+        values: &mut [T],
+        instant: Instant,
+    ) -> Result<usize, PipeError> {
+        self.recv_part(values, Deadline::at(instant))
+    }
+
+    /// Receives as many values as there are now, up to the length of `values`; never sleeps. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and [`PipeError::Empty`] if there is none.
+    pub fn try_recv_batch(&mut self, values: &mut [T]) -> Result<usize, PipeError> {
+        self.recv_part(values, Deadline::PASSED).map_err(now)
+    }
+
+    /// Borrows what is there, to be read in place; waits for the first item.
+    ///
+    /// Items stay in the pipe until [`Items::release`]: if this process is killed before it, a successor gets them
+    /// again (*at least once*, where [`recv`](Self::recv) is *at most once* as soon as it has returned).
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+    /// # fn main() {
+    /// # example(8, |pipe| {
+    /// let (mut sender, mut receiver) = (pipe.sender()?, pipe.receiver()?);
+    /// sender.send_all(&[1, 2, 3])?;
+    /// let items = receiver.peek()?;
+    /// assert_eq!(items.iter().sum::<u64>(), 6);
+    /// items.release(1)?; // The others stay.
+    /// assert_eq!(receiver.recv()?, 2);
+    /// # Ok(())
+    /// # });
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn peek(&mut self) -> Result<Items<'_, 'a, T, J>, PipeError> {
+        self.peek_by(Deadline::NEVER)
+    }
+
+    /// Borrows what is there now; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek), and [`PipeError::Empty`].
+    pub fn try_peek(&mut self) -> Result<Items<'_, 'a, T, J>, PipeError> {
+        self.peek_by(Deadline::PASSED).map_err(now)
+    }
+
+    /// Borrows what is there, waiting for the first item at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn peek_timeout(&mut self, wait: Duration) -> Result<Items<'_, 'a, T, J>, PipeError> {
+        self.peek_by(Deadline::after(wait))
+    }
+
+    /// Receives values one after the other until the end of file, waiting for each.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+    /// # fn main() {
+    /// # example(8, |pipe| {
+    /// let (mut sender, mut receiver) = (pipe.sender()?, pipe.receiver()?);
+    /// sender.send_all(&[1, 2, 3])?;
+    /// sender.close();
+    /// let all: Vec<u64> = receiver.iter().collect::<Result<_, _>>()?;
+    /// assert_eq!(all, [1, 2, 3]);
+    /// # Ok(())
+    /// # });
+    /// # }
+    /// ```
+    ///
+    /// # If a peer dies
+    ///
+    /// The iterator yields [`PipeError::PeerDied`] after the last item, and then ends: a truncated stream is not taken
+    /// for a whole one.
+    pub fn iter(&mut self) -> Iter<'_, 'a, T, J> {
+        Iter::new(self)
+    }
+
+    /// Closes this end, as a drop does: the sender learns of it at its next operation. What is in the pipe stays for a
+    /// successor.
+    pub fn close(self) {}
+
+    /// Returns the capacity of the pipe in items.
+    pub fn capacity(&self) -> usize {
+        self.places.count()
+    }
+
+    #[inline]
+    fn recv_by(&mut self, deadline: Deadline) -> Result<T, PipeError> {
+        self.end.wait(self.judge, 1, deadline)?;
+        // SAFETY: at least one item lies from our index on (`wait`), and the sender does not write to it before we
+        // release it below.
+        let value = unsafe { self.places.read(self.end.index()) };
+        self.end.publish(1);
+        Ok(value)
+    }
+
+    /// Receives what there is, at least one if there is room for any.
+    fn recv_part(&mut self, values: &mut [T], deadline: Deadline) -> Result<usize, PipeError> {
+        let Some(most) = self.capacity().min(values.len()).checked_sub(1) else {
+            return self.end.check(self.judge).map(|()| 0);
+        };
+        let mut there = self.end.wait(self.judge, 1, deadline)?;
+        if there <= most as u64 {
+            there = self.end.look()?; // Some may have been sent since we looked last.
+        }
+        let part = values.len().min(there as usize);
+        let values = &mut values[..part];
+        // SAFETY: `there >= part` items lie from our index on (`wait`), and the sender does not write to them before
+        // we release them below.
+        unsafe { self.places.copy_out(self.end.index(), values) };
+        self.end.publish(part as u64);
+        Ok(part)
+    }
+
+    fn peek_by(&mut self, deadline: Deadline) -> Result<Items<'_, 'a, T, J>, PipeError> {
+        self.end.wait(self.judge, 1, deadline)?;
+        let there = self.end.look()? as usize;
+        Ok(Items::new(&mut self.end, self.places, self.judge, there))
+    }
+}
+
+/// What the end of the time means to who gave none.
+fn now(error: PipeError) -> PipeError {
+    if error == PipeError::TimedOut { PipeError::Empty } else { error }
+}
+
+impl<'s, 'a, T: ShmSafe, J: Judge> IntoIterator for &'s mut Receiver<'a, T, J> {
+    type Item = Result<T, PipeError>;
+    type IntoIter = Iter<'s, 'a, T, J>;
+
+    fn into_iter(self) -> Iter<'s, 'a, T, J> {
+        self.iter()
+    }
+}
+
+impl<T, J: Judge> Drop for Receiver<'_, T, J> {
+    fn drop(&mut self) {
+        self.end.close(self.judge);
+    }
+}
+
+impl<T, J: Judge> fmt::Debug for Receiver<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receiver").field(&self.end).finish()
+    }
+}

@@ -1,0 +1,288 @@
+//! The end that writes.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, Participant};
+
+use crate::places::Places;
+use crate::{BatchError, PipeError, RawEnd, SendError, Slots};
+
+/// The sending end of a [`Pipe`](crate::Pipe). Dropping it closes it: the receiver gets what was sent, then the end of
+/// file.
+///
+/// An end belongs to the participant that claimed it. A copy that a forked child has of it refuses everything, and its
+/// drop does nothing.
+///
+/// # If a peer dies
+///
+/// A sender that waits for room learns of it within some 30 ms ([`PipeError::PeerDied`]). One that finds room goes on
+/// sending, for a successor; [`PipeError::Closed`] comes at once.
+pub struct Sender<'a, T, J: Judge = Participant<'a>> {
+    end: RawEnd<'a, true>,
+    places: Places<'a, T>,
+    judge: &'a J,
+}
+
+impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
+    pub(crate) fn new(end: RawEnd<'a, true>, places: Places<'a, T>, judge: &'a J) -> Self {
+        Self { end, places, judge }
+    }
+
+    /// Sends a value; waits for room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], which gives the value back, if the receiver has closed its end, or died with the pipe full; or
+    /// if this end is not (any more) this participant's.
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    #[inline]
+    pub fn send(&mut self, value: T) -> Result<(), SendError<T>> {
+        self.send_by(value, Deadline::NEVER)
+    }
+
+    /// Sends a value if there is room now; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`PipeError::Full`].
+    #[inline]
+    pub fn try_send(&mut self, value: T) -> Result<(), SendError<T>> {
+        self.send_by(value, Deadline::PASSED)
+            .map_err(|SendError { value, error }| SendError { value, error: now(error) })
+    }
+
+    /// Sends a value; waits for room at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn send_timeout(&mut self, value: T, wait: Duration) -> Result<(), SendError<T>> {
+        self.send_by(value, Deadline::after(wait))
+    }
+
+    /// Sends a value; waits for room until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn send_deadline(&mut self, value: T, instant: Instant) -> Result<(), SendError<T>> {
+        self.send_by(value, Deadline::at(instant))
+    }
+
+    /// Sends all `values`, as much at a time as there is room for; waits for room.
+    ///
+    /// Each part is published, and the receiver woken, once.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError`], which says how many were sent: as [`send`](Self::send).
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn send_all(&mut self, values: &[T]) -> Result<(), BatchError> {
+        self.send_all_by(values, Deadline::NEVER)
+    }
+
+    /// Sends all `values`, waiting at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_all`](Self::send_all), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn send_all_timeout(&mut self, values: &[T], wait: Duration) -> Result<(), BatchError> {
+        self.send_all_by(values, Deadline::after(wait))
+    }
+
+    /// Sends all `values`, waiting until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_all`](Self::send_all), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn send_all_deadline(&mut self, values: &[T], instant: Instant) -> Result<(), BatchError> {
+        self.send_all_by(values, Deadline::at(instant))
+    }
+
+    /// Sends as many of `values` as there is room for now, from the first; returns how many. Never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Self::try_send); [`PipeError::Full`] only if there is room for none.
+    pub fn try_send_batch(&mut self, values: &[T]) -> Result<usize, PipeError> {
+        self.send_part(values, Deadline::PASSED).map_err(now)
+    }
+
+    /// Reserves the next `count` places, to be written in place; waits until they are all free.
+    ///
+    /// Nothing is visible to the receiver until [`Slots::commit`], not even if this process is killed before it; then
+    /// all of it at once.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+    /// # fn main() {
+    /// # example(8, |pipe| {
+    /// let (mut sender, mut receiver) = (pipe.sender()?, pipe.receiver()?);
+    /// let mut slots = sender.reserve(3)?;
+    /// for i in 0..3 {
+    ///     slots.write(i, 10 * i as u64);
+    /// }
+    /// slots.commit(2)?; // The third was not needed.
+    /// assert_eq!((receiver.recv()?, receiver.recv()?), (0, 10));
+    /// # Ok(())
+    /// # });
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`PipeError::TooMany`] if `count` is more than the capacity.
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn reserve(&mut self, count: usize) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+        self.reserve_by(count, Deadline::NEVER)
+    }
+
+    /// Reserves the next `count` places if they are free now; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve), and [`PipeError::Full`].
+    pub fn try_reserve(&mut self, count: usize) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+        self.reserve_by(count, Deadline::PASSED).map_err(now)
+    }
+
+    /// Reserves the next `count` places, waiting for them at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn reserve_timeout(
+        &mut self,
+        count: usize,
+        wait: Duration,
+    ) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+        self.reserve_by(count, Deadline::after(wait))
+    }
+
+    /// Reserves the next `count` places, waiting for them until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn reserve_deadline(
+        &mut self,
+        count: usize,
+        instant: Instant,
+    ) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+        self.reserve_by(count, Deadline::at(instant))
+    }
+
+    /// Closes this end, as a drop does: the receiver gets what was sent, then the end of file. The end can be claimed
+    /// again.
+    pub fn close(self) {}
+
+    /// Returns the capacity of the pipe in items.
+    pub fn capacity(&self) -> usize {
+        self.places.count()
+    }
+
+    #[inline]
+    fn send_by(&mut self, value: T, deadline: Deadline) -> Result<(), SendError<T>> {
+        if let Err(error) = self.end.wait(self.judge, 1, deadline) {
+            return Err(SendError { value, error });
+        }
+        // SAFETY: at least one place from our index on is free (`wait`), and free places are the sender's alone.
+        unsafe { self.places.write(self.end.index(), value) };
+        self.end.publish(1);
+        Ok(())
+    }
+
+    fn send_all_by(&mut self, values: &[T], deadline: Deadline) -> Result<(), BatchError> {
+        let mut sent = 0;
+        while sent < values.len() {
+            match self.send_part(&values[sent..], deadline) {
+                Ok(part) => sent += part,
+                Err(error) => return Err(BatchError { sent, error }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what there is room for, at least one if there are any.
+    fn send_part(&mut self, values: &[T], deadline: Deadline) -> Result<usize, PipeError> {
+        let Some(most) = self.capacity().min(values.len()).checked_sub(1) else {
+            return self.end.check(self.judge).map(|()| 0);
+        };
+        let mut room = self.end.wait(self.judge, 1, deadline)?;
+        if room <= most as u64 {
+            room = self.end.look()?; // Some may have been received since we looked last.
+        }
+        let part = &values[..values.len().min(room as usize)];
+        // SAFETY: `room >= part.len()` places from our index on are free (`wait`), and so the sender's alone.
+        unsafe { self.places.copy_in(self.end.index(), part) };
+        self.end.publish(part.len() as u64);
+        Ok(part.len())
+    }
+
+    fn reserve_by(
+        &mut self,
+        count: usize,
+        deadline: Deadline,
+    ) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+        if count > self.capacity() {
+            return Err(PipeError::TooMany { wanted: count, capacity: self.capacity() });
+        }
+        self.end.wait(self.judge, count as u64, deadline)?;
+        // `count` places are free (`wait`).
+        Ok(Slots::new(&mut self.end, self.places, self.judge, count))
+    }
+}
+
+/// What the end of the time means to who gave none.
+fn now(error: PipeError) -> PipeError {
+    if error == PipeError::TimedOut { PipeError::Full } else { error }
+}
+
+impl<T, J: Judge> Drop for Sender<'_, T, J> {
+    fn drop(&mut self) {
+        self.end.close(self.judge);
+    }
+}
+
+impl<T, J: Judge> fmt::Debug for Sender<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sender").field(&self.end).finish()
+    }
+}
