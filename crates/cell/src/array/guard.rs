@@ -1,0 +1,104 @@
+//! A locked array.
+
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, Participant};
+use shmkit_sync::LockFailure;
+
+use super::Array;
+use super::journal::{CLEAN, PANICKED, WRITING};
+use crate::error::ArrayError;
+use crate::held::Held;
+
+/// A locked [`Array`]: a slice of its elements, in place.
+///
+/// The first mutable use sets the mark of a bulk write, and the end of the guard takes it away; what is written in
+/// between has no copy elsewhere. A panic that ends the guard leaves the array poisoned. In a forked child an inherited
+/// guard releases nothing.
+///
+/// # If a peer dies
+///
+/// If *this* process is killed while the mark is set, the next one to come is told; if the guard was only read from,
+/// or written with [`set`](Self::set), it is not.
+#[must_use = "a guard that is dropped at once releases the lock at once"]
+pub struct ArrayGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
+    pub(super) array: Array<'a, T, J>,
+    pub(super) held: Held<'a, J>,
+    /// The mark that was found, and that stays until somebody answers for the elements.
+    pub(super) mark: u32,
+    /// The mark was set by this guard.
+    pub(super) writing: bool,
+    /// The thread was panicking already when it took the lock.
+    pub(super) panicking: bool,
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> ArrayGuard<'_, T, J> {
+    /// Stores one element, of which a killed writer leaves the old value or the new one, without the mark of a bulk
+    /// write.
+    ///
+    /// # Errors
+    ///
+    /// [`ArrayError::OutOfRange`] if there is no such element; [`LockFailure::NotJoined`] in a forked child, which does
+    /// not hold the lock. Then nothing was stored.
+    pub fn set(&mut self, index: usize, value: T) -> Result<(), ArrayError> {
+        self.array.in_range(index)?;
+        self.held.check().map_err(|_| LockFailure::NotJoined)?;
+        self.array.write(&self.held, index, value);
+        Ok(())
+    }
+
+    /// Answers for the elements as they are now: the array is neither poisoned nor left by a dead owner any more.
+    ///
+    /// Does nothing in a forked child, which does not hold the lock.
+    pub fn make_consistent(&mut self) {
+        if self.held.check().is_ok() {
+            self.array.raw.mark(CLEAN);
+            self.mark = CLEAN;
+            self.writing = false;
+        }
+    }
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> Deref for ArrayGuard<'_, T, J> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.array.elements(&self.held)
+    }
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> DerefMut for ArrayGuard<'_, T, J> {
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
+    fn deref_mut(&mut self) -> &mut [T] {
+        assert!(
+            self.held.check().is_ok(),
+            "a guard was used by a process that does not hold the array's lock: lock it after the fork"
+        );
+        if !self.writing {
+            self.array.raw.mark(WRITING);
+            self.writing = true;
+        }
+        self.array.elements_mut(&self.held)
+    }
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> Drop for ArrayGuard<'_, T, J> {
+    fn drop(&mut self) {
+        if !self.writing || self.held.check().is_err() {
+            return;
+        }
+        let panicked = std::thread::panicking() && !self.panicking;
+        let mark = if self.mark == CLEAN && panicked { PANICKED } else { self.mark };
+        self.array.raw.mark(mark);
+    }
+}
+
+impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for ArrayGuard<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ArrayGuard").field(&&**self).finish()
+    }
+}

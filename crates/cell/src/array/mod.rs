@@ -1,0 +1,445 @@
+//! Many values under one lock.
+
+mod guard;
+mod journal;
+mod spec;
+
+use core::fmt;
+use core::ops::{Bound, RangeBounds};
+use core::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, Participant};
+use shmkit_sync::{LockError, LockFailure};
+
+pub use self::guard::ArrayGuard;
+pub use self::spec::ArraySpec;
+
+use self::journal::{CLEAN, PANICKED, RawArray, WRITING};
+use crate::error::{ArrayError, OutOfRange, SetError};
+use crate::held::Held;
+
+/// Values in shared memory, under one lock.
+///
+/// Operations wait for the lock; it is not recursive, so that a thread that holds a guard and calls an operation of
+/// the array waits for itself. Those with a limit go through a guard: `array.lock_timeout(limit)?[3]`. Handles are
+/// small and may be copied.
+///
+/// # If a peer dies
+///
+/// A write of *one element* ([`set`](Self::set), [`update`](Self::update)) is journaled: the next one to take the lock
+/// finds the old value or the new one, and is not told. A *bulk write* ([`write_range`](Self::write_range),
+/// [`fill`](Self::fill), or the elements through a guard) sets a mark first: if its writer is killed in the middle,
+/// every operation answers [`OwnerDied`](ArrayError::OwnerDied) until somebody has repaired the elements and called
+/// [`make_consistent`](ArrayGuard::make_consistent). Somebody who was killed while reading leaves no trace.
+///
+/// # Examples
+///
+/// ```
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// # let participant = ModelJudge::new(1).remove(0);
+/// # let mut memory = [0_u128; 32];
+/// # let base = core::ptr::NonNull::from(&mut memory).cast();
+/// # // SAFETY: the array outlives the region, and nobody else sees it.
+/// # let region = unsafe { Region::from_raw_parts(base, 512) };
+/// use shmkit_cell::{Array, ArrayError, OutOfRange};
+///
+/// // SAFETY: the bytes are zero, and nobody else uses them.
+/// let row = unsafe { Array::<i64, _>::init(region, [1, 2, 3, 4, 5].into(), &participant)? };
+/// row.set(1, 20)?;
+/// row.write_range(3.., &[40, 50])?;
+/// assert_eq!(row.to_vec()?, [1, 20, 3, 40, 50]);
+/// assert_eq!(row.read_step(.., 2)?, [1, 3, 50]);
+/// assert_eq!(row.get(5), Err(ArrayError::OutOfRange(OutOfRange { index: 5, len: 5 })));
+///
+/// row.update_all(|elements| elements.iter_mut().for_each(|n| *n = -*n))?;
+/// assert_eq!(row.iter()?.sum::<i64>(), -114);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// After a death:
+///
+/// ```
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// # let [participant, peer] = ModelJudge::new(2).try_into().unwrap();
+/// # let mut memory = [0_u128; 32];
+/// # let base = core::ptr::NonNull::from(&mut memory).cast();
+/// # // SAFETY: the array outlives the region, and nobody else sees it.
+/// # let region = unsafe { Region::from_raw_parts(base, 512) };
+/// # use shmkit_cell::Array;
+/// # // SAFETY: the bytes are zero, and nobody else uses them.
+/// # let row = unsafe { Array::<i64, _>::init(region, [1; 5].into(), &peer)? };
+/// # core::mem::forget({ let mut guard = row.lock().unwrap(); guard[0] = 7; guard });
+/// # peer.die();
+/// # // SAFETY: made above.
+/// # let row = unsafe { Array::<i64, _>::attach(region, 5, &participant)? };
+/// use shmkit_cell::ArrayError;
+/// use shmkit_sync::LockError;
+///
+/// let guard = match row.lock() {
+///     Err(LockError::OwnerDied(mut guard)) => {
+///         guard.fill(0);
+///         guard.make_consistent();
+///         guard
+///     }
+///     other => other.map_err(ArrayError::from)?,
+/// };
+/// assert_eq!(*guard, [0; 5]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Array<'a, T, J: ?Sized = Participant<'a>> {
+    raw: &'a RawArray,
+    /// The slot before the elements.
+    journal: NonNull<T>,
+    /// How many elements there are; they lie inside the region.
+    len: usize,
+    judge: &'a J,
+}
+
+impl<T, J: ?Sized> Clone for Array<'_, T, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, J: ?Sized> Copy for Array<'_, T, J> {}
+
+// SAFETY: the elements are read and written under the lock only, and are plain values (`ShmSafe: Send + Sync`).
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for Array<'_, T, J> {}
+// SAFETY: as above.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for Array<'_, T, J> {}
+
+impl<T, J: ?Sized> Array<'_, T, J> {
+    /// Returns how many elements there are. It never changes.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there are no elements.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn in_range(&self, index: usize) -> Result<(), OutOfRange> {
+        if index < self.len { Ok(()) } else { Err(OutOfRange { index, len: self.len }) }
+    }
+
+    /// Returns first element and number of elements of a range.
+    fn resolve(&self, range: impl RangeBounds<usize>) -> Result<(usize, usize), ArrayError> {
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => self.len,
+        };
+        if start > end || end > self.len {
+            return Err(ArrayError::NoSuchRange { start, end, len: self.len });
+        }
+        Ok((start, end - start))
+    }
+}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
+    /// Returns a copy of an element.
+    ///
+    /// # Errors
+    ///
+    /// [`ArrayError::OutOfRange`] if there is no such element; otherwise see [`ArrayError`].
+    pub fn get(&self, index: usize) -> Result<T, ArrayError> {
+        self.in_range(index)?;
+        let held = self.whole()?;
+        Ok(self.read(&held, index))
+    }
+
+    /// Stores one element.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); then nothing was stored.
+    pub fn set(&self, index: usize, value: T) -> Result<(), ArrayError> {
+        self.in_range(index)?;
+        let held = self.whole()?;
+        self.write(&held, index, value);
+        Ok(())
+    }
+
+    /// Stores a number of another type as one element, if it fits. It is never wrapped.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::Conversion`] if it does not fit, [`SetError::Failed`] as [`set`](Self::set).
+    pub fn set_from<X: TryInto<T>>(
+        &self,
+        index: usize,
+        value: X,
+    ) -> Result<(), SetError<X::Error, ArrayError>> {
+        let value = value.try_into().map_err(SetError::Conversion)?;
+        self.set(index, value).map_err(SetError::Failed)
+    }
+
+    /// Changes one element: no other write comes in between.
+    ///
+    /// `change` works on a private copy, which becomes the element when it returns. If it panics, or if the process is
+    /// killed in it, the old element stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); then `change` was not called.
+    pub fn update<R>(
+        &self,
+        index: usize,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, ArrayError> {
+        self.in_range(index)?;
+        let held = self.whole()?;
+        let mut copy = self.read(&held, index);
+        let result = change(&mut copy);
+        // `change` may have forked, and this may be the child.
+        held.check().map_err(|_| LockFailure::NotJoined)?;
+        self.write(&held, index, copy);
+        Ok(result)
+    }
+
+    /// Returns copies of all elements, as they were at one moment.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArrayError`].
+    pub fn to_vec(&self) -> Result<Vec<T>, ArrayError> {
+        self.read_range(..)
+    }
+
+    /// Returns copies of the elements of a range, as they were at one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`ArrayError::NoSuchRange`] if the array does not have them all; otherwise see [`ArrayError`].
+    pub fn read_range(&self, range: impl RangeBounds<usize>) -> Result<Vec<T>, ArrayError> {
+        self.read_step(range, 1)
+    }
+
+    /// Copies the elements of a range, as they are at one moment, to `values`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_range`](Self::read_range); [`ArrayError::Count`] if `values` has another length than the range.
+    pub fn read_into(
+        &self,
+        range: impl RangeBounds<usize>,
+        values: &mut [T],
+    ) -> Result<(), ArrayError> {
+        let (start, count) = self.resolve(range)?;
+        if values.len() != count {
+            return Err(ArrayError::Count { given: values.len(), expected: count });
+        }
+        let held = self.whole()?;
+        values.copy_from_slice(&self.elements(&held)[start..][..count]);
+        Ok(())
+    }
+
+    /// Returns copies of every `step`-th element of a range, from its first on, as they were at one moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_range`](Self::read_range); [`ArrayError::ZeroStep`] if `step` is 0.
+    pub fn read_step(
+        &self,
+        range: impl RangeBounds<usize>,
+        step: usize,
+    ) -> Result<Vec<T>, ArrayError> {
+        let (start, count) = self.resolve(range)?;
+        if step == 0 {
+            return Err(ArrayError::ZeroStep);
+        }
+        // Allocated before the lock is taken.
+        let mut values = Vec::with_capacity(count.div_ceil(step));
+        let held = self.whole()?;
+        let elements = &self.elements(&held)[start..][..count];
+        match step {
+            1 => values.extend_from_slice(elements),
+            _ => values.extend(elements.iter().step_by(step)),
+        }
+        Ok(values)
+    }
+
+    /// Returns an iterator over copies of all elements, as they were at one moment. It does not hold the lock.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArrayError`].
+    pub fn iter(&self) -> Result<std::vec::IntoIter<T>, ArrayError> {
+        Ok(self.to_vec()?.into_iter())
+    }
+
+    /// Stores `values` as the elements of a range, all at one moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_into`](Self::read_into); then nothing was stored.
+    pub fn write_range(
+        &self,
+        range: impl RangeBounds<usize>,
+        values: &[T],
+    ) -> Result<(), ArrayError> {
+        let (start, count) = self.resolve(range)?;
+        if values.len() != count {
+            return Err(ArrayError::Count { given: values.len(), expected: count });
+        }
+        let held = self.whole()?;
+        self.raw.mark(WRITING);
+        self.elements_mut(&held)[start..][..count].copy_from_slice(values);
+        self.raw.mark(CLEAN);
+        Ok(())
+    }
+
+    /// Stores `value` as every element, all at one moment.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArrayError`].
+    pub fn fill(&self, value: T) -> Result<(), ArrayError> {
+        let held = self.whole()?;
+        self.raw.mark(WRITING);
+        self.elements_mut(&held).fill(value);
+        self.raw.mark(CLEAN);
+        Ok(())
+    }
+
+    /// Changes the elements in place, all at one moment. A panic of `change` leaves the array poisoned.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArrayError`]; then `change` was not called.
+    pub fn update_all<R>(&self, change: impl FnOnce(&mut [T]) -> R) -> Result<R, ArrayError> {
+        let mut guard = self.lock()?;
+        Ok(change(&mut guard))
+    }
+
+    /// Takes the lock, and returns a guard that is a slice of the elements in place.
+    ///
+    /// The error carries the guard; `map_err(ArrayError::from)` turns it into one that does not.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::OwnerDied`] or [`LockError::Poisoned`], with the guard, if a bulk write was not finished and nobody
+    /// has called [`make_consistent`](ArrayGuard::make_consistent) since; [`LockError::Failed`] if the lock cannot be
+    /// taken.
+    pub fn lock(&self) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
+        self.guard(Some(Deadline::NEVER))
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock); [`LockFailure::WouldBlock`] if it is not free.
+    pub fn try_lock(&self) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
+        self.guard(None)
+    }
+
+    /// Takes the lock, if it is free by the end of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock); [`LockFailure::TimedOut`] after `limit`.
+    pub fn lock_timeout(
+        &self,
+        limit: Duration,
+    ) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
+        self.guard(Some(Deadline::after(limit)))
+    }
+
+    /// Takes the lock, if it is free by `instant`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    pub fn lock_deadline(
+        &self,
+        instant: Instant,
+    ) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
+        self.guard(Some(Deadline::at(instant)))
+    }
+
+    fn guard(
+        &self,
+        deadline: Option<Deadline>,
+    ) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
+        let (held, mark) = self.take(deadline).map_err(LockError::Failed)?;
+        let panicking = std::thread::panicking();
+        let guard = ArrayGuard { array: *self, held, mark, writing: false, panicking };
+        match mark {
+            CLEAN => Ok(guard),
+            PANICKED => Err(LockError::Poisoned(guard)),
+            _ => Err(LockError::OwnerDied(guard)),
+        }
+    }
+
+    /// Takes the lock of an array whose elements are all whole.
+    fn whole(&self) -> Result<Held<'a, J>, ArrayError> {
+        match self.take(Some(Deadline::NEVER))? {
+            (held, CLEAN) => Ok(held),
+            (_, PANICKED) => Err(ArrayError::Poisoned),
+            _ => Err(ArrayError::OwnerDied),
+        }
+    }
+
+    fn take(&self, deadline: Option<Deadline>) -> Result<(Held<'a, J>, u32), LockFailure> {
+        let held = Held::take(&self.raw.mutex, self.judge, deadline)?;
+        let mark = self.raw.enter(self.journal, self.len);
+        Ok((held, mark))
+    }
+
+    /// Returns the address of the first element.
+    fn first(&self) -> NonNull<T> {
+        // SAFETY: one slot and `len` elements lie inside the region (`place`).
+        unsafe { self.journal.add(1) }
+    }
+
+    /// Copies one element out, under the lock.
+    fn read(&self, held: &Held<'_, J>, index: usize) -> T {
+        self.elements(held)[index]
+    }
+
+    /// Writes one element, under the lock.
+    fn write(&self, _held: &Held<'_, J>, index: usize, value: T) {
+        assert!(index < self.len, "checked by the callers, before they took the lock");
+        // SAFETY: the lock is held, `journal` is the slot before the elements (`place`), and `index` is in range.
+        unsafe { self.raw.write(self.journal, index, value) };
+    }
+
+    fn elements<'h>(&self, _held: &'h Held<'_, J>) -> &'h [T] {
+        let (first, len) = (self.first().as_ptr(), self.len);
+        // SAFETY: mapped and aligned (`place`); the lock is held for as long as the slice, so that nobody writes; any
+        // bytes are `T`s (`Pod`).
+        unsafe { core::slice::from_raw_parts(first, len) }
+    }
+
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the lock is the right to it; private, and borrowed at once"
+    )]
+    fn elements_mut<'h>(&self, _held: &'h Held<'_, J>) -> &'h mut [T] {
+        let (first, len) = (self.first().as_ptr(), self.len);
+        // SAFETY: as in `elements`; the callers hold no other slice of them, and nobody else reads or writes.
+        unsafe { core::slice::from_raw_parts_mut(first, len) }
+    }
+}
+
+impl<T: ShmSafe, J: ?Sized> fmt::Debug for Array<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Array")
+            .field("type", &format_args!("{}", T::TAG))
+            .field("len", &self.len)
+            .field("owner", &self.raw.mutex.owner())
+            .finish()
+    }
+}

@@ -1,0 +1,133 @@
+//! What an array is made of: its spec, its bytes, its place in a region.
+
+use core::ptr::NonNull;
+
+use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up};
+use shmkit_roster::Judge;
+
+use super::Array;
+use super::journal::RawArray;
+use crate::LINE;
+
+/// What a new [`Array`] or [`AtomicArray`](crate::AtomicArray) holds. A length of 0 is possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArraySpec<T> {
+    /// So many zeros.
+    Zeroed(usize),
+    /// These values.
+    Copy(Vec<T>),
+}
+
+impl<T> ArraySpec<T> {
+    /// Returns the length of the array.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Zeroed(len) => *len,
+            Self::Copy(values) => values.len(),
+        }
+    }
+
+    /// Returns whether the array has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<T> From<usize> for ArraySpec<T> {
+    fn from(len: usize) -> Self {
+        Self::Zeroed(len)
+    }
+}
+
+impl<T> From<Vec<T>> for ArraySpec<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self::Copy(values)
+    }
+}
+
+impl<T: Copy> From<&[T]> for ArraySpec<T> {
+    fn from(values: &[T]) -> Self {
+        Self::Copy(values.to_vec())
+    }
+}
+
+impl<T, const N: usize> From<[T; N]> for ArraySpec<T> {
+    fn from(values: [T; N]) -> Self {
+        Self::Copy(values.into())
+    }
+}
+
+/// Where the journal's slot begins, in bytes from the first byte of the array.
+const fn slots_at<T>() -> u64 {
+    match align_up(size_of::<RawArray>() as u64, align_of::<T>() as u64) {
+        Some(at) => at,
+        None => panic!("an alignment near 2^64"),
+    }
+}
+
+/// The most elements that an array can have: with them it still fits in an address space.
+const fn most<T>() -> u64 {
+    let room = isize::MAX as u64 - slots_at::<T>() - size_of::<T>() as u64;
+    match room.checked_div(size_of::<T>() as u64) {
+        Some(most) => most,
+        None => room,
+    }
+}
+
+const fn too_long<T>(len: u64) -> ShapeError {
+    ShapeError::Length { found: len, min: 0, max: most::<T>() }
+}
+
+/// Returns the bytes that an array of `len` takes.
+fn bytes<T>(len: u64) -> Result<u64, ShapeError> {
+    if len > most::<T>() {
+        return Err(too_long::<T>(len));
+    }
+    // No more than isize::MAX, by `most`.
+    Ok(slots_at::<T>() + (1 + len) * size_of::<T>() as u64)
+}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
+    fn place(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        bytes::<T>(len)?;
+        let raw = region.get(Offset::ZERO)?;
+        // `1 + len` fits: it is at most isize::MAX, since that many bytes do (or `T` has none).
+        let count = usize::try_from(len).ok().and_then(|len| len.checked_add(1));
+        let count = count.ok_or(too_long::<T>(len))?;
+        let journal = region.place(Offset::new(slots_at::<T>())?, count)?;
+        Ok(Self { raw, journal, len: count - 1, judge })
+    }
+}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Array<'a, T, J> {
+    const KIND: Kind = Kind::new("array");
+    const TAG: TypeTag = T::TAG;
+
+    /// A length, or the first values.
+    type Spec = ArraySpec<T>;
+
+    fn shape(spec: &ArraySpec<T>) -> Result<Shape, ShapeError> {
+        let len = spec.len() as u64;
+        let align = LINE.max(align_of::<T>() as u64);
+        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes: bytes::<T>(len)?, align })
+    }
+
+    unsafe fn init(
+        region: Region<'a>,
+        spec: ArraySpec<T>,
+        judge: &'a J,
+    ) -> Result<Self, ShapeError> {
+        let array = Self::place(region, spec.len() as u64, judge)?;
+        if let ArraySpec::Copy(values) = spec {
+            let from = NonNull::from(values.as_slice()).cast::<T>();
+            // SAFETY: as many elements lie in the region (`place`) as in the vector, which is no part of it; nobody
+            // else uses the bytes (the caller's promise).
+            unsafe { array.first().copy_from_nonoverlapping(from, values.len()) };
+        }
+        Ok(array)
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        Self::place(region, len, judge)
+    }
+}

@@ -1,0 +1,6 @@
+//! Cells in one process: participants are models of processes, and deaths are stores.
+
+mod array;
+mod atomic;
+mod support;
+mod value;
