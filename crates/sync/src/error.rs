@@ -1,4 +1,4 @@
-//! How taking a lock can end.
+//! How taking a lock or a permit can end.
 
 use core::error::Error;
 use core::fmt;
@@ -141,3 +141,127 @@ impl fmt::Display for NotOwner {
 }
 
 impl Error for NotOwner {}
+
+/// Why no permit was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SemaphoreError {
+    /// The deadline passed while living processes held too many permits.
+    TimedOut,
+    /// Living processes hold too many permits, and the caller did not want to wait.
+    WouldBlock,
+    /// This process is not a participant: it was forked and has not joined.
+    NotJoined,
+    /// The deadline passed, and nobody could tell whether the holders are alive. They were not robbed.
+    CannotJudge,
+    /// More permits were asked for than there are.
+    TooMany {
+        /// How many were asked for.
+        asked: u32,
+        /// How many there are.
+        permits: u32,
+    },
+    /// The semaphore's own lock names an owner that cannot exist.
+    Corrupt {
+        /// The word found.
+        word: u32,
+    },
+}
+
+impl From<LockFailure> for SemaphoreError {
+    fn from(failure: LockFailure) -> Self {
+        match failure {
+            LockFailure::TimedOut => Self::TimedOut,
+            LockFailure::WouldBlock => Self::WouldBlock,
+            LockFailure::NotJoined => Self::NotJoined,
+            LockFailure::CannotJudge => Self::CannotJudge,
+            LockFailure::Corrupt { word } => Self::Corrupt { word },
+        }
+    }
+}
+
+impl fmt::Display for SemaphoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => {
+                f.write_str("living processes still held too many permits at the deadline")
+            }
+            Self::WouldBlock => f.write_str("living processes hold too many permits"),
+            Self::NotJoined => LockFailure::NotJoined.fmt(f),
+            Self::CannotJudge => f.write_str(
+                "too many permits were still held at the deadline and the kernel could not be asked whether their holders are alive: keep the shared file's descriptor open",
+            ),
+            Self::TooMany { asked, permits } => write!(
+                f,
+                "{asked} permits were asked for and the semaphore has {permits}: ask for fewer, or make it with more"
+            ),
+            Self::Corrupt { word } => LockFailure::Corrupt { word: *word }.fmt(f),
+        }
+    }
+}
+
+impl Error for SemaphoreError {}
+
+/// Why permits were not given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// This process holds fewer permits than it wants to give back. None was given back.
+    NotHeld {
+        /// How many were to be given back.
+        asked: u32,
+        /// How many this process holds.
+        held: u32,
+    },
+    /// The semaphore's own lock was not taken.
+    Failed(LockFailure),
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHeld { asked, held } => write!(
+                f,
+                "{asked} permits were to be given back and this process holds {held}: release what was acquired, once"
+            ),
+            Self::Failed(_) => f.write_str("the semaphore's own lock was not taken"),
+        }
+    }
+}
+
+impl Error for ReleaseError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::NotHeld { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_was_found_and_what_to_do() {
+        let word = LockFailure::Corrupt { word: 0x3ff };
+        assert!(word.to_string().contains("0x000003ff"), "{word}");
+        let many = SemaphoreError::TooMany { asked: 5, permits: 2 };
+        assert!(many.to_string().starts_with("5 permits were asked for and the semaphore has 2"));
+        let not_held = ReleaseError::NotHeld { asked: 2, held: 1 };
+        assert!(not_held.to_string().contains("this process holds 1"));
+        let failed = LockError::<()>::from(LockFailure::TimedOut);
+        assert_eq!(failed.to_string(), "the lock was not taken");
+        assert_eq!(failed.source().unwrap().to_string(), LockFailure::TimedOut.to_string());
+    }
+
+    #[test]
+    fn a_guard_comes_out_of_every_error_that_has_one() {
+        assert_eq!(LockError::OwnerDied(1).into_guard(), Ok(1));
+        assert_eq!(LockError::NotRecoverable(2).into_guard(), Ok(2));
+        assert_eq!(LockError::Poisoned(3).into_guard(), Ok(3));
+        let failed = LockError::<u8>::Failed(LockFailure::TimedOut);
+        assert_eq!(failed.failure(), Some(LockFailure::TimedOut));
+        assert_eq!(failed.into_guard(), Err(LockFailure::TimedOut));
+    }
+}

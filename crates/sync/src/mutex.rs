@@ -1,0 +1,265 @@
+//! The robust mutex, with the data it guards.
+
+use core::fmt;
+use core::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::raw_mutex::Taken;
+use crate::{LockError, LockFailure, MutexGuard, Outcome, RawMutex};
+
+/// A value that one process at a time may use, and that outlives every one of them.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it.
+///
+/// ```text
+/// 0 RawMutex | 16, or the next multiple of T's alignment: T | padding to 128
+/// ```
+///
+/// # If a peer dies
+///
+/// A process that is killed while it holds the lock leaves it to the next one that asks, which is told so by
+/// [`LockError::OwnerDied`], with the guard inside: it repairs the data and calls
+/// [`MutexGuard::make_consistent`]. If it does not, everybody after it is told [`LockError::NotRecoverable`].
+/// Waiting takes at most about 40 ms longer than the death. A process that is merely stopped, slow or in a debugger
+/// is alive and keeps the lock.
+///
+/// A *panic* while the lock is held is a separate fact, as with `std`: the lock is released, and
+/// [`LockError::Poisoned`] tells the next one.
+///
+/// A forked child inherits neither the place in the roster nor the locks: its operations answer
+/// [`LockFailure::NotJoined`] until it has joined, and a guard that it inherited does nothing when dropped. It must
+/// not use the data through such a guard.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Error;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use memmap2::MmapRaw;
+/// use shmkit_layout::{Object, Region};
+/// use shmkit_sync::{LockError, Mutex};
+/// # use shmkit_roster::model::ModelJudge;
+///
+/// // Your own mapping; all zero. The roster of your participants lies elsewhere in it.
+/// let file = tempfile::tempfile()?;
+/// file.set_len(4096)?;
+/// let map = MmapRaw::map_raw(&file)?;
+/// let base = std::ptr::NonNull::new(map.as_mut_ptr()).ok_or(Error::last_os_error())?;
+/// // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let total = unsafe { Mutex::init(region, 0_u64, participant) }?;
+/// match total.lock() {
+///     Ok(mut total) => *total += 1,
+///     Err(LockError::OwnerDied(mut total)) => {
+///         *total = 0; // Count again.
+///         total.make_consistent();
+///     }
+///     Err(error) => return Err(error.to_string().into()),
+/// }
+/// # assert_eq!(*total.lock().unwrap(), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Mutex<'a, T, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawMutex,
+    /// Where the value lies; to be touched by the holder of `raw` only.
+    data: NonNull<T>,
+    judge: &'a J,
+}
+
+// SAFETY: the pointer is to bytes that are shared between processes anyway and that only the holder of the lock
+// touches; `T: ShmSafe` is Send, and a `&J` may be sent because every `Judge` is Sync.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for Mutex<'_, T, J> {}
+// SAFETY: as above; two threads of one process exclude each other by the lock as two processes do.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for Mutex<'_, T, J> {}
+
+impl<T, J: Judge + ?Sized> Clone for Mutex<'_, T, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, J: Judge + ?Sized> Copy for Mutex<'_, T, J> {}
+
+/// What taking a lock gives: the guard, or an error that may carry it.
+pub type LockResult<'a, T, J = Participant<'a>> =
+    Result<MutexGuard<'a, T, J>, LockError<MutexGuard<'a, T, J>>>;
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
+    /// Takes the lock, sleeping while somebody else holds it, for as long as it takes.
+    ///
+    /// The owner is the process: a thread that takes a lock which its process holds waits for the thread that holds
+    /// it, for ever if that is itself.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; in three of its four cases the lock is held.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`LockError::OwnerDied`] within about 40 ms of the death.
+    #[inline]
+    pub fn lock(&self) -> LockResult<'a, T, J> {
+        self.lock_by(Deadline::NEVER)
+    }
+
+    /// Takes the lock if nobody alive holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::WouldBlock`] if somebody holds it.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`LockError::OwnerDied`] at once: the kernel is asked about whoever holds the lock.
+    #[inline]
+    pub fn try_lock(&self) -> LockResult<'a, T, J> {
+        let me = self.me()?;
+        let taken = self.raw.try_take(me, self.judge)?;
+        self.guard(me, taken)
+    }
+
+    /// Takes the lock, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_timeout(&self, wait: Duration) -> LockResult<'a, T, J> {
+        self.lock_by(Deadline::after(wait))
+    }
+
+    /// Takes the lock, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_deadline(&self, deadline: Instant) -> LockResult<'a, T, J> {
+        self.lock_by(Deadline::at(deadline))
+    }
+
+    /// Returns whether a thread panicked while it held the lock, and nobody has cleared that.
+    pub fn is_poisoned(&self) -> bool {
+        self.raw.is_poisoned()
+    }
+
+    /// Forgets the panic: for who has looked at the data.
+    pub fn clear_poison(&self) {
+        self.raw.clear_poison();
+    }
+
+    /// Returns who held the lock a moment ago.
+    pub fn owner(&self) -> Option<OwnerId> {
+        self.raw.owner()
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawMutex {
+        self.raw
+    }
+
+    #[inline]
+    fn me(&self) -> Result<OwnerId, LockFailure> {
+        self.judge.me().ok_or(LockFailure::NotJoined)
+    }
+
+    #[inline]
+    fn lock_by(&self, deadline: Deadline) -> LockResult<'a, T, J> {
+        let me = self.me()?;
+        let taken = self.raw.take(me, self.judge, deadline)?;
+        self.guard(me, taken)
+    }
+
+    /// Turns a lock that was taken into its guard.
+    #[inline]
+    fn guard(&self, me: OwnerId, taken: Taken) -> LockResult<'a, T, J> {
+        // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
+        let guard = unsafe { MutexGuard::new(self.raw, self.data, self.judge, me, taken.dead) };
+        match taken.outcome {
+            Outcome::Clean if !self.raw.is_poisoned() => Ok(guard),
+            Outcome::Clean => Err(LockError::Poisoned(guard)),
+            Outcome::OwnerDied => Err(LockError::OwnerDied(guard)),
+            Outcome::NotRecoverable => Err(LockError::NotRecoverable(guard)),
+        }
+    }
+
+    /// Where the value begins, in bytes.
+    const DATA: u64 = match align_up(size_of::<RawMutex>() as u64, align_of::<T>() as u64) {
+        Some(bytes) => bytes,
+        None => panic!("an alignment beyond every address"),
+    };
+    /// Alone in its cache lines: what a neighbour does must not slow down who holds the lock.
+    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
+        align_of::<T>() as u64
+    } else {
+        align_of::<CachePadded<u8>>() as u64
+    };
+    /// Size of lock, value and padding.
+    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
+        Some(bytes) => bytes,
+        None => panic!("a value beyond every address"),
+    };
+
+    /// Finds lock and value in `region`.
+    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+        let raw = region.get::<RawMutex>(Offset::ZERO)?;
+        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        Ok(Self { raw, data, judge })
+    }
+}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Mutex<'a, T, J> {
+    const KIND: Kind = Kind::new("mutex");
+    const TAG: TypeTag = T::TAG;
+
+    type Spec = T;
+
+    fn shape(_: &T) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: Self::BYTES,
+            align: Self::ALIGN,
+        })
+    }
+
+    unsafe fn init(region: Region<'a>, spec: T, judge: &'a J) -> Result<Self, ShapeError> {
+        let mutex = Self::place(region, judge)?;
+        // Zero bytes are a free lock (caller).
+        region.write(Offset::new(Self::DATA)?, spec)?;
+        Ok(mutex)
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Self::place(region, judge)
+    }
+}
+
+impl<T, J: Judge + ?Sized> fmt::Debug for Mutex<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mutex").field(self.raw).finish()
+    }
+}

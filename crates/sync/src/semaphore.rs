@@ -1,0 +1,335 @@
+//! The owned semaphore in a region, and its permits.
+
+use core::fmt;
+use core::mem;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::{RawSemaphore, ReleaseError, SemaphoreError};
+
+/// A number of permits, of which processes hold some.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it, and hold permits in common: the holder of
+/// a permit is the *process*. It is not fair: whoever comes first when permits are free gets them. At most 64
+/// processes hold permits at a time; the 65th waits.
+///
+/// What it is *not*: a counter that anybody may raise. Only who holds a permit can release it.
+///
+/// # If a peer dies
+///
+/// The permits that it held return: whoever lacks permits asks about their holders, before it sleeps and at the end
+/// of every slice of at most 32 ms.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::{Semaphore, SemaphoreError};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let doors = unsafe { Semaphore::init(region, 2, participant) }?;
+/// let first = doors.acquire()?;
+/// let second = doors.acquire()?;
+/// assert_eq!(doors.try_acquire().unwrap_err(), SemaphoreError::WouldBlock);
+/// drop(first);
+/// assert_eq!(doors.available(), 1);
+/// # drop(second);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Semaphore<'a, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawSemaphore,
+    judge: &'a J,
+}
+
+impl<J: Judge + ?Sized> Clone for Semaphore<'_, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J: Judge + ?Sized> Copy for Semaphore<'_, J> {}
+
+impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
+    /// Takes a permit, sleeping while there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`], but never `TimedOut` or `WouldBlock`.
+    ///
+    /// # If a peer dies
+    ///
+    /// Its permits return within about 40 ms.
+    pub fn acquire(&self) -> Result<Permit<'a, J>, SemaphoreError> {
+        self.acquire_by(1, Deadline::NEVER)
+    }
+
+    /// Takes a permit if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`]; `WouldBlock` if living processes hold them all.
+    ///
+    /// # If a peer dies
+    ///
+    /// Its permits return at once.
+    pub fn try_acquire(&self) -> Result<Permit<'a, J>, SemaphoreError> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes a permit, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`]; `TimedOut` not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, wait: Duration) -> Result<Permit<'a, J>, SemaphoreError> {
+        self.acquire_by(1, Deadline::after(wait))
+    }
+
+    /// Takes a permit, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`]; `TimedOut` not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'a, J>, SemaphoreError> {
+        self.acquire_by(1, Deadline::at(deadline))
+    }
+
+    /// Takes `count` permits together, sleeping while there are too few.
+    ///
+    /// Nothing is reserved meanwhile: others who want fewer may go first for as long as they come.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`]; `TooMany` if there are not so many at all.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_many(&self, count: u32) -> Result<Permit<'a, J>, SemaphoreError> {
+        self.acquire_by(count, Deadline::NEVER)
+    }
+
+    /// Takes `count` permits together if there are so many now.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`]; `TooMany` if there are not so many at all.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_many(&self, count: u32) -> Result<Permit<'a, J>, SemaphoreError> {
+        let id = self.me()?;
+        self.raw.try_acquire(count, self.judge)?;
+        Ok(Permit { semaphore: *self, id, count })
+    }
+
+    /// Takes `count` permits together, waiting for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`]; `TooMany` if there are not so many at all.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_many_timeout(
+        &self,
+        count: u32,
+        wait: Duration,
+    ) -> Result<Permit<'a, J>, SemaphoreError> {
+        self.acquire_by(count, Deadline::after(wait))
+    }
+
+    /// Takes `count` permits together, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError`]; `TooMany` if there are not so many at all.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_many_deadline(
+        &self,
+        count: u32,
+        deadline: Instant,
+    ) -> Result<Permit<'a, J>, SemaphoreError> {
+        self.acquire_by(count, Deadline::at(deadline))
+    }
+
+    /// Gives back `count` permits that this process holds: those of which the [`Permit`] was
+    /// [forgotten](Permit::forget).
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError::NotHeld`] if this process holds fewer; none is given back then.
+    ///
+    /// # If a peer dies
+    ///
+    /// in the middle of its own change, this call finishes it first. A stopped one is waited for.
+    pub fn release(&self, count: u32) -> Result<(), ReleaseError> {
+        self.raw.release(count, self.judge)
+    }
+
+    /// Returns how many permits there are.
+    pub fn permits(&self) -> u32 {
+        self.raw.permits()
+    }
+
+    /// Returns how many permits nobody held a moment ago, the dead counting as holders until somebody looks.
+    pub fn available(&self) -> u32 {
+        self.raw.available()
+    }
+
+    /// Returns how many permits this process holds.
+    pub fn held(&self) -> u32 {
+        self.judge.me().map_or(0, |me| self.raw.held_by(me))
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawSemaphore {
+        self.raw
+    }
+
+    fn me(&self) -> Result<OwnerId, SemaphoreError> {
+        self.judge.me().ok_or(SemaphoreError::NotJoined)
+    }
+
+    fn acquire_by(&self, count: u32, deadline: Deadline) -> Result<Permit<'a, J>, SemaphoreError> {
+        let id = self.me()?;
+        self.raw.acquire(count, self.judge, deadline)?;
+        Ok(Permit { semaphore: *self, id, count })
+    }
+
+    fn check(permits: u64) -> Result<u32, ShapeError> {
+        let max = RawSemaphore::MAX_PERMITS;
+        match u32::try_from(permits) {
+            Ok(count) if (1..=max).contains(&count) => Ok(count),
+            _ => Err(ShapeError::Length { found: permits, min: 1, max: max.into() }),
+        }
+    }
+}
+
+const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
+const BYTES: u64 = match align_up(size_of::<RawSemaphore>() as u64, ALIGN) {
+    Some(bytes) => bytes,
+    None => unreachable!(),
+};
+
+impl<'a, J: Judge + ?Sized> Object<'a, J> for Semaphore<'a, J> {
+    const KIND: Kind = Kind::new("sema");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    /// How many permits there are, 1 to 2^31-1.
+    type Spec = u32;
+
+    fn shape(&permits: &u32) -> Result<Shape, ShapeError> {
+        let len = Self::check(permits.into())?.into();
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes: BYTES, align: ALIGN })
+    }
+
+    unsafe fn init(region: Region<'a>, permits: u32, judge: &'a J) -> Result<Self, ShapeError> {
+        let permits = Self::check(permits.into())?;
+        let raw = region.get::<RawSemaphore>(Offset::ZERO)?;
+        raw.set_permits(permits);
+        Ok(Self { raw, judge })
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        let permits = Self::check(len)?;
+        let raw = region.get::<RawSemaphore>(Offset::ZERO)?;
+        let found = raw.permits();
+        if found != permits {
+            return Err(ShapeError::Corrupt { field: "number of permits", found: found.into() });
+        }
+        Ok(Self { raw, judge })
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for Semaphore<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Semaphore").field(self.raw).finish()
+    }
+}
+
+/// Permits that this process holds; dropping it gives them back.
+///
+/// In a forked child it does nothing: the parent holds the permits, not the child.
+#[must_use = "dropping the permit gives it back"]
+pub struct Permit<'a, J: Judge + ?Sized = Participant<'a>> {
+    semaphore: Semaphore<'a, J>,
+    /// Who took them.
+    id: OwnerId,
+    /// How many they are.
+    count: u32,
+}
+
+impl<J: Judge + ?Sized> Permit<'_, J> {
+    /// Returns how many permits these are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Gives them back, as dropping does, and says how that went.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError`], if somebody has [released](Semaphore::release) them before, or in a forked child.
+    pub fn release(self) -> Result<(), ReleaseError> {
+        let result = self.give_back();
+        self.forget();
+        result
+    }
+
+    /// Keeps them for this process, to be given back by [`Semaphore::release`] or by its end.
+    pub fn forget(self) {
+        mem::forget(self);
+    }
+
+    fn give_back(&self) -> Result<(), ReleaseError> {
+        if self.semaphore.judge.me() != Some(self.id) {
+            return Err(ReleaseError::NotHeld { asked: self.count, held: 0 });
+        }
+        self.semaphore.release(self.count)
+    }
+}
+
+impl<J: Judge + ?Sized> Drop for Permit<'_, J> {
+    fn drop(&mut self) {
+        // A forked child holds nothing, and a corrupt semaphore takes nothing back: `release` tells who wants to
+        // know.
+        let _ = self.give_back();
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for Permit<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Permit({} of {})", self.count, self.semaphore.permits())
+    }
+}
