@@ -100,6 +100,14 @@ impl<'a> Participant<'a> {
         }
     }
 
+    /// Notes that the nameless file was given a name since: who [rejoins](Self::rejoin) when the name is gone is
+    /// [`Unlinked`](crate::JoinErrorKind::Unlinked), and a participant whose descriptor was closed by somebody asks
+    /// by `path`.
+    pub fn set_path(&mut self, path: PathBuf) {
+        self.path = Some(path);
+        self.link = Link::Named;
+    }
+
     /// Returns the name, or `None` in a forked child that has not [joined](Self::rejoin), and after the place was
     /// [lost](Self::is_lost).
     #[inline]

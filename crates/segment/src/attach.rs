@@ -1,0 +1,261 @@
+//! Joining a segment that exists.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, readlink};
+use nix::sys::stat::Mode;
+use shmkit_atomic::Deadline;
+use shmkit_layout::{Header, Region};
+use shmkit_roster::{
+    Description, JoinError, JoinErrorKind, Link, OwnerId, Participant, Roster, RosterError,
+};
+
+use crate::error::{ErrorKind, Failure};
+use crate::file::{is_sealed, retry};
+use crate::inspect::{self, Expected, Identity, Status, cannot_open, open_file};
+use crate::name::Place;
+use crate::segment::{Shared, unlinked};
+use crate::table;
+
+/// How long it is tried again while others make and remove the name all the time, which takes them microseconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the private description of the roster comes from, if not from a name.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Descriptor,
+    Ticket(OwnedFd),
+}
+
+/// Joins the segment that a name leads to.
+pub(crate) fn by_name(place: &Place, expected: &Expected) -> Result<Arc<Shared>, Failure> {
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        match by_name_once(place, expected) {
+            Err(failure) if is_passing(&failure) => pause(deadline, place)?,
+            other => return other,
+        }
+    }
+}
+
+/// Joins the segment that a name leads to at this moment. The name may be gone when it is joined, which
+/// [passes](is_passing).
+pub(crate) fn by_name_once(place: &Place, expected: &Expected) -> Result<Arc<Shared>, Failure> {
+    let file = open_file(place).map_err(|errno| cannot_open(errno, place))?;
+    let found = Found::look(file.as_fd(), expected)?;
+    let shared = match table::find(found.identity) {
+        Some(shared) => {
+            rejoin(&shared)?;
+            shared
+        }
+        None => {
+            // By the path: it needs no `/proc`, and a participant whose descriptor is closed by somebody can ask by it.
+            let description = Description::Path(place.path().to_owned());
+            found.join(file, description, Link::Named)?
+        }
+    };
+    shared.found_at(place.clone());
+    Ok(shared)
+}
+
+/// Joins the segment that a descriptor is open on.
+pub(crate) fn by_descriptor(
+    file: OwnedFd,
+    source: Source,
+    expected: &Expected,
+) -> Result<Arc<Shared>, Failure> {
+    let found = Found::look(file.as_fd(), expected)?;
+    if found.status.links == 0 && !is_sealed(file.as_fd()) {
+        return Err(unlinked());
+    }
+    let link = if found.status.links == 0 { Link::Nameless } else { Link::Named };
+    if let Some(shared) = table::find(found.identity) {
+        rejoin(&shared)?;
+        return Ok(shared);
+    }
+    let place = if link == Link::Named { place_of(file.as_fd(), &found) } else { None };
+    let description = match source {
+        Source::Descriptor => Description::Proc,
+        Source::Ticket(ticket) => Description::Ticket(ticket),
+    };
+    let shared = found.join(file, description, link)?;
+    if let Some(place) = place {
+        shared.found_at(place);
+    }
+    Ok(shared)
+}
+
+/// Joins in a forked child; does nothing in a process that has its place.
+pub(crate) fn rejoin(shared: &Shared) -> Result<OwnerId, Failure> {
+    let participant = shared.participant();
+    if let Some(id) = participant.id() {
+        return Ok(id);
+    }
+    // Through the descriptor, by which alone an unlinked file can be told from one that never was; by the path if
+    // there is no `/proc`, or if somebody closed the descriptor.
+    participant
+        .rejoin_with(Description::Proc)
+        .or_else(|error| match error.kind() {
+            JoinErrorKind::Description | JoinErrorKind::OtherFile => participant.rejoin(),
+            _ => Err(error),
+        })
+        .map_err(|error| match shared.still_named() {
+            Ok(()) => cannot_join(error),
+            Err(unlinked) => unlinked,
+        })
+}
+
+/// A file that was found to be a good segment.
+struct Found {
+    status: Status,
+    header: Header,
+    identity: Identity,
+}
+
+impl Found {
+    fn look(file: BorrowedFd<'_>, expected: &Expected) -> Result<Self, Failure> {
+        let status = Status::of(file).map_err(|errno| Failure::os(errno, "fstat"))?;
+        let header = inspect::header(file, &status, expected)?;
+        let identity = Identity::new(&status, &header);
+        Ok(Self { status, header, identity })
+    }
+
+    fn join(
+        self,
+        file: OwnedFd,
+        description: Description,
+        link: Link,
+    ) -> Result<Arc<Shared>, Failure> {
+        let mapping = map(file.as_fd(), self.header.size)?;
+        // SAFETY: `Shared` keeps the mapping for longer than the roster, or this function drops both.
+        let region = unsafe { whole(&mapping) };
+        let slots = self.header.roster_slots;
+        let roster = region
+            .sub(self.header.roster, Roster::bytes(slots))
+            .map_err(|error| bad_roster(RosterError::Place(error)))?;
+        // SAFETY: `create` made a roster of so many slots there before the segment could be found, as the checked
+        // header says; if somebody else made the file, they are atomics nonetheless, for which every pattern is valid.
+        let roster = unsafe { Roster::attach(roster, slots) }.map_err(bad_roster)?;
+        let participant =
+            Participant::join(roster, file, description, link).map_err(cannot_join)?;
+        let named = link == Link::Named;
+        // SAFETY: `participant` borrows `mapping`.
+        let shared =
+            unsafe { Shared::new(mapping, participant, self.header, self.identity, named) };
+        Ok(table::enter(Arc::new(shared)))
+    }
+}
+
+impl Identity {
+    pub(crate) fn new(status: &Status, header: &Header) -> Self {
+        Self { device: status.device, inode: status.inode, cookie: header.cookie }
+    }
+}
+
+/// Maps all of a segment. The file has at least `size` bytes, and they are allocated: no access can fail.
+pub(crate) fn map(file: BorrowedFd<'_>, size: u64) -> Result<MmapRaw, Failure> {
+    let map = || {
+        let size = usize::try_from(size).map_err(|_| Errno::ENOMEM)?;
+        let mapping = MmapOptions::new().len(size).map_raw(file.as_raw_fd());
+        mapping.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+    };
+    map().map_err(|errno| Failure::os(errno, format_args!("mapping {size} bytes")))
+}
+
+/// Returns a mapping's bytes.
+///
+/// # Safety
+///
+/// The mapping must not be dropped while the region is in use.
+pub(crate) unsafe fn whole(mapping: &MmapRaw) -> Region<'static> {
+    let base = NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
+    // SAFETY: `len` bytes, readable and writable, kept by the caller; only regions lead to them.
+    unsafe { Region::from_raw_parts(base, mapping.len()) }
+}
+
+/// Opens another description of a file.
+pub(crate) fn reopen(file: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    retry(|| open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()))
+        .map_err(|errno| Failure::os(errno, format_args!("opening {path}")))
+}
+
+/// Asks the kernel what a descriptor's file is called. It is a hint: the answer is used only if the name leads to the
+/// file, and whoever removes checks again.
+fn place_of(file: BorrowedFd<'_>, found: &Found) -> Option<Place> {
+    let path = readlink(format!("/proc/self/fd/{}", file.as_raw_fd()).as_str()).ok()?;
+    let place = Place::of_path(PathBuf::from(path))?;
+    inspect::names(&place, found.identity).then_some(place)
+}
+
+/// Returns whether an error is about a file that lost its name a moment ago, and is worth another look at the name.
+pub(crate) fn is_passing(failure: &Failure) -> bool {
+    matches!(failure.kind, ErrorKind::Unlinked | ErrorKind::TimedOut)
+}
+
+/// Lets others finish; fails when there was time enough.
+pub(crate) fn pause(deadline: Deadline, place: &Place) -> Result<(), Failure> {
+    if deadline.has_passed() {
+        return Err(busy(place));
+    }
+    std::thread::sleep(Duration::from_micros(100));
+    Ok(())
+}
+
+fn busy(place: &Place) -> Failure {
+    Failure::new(
+        ErrorKind::TimedOut,
+        format!(
+            "{} was made and removed by others all the time for {} s: try again, or look who does it",
+            place.path().display(),
+            PATIENCE.as_secs()
+        ),
+    )
+}
+
+pub(crate) fn bad_roster(error: RosterError) -> Failure {
+    Failure::new(ErrorKind::Corrupt, "its roster is damaged: remove it and make it anew")
+        .caused_by(error)
+}
+
+pub(crate) fn cannot_join(error: JoinError) -> Failure {
+    let errno = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .and_then(std::io::Error::raw_os_error)
+        .map(Errno::from_raw);
+    match (error.kind(), errno) {
+        (JoinErrorKind::Unlinked | JoinErrorKind::OtherFile, _)
+        | (JoinErrorKind::Description, Some(Errno::ENOENT)) => unlinked().caused_by(error),
+        (JoinErrorKind::Removing, _) => Failure::new(
+            ErrorKind::TimedOut,
+            "somebody is removing it: open or create the name again",
+        )
+        .caused_by(error),
+        (JoinErrorKind::Full { slots }, _) => Failure::new(
+            ErrorKind::Full,
+            format!(
+                "all its {slots} places are taken: wait until a participant leaves, or make it with more `participants`"
+            ),
+        ),
+        (JoinErrorKind::Exhausted { slots }, _) => Failure::new(
+            ErrorKind::Full,
+            format!("its {slots} places have given out all their names: make it anew"),
+        ),
+        (JoinErrorKind::Unsupported, _) => Failure::new(
+            ErrorKind::Unsupported,
+            "its file system or the kernel has no record locks that a mapping carries: choose a directory on a tmpfs, or an anonymous segment",
+        )
+        .caused_by(error),
+        (_, Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EACCES | Errno::EPERM))) => {
+            Failure::os(errno, "joining its roster").caused_by(error)
+        }
+        _ => Failure::new(ErrorKind::Join, "its roster has no place for this process")
+            .caused_by(error),
+    }
+}

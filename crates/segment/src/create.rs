@@ -1,0 +1,194 @@
+//! Making a segment: whole before anybody can find it.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use memmap2::MmapRaw;
+use nix::errno::Errno;
+use shmkit_atomic::Deadline;
+use shmkit_layout::Header;
+use shmkit_roster::{Description, Link, Participant, Roster, RosterError};
+
+use crate::attach::{self, PATIENCE, bad_roster, cannot_join, is_passing, pause};
+use crate::error::{ErrorKind, Failure};
+use crate::file;
+use crate::inspect::{Expected, Identity, Status};
+use crate::name::Place;
+use crate::options::Checked;
+use crate::remove::{self, Outcome};
+use crate::segment::Shared;
+use crate::{sweep, table};
+
+/// Makes a new segment with a name.
+pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Failure> {
+    let deadline = Deadline::after(PATIENCE);
+    // Before anything is allocated that may be for nothing.
+    if Status::of_path(place.path()).is_ok() {
+        clear(place)?;
+    }
+    let made = Made::new(place.directory(), options)?;
+    let shared = loop {
+        match file::link(made.participant.file(), place) {
+            Ok(()) => break made.named(place),
+            Err(Errno::EEXIST) => clear(place)?,
+            Err(errno) => return Err(cannot_link(errno, place)),
+        }
+        pause(deadline, place)?;
+    };
+    sweep::sample(place.directory());
+    Ok(shared)
+}
+
+/// Joins the segment of a name, or makes it.
+pub(crate) fn open_or_create(
+    place: &Place,
+    options: &Checked,
+    expected: &Expected,
+) -> Result<Arc<Shared>, Failure> {
+    let deadline = Deadline::after(PATIENCE);
+    let mut made = None;
+    loop {
+        match attach::by_name_once(place, expected) {
+            Err(failure) if failure.kind == ErrorKind::NotFound => {
+                let new = match made.take() {
+                    Some(new) => new,
+                    None => Made::new(place.directory(), options)?,
+                };
+                match file::link(new.participant.file(), place) {
+                    Ok(()) => {
+                        let shared = new.named(place);
+                        sweep::sample(place.directory());
+                        return Ok(shared);
+                    }
+                    // Somebody was faster: open theirs. Ours is still good if theirs goes at once.
+                    Err(Errno::EEXIST) => made = Some(new),
+                    Err(errno) => return Err(cannot_link(errno, place)),
+                }
+            }
+            Err(failure) if is_passing(&failure) => {}
+            other => return other,
+        }
+        pause(deadline, place)?;
+    }
+}
+
+/// Makes a segment without a name.
+pub(crate) fn anonymous(options: &Checked) -> Result<Arc<Shared>, Failure> {
+    let file = file::memory("shmkit", options.size, options.mode)?;
+    Ok(Made::on(file, options)?.enter(false))
+}
+
+/// A segment that is whole, that this process has joined, and that nobody can find yet: dropped, or killed with its
+/// process, nothing is left.
+struct Made {
+    participant: Participant<'static>,
+    mapping: MmapRaw,
+    header: Header,
+    identity: Identity,
+}
+
+impl Made {
+    fn new(directory: &Path, options: &Checked) -> Result<Self, Failure> {
+        let unnamed = || file::unnamed(directory, options.size, options.mode);
+        let file = unnamed().or_else(|failure| match failure.kind {
+            // What the dead left may be what is missing.
+            ErrorKind::NoSpace if sweep::makes_room(directory) => unnamed(),
+            _ => Err(failure),
+        })?;
+        Self::on(file, options)
+    }
+
+    fn on(file: std::os::fd::OwnedFd, options: &Checked) -> Result<Self, Failure> {
+        let Checked { plan, size, participants, objects, persistent, content, .. } = *options;
+        let mut header = Header::new(size, cookie()?, persistent, content);
+        header.roster = plan.roster;
+        header.roster_slots = participants;
+        header.directory = plan.directory;
+        header.directory_entries = objects;
+        let status = Status::of(file.as_fd()).map_err(|errno| Failure::os(errno, "fstat"))?;
+        let identity = Identity::new(&status, &header);
+        let mapping = attach::map(file.as_fd(), size)?;
+        // SAFETY: the participant, which borrows it, is dropped before the mapping (`Made`, `Shared`), or lets go of
+        // it without touching it.
+        let region = unsafe { attach::whole(&mapping) };
+        header.write(region)?;
+        let roster = region
+            .sub(plan.roster, Roster::bytes(participants))
+            .map_err(|error| bad_roster(RosterError::Place(error)))?;
+        // SAFETY: the file is new, so its bytes are zero, and nobody else has it. A directory of zeros is empty.
+        let roster = unsafe { Roster::init(roster, participants) }.map_err(bad_roster)?;
+        let participant = Participant::join(roster, file, Description::Proc, Link::Nameless)
+            .map_err(cannot_join)?;
+        Ok(Self { participant, mapping, header, identity })
+    }
+
+    /// It has its name now.
+    fn named(mut self, place: &Place) -> Arc<Shared> {
+        self.participant.set_path(place.path().to_owned());
+        let shared = self.enter(true);
+        shared.found_at(place.clone());
+        shared
+    }
+
+    fn enter(self, is_named: bool) -> Arc<Shared> {
+        let Self { participant, mapping, header, identity } = self;
+        // SAFETY: `participant` borrows `mapping`.
+        let shared = unsafe { Shared::new(mapping, participant, header, identity, is_named) };
+        table::enter(Arc::new(shared))
+    }
+}
+
+/// Makes room for a new segment, if nobody lives in the old one.
+fn clear(place: &Place) -> Result<(), Failure> {
+    let exists = |found: &str, what_to_do: &str| {
+        Err(Failure::new(
+            ErrorKind::AlreadyExists,
+            format!("{} exists and {found}: {what_to_do}", place.path().display()),
+        ))
+    };
+    match remove::if_dead(place)? {
+        Outcome::Removed | Outcome::Gone => Ok(()),
+        Outcome::Persistent => exists("is persistent", "open it, unlink it, or use another name"),
+        Outcome::Foreign => exists("is not a segment of this user", "use another name"),
+        Outcome::Damaged(defect) => exists(
+            &format!("is a segment that this program cannot use ({defect})"),
+            "unlink it, or use another name",
+        ),
+        Outcome::InUse | Outcome::Dead => {
+            exists("is in use", "open it, use `open_or_create`, or use another name")
+        }
+    }
+}
+
+fn cannot_link(errno: Errno, place: &Place) -> Failure {
+    match errno {
+        Errno::EOPNOTSUPP | Errno::EXDEV | Errno::ENOENT => Failure::new(
+            ErrorKind::Unsupported,
+            format!(
+                "a file made without a name cannot be called {}: mount /proc, and choose a directory on a tmpfs",
+                place.path().display()
+            ),
+        )
+        .caused_by(errno),
+        errno => Failure::os(errno, format_args!("naming the file {}", place.path().display())),
+    }
+}
+
+/// A random number other than 0.
+fn cookie() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    loop {
+        let (start, len) = (bytes.as_mut_ptr().cast(), bytes.len());
+        // SAFETY: `bytes` is valid for writes of its length.
+        let got = unsafe { libc::getrandom(start, len, 0) };
+        match u64::from_ne_bytes(bytes) {
+            0 => {}
+            cookie if got == 8 => return Ok(cookie),
+            _ => {}
+        }
+        if got < 0 && Errno::last() != Errno::EINTR {
+            return Err(Failure::os(Errno::last(), "getrandom"));
+        }
+    }
+}

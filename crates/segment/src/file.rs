@@ -1,0 +1,192 @@
+//! The files behind segments: made without a name, allocated in full, linked when whole.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, SealFlag, fcntl, open, posix_fallocate};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::{Mode, fchmod};
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::linkat;
+
+use crate::error::{ErrorKind, Failure};
+use crate::name::Place;
+
+/// Bytes allocated by one call. A signal undoes the call it interrupts: with whole segments a profiler's timer could
+/// undo a large one for ever.
+const STEP: u64 = 64 << 20;
+
+/// What keeps the size of an anonymous segment for ever, and lets nobody add a seal against writing.
+const SEALS: SealFlag =
+    SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
+
+/// Makes a file of `size` bytes in `directory` that has no name yet: if this process dies now, nothing is left.
+pub(crate) fn unnamed(directory: &Path, size: u64, mode: u32) -> Result<OwnedFd, Failure> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = retry(|| open(directory, flags, Mode::S_IRUSR | Mode::S_IWUSR))
+        .map_err(|errno| cannot_make(errno, directory))?;
+    if let Ok(disk) = fstatvfs(&file) {
+        // A full file system is seen here without first filling it; the allocation below is what decides.
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        // A file system without a limit (a tmpfs of size=0) reports no blocks at all.
+        if disk.blocks() != 0 && size > free {
+            return Err(no_space(size, free, directory).caused_by(Errno::ENOSPC));
+        }
+    }
+    allocate(file.as_fd(), size).map_err(|errno| match errno {
+        Errno::ENOSPC | Errno::EDQUOT => {
+            let free = fstatvfs(&file)
+                .map_or(0, |disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
+            no_space(size, free, directory).caused_by(errno)
+        }
+        errno => cannot_allocate(errno, size),
+    })?;
+    permit(file.as_fd(), mode)?;
+    Ok(file)
+}
+
+/// Makes a sealed file of `size` bytes that never has a name.
+pub(crate) fn memory(name: &str, size: u64, mode: u32) -> Result<OwnedFd, Failure> {
+    // NOEXEC_SEAL (Linux 6.3) is what a system with vm.memfd_noexec=2 insists on; older kernels refuse it.
+    let noexec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let file = memfd_create(name, flags | noexec)
+        .or_else(|errno| match errno {
+            Errno::EINVAL => memfd_create(name, flags),
+            errno => Err(errno),
+        })
+        .map_err(|errno| Failure::os(errno, "memfd_create"))?;
+    let most = memory_size();
+    if size > most {
+        return Err(no_memory(size, most).caused_by(Errno::ENOSPC));
+    }
+    allocate(file.as_fd(), size).map_err(|errno| match errno {
+        Errno::ENOSPC => no_memory(size, most).caused_by(errno),
+        errno => cannot_allocate(errno, size),
+    })?;
+    // It is born 0777.
+    permit(file.as_fd(), mode)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))
+        .map_err(|errno| Failure::os(errno, "F_ADD_SEALS"))?;
+    Ok(file)
+}
+
+/// Returns whether a file is a memfd that nobody can shrink: the only nameless file that is safe to map.
+pub(crate) fn is_sealed(file: BorrowedFd<'_>) -> bool {
+    let needed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
+    fcntl(file, FcntlArg::F_GET_SEALS)
+        .is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(needed))
+}
+
+/// Gives a nameless file its name, if nobody has it yet.
+pub(crate) fn link(file: BorrowedFd<'_>, place: &Place) -> Result<(), Errno> {
+    let by_descriptor = linkat(file, "", AT_FDCWD, place.path(), AtFlags::AT_EMPTY_PATH);
+    match by_descriptor {
+        // Without CAP_DAC_READ_SEARCH kernels before 6.10 say so.
+        Err(Errno::ENOENT | Errno::EPERM | Errno::EINVAL) => {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            linkat(AT_FDCWD, path.as_str(), AT_FDCWD, place.path(), AtFlags::AT_SYMLINK_FOLLOW)
+        }
+        other => other,
+    }
+}
+
+/// Calls again what a signal interrupted.
+pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Takes all the memory now, so that no later write meets a full file system, which would be a SIGBUS.
+fn allocate(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
+    // Past RLIMIT_FSIZE the kernel would not only refuse but send SIGXFSZ.
+    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| size > soft) {
+        return Err(Errno::EFBIG);
+    }
+    let mut done = 0;
+    while done < size {
+        let step = STEP.min(size - done);
+        let offset = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
+        retry(|| posix_fallocate(file, offset(done)?, offset(step)?))?;
+        done += step;
+    }
+    Ok(())
+}
+
+/// Sets the permissions whatever the umask.
+fn permit(file: BorrowedFd<'_>, mode: u32) -> Result<(), Failure> {
+    fchmod(file, Mode::from_bits_truncate(mode)).map_err(|errno| Failure::os(errno, "fchmod"))
+}
+
+fn cannot_make(errno: Errno, directory: &Path) -> Failure {
+    let directory = directory.display();
+    let (kind, detail) = match errno {
+        Errno::ENOENT => (
+            ErrorKind::NoDirectory,
+            format!(
+                "the directory {directory} does not exist: mount a tmpfs there, or choose another directory"
+            ),
+        ),
+        Errno::ENOTDIR | Errno::ELOOP => {
+            (ErrorKind::NoDirectory, format!("{directory} is not a directory: choose another"))
+        }
+        Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL => (
+            ErrorKind::Unsupported,
+            format!(
+                "the file system of {directory} cannot make files without a name (O_TMPFILE): choose a directory on a tmpfs, ext4, xfs or btrfs"
+            ),
+        ),
+        Errno::ENOSPC | Errno::EDQUOT => (
+            ErrorKind::NoSpace,
+            format!(
+                "{directory} has no room for one more file: remove what is unused (`shmkit gc`), or enlarge it"
+            ),
+        ),
+        errno => return Failure::os(errno, format_args!("making a file in {directory}")),
+    };
+    Failure::new(kind, detail).caused_by(errno)
+}
+
+fn cannot_allocate(errno: Errno, size: u64) -> Failure {
+    match errno {
+        Errno::EFBIG => Failure::new(
+            ErrorKind::NoSpace,
+            format!(
+                "{size} bytes are more than a file of this process or file system may have: ask for less, or raise RLIMIT_FSIZE (`ulimit -f`)"
+            ),
+        )
+        .caused_by(errno),
+        errno => Failure::os(errno, format_args!("allocating {size} bytes")),
+    }
+}
+
+fn no_space(size: u64, free: u64, directory: &Path) -> Failure {
+    Failure::new(
+        ErrorKind::NoSpace,
+        format!(
+            "{size} bytes are needed and {} has {free} free: remove what is unused (`shmkit gc`), ask for less, or enlarge it (`mount -o remount,size=…`)",
+            directory.display()
+        ),
+    )
+}
+
+fn no_memory(size: u64, most: u64) -> Failure {
+    Failure::new(
+        ErrorKind::NoSpace,
+        format!(
+            "{size} bytes are needed and the machine has {most} of memory and swap: ask for less"
+        ),
+    )
+}
+
+/// Memory and swap of the machine, in bytes: more than that would only call the out-of-memory killer.
+fn memory_size() -> u64 {
+    nix::sys::sysinfo::sysinfo()
+        .map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))
+}

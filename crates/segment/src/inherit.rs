@@ -1,0 +1,213 @@
+//! Handing a segment to a program that is started.
+//!
+//! The child inherits a descriptor, and finds in its environment which number it has and which file it must lead to.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::attach::{self, Source};
+use crate::error::{ErrorKind, Failure};
+use crate::inspect::{self, Expected, Identity, Status};
+use crate::segment::Shared;
+use crate::{Segment, SegmentError, table};
+
+/// What the names of the environment's variables begin with.
+const VARIABLE: &str = "SHMKIT_SEGMENT_";
+
+/// The first number that no program uses for something else.
+const FIRST: RawFd = 3;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for std::process::Command {}
+}
+
+/// Hands segments to the programs that a [`Command`] starts.
+pub trait CommandExt: sealed::Sealed {
+    /// Hands a segment to the child, which joins it with [`Segment::inherited`] under the same key: 1 to 64 letters,
+    /// digits and underscores.
+    ///
+    /// The child inherits a descriptor that this process's other children do not. It works for anonymous and for named
+    /// segments. The child must join before the last participant leaves a named segment that is not persistent.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`](ErrorKind::InvalidName) for another key, [`TooManyFiles`](ErrorKind::TooManyFiles): the
+    /// command keeps a descriptor.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use shmkit_segment::{CommandExt, Options, Segment};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let segment = Options::new(4096).anonymous()?;
+    /// let child = std::process::Command::new("worker").share_segment("work", &segment)?.spawn()?;
+    /// // In the child:
+    /// let segment = Segment::inherited("work")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn share_segment(&mut self, key: &str, segment: &Segment) -> Result<&mut Self, SegmentError>;
+}
+
+impl CommandExt for Command {
+    fn share_segment(&mut self, key: &str, segment: &Segment) -> Result<&mut Self, SegmentError> {
+        let run = || {
+            let variable = variable(key)?;
+            // The command's own: it may be started long after the segment was dropped, and the number stays right.
+            let file = duplicate(segment.as_fd())?;
+            let token = Token { fd: file.as_raw_fd(), identity: segment.shared().identity() };
+            Ok((variable, token, file))
+        };
+        let (variable, token, file) = run().map_err(|failure: Failure| {
+            failure.during(format!("share {segment} as {key:?} with a program"))
+        })?;
+        self.env(variable, token.to_value());
+        let pass_on =
+            move || fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(Into::into);
+        // SAFETY: in the forked child it calls `fcntl`, which is async-signal-safe, and allocates nothing.
+        unsafe { self.pre_exec(pass_on) };
+        Ok(self)
+    }
+}
+
+/// The keys whose descriptors this process has taken from its environment.
+static TAKEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Joins the segment that was shared under `key`.
+pub(crate) fn inherited(key: &str) -> Result<Arc<Shared>, Failure> {
+    let variable = variable(key)?;
+    let value = std::env::var_os(&variable).ok_or_else(|| {
+        not_inherited(format!(
+            "the environment has no {variable}: start this program with `share_segment({key:?}, …)`"
+        ))
+    })?;
+    let token = Token::from_value(&value).ok_or_else(|| {
+        not_inherited(format!(
+            "{variable} is {value:?}, where a descriptor and a file's identity were expected: leave it to `share_segment`"
+        ))
+    })?;
+    // The second time the descriptor is the segment's own.
+    if let Some(shared) = table::find(token.identity) {
+        attach::rejoin(&shared)?;
+        return Ok(shared);
+    }
+    let file = token.take(key)?;
+    // Whose it is and who may use it were the parent's decisions.
+    attach::by_descriptor(
+        file,
+        Source::Descriptor,
+        &Expected { owner: None, mode: 0o777, content: None },
+    )
+}
+
+/// What the environment says of a segment.
+#[derive(Debug, PartialEq, Eq)]
+struct Token {
+    fd: RawFd,
+    identity: Identity,
+}
+
+impl Token {
+    fn to_value(&self) -> OsString {
+        let Identity { device, inode, cookie } = self.identity;
+        OsString::from_vec(format!("{}:{device:x}:{inode:x}:{cookie:x}", self.fd).into_bytes())
+    }
+
+    fn from_value(value: &OsStr) -> Option<Self> {
+        let mut parts = std::str::from_utf8(value.as_bytes()).ok()?.split(':');
+        let fd = parts.next()?.parse().ok().filter(|&fd| fd >= FIRST)?;
+        let mut number = || u64::from_str_radix(parts.next()?, 16).ok();
+        let identity = Identity { device: number()?, inode: number()?, cookie: number()? };
+        parts.next().is_none().then_some(Self { fd, identity })
+    }
+
+    /// Takes the descriptor, once, if it leads to what was shared.
+    fn take(&self, key: &str) -> Result<OwnedFd, Failure> {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.contains(key) {
+            return Err(not_inherited(
+                "it was joined before and left since, and the descriptor is closed: keep the first one".into(),
+            ));
+        }
+        let fd = self.fd;
+        // SAFETY: only borrowed to ask what it is; a number that is not open answers EBADF to that.
+        let file = unsafe { BorrowedFd::borrow_raw(fd) };
+        let found = Status::of(file).ok().filter(|status| status.is_file_of(self.identity));
+        let header = found.and_then(|status| inspect::read(file, status.size).ok());
+        if header.is_none_or(|header| header.cookie != self.identity.cookie) {
+            return Err(not_inherited(format!(
+                "descriptor {fd} does not lead to the segment that was shared: it was closed or used again before this, or the variable is another program's"
+            )));
+        }
+        let flags = FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC);
+        fcntl(file, flags).map_err(|errno| Failure::os(errno, "F_SETFD"))?;
+        taken.insert(key.to_owned());
+        // SAFETY: our parent made this number for us and for nobody else (it leads to the very file that was shared
+        // under the key), and it is taken once (`TAKEN`).
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+}
+
+fn variable(key: &str) -> Result<String, Failure> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if key.is_empty() || key.len() > 64 || !key.bytes().all(good) {
+        return Err(Failure::new(
+            ErrorKind::InvalidName,
+            format!("the key is {key:?}: 1 to 64 letters, digits and underscores are possible"),
+        ));
+    }
+    Ok(format!("{VARIABLE}{key}"))
+}
+
+/// Duplicates a descriptor to a number that is neither input, output nor error, and that no other child inherits.
+fn duplicate(file: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    let fd = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(FIRST)).map_err(|errno| match errno {
+        // The limit is below the first number.
+        Errno::EINVAL => Failure::os(Errno::EMFILE, "duplicating it"),
+        errno => Failure::os(errno, "duplicating it"),
+    })?;
+    // SAFETY: the call just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn not_inherited(detail: String) -> Failure {
+    Failure::new(ErrorKind::NotInherited, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_was_written() {
+        let identity = Identity { device: 25, inode: 77, cookie: u64::MAX };
+        let token = Token { fd: 3, identity };
+        assert_eq!(token.to_value(), "3:19:4d:ffffffffffffffff");
+        assert_eq!(Token::from_value(&token.to_value()), Some(token));
+    }
+
+    #[test]
+    fn nonsense_in_the_environment_is_refused() {
+        for value in ["", "3", "2:1:1:1", "-1:1:1:1", "3:1:1", "3:1:1:1:1", "3:x:1:1", "3: 1:1:1"] {
+            assert_eq!(Token::from_value(OsStr::new(value)), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_words() {
+        assert_eq!(variable("work_1").unwrap(), "SHMKIT_SEGMENT_work_1");
+        for key in ["", "a=b", "a b", "ä", &"x".repeat(65)] {
+            assert_eq!(variable(key).unwrap_err().kind, ErrorKind::InvalidName);
+        }
+    }
+}

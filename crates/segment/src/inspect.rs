@@ -1,0 +1,258 @@
+//! Looking at a file before anything in it is believed.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, SFlag, fstat, lstat};
+use nix::sys::uio::pread;
+use shmkit_layout::{Header, HeaderError, TypeTag, align_up};
+use shmkit_roster::{OwnerId, Roster};
+
+use crate::directory::Directory;
+use crate::error::{ErrorKind, Failure};
+use crate::file::retry;
+use crate::name::Place;
+
+/// What tells one segment from every other, for ever: a file's number may be used again, the cookie is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) cookie: u64,
+}
+
+/// A file, as `fstat` sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Status {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) is_regular: bool,
+    pub(crate) owner: u32,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// Names of the file.
+    pub(crate) links: u64,
+}
+
+impl Status {
+    pub(crate) fn of(file: BorrowedFd<'_>) -> Result<Self, Errno> {
+        fstat(file).map(Self::from)
+    }
+
+    /// What bears this name now; a symbolic link is not followed.
+    pub(crate) fn of_path(path: &Path) -> Result<Self, Errno> {
+        lstat(path).map(Self::from)
+    }
+
+    pub(crate) fn is_file_of(&self, identity: Identity) -> bool {
+        (self.device, self.inode) == (identity.device, identity.inode)
+    }
+}
+
+impl From<libc::stat> for Status {
+    #[allow(clippy::unnecessary_cast, reason = "the widths differ from target to target")]
+    fn from(stat: libc::stat) -> Self {
+        Self {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            is_regular: SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG,
+            owner: stat.st_uid,
+            mode: stat.st_mode as u32 & 0o7777,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            links: stat.st_nlink as u64,
+        }
+    }
+}
+
+/// Opens what bears the name, whatever it is, without following, blocking or inheriting.
+pub(crate) fn open_file(place: &Place) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    retry(|| open(place.path(), flags, Mode::empty()))
+}
+
+/// Says why a file could not be opened.
+pub(crate) fn cannot_open(errno: Errno, place: &Place) -> Failure {
+    let path = place.path().display();
+    let (kind, detail) = match errno {
+        Errno::ENOENT if !place.directory().is_dir() => (
+            ErrorKind::NoDirectory,
+            format!(
+                "the directory {} does not exist: mount a tmpfs there, or choose another directory",
+                place.directory().display()
+            ),
+        ),
+        Errno::ENOENT => (
+            ErrorKind::NotFound,
+            format!("there is no {path}: create it first, or use `open_or_create`"),
+        ),
+        Errno::ENOTDIR => (
+            ErrorKind::NoDirectory,
+            format!("{} is not a directory: choose another", place.directory().display()),
+        ),
+        Errno::ELOOP | Errno::EISDIR | Errno::ENXIO | Errno::ENODEV => return not_regular(&path),
+        Errno::EACCES => {
+            let found = Status::of_path(place.path()).map_or(String::new(), |status| {
+                format!(" (it belongs to user {}, with mode {:04o})", status.owner, status.mode)
+            });
+            (
+                ErrorKind::PermissionDenied,
+                format!(
+                    "user {} may not read and write {path}{found}: run as its owner, or make it with a wider `mode`",
+                    nix::unistd::geteuid()
+                ),
+            )
+        }
+        errno => return Failure::os(errno, format_args!("opening {path}")),
+    };
+    Failure::new(kind, detail).caused_by(errno)
+}
+
+pub(crate) fn not_regular(path: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        ErrorKind::NotRegular,
+        format!("{path} is no regular file, as every segment is: use another name"),
+    )
+}
+
+/// What an opener expects of a file besides a good header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    /// Whose it is; `None`: anybody's.
+    pub(crate) owner: Option<u32>,
+    /// The widest permissions that are accepted.
+    pub(crate) mode: u32,
+    /// What it holds; `None`: anything.
+    pub(crate) content: Option<TypeTag>,
+}
+
+/// Checks that a file is a segment that this program can map, and returns its header. What is read is a private
+/// copy; nothing in the file is used before all of it was checked.
+pub(crate) fn header(
+    file: BorrowedFd<'_>,
+    status: &Status,
+    expected: &Expected,
+) -> Result<Header, Failure> {
+    if !status.is_regular {
+        return Err(not_regular(&"what was opened"));
+    }
+    if let Some(owner) = expected.owner.filter(|&owner| owner != status.owner) {
+        return Err(Failure::new(
+            ErrorKind::ForeignOwner,
+            format!(
+                "it belongs to user {}, where user {owner} was expected: say so with `owner` if that user is trusted",
+                status.owner
+            ),
+        ));
+    }
+    if status.mode & !expected.mode != 0 {
+        return Err(Failure::new(
+            ErrorKind::UnsafeMode,
+            format!(
+                "its mode is {:04o}, where at most {:04o} was expected: say so with `mode` if others may use it",
+                status.mode, expected.mode
+            ),
+        ));
+    }
+    let header = read(file, status.size)?;
+    if let Some(content) = expected.content.filter(|&content| content != header.content) {
+        return Err(Failure::new(
+            ErrorKind::WrongContent,
+            format!(
+                "it holds {:?}, where {:?} was expected: use another name, or the version of the program that made it",
+                header.content.name(),
+                content.name()
+            ),
+        ));
+    }
+    parts(&header)?;
+    Ok(header)
+}
+
+/// Reads and checks the header alone.
+pub(crate) fn read(file: BorrowedFd<'_>, size: u64) -> Result<Header, Failure> {
+    Ok(try_read(file, size)??)
+}
+
+/// As [`read`], with what is wrong with the header apart from what is wrong with reading.
+pub(crate) fn try_read(
+    file: BorrowedFd<'_>,
+    size: u64,
+) -> Result<Result<Header, HeaderError>, Failure> {
+    let mut bytes = [0; size_of::<Header>()];
+    let mut done = 0;
+    while done < bytes.len() {
+        // At most 128: no overflow.
+        match retry(|| pread(file, &mut bytes[done..], done as libc::off_t)) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(errno) => return Err(Failure::os(errno, "reading the header")),
+        }
+    }
+    Ok(Header::parse(&bytes[..done], size))
+}
+
+/// Checks that roster and directory lie where the header says, one after the other, inside the segment.
+fn parts(header: &Header) -> Result<(), Failure> {
+    let corrupt = |field: &str, found: u64, expected: String| {
+        Err(Failure::new(
+            ErrorKind::Corrupt,
+            format!(
+                "its {field} is {found}, where {expected} was expected: remove it and make it anew"
+            ),
+        ))
+    };
+    if header.roster_slots == 0 || header.roster_slots > OwnerId::MAX_SLOTS {
+        let found = header.roster_slots.into();
+        return corrupt("number of places", found, format!("1 to {}", OwnerId::MAX_SLOTS));
+    }
+    let plan = Plan::new(header.roster_slots, header.directory_entries);
+    if header.roster != plan.roster {
+        return corrupt("roster offset", header.roster, plan.roster.to_string());
+    }
+    if header.directory != plan.directory {
+        return corrupt("directory offset", header.directory, plan.directory.to_string());
+    }
+    if header.size <= plan.data {
+        return corrupt("size", header.size, format!("more than {}", plan.data));
+    }
+    Ok(())
+}
+
+/// Where everything lies in a segment, in bytes from its base. It follows from two numbers alone, so that a header
+/// that says anything else is wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) roster: u64,
+    /// 0 if there is no directory.
+    pub(crate) directory: u64,
+    /// Where the user's bytes begin.
+    pub(crate) data: u64,
+}
+
+impl Plan {
+    pub(crate) fn new(slots: u32, entries: u32) -> Self {
+        // Below 2^12 slots of a few lines and 2^32 entries of a few hundred bytes: far from overflow.
+        let align = |at| align_up(at, Roster::ALIGN).unwrap_or(u64::MAX);
+        let roster = align(size_of::<Header>() as u64);
+        let end = align(roster + Roster::bytes(slots));
+        let (directory, data) =
+            if entries == 0 { (0, end) } else { (end, align(end + Directory::bytes(entries))) };
+        Self { roster, directory, data }
+    }
+}
+
+/// Returns whether a name leads to this segment now.
+pub(crate) fn names(place: &Place, identity: Identity) -> bool {
+    let Ok(status) = Status::of_path(place.path()) else { return false };
+    if !status.is_file_of(identity) {
+        return false;
+    }
+    // The same file, unless its number was used again in the meantime: the cookie knows.
+    let Ok(file) = open_file(place) else { return false };
+    Status::of(file.as_fd()).is_ok_and(|status| status.is_file_of(identity))
+        && read(file.as_fd(), status.size).is_ok_and(|header| header.cookie == identity.cookie)
+}

@@ -1,0 +1,101 @@
+//! Names of segments, and where their files lie.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{ErrorKind, Failure};
+
+/// Where segments lie unless somebody chooses another directory.
+pub const DIRECTORY: &str = "/dev/shm";
+
+/// What the name of every segment file begins with. A sweep looks at no other file.
+pub const PREFIX: &str = "shmkit.";
+
+/// Longest name of a segment, in bytes: what the file system leaves (NAME_MAX, 255) after the prefix.
+pub const MAX_NAME: usize = 255 - PREFIX.len();
+
+/// A name that was checked, in a directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    name: String,
+    path: PathBuf,
+}
+
+impl Place {
+    /// Checks a name, before any system call sees it.
+    pub(crate) fn new(directory: &Path, name: &str) -> Result<Self, Failure> {
+        let invalid = |detail: String| Err(Failure::new(ErrorKind::InvalidName, detail));
+        if name.is_empty() {
+            return invalid(format!("the name is empty: give it 1 to {MAX_NAME} bytes"));
+        }
+        if name.len() > MAX_NAME {
+            return invalid(format!(
+                "the name has {} bytes, at most {MAX_NAME} are possible: shorten it",
+                name.len()
+            ));
+        }
+        for (byte, called) in [(b'/', "a slash"), (0, "a NUL")] {
+            if let Some(at) = name.bytes().position(|b| b == byte) {
+                return invalid(format!(
+                    "the name has {called} at byte {at}, every other character is possible: leave it out"
+                ));
+            }
+        }
+        Ok(Self { name: name.to_owned(), path: directory.join(format!("{PREFIX}{name}")) })
+    }
+
+    /// The place of a file that was found, by a sweep or through a descriptor; `None` if its name is not ours.
+    pub(crate) fn of_path(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
+        (!name.is_empty()).then(|| Self { name: name.to_owned(), path: path.clone() })
+    }
+
+    /// The name as the user says it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory of the file.
+    pub(crate) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str) -> String {
+        let failure = Place::new(Path::new("/dev/shm"), name).unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::InvalidName);
+        failure.during(format!("open segment {name:?}")).to_string()
+    }
+
+    #[test]
+    fn a_file_is_called_after_its_segment() {
+        let place = Place::new(Path::new("/dev/shm"), "tour").unwrap();
+        assert_eq!(place.path(), Path::new("/dev/shm/shmkit.tour"));
+        assert_eq!(place.directory(), Path::new("/dev/shm"));
+        assert_eq!(Place::of_path(place.path().into()).unwrap().name(), "tour");
+        assert!(Place::of_path("/dev/shm/other".into()).is_none());
+        assert!(Place::of_path("/dev/shm/shmkit.".into()).is_none());
+    }
+
+    /// SHM-20, SHM-19.
+    #[test]
+    fn bad_names_are_refused_and_odd_ones_are_not() {
+        assert!(refused("").contains("empty"));
+        assert!(refused("a/b").contains("a slash at byte 1"));
+        assert!(refused("ab\0").contains("a NUL at byte 2"));
+        assert!(refused(&"x".repeat(300)).contains("300 bytes, at most 248"));
+        assert!(refused(&"x".repeat(249)).contains("249 bytes"));
+        let longest = "x".repeat(248);
+        for odd in [".", "..", ":", "a:b:", "a\nb", "ü", " ", longest.as_str()] {
+            assert!(Place::new(Path::new("/dev/shm"), odd).is_ok(), "{odd:?}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! What a segment is made with, and what an opener expects.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use shmkit_layout::TypeTag;
+use shmkit_roster::OwnerId;
+
+use crate::attach::{self, Source};
+use crate::create;
+use crate::error::{ErrorKind, Failure};
+use crate::inspect::{Expected, Plan};
+use crate::name::{DIRECTORY, Place};
+use crate::remove::{self, Outcome};
+use crate::{Segment, SegmentError};
+
+/// How to make a segment.
+///
+/// ```
+/// # fn main() -> Result<(), shmkit_segment::SegmentError> {
+/// let segment = shmkit_segment::Options::new(1 << 20).participants(16).anonymous()?;
+/// assert!(segment.region().len() > 1 << 20);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Room for objects, in bytes.
+    size: u64,
+    participants: u32,
+    objects: u32,
+    persistent: bool,
+    open: OpenOptions,
+}
+
+/// A set of options that was found to be possible.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) plan: Plan,
+    /// Of the whole file, in bytes.
+    pub(crate) size: u64,
+    pub(crate) participants: u32,
+    pub(crate) objects: u32,
+    pub(crate) persistent: bool,
+    pub(crate) content: TypeTag,
+    pub(crate) mode: u32,
+}
+
+impl Options {
+    /// Makes options for a segment with room for `size` bytes of objects. What header, roster and directory take comes
+    /// on top.
+    pub fn new(size: u64) -> Self {
+        Self { size, participants: 128, objects: 64, persistent: false, open: OpenOptions::new() }
+    }
+
+    /// How many processes can take part at the same time: 1 to 1024, by default 128.
+    pub fn participants(mut self, participants: u32) -> Self {
+        self.participants = participants;
+        self
+    }
+
+    /// How many objects the directory has room for; by default 64. With 0 there is no directory, and the bytes are
+    /// yours.
+    pub fn objects(mut self, objects: u32) -> Self {
+        self.objects = objects;
+        self
+    }
+
+    /// Whether a named segment outlives its participants, until somebody [unlinks](Segment::unlink) it; by default it
+    /// does not.
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+
+    /// What the application calls the contents, with a version: `"weather/1"`. Whoever expects something else is
+    /// refused. In 1 to 40 bytes.
+    pub fn content(mut self, content: impl Into<String>) -> Self {
+        self.open = self.open.content(content);
+        self
+    }
+
+    /// The permissions of the file, whatever the umask; by default `0o600`, the owner alone.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.open = self.open.mode(mode);
+        self
+    }
+
+    /// The directory of the file, on a file system that keeps it in memory; by default [`DIRECTORY`].
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.open = self.open.directory(directory);
+        self
+    }
+
+    /// Makes a new segment called `name`.
+    ///
+    /// A segment of this name that everybody has left or been killed in is removed first.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if somebody lives in the segment of this name, if it is persistent,
+    /// or if the file is not ours; [`NoSpace`](ErrorKind::NoSpace) if the file system has not room for *all* of it,
+    /// even after a full [sweep](crate::sweep): no later access can fail; and what is wrong with the name, the
+    /// options, the directory or the process's limits.
+    ///
+    /// # If a peer dies
+    ///
+    /// Killed before the file has its name, the creator leaves nothing; afterwards, a whole segment.
+    pub fn create(&self, name: &str) -> Result<Segment, SegmentError> {
+        let run = || create::create(&Place::new(&self.open.directory, name)?, &self.check()?);
+        run()
+            .map_err(|failure| failure.during(self.attempt("create", name)))
+            .map(Segment::from_shared)
+    }
+
+    /// Opens the segment called `name`, or makes it if there is none. Of any number of processes that do this at once
+    /// one makes it and the others open the same.
+    ///
+    /// What exists keeps its size, room and persistence; content, mode and owner must be as expected. A segment that
+    /// everybody has left by being killed is adopted as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create), without `AlreadyExists`, and of [`OpenOptions::open`], without `NotFound`.
+    pub fn open_or_create(&self, name: &str) -> Result<Segment, SegmentError> {
+        let run = || {
+            let place = Place::new(&self.open.directory, name)?;
+            create::open_or_create(&place, &self.check()?, &self.open.expected()?)
+        };
+        run()
+            .map_err(|failure| failure.during(self.attempt("open or create", name)))
+            .map(Segment::from_shared)
+    }
+
+    /// Makes a segment without a name: a sealed memory file, which nobody can shrink and which cannot leak.
+    ///
+    /// It is handed to children by [`share_segment`](crate::CommandExt::share_segment) or by fork, and to others
+    /// through a socket.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the options or the process's limits.
+    pub fn anonymous(&self) -> Result<Segment, SegmentError> {
+        let run = || create::anonymous(&self.check()?);
+        run()
+            .map_err(|failure| {
+                failure.during(format!("create an anonymous segment of {} bytes", self.size))
+            })
+            .map(Segment::from_shared)
+    }
+
+    fn attempt(&self, verb: &str, name: &str) -> String {
+        format!("{verb} segment {name:?} of {} bytes", self.size)
+    }
+
+    fn check(&self) -> Result<Checked, Failure> {
+        let invalid = |detail| Err(Failure::new(ErrorKind::InvalidOption, detail));
+        if self.participants == 0 || self.participants > OwnerId::MAX_SLOTS {
+            return invalid(format!(
+                "{} participants were asked for: 1 to {} are possible",
+                self.participants,
+                OwnerId::MAX_SLOTS
+            ));
+        }
+        let mode = self.open.mode;
+        if mode & !0o777 != 0 || mode & 0o600 != 0o600 {
+            return invalid(format!(
+                "the mode {mode:#o} was asked for: permission bits are possible, among them 0o600, as the owner must read and write"
+            ));
+        }
+        if self.size == 0 {
+            return Err(Failure::new(
+                ErrorKind::InvalidSize,
+                "a size of 0 was asked for: ask for at least 1 byte",
+            ));
+        }
+        let plan = Plan::new(self.participants, self.objects);
+        let most = isize::MAX as u64;
+        match plan.data.checked_add(self.size).filter(|&size| size <= most) {
+            Some(size) => Ok(Checked {
+                plan,
+                size,
+                participants: self.participants,
+                objects: self.objects,
+                persistent: self.persistent,
+                content: self.open.tag()?.unwrap_or(TypeTag::NONE),
+                mode,
+            }),
+            None => Err(Failure::new(
+                ErrorKind::InvalidSize,
+                format!(
+                    "a size of {} bytes was asked for: at most {} fit in an address space with {} bytes of roster and directory",
+                    self.size,
+                    most.saturating_sub(plan.data),
+                    plan.data
+                ),
+            )),
+        }
+    }
+}
+
+/// What to expect of a segment that somebody else made.
+///
+/// By default: any content, this user's file, mode at most `0o600`, in [`DIRECTORY`].
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    content: Option<String>,
+    mode: u32,
+    owner: Owner,
+    directory: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Me,
+    User(u32),
+    Anybody,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OpenOptions {
+    /// Makes the default expectations.
+    pub fn new() -> Self {
+        Self { content: None, mode: 0o600, owner: Owner::Me, directory: DIRECTORY.into() }
+    }
+
+    /// What the application calls the contents; anything else is refused.
+    pub fn content(mut self, content: impl Into<String>) -> Self {
+        self.content = Some(content.into());
+        self
+    }
+
+    /// The widest permissions that are accepted; by default `0o600`. A file that more users may write than expected may
+    /// hold what nobody expects.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The user whose segment is accepted, by default this process's effective one; `None` accepts anybody's. Whoever
+    /// owns the file may do anything to it.
+    pub fn owner(mut self, owner: impl Into<Option<u32>>) -> Self {
+        self.owner = owner.into().map_or(Owner::Anybody, Owner::User);
+        self
+    }
+
+    /// The directory of the file; by default [`DIRECTORY`].
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = directory.into();
+        self
+    }
+
+    /// Joins the segment called `name`. One that everybody has left by being killed is adopted as it is.
+    ///
+    /// Opening a segment that this process has open already shares its mapping and its place.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound), [`Full`](ErrorKind::Full), and a kind for everything that the file is not:
+    /// a regular file, of this user, of this mode, a segment, of this layout version, byte order and word width, of
+    /// this content, whole.
+    ///
+    /// # If a peer dies
+    ///
+    /// while it removes or makes a segment of this name: nobody waits for the dead.
+    pub fn open(&self, name: &str) -> Result<Segment, SegmentError> {
+        let run = || {
+            let place = Place::new(&self.directory, name)?;
+            attach::by_name(&place, &self.expected()?)
+        };
+        run().map_err(|failure| failure.during(opening(name))).map(Segment::from_shared)
+    }
+
+    /// Joins the segment that a descriptor is open on: one that was received through a socket, say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`Unlinked`](ErrorKind::Unlinked) if the segment has lost its name.
+    pub fn from_owned_fd(&self, file: OwnedFd) -> Result<Segment, SegmentError> {
+        let run = || attach::by_descriptor(file, Source::Descriptor, &self.expected()?);
+        run()
+            .map_err(|failure| failure.during("join the segment of a descriptor"))
+            .map(Segment::from_shared)
+    }
+
+    /// Joins as [`from_owned_fd`](Self::from_owned_fd) does, where this process cannot open the file anew: without
+    /// `/proc`, as another user, in a sandbox. `ticket` is what a participant made with [`Segment::ticket`] for this
+    /// process alone, and has closed since.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_owned_fd`](Self::from_owned_fd).
+    pub fn from_ticket(&self, file: OwnedFd, ticket: OwnedFd) -> Result<Segment, SegmentError> {
+        let run = || attach::by_descriptor(file, Source::Ticket(ticket), &self.expected()?);
+        run()
+            .map_err(|failure| failure.during("join a segment by ticket"))
+            .map(Segment::from_shared)
+    }
+
+    /// Removes the name of a segment if nobody lives in it and it is not persistent.
+    ///
+    /// It is race-free: while it looks and removes, nobody can join, and a name that leads to another file by then is
+    /// left alone.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the file from being looked at or removed.
+    ///
+    /// # If a peer dies
+    ///
+    /// while it does this: the name is there or not, and the next one is not held up.
+    pub fn remove_if_dead(&self, name: &str) -> Result<Outcome, SegmentError> {
+        let run = || remove::if_dead(&Place::new(&self.directory, name)?);
+        run().map_err(|failure| failure.during(format!("remove segment {name:?} if it is dead")))
+    }
+
+    /// Removes the name of a segment, whoever lives in it. They keep it, and nobody can join it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied), and
+    /// [`ForeignMagic`](ErrorKind::ForeignMagic) or [`NotRegular`](ErrorKind::NotRegular) for a file that is not ours.
+    pub fn unlink(&self, name: &str) -> Result<(), SegmentError> {
+        let run = || remove::unlink(&Place::new(&self.directory, name)?);
+        run().map_err(|failure| failure.during(format!("unlink segment {name:?}")))
+    }
+
+    pub(crate) fn expected(&self) -> Result<Expected, Failure> {
+        Ok(Expected {
+            owner: match self.owner {
+                Owner::Me => Some(nix::unistd::geteuid().as_raw()),
+                Owner::User(user) => Some(user),
+                Owner::Anybody => None,
+            },
+            mode: self.mode,
+            content: self.tag()?,
+        })
+    }
+
+    fn tag(&self) -> Result<Option<TypeTag>, Failure> {
+        let Some(content) = &self.content else { return Ok(None) };
+        if content.is_empty() || content.len() > 40 || content.contains('\0') {
+            return Err(Failure::new(
+                ErrorKind::InvalidOption,
+                format!(
+                    "the content is called {content:?}: 1 to 40 bytes without a NUL are possible, such as \"weather/1\""
+                ),
+            ));
+        }
+        Ok(Some(TypeTag::named(content)))
+    }
+}
+
+pub(crate) fn opening(name: &str) -> String {
+    format!("open segment {name:?}")
+}

@@ -1,0 +1,311 @@
+//! A segment that this process takes part in.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use memmap2::MmapRaw;
+use shmkit_layout::{Header, Region};
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::error::{ErrorKind, Failure, SegmentError};
+use crate::inspect::{self, Identity, Plan, Status};
+use crate::name::Place;
+use crate::{OpenOptions, Outcome, attach, inherit, remove, table};
+
+/// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
+///
+/// However often a process opens a segment, it has one of each; clones are handles to the same. Objects in the segment
+/// borrow it, so that nobody leaves while somebody still uses a lock. When the last handle is dropped, the process
+/// leaves, and the last process to leave removes the name, unless the segment is persistent.
+///
+/// # If a peer dies
+///
+/// the segment stays whole, and the other participants go on. If everybody is killed, the name stays until the next
+/// visitor: an opener adopts the segment, a creator or a [sweep](crate::sweep) removes it.
+///
+/// # Foreign removal
+///
+/// Nobody who uses this crate can give a living segment's name to another file. Somebody else can: `rm`, or systemd
+/// with RemoveIPC when the user logs out. [`is_linked`](Self::is_linked) tells.
+#[derive(Clone)]
+pub struct Segment {
+    shared: Arc<Shared>,
+}
+
+/// What all handles of this process share. The fields are dropped in this order: unmap, leave, then remove what is
+/// dead by now.
+pub(crate) struct Shared {
+    mapping: MmapRaw,
+    /// Borrows `mapping`, which only its drop outlives; it touches no shared byte.
+    participant: Participant<'static>,
+    header: Header,
+    last: LastOut,
+}
+
+/// Removes the name after everything else was given up.
+///
+/// Release first, then try: of two that leave at once at least one sees that nobody is left.
+struct LastOut {
+    identity: Identity,
+    is_named: bool,
+    is_persistent: bool,
+    /// Where the file lies; nothing if it has no name, or came by a descriptor that does not say.
+    place: OnceLock<Place>,
+}
+
+impl Drop for LastOut {
+    fn drop(&mut self) {
+        if let (true, false, Some(place)) = (self.is_named, self.is_persistent, self.place.get()) {
+            // What cannot be removed now is left for the next visitor: a drop has nobody to tell.
+            let _ = remove::if_dead_and(place, self.identity);
+        }
+    }
+}
+
+impl Shared {
+    /// # Safety
+    ///
+    /// `participant` must borrow from `mapping` or from what lives for ever.
+    pub(crate) unsafe fn new(
+        mapping: MmapRaw,
+        participant: Participant<'static>,
+        header: Header,
+        identity: Identity,
+        is_named: bool,
+    ) -> Self {
+        let is_persistent = header.is_persistent();
+        let last = LastOut { identity, is_named, is_persistent, place: OnceLock::new() };
+        Self { mapping, participant, header, last }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.last.identity
+    }
+
+    pub(crate) fn is_named(&self) -> bool {
+        self.last.is_named
+    }
+
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.last.place.get()
+    }
+
+    /// Remembers where the file lies, if that was not known.
+    pub(crate) fn found_at(&self, place: Place) {
+        // The first one stays: both led to this file.
+        let _ = self.last.place.set(place);
+    }
+
+    pub(crate) fn participant(&self) -> &Participant<'static> {
+        &self.participant
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        table::forget(self);
+    }
+}
+
+impl Segment {
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Joins the segment called `name`, of this user and of any content; see [`OpenOptions`] for more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OpenOptions::open`].
+    pub fn open(name: &str) -> Result<Self, SegmentError> {
+        OpenOptions::new().open(name)
+    }
+
+    /// Joins the segment that a descriptor is open on; see [`OpenOptions::from_owned_fd`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OpenOptions::from_owned_fd`].
+    pub fn from_owned_fd(file: OwnedFd) -> Result<Self, SegmentError> {
+        OpenOptions::new().from_owned_fd(file)
+    }
+
+    /// Joins the segment that a descriptor is open on, and leaves the descriptor to its owner.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OpenOptions::from_owned_fd`].
+    pub fn from_fd(file: BorrowedFd<'_>) -> Result<Self, SegmentError> {
+        let file = file.try_clone_to_owned().map_err(|error| {
+            let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Failure::os(errno, "duplicating it").during("join the segment of a descriptor")
+        })?;
+        OpenOptions::new().from_owned_fd(file)
+    }
+
+    /// Joins the segment that the parent shared with this program under `key`
+    /// ([`share_segment`](crate::CommandExt::share_segment)).
+    ///
+    /// # Errors
+    ///
+    /// [`NotInherited`](ErrorKind::NotInherited) if nothing was shared under this key, or if the descriptor does not
+    /// lead to what was shared; and those of [`OpenOptions::from_owned_fd`].
+    pub fn inherited(key: &str) -> Result<Self, SegmentError> {
+        inherit::inherited(key)
+            .map_err(|failure| failure.during(format!("inherit segment {key:?}")))
+            .map(Self::from_shared)
+    }
+
+    /// Removes the name of a segment, whoever lives in it. They keep it, and nobody can join it any more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OpenOptions::unlink`].
+    pub fn unlink(name: &str) -> Result<(), SegmentError> {
+        OpenOptions::new().unlink(name)
+    }
+
+    /// Removes the name of a segment if nobody lives in it and it is not persistent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OpenOptions::remove_if_dead`].
+    ///
+    /// # If a peer dies
+    ///
+    /// while it does this: the name is there or not, and the next one is not held up.
+    pub fn remove_if_dead(name: &str) -> Result<Outcome, SegmentError> {
+        OpenOptions::new().remove_if_dead(name)
+    }
+
+    /// Returns all bytes of the segment: header, roster, directory and the user's.
+    pub fn region(&self) -> Region<'_> {
+        let mapping = &self.shared.mapping;
+        let base = std::ptr::NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
+        // SAFETY: the mapping is `len` bytes long, shared and writable, and is unmapped only when the last handle is
+        // dropped, which this one's borrow forbids. Nobody makes references into it except through regions, whose
+        // rules are the same.
+        unsafe { Region::from_raw_parts(base, mapping.len()) }
+    }
+
+    /// Returns the bytes after header, roster and directory. With a directory they are its objects'; made with
+    /// [`objects(0)`](crate::Options::objects) they are yours.
+    pub fn data(&self) -> Region<'_> {
+        let header = self.header();
+        let start = Plan::new(header.roster_slots, header.directory_entries).data;
+        let region = self.region();
+        // Checked at attach and planned at create: `start` lies inside.
+        region.sub(start, region.len() as u64 - start).expect("the plan lies inside the segment")
+    }
+
+    /// Returns this process's part in the segment, which the primitives ask who is alive.
+    pub fn participant(&self) -> &Participant<'_> {
+        &self.shared.participant
+    }
+
+    /// Returns the header, as it was when this process joined.
+    pub fn header(&self) -> &Header {
+        &self.shared.header
+    }
+
+    /// Returns the name, if the segment was made or opened by one.
+    pub fn name(&self) -> Option<&str> {
+        self.shared.place().map(Place::name)
+    }
+
+    /// Returns the file's path, if the segment was made or opened by name.
+    pub fn path(&self) -> Option<&Path> {
+        self.shared.place().map(Place::path)
+    }
+
+    /// Returns whether the name still leads to this segment, so that others can join. A segment without a name is
+    /// never linked.
+    pub fn is_linked(&self) -> bool {
+        self.shared.place().is_some_and(|place| inspect::names(place, self.shared.identity()))
+    }
+
+    /// Makes the description by which *one other* process joins where it cannot open the file anew itself
+    /// ([`OpenOptions::from_ticket`]). Send it along with the [descriptor](AsFd), then drop it at once: as long as a
+    /// copy of it is open here, the receiver's death may go unnoticed.
+    ///
+    /// # Errors
+    ///
+    /// What keeps this process from opening the file anew.
+    pub fn ticket(&self) -> Result<OwnedFd, SegmentError> {
+        attach::reopen(self.as_fd())
+            .map_err(|failure| failure.during("make a ticket for a segment"))
+    }
+
+    /// Joins in a forked child, which takes part in nothing that its parent joined. It does nothing in a process that
+    /// has its place.
+    ///
+    /// Guards, ends and permits that the child inherited stay inert: they are its parent's.
+    ///
+    /// # Errors
+    ///
+    /// [`Unlinked`](ErrorKind::Unlinked) if the parent and everybody else left in the meantime: the last one out has
+    /// removed the segment's name. Join in the child before the parent leaves, or make the segment persistent.
+    /// [`Full`](ErrorKind::Full) if the roster is.
+    pub fn join_after_fork(&self) -> Result<OwnerId, SegmentError> {
+        attach::rejoin(&self.shared)
+            .map_err(|failure| failure.during(format!("join {self} in a forked child")))
+    }
+
+    /// Keeps the segment to the end of the process, so that threads can borrow its objects for ever.
+    ///
+    /// At the end nobody runs the drop: to the others this process dies as if killed, and if it is the last one, the
+    /// name of the segment stays until the next visitor.
+    pub fn leak(self) -> &'static Self {
+        Box::leak(Box::new(self))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl AsFd for Segment {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.participant.file()
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "segment {name:?}"),
+            None => f.write_str("an anonymous segment"),
+        }
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("path", &self.path())
+            .field("size", &self.header().size)
+            .field("content", &self.header().content)
+            .field("me", &self.participant().me())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Fails if the file has lost its name for ever.
+    pub(crate) fn still_named(&self) -> Result<(), Failure> {
+        if self.is_named() && Status::of(self.participant.file()).is_ok_and(|now| now.links == 0) {
+            return Err(unlinked());
+        }
+        Ok(())
+    }
+}
+
+/// The segment cannot be joined any more.
+pub(crate) fn unlinked() -> Failure {
+    Failure::new(
+        ErrorKind::Unlinked,
+        "its name was removed, as the last participant left or somebody unlinked it, and cannot be given back: join before the others leave, or make the segment persistent",
+    )
+}

@@ -1,0 +1,120 @@
+//! Removing what the dead left: every segment in a directory that no living participant uses.
+//!
+//! It is safe beside anything: a file is removed only with the lock that proves that nobody is alive and keeps joiners
+//! out, and only if it is a regular file of this user that begins like a segment, is not persistent, and still bears
+//! its name. A living segment costs one call to the kernel, however many participants it has.
+//!
+//! A creator looks at a few files, at most [`SAMPLE`], and at all of them when the file system is full. Whoever opens a
+//! segment looks at none.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::SegmentError;
+use crate::error::{ErrorKind, Failure};
+use crate::name::{PREFIX, Place};
+use crate::remove::{self, Dead, Outcome};
+
+/// Most files that a creator looks at.
+pub const SAMPLE: usize = 8;
+
+/// Most names that a creator reads in order to choose among them.
+const NAMES: usize = 1024;
+
+/// A file whose name begins as a segment's does, and what became of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Swept {
+    /// The file.
+    pub path: PathBuf,
+    /// What became of it, or why it could not be considered.
+    pub outcome: Result<Outcome, SegmentError>,
+}
+
+/// Removes every dead segment in `directory`, and says of each file that is called like a segment what became of it.
+///
+/// # Errors
+///
+/// The directory cannot be read. What cannot be read in it is in the list, with its error.
+///
+/// # If a peer dies
+///
+/// while this runs, its segment is removed or left to the next sweep. A sweep that is killed leaves everything whole.
+pub fn full(directory: &Path) -> Result<Vec<Swept>, SegmentError> {
+    each(directory, Dead::Remove)
+}
+
+/// Says what [`full`] would do, and removes nothing.
+///
+/// # Errors
+///
+/// Those of [`full`].
+pub fn survey(directory: &Path) -> Result<Vec<Swept>, SegmentError> {
+    each(directory, Dead::Report)
+}
+
+/// Considers a few files, chosen at random: what is left by the dead is removed soon where many segments are made.
+/// It is a favour to others, so errors are theirs to meet.
+pub(crate) fn sample(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let mut places: Vec<_> = entries.take(NAMES).filter_map(Result::ok).filter_map(place).collect();
+    let len = places.len();
+    if len > SAMPLE {
+        // Any number will do. The clock's last digits differ from one call to the next.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+        places.rotate_left(now as usize % len);
+        places.truncate(SAMPLE);
+    }
+    for place in places {
+        let _ = remove::if_dead(&place);
+    }
+}
+
+/// Sweeps a full file system; returns whether anything was removed.
+pub(crate) fn makes_room(directory: &Path) -> bool {
+    full(directory)
+        .is_ok_and(|swept| swept.iter().any(|swept| matches!(swept.outcome, Ok(Outcome::Removed))))
+}
+
+fn each(directory: &Path, dead: Dead) -> Result<Vec<Swept>, SegmentError> {
+    let attempt = || format!("sweep {}", directory.display());
+    let fails = |error: std::io::Error| cannot_read(&error).during(attempt());
+    let mut places = Vec::new();
+    for entry in fs::read_dir(directory).map_err(fails)? {
+        places.extend(place(entry.map_err(fails)?));
+    }
+    places.sort_by(|a, b| a.path().cmp(b.path()));
+    let consider = |place: Place| {
+        let outcome = remove::consider(&place, None, dead)
+            .map_err(|failure| failure.during(format!("consider {}", place.path().display())));
+        Swept { path: place.path().to_owned(), outcome }
+    };
+    Ok(places.into_iter().map(consider).collect())
+}
+
+/// The place of a directory's entry, if it is called like a segment. The kernel says of most entries what they are
+/// without being asked again.
+fn place(entry: fs::DirEntry) -> Option<Place> {
+    if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) {
+        return None;
+    }
+    Place::of_path(entry.path())
+}
+
+fn cannot_read(error: &std::io::Error) -> Failure {
+    let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::new(
+            ErrorKind::NoDirectory,
+            "the directory does not exist: mount a tmpfs there, or choose another directory",
+        )
+        .caused_by(errno),
+        std::io::ErrorKind::NotADirectory => {
+            Failure::new(ErrorKind::NoDirectory, "it is not a directory: choose another")
+                .caused_by(errno)
+        }
+        _ => Failure::os(errno, "reading the directory"),
+    }
+}
