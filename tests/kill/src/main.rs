@@ -1,3 +1,215 @@
-//! The kill harness.
+//! The kill harness: `cargo xtask kill`.
 
-fn main() {}
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use shmkit_kill::scenes::fault::Seeded;
+use shmkit_kill::scenes::random::{self, Chaos};
+use shmkit_kill::{Plan, Row, Scene, run, scenes, table};
+
+/// The scene that kills at random moments instead of at every point.
+const RANDOM: &str = "random";
+
+/// Kills a process at every instruction of every operation, and looks at what the survivors see.
+///
+/// Prints, for each scene: kill points; survivors that hung, that saw torn data, that owned what another owned; what
+/// leaked; and how long survivors took to get through after a kill. All counts are zero, or it exits with 1.
+#[derive(Debug, Parser)]
+#[command(name = "kill", version)]
+struct Args {
+    /// Play this scene, or those that begin so; may be given several times
+    #[arg(long = "scene", value_name = "NAME")]
+    scenes: Vec<String>,
+    /// List the scenes and the seeded faults
+    #[arg(long)]
+    list: bool,
+    /// Play every Nth kill point only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    stride: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Also play `random`, for so many minutes (10 if it is named with --scene) [default: not at all]
+    #[arg(long, value_name = "N")]
+    minutes: Option<f64>,
+    /// Play the scene with this seeded fault: exits with 0 if it is found
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["scenes", "self_test"])]
+    fault: Option<String>,
+    /// Play every seeded fault: exits with 0 if each is found
+    #[arg(long)]
+    self_test: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    ok: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scenes: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random: Option<Chaos>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seeded: Vec<Found>,
+}
+
+/// What came of a seeded fault.
+#[derive(Debug, Serialize)]
+struct Found {
+    name: &'static str,
+    expected: String,
+    ok: bool,
+    points: u32,
+    faults: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.list {
+        list();
+        return ExitCode::SUCCESS;
+    }
+    let report = match &args.fault {
+        None if args.self_test => seeded(scenes::fault::all(), &args),
+        None => play(&args),
+        Some(name) => {
+            let mut faults = scenes::fault::all();
+            faults.retain(|fault| fault.name == name);
+            if faults.is_empty() {
+                return unknown("seeded fault", name);
+            }
+            seeded(faults, &args)
+        }
+    };
+    match report {
+        Ok(report) => {
+            show(&report, args.json);
+            if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(name) => unknown("scene", &name),
+    }
+}
+
+/// Plays the scenes asked for; fails with a name that no scene has.
+fn play(args: &Args) -> Result<Report, String> {
+    let mut all = scenes::all();
+    for name in &args.scenes {
+        if name != RANDOM && !all.iter().any(|scene| scene.name.starts_with(name.as_str())) {
+            return Err(name.clone());
+        }
+    }
+    all.retain(|scene| {
+        args.scenes.is_empty()
+            || args.scenes.iter().any(|name| scene.name.starts_with(name.as_str()))
+    });
+    let plan = Plan { stride: args.stride, patience: 3 };
+    let rows: Vec<Row> = all.iter().map(|scene| one(scene, plan)).collect();
+    let named = args.scenes.iter().any(|name| name == RANDOM);
+    let minutes = args.minutes.or(named.then_some(10.0));
+    let random = minutes.map(|minutes| {
+        let time = Duration::from_secs_f64((minutes * 60.0).max(0.0));
+        let bar = bar(RANDOM);
+        bar.set_length(time.as_secs());
+        let chaos = random::run(time, &mut |gone, kills| {
+            bar.set_position(gone.as_secs());
+            bar.set_message(format!("s, {kills} kills"));
+        });
+        bar.finish_and_clear();
+        chaos
+    });
+    let ok = rows.iter().all(Row::ok) && random.as_ref().is_none_or(|chaos| chaos.ok);
+    Ok(Report { ok, scenes: rows, random, seeded: Vec::new() })
+}
+
+/// Plays scenes with faults in them.
+fn seeded(faults: Vec<Seeded>, args: &Args) -> Result<Report, String> {
+    let found: Vec<Found> = faults
+        .into_iter()
+        .map(|seeded| {
+            let plan =
+                Plan { stride: if seeded.finds.is_some() { 1 } else { args.stride }, patience: 1 };
+            let row = one(&seeded.scene, plan);
+            let prefix = seeded.finds.map(|kind| format!(": {kind}: "));
+            let ok = match &prefix {
+                Some(prefix) => row.faults.iter().any(|fault| fault.contains(prefix.as_str())),
+                None => row.ok(),
+            };
+            Found {
+                name: seeded.name,
+                expected: seeded.finds.map_or("nothing".to_owned(), |kind| kind.to_string()),
+                ok,
+                points: row.points,
+                faults: row.faults,
+            }
+        })
+        .collect();
+    Ok(Report { ok: found.iter().all(|f| f.ok), scenes: Vec::new(), random: None, seeded: found })
+}
+
+/// Plays one scene with a progress bar.
+fn one(scene: &Scene, plan: Plan) -> Row {
+    let bar = bar(&scene.name);
+    let tally = run(scene, plan, &mut |tally, length| {
+        bar.set_length(u64::from(length.max(tally.points)));
+        bar.set_position(u64::from(tally.points));
+        if !tally.faults.is_empty() {
+            bar.set_message(format!("{} faults", tally.faults.len()));
+        }
+    });
+    bar.finish_and_clear();
+    Row::new(&scene.name, &tally)
+}
+
+/// A bar that draws when it is told to: a thread of its own would be a second one in a process that forks.
+fn bar(name: &str) -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template("{prefix:28} {bar:30} {pos}/{len} {msg}");
+    bar.set_style(style.expect("the template is a constant"));
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
+fn show(report: &Report, json: bool) {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report).expect("numbers and strings"));
+        return;
+    }
+    if !report.scenes.is_empty() {
+        println!("{}", table(&report.scenes));
+    }
+    for row in &report.scenes {
+        for fault in &row.faults {
+            println!("{}: {fault}", row.scene);
+        }
+    }
+    if let Some(chaos) = &report.random {
+        println!("{chaos}");
+    }
+    for found in &report.seeded {
+        let verdict = if found.ok { "as it must" } else { "WRONG" };
+        let what = found.faults.first().map_or("nothing", String::as_str);
+        println!(
+            "{}: expected {}, found after {} kills: {what} ({verdict})",
+            found.name, found.expected, found.points
+        );
+    }
+    println!("{}", if report.ok { "ok" } else { "NOT ok" });
+}
+
+fn list() {
+    for scene in scenes::all() {
+        println!("{:28} {}", scene.name, scene.about);
+    }
+    println!("{RANDOM:28} kills and stops at random moments over create, join, leave and sweep");
+    println!("\nseeded faults (--fault, --self-test):");
+    for fault in scenes::fault::all() {
+        let finds = fault.finds.map_or("nothing".to_owned(), |kind| kind.to_string());
+        println!("{:28} {}; must find: {finds}", fault.name, fault.scene.about);
+    }
+}
+
+fn unknown(what: &str, name: &str) -> ExitCode {
+    eprintln!("there is no {what} called {name}; --list names them all");
+    ExitCode::from(2)
+}

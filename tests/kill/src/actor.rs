@@ -1,0 +1,237 @@
+//! Actors: forked processes that play one role of a scene.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+
+use crate::board::{Board, DONE, Seat};
+use crate::{Fault, LIMIT, Sheet};
+
+/// What an actor does: the only thing that its process does.
+pub type Role<'r> = dyn Fn(&Actor<'_>) -> Result<(), Fault> + 'r;
+
+/// An actor, as it sees itself.
+#[derive(Debug)]
+pub struct Actor<'s> {
+    seat: usize,
+    board: &'s Board,
+    pid: Pid,
+}
+
+impl Actor<'_> {
+    /// Returns the actor's seat.
+    pub fn seat(&self) -> usize {
+        self.seat
+    }
+
+    /// Returns what all share.
+    pub fn sheet(&self) -> &Sheet {
+        self.board
+    }
+
+    /// Says how far this actor got.
+    pub fn phase(&self, phase: u32) {
+        self.board.seats[self.seat].set_phase(phase);
+    }
+
+    /// Waits until the director says `cue`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not for a minute.
+    pub fn await_cue(&self, cue: u32) -> Result<(), Fault> {
+        if self.board.seats[self.seat].await_cue(cue) {
+            return Ok(());
+        }
+        Err(Fault::broken("the director never gave the cue"))
+    }
+
+    /// Records that this actor is through: the end of its recovery time.
+    pub fn through(&self) {
+        self.board.seats[self.seat].stamp();
+    }
+
+    /// Stops: the beginning of the operation that is killed at every point, and its end.
+    ///
+    /// Returns in a few instructions: these, and those that lead to the next stop, are the harness's own points.
+    #[inline]
+    pub fn mark(&self) {
+        // The only error is that there is no such process; it is us.
+        let _ = kill(self.pid, Signal::SIGSTOP);
+    }
+}
+
+/// An actor, as the director sees it. Dropping it kills and reaps the process.
+#[derive(Debug)]
+pub struct Cast<'s> {
+    pub(crate) pid: Pid,
+    seat: usize,
+    board: &'s Board,
+    reaped: bool,
+}
+
+impl<'s> Cast<'s> {
+    /// Forks an actor into `seat`.
+    pub(crate) fn fork(board: &'s Board, seat: usize, role: &Role<'_>) -> Result<Self, Fault> {
+        let director = getpid();
+        // SAFETY: the director has one thread, so that its child may do what it likes.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Self { pid: child, seat, board, reaped: false }),
+            ForkResult::Child => play(board, seat, director, role),
+        }
+    }
+
+    /// Returns the actor's seat on the board.
+    pub(crate) fn seat(&self) -> &'s Seat {
+        &self.board.seats[self.seat]
+    }
+
+    /// Lets the actor go on to `cue`.
+    pub fn cue(&self, cue: u32) {
+        self.seat().set_cue(cue);
+    }
+
+    /// Waits until the actor got to `phase`.
+    ///
+    /// # Errors
+    ///
+    /// What the actor found wrong; [`Hung`](crate::Kind::Hung) if it does not get there.
+    pub fn await_phase(&mut self, phase: u32) -> Result<(), Fault> {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let here = self.seat().await_phase(phase, Duration::from_millis(50));
+            if self.seat().phase() == DONE
+                && let Some(fault) = self.seat().recorded()
+            {
+                return Err(fault);
+            }
+            if here {
+                return Ok(());
+            }
+            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG))? {
+                WaitStatus::StillAlive => {}
+                status => {
+                    self.reaped = true;
+                    return Err(Fault::hung(format!("actor {} ended: {status:?}", self.seat)));
+                }
+            }
+            if Instant::now() >= end {
+                return Err(self.hung(&format!("did not get to phase {phase}")));
+            }
+        }
+    }
+
+    /// Gives the actor some time to get to `phase`, which it may not do.
+    pub fn settle(&mut self, phase: u32, time: Duration) {
+        self.seat().await_phase(phase, time);
+    }
+
+    /// Waits until the actor got to `phase` and sleeps in the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::await_phase`].
+    pub fn await_asleep(&mut self, phase: u32) -> Result<(), Fault> {
+        self.await_phase(phase)?;
+        let end = Instant::now() + LIMIT;
+        // Through already is as good as asleep: the director sees the same from here on.
+        while self.state() != Some('S') && self.seat().phase() != DONE {
+            if Instant::now() >= end {
+                return Err(self.hung("never went to sleep"));
+            }
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        Ok(())
+    }
+
+    /// Waits until the actor has finished, and returns when it was through, in nanoseconds of `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// What it found wrong, or that it did not finish.
+    pub fn finish(mut self) -> Result<u64, Fault> {
+        self.await_phase(DONE)?;
+        let through = self.seat().through();
+        // It has nothing left to do but `_exit`.
+        let status = loop {
+            match waitpid(self.pid, None) {
+                Err(nix::Error::EINTR) => {}
+                status => break status?,
+            }
+        };
+        self.reaped = true;
+        match status {
+            WaitStatus::Exited(_, 0) => Ok(through),
+            status => Err(Fault::hung(format!("actor {} ended: {status:?}", self.seat))),
+        }
+    }
+
+    /// Kills and reaps the actor, as somebody who dies inside a scene: from now on its seat is a dead one's.
+    pub fn kill(&mut self) {
+        self.board.fall(self.seat);
+        self.end();
+    }
+
+    /// Kills and reaps the process.
+    fn end(&mut self) {
+        if self.reaped {
+            return;
+        }
+        let _ = kill(self.pid, Signal::SIGKILL);
+        loop {
+            match waitpid(self.pid, None) {
+                // A traced process may report a stop first.
+                Err(nix::Error::EINTR)
+                | Ok(WaitStatus::Stopped(..) | WaitStatus::PtraceSyscall(_)) => {}
+                _ => break,
+            }
+        }
+        self.reaped = true;
+    }
+
+    /// Returns the state of the process: R, S, D, Z, t, …
+    fn state(&self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        // The command's name may contain anything, `)` included.
+        stat[stat.rfind(')')? + 1..].trim_start().chars().next()
+    }
+
+    fn hung(&self, what: &str) -> Fault {
+        Fault::hung(format!(
+            "actor {} {what} (phase {}, state {})",
+            self.seat,
+            self.seat().phase(),
+            self.state().unwrap_or('?'),
+        ))
+    }
+}
+
+impl Drop for Cast<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The life of an actor's process.
+fn play(board: &Board, seat: usize, director: Pid, role: &Role<'_>) -> ! {
+    // Nobody of a failed run may hold slots alive in the next.
+    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+    let status = if getppid() == director {
+        let actor = Actor { seat, board, pid: getpid() };
+        let result = catch_unwind(AssertUnwindSafe(|| role(&actor)))
+            .unwrap_or_else(|_| Err(Fault::hung(format!("actor {seat} panicked"))));
+        if let Err(fault) = &result {
+            board.seats[seat].record(fault);
+        }
+        board.seats[seat].set_phase(DONE);
+        0
+    } else {
+        1 // The director died before the line above.
+    };
+    // SAFETY: ends the process without running what the director registered to run at its own exit.
+    unsafe { libc::_exit(status) }
+}

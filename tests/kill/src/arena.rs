@@ -1,0 +1,88 @@
+//! A mapping with a roster and one object in it, as an embedder would make it: no segment in sight.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+use shmkit_layout::Region;
+use shmkit_roster::{Description, Judge, Link, OwnerId, Participant, Roster, Verdict};
+
+use crate::Fault;
+
+/// Slots of the roster: more than a stage has seats.
+const SLOTS: u32 = 16;
+/// Bytes for the object.
+const OBJECT: u64 = 16 << 10;
+
+/// A memfd of its own for each take.
+#[derive(Debug)]
+pub struct Arena {
+    map: MmapRaw,
+    file: OwnedFd,
+}
+
+impl Arena {
+    /// Makes a fresh arena.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn new() -> Result<Self, Fault> {
+        let file = memfd_create("shmkit-kill", MFdFlags::MFD_CLOEXEC)?;
+        let len = object_at() + OBJECT;
+        ftruncate(&file, len as i64)?;
+        let map = MmapOptions::new().len(len as usize).map_raw(&file)?;
+        let arena = Self { map, file };
+        // SAFETY: zeroed bytes that nobody else knows.
+        unsafe { Roster::init(arena.region(), SLOTS) }.map_err(|e| Fault::broken(e.to_string()))?;
+        Ok(arena)
+    }
+
+    fn region(&self) -> Region<'_> {
+        let base = std::ptr::NonNull::new(self.map.as_mut_ptr()).expect("a mapping is not at 0");
+        // SAFETY: mapped for reading and writing for as long as `self` is borrowed; only primitives touch it.
+        unsafe { Region::from_raw_parts(base, self.map.len()) }
+    }
+
+    /// Returns the bytes of the object.
+    pub fn object(&self) -> Region<'_> {
+        self.region().sub(object_at(), OBJECT).expect("inside the mapping")
+    }
+
+    /// Joins the roster. To be called in an actor.
+    ///
+    /// # Errors
+    ///
+    /// That of `join`.
+    pub fn join(&self) -> Result<Participant<'_>, Fault> {
+        // SAFETY: `new` made a roster of this size at the region's first byte.
+        let roster = unsafe { Roster::attach(self.region(), SLOTS) }
+            .map_err(|e| Fault::broken(e.to_string()))?;
+        let file = self.file.as_fd().try_clone_to_owned()?;
+        Participant::join(roster, file, Description::Proc, Link::Nameless)
+            .map_err(|e| Fault::broken(format!("join: {e}")))
+    }
+}
+
+/// The object's first byte, from the mapping's.
+fn object_at() -> u64 {
+    Roster::bytes(SLOTS).next_multiple_of(Roster::ALIGN)
+}
+
+/// Who makes the object: the director, who is no participant.
+#[derive(Clone, Copy, Debug)]
+pub struct Nobody;
+
+/// A place for a judge that lives as long as an arena.
+pub static NOBODY: Nobody = Nobody;
+
+impl Judge for Nobody {
+    fn me(&self) -> Option<OwnerId> {
+        None
+    }
+
+    fn verdict(&self, _: OwnerId) -> Verdict {
+        Verdict::Unknown
+    }
+}

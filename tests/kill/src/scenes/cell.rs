@@ -1,0 +1,221 @@
+//! Scenes of values and arrays: a killed writer leaves the old or the new value, or the next one is told.
+
+use shmkit_cell::{Array, ArrayError, ArraySpec, Value};
+use shmkit_layout::Object;
+use shmkit_sync::LockError;
+
+use crate::arena::NOBODY;
+use crate::{Actor, Arena, Fault, Scene, Take, Unit};
+
+/// A value of several words: all of them equal, or it is torn.
+pub(crate) type Wide = [u64; 8];
+
+const OLD: Wide = [1; 8];
+const NEW: Wide = [2; 8];
+/// What survivors write.
+const LAST: Wide = [3; 8];
+
+/// Elements of the array.
+const LEN: usize = 4;
+/// The element that the victim writes.
+const AT: usize = 2;
+
+/// The survivor is about to read.
+const READING: u32 = 1;
+/// Go and read.
+const GO: u32 = 1;
+
+/// What is written and killed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub floor: u32,
+    /// Makes it in a fresh arena, holding `OLD`.
+    pub make: fn(&Arena) -> Result<(), Fault>,
+    /// Joins, marks, writes `NEW`, marks.
+    pub write: fn(&Arena, &Actor<'_>) -> Result<(), Fault>,
+    /// Joins, awaits `GO`, reads, checks, and writes `LAST`.
+    pub read: fn(&Arena, &Actor<'_>) -> Result<(), Fault>,
+}
+
+/// Returns the scenes.
+pub(crate) fn scenes() -> Vec<Scene> {
+    let set = Kind {
+        name: "value/set",
+        about: "Value::set killed; readers see old or new",
+        floor: 50,
+        make: make_value,
+        write: |arena, actor| {
+            value(arena, |value| {
+                actor.mark();
+                value.set(NEW).map_err(|e| Fault::hung(format!("set: {e}")))?;
+                actor.mark();
+                Ok(())
+            })
+        },
+        read: read_value,
+    };
+    let update = Kind {
+        name: "value/update",
+        about: "Value::update killed; readers see old or new",
+        write: |arena, actor| {
+            value(arena, |value| {
+                actor.mark();
+                let update = |wide: &mut Wide| wide.iter_mut().for_each(|word| *word += 1);
+                value.update(update).map_err(|e| Fault::hung(format!("update: {e}")))?;
+                actor.mark();
+                Ok(())
+            })
+        },
+        ..set
+    };
+    let element = Kind {
+        name: "array/set",
+        about: "Array::set killed; readers see the old or the new element",
+        floor: 50,
+        make: make_array,
+        write: |arena, actor| {
+            array(arena, |array| {
+                actor.mark();
+                array.set(AT, NEW).map_err(|e| Fault::hung(format!("set: {e}")))?;
+                actor.mark();
+                Ok(())
+            })
+        },
+        read: read_element,
+    };
+    let range = Kind {
+        name: "array/write_range",
+        about: "a bulk write killed; readers see all old, all new, or are told",
+        write: |arena, actor| {
+            array(arena, |array| {
+                actor.mark();
+                let written = array.write_range(.., &[NEW; LEN]);
+                written.map_err(|e| Fault::hung(format!("write_range: {e}")))?;
+                actor.mark();
+                Ok(())
+            })
+        },
+        read: read_range,
+        ..element
+    };
+    [set, update, element, range].map(scene).into()
+}
+
+/// The writer is killed; one reader waits at that moment, another comes later.
+pub(crate) fn scene(kind: Kind) -> Scene {
+    Scene::new(kind.name, kind.about, kind.floor, move |stage, point| {
+        let arena = Arena::new()?;
+        (kind.make)(&arena)?;
+        let mut victim = stage.victim(0, &|actor| (kind.write)(&arena, actor))?;
+        let reader = |actor: &Actor<'_>| (kind.read)(&arena, actor);
+        let (mut early, late) = (stage.cast(1, &reader)?, stage.cast(2, &reader)?);
+        let reached = victim.advance(Unit::Instruction, point)?;
+        early.cue(GO);
+        early.await_asleep(READING)?;
+        let killed = victim.kill();
+        late.cue(GO);
+        Ok(Take::new(reached, killed, [early.finish()?, late.finish()?]))
+    })
+}
+
+/// Checks what a reader found, where `OLD` and `NEW` are from the victim and `LAST` from another survivor.
+pub(crate) fn check(found: Wide) -> Result<(), Fault> {
+    if [OLD, NEW, LAST].contains(&found) {
+        return Ok(());
+    }
+    Err(Fault::torn(format!("read {found:?}")))
+}
+
+fn value(
+    arena: &Arena,
+    then: impl FnOnce(Value<'_, Wide>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let me = arena.join()?;
+    // SAFETY: `make_value` made a value of this type here.
+    let value = unsafe { Value::<Wide>::attach(arena.object(), 1, &me) };
+    then(value.map_err(|e| Fault::broken(e.to_string()))?)
+}
+
+fn make_value(arena: &Arena) -> Result<(), Fault> {
+    // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+    let made = unsafe { Value::init(arena.object(), OLD, &NOBODY) };
+    made.map(drop).map_err(|e| Fault::broken(e.to_string()))
+}
+
+fn read_value(arena: &Arena, actor: &Actor<'_>) -> Result<(), Fault> {
+    value(arena, |value| {
+        begin(actor)?;
+        check(value.get().map_err(|e| Fault::hung(format!("get: {e}")))?)?;
+        value.set(LAST).map_err(|e| Fault::hung(format!("set: {e}")))?;
+        actor.through();
+        Ok(())
+    })
+}
+
+fn array(
+    arena: &Arena,
+    then: impl FnOnce(Array<'_, Wide>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let me = arena.join()?;
+    // SAFETY: `make_array` made an array of this type and length here.
+    let array = unsafe { Array::<Wide>::attach(arena.object(), LEN as u64, &me) };
+    then(array.map_err(|e| Fault::broken(e.to_string()))?)
+}
+
+fn make_array(arena: &Arena) -> Result<(), Fault> {
+    // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+    let made = unsafe { Array::init(arena.object(), ArraySpec::Copy(vec![OLD; LEN]), &NOBODY) };
+    made.map(drop).map_err(|e| Fault::broken(e.to_string()))
+}
+
+fn read_element(arena: &Arena, actor: &Actor<'_>) -> Result<(), Fault> {
+    array(arena, |array| {
+        begin(actor)?;
+        check(array.get(AT).map_err(|e| Fault::hung(format!("get: {e}")))?)?;
+        let rest = array.to_vec().map_err(|e| Fault::hung(format!("to_vec: {e}")))?;
+        for (at, &element) in rest.iter().enumerate() {
+            check(element)?;
+            if at != AT && element != OLD {
+                return Err(Fault::torn(format!("element {at} became {element:?}")));
+            }
+        }
+        array.set(AT, LAST).map_err(|e| Fault::hung(format!("set: {e}")))?;
+        actor.through();
+        Ok(())
+    })
+}
+
+fn read_range(arena: &Arena, actor: &Actor<'_>) -> Result<(), Fault> {
+    array(arena, |array| {
+        begin(actor)?;
+        match array.to_vec() {
+            Ok(all) => {
+                check(all[0])?;
+                if all.iter().any(|element| *element != all[0]) {
+                    return Err(Fault::torn(format!("read {all:?} and was not told")));
+                }
+            }
+            Err(ArrayError::OwnerDied) => {}
+            Err(other) => return Err(Fault::hung(format!("to_vec: {other}"))),
+        }
+        match array.lock() {
+            Ok(mut all) => all.fill(LAST),
+            Err(LockError::OwnerDied(mut all)) => {
+                all.fill(LAST);
+                all.make_consistent();
+            }
+            Err(other) => return Err(Fault::hung(format!("lock: {other}"))),
+        }
+        actor.through();
+        Ok(())
+    })
+}
+
+/// Waits for the cue, and says that the next thing is to read.
+pub(crate) fn begin(actor: &Actor<'_>) -> Result<(), Fault> {
+    actor.await_cue(GO)?;
+    actor.phase(READING);
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Seeded faults: a harness that cannot fail proves nothing.
+//!
+//! Each is something that looks right and is wrong in one place, in a scene that must find it.
+
+mod cell;
+mod lock;
+
+use super::{cell as cells, lock as scenes};
+use crate::{Kind, Scene};
+
+/// A scene in which something is wrong on purpose.
+#[derive(Debug)]
+pub struct Seeded {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What the scene must find; `None` if it must find nothing.
+    pub finds: Option<Kind>,
+    /// Where it is found.
+    pub scene: Scene,
+}
+
+/// Returns every seeded fault, and the sound twin that must pass.
+pub fn all() -> Vec<Seeded> {
+    let seeded = |name, finds, scene| Seeded { name, finds, scene };
+    vec![
+        seeded("sound", None, scenes::unlock_queued(lock::SOUND, true)),
+        seeded(
+            "release-then-wake",
+            Some(Kind::Hung),
+            scenes::unlock_queued(lock::RELEASE_THEN_WAKE, false),
+        ),
+        seeded("lease", Some(Kind::DoubleOwner), scenes::paused(lock::LEASE)),
+        seeded("in-place", Some(Kind::Torn), cells::scene(cell::IN_PLACE)),
+        seeded("untold-heir", Some(Kind::Torn), scenes::alone(lock::UNTOLD)),
+    ]
+}

@@ -1,0 +1,20 @@
+//! The scenes.
+
+mod cell;
+pub mod fault;
+mod lock;
+mod locks;
+pub mod random;
+mod semaphore;
+
+use crate::Scene;
+
+/// Returns every scene whose kill points are counted, in the order of the report.
+pub fn all() -> Vec<Scene> {
+    let mut all = Vec::new();
+    all.extend(lock::scenes(locks::MUTEX));
+    all.extend(lock::scenes(locks::SEMAPHORE));
+    all.extend(semaphore::scenes());
+    all.extend(cell::scenes());
+    all
+}
