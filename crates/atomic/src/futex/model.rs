@@ -82,8 +82,11 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Wake 
         let at = kernel.queue.iter().position(|w| w.ticket == ticket).unwrap();
         if let Some(why) = kernel.queue[at].ended {
             kernel.queue.remove(at);
-            let deaths = kernel.deaths;
-            kernel.seen.insert(me, deaths);
+            if why == Wake::TimedOut {
+                // Only then: who was woken first has yet to take notice of a death that came after.
+                let deaths = kernel.deaths;
+                kernel.seen.insert(me, deaths);
+            }
             return why;
         }
     }
