@@ -5,6 +5,9 @@
 //! [`Channel`], never by sleeping.
 
 mod channel;
+pub mod directory;
+pub mod roster;
+mod tracker;
 
 pub use crate::channel::Channel;
 
@@ -17,6 +20,9 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
     let (subject, script) = name.split_once('/').expect("a script is called <subject>/<script>");
     match subject {
         "channel" => echo(script, args, channel),
+        "directory" => directory::run(script, args, channel),
+        "tracker" => tracker::run(script, args, channel),
+        "roster" => roster::run(script, args, channel),
         _ => panic!("no script {name}"),
     }
 }

@@ -4,6 +4,31 @@
 //! twice, and holds a record lock that the kernel releases at the moment its address space is gone: killed, exited or
 //! replaced by `exec`. Primitives put the id into their words, and ask a [`Judge`] two questions: *who am I*, and *is
 //! this owner alive*.
+//!
+//! * [`Roster`]: the table in shared memory that gives out the names.
+//! * [`Participant`]: a place in it, and the kernel's answer to the two questions.
+//! * [`removal`]: the locks that whoever removes the file takes, so that nobody joins what is about to vanish.
+//! * [`Judge`]: the questions as a trait, so that models and other rosters can answer them.
+//!
+//! # How it works
+//!
+//! The lock is on a file description that nobody else has, and the description is kept by a *mapping*, not by a
+//! descriptor: one page that nobody reads, unmapped in children. So the lock lives exactly as long as the address space
+//! that could still write to the shared bytes. A descriptor's lock would fall with a daemon's `close_range`, and a child
+//! that inherits the descriptor would keep it. PIDs, start times, heartbeats and time-outs are never asked: a PID is
+//! reused, is equal in two namespaces, and survives `exec`; a time-out cannot tell the stopped from the dead.
+//!
+//! What this does *not* do: it knows no locks and no pipes, it does not tell anybody of a death (who waits, asks), and it
+//! makes no files. It needs Linux 4.14, and a file system whose mappings keep the description they were made through:
+//! tmpfs, memfd, ext4, xfs, btrfs; not overlayfs, where joining answers
+//! [`Unsupported`](JoinErrorKind::Unsupported).
+//!
+//! # In a mapping of your own
+//!
+//! The roster takes the first [`Roster::bytes`] of any shared mapping of a file, and the rest is yours.
+#![cfg_attr(not(loom), doc = "```")]
+#![cfg_attr(not(loom), doc = include_str!("../examples/embed.rs"))]
+#![cfg_attr(not(loom), doc = "```")]
 
 #[cfg(not(loom))]
 mod anchor;
