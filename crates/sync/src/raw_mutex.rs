@@ -75,6 +75,7 @@ pub enum Outcome {
 pub(crate) struct Taken {
     pub(crate) outcome: Outcome,
     /// The dead owner that it was taken from.
+    #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
     pub(crate) dead: Option<OwnerId>,
 }
 

@@ -1,0 +1,77 @@
+//! Every interleaving of a few participants, and a death before every step of one of them.
+//!
+//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test --release -p shmkit-sync --test loom`
+//!
+//! `seeded.rs` shows that these models can fail: it runs them again as child processes, each with a fault in the
+//! machine or in the use of it.
+#![cfg(loom)]
+
+mod doorbell;
+mod mutex;
+mod seeded;
+mod semaphore;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Tries every interleaving of `scene`, with two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+fn model(scene: impl Fn() + Send + Sync + 'static) {
+    seeded::seed();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(2);
+    builder.check(scene);
+}
+
+/// Tries every interleaving of `scene` for every number of steps that one participant survives. The scene gets this
+/// number, and returns from its last call of [`Lives::died`] whether that participant died.
+fn with_every_crash(name: &str, scene: impl Fn(u32, &Lives) + Send + Sync + 'static) {
+    let scene = Arc::new(scene);
+    let executions = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    for steps in 0.. {
+        let lives = Arc::new(Lives::default());
+        let (inner, all, count) = (scene.clone(), lives.clone(), executions.clone());
+        model(move || {
+            count.fetch_add(1, Relaxed);
+            inner(steps, &all);
+        });
+        if !lives.any_died.load(Relaxed) {
+            let executions = executions.load(Relaxed);
+            println!(
+                "{name}: {steps} crash points, {executions} executions, {:.1?}",
+                start.elapsed()
+            );
+            assert!(steps > 3, "the participant that is to die does next to nothing");
+            return;
+        }
+    }
+}
+
+/// What became of the participant that may die, over all executions.
+#[derive(Debug, Default)]
+struct Lives {
+    any_died: AtomicBool,
+}
+
+impl Lives {
+    fn died(&self) {
+        self.any_died.store(true, Relaxed);
+    }
+}
+
+/// How many are inside, for scenes that limit them. Not loom's atomics: it is the observer, not the observed.
+#[derive(Debug, Default)]
+struct Inside(Mutex<Vec<u32>>);
+
+impl Inside {
+    fn enter(&self, who: u32, limit: usize) {
+        let mut inside = self.0.lock().unwrap();
+        inside.push(who);
+        assert!(inside.len() <= limit, "{inside:?} are inside, where {limit} may be");
+    }
+
+    fn leave(&self, who: u32) {
+        self.0.lock().unwrap().retain(|&w| w != who);
+    }
+}

@@ -1,0 +1,68 @@
+//! The semaphore: never more than its permits are out, none is lost, and those of the dead come back.
+
+use std::sync::Arc as StdArc;
+
+use loom::sync::Arc;
+use loom::thread;
+use shmkit_atomic::Deadline;
+use shmkit_roster::Judge;
+use shmkit_roster::model::ModelJudge;
+use shmkit_sync::{RawSemaphore, crash};
+
+use crate::{Inside, Lives, with_every_crash};
+
+/// One participant's use: takes `count` permits, is inside, gives them back.
+fn visit(semaphore: &RawSemaphore, count: u32, judge: &ModelJudge, inside: &Inside) {
+    let me = judge.me().unwrap().get();
+    let limit = (semaphore.permits() / count) as usize;
+    semaphore.acquire(count, judge, Deadline::NEVER).unwrap();
+    inside.enter(me, limit);
+    crash::step();
+    inside.leave(me);
+    semaphore.release(count, judge).unwrap();
+}
+
+/// The first of the visitors dies after `steps` steps; all others get in, and in the end nothing is lost.
+fn everybody_gets_in(permits: u32, counts: &[u32], steps: u32, lives: &Lives) {
+    let semaphore = Arc::new(RawSemaphore::new(permits));
+    let inside = StdArc::new(Inside::default());
+    let mut visitors = counts.iter().copied().zip(ModelJudge::new(counts.len() as u32));
+    let (count, mortal) = visitors.next().unwrap();
+    let threads: Vec<_> = visitors
+        .map(|(count, judge)| {
+            let (semaphore, inside) = (semaphore.clone(), inside.clone());
+            thread::spawn(move || {
+                visit(&semaphore, count, &judge, &inside);
+                judge
+            })
+        })
+        .collect();
+    if crash::after(steps, || visit(&semaphore, count, &mortal, &inside)).is_err() {
+        lives.died();
+        inside.leave(mortal.me().unwrap().get());
+        mortal.die();
+    }
+    let judges: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let survivor = &judges[0];
+    semaphore.try_acquire(permits, survivor).expect("a permit was lost");
+    assert!(semaphore.try_acquire(1, survivor).is_err(), "a permit too many");
+    semaphore.release(permits, survivor).unwrap();
+    assert!(semaphore.release(1, survivor).is_err(), "it holds none any more");
+}
+
+#[test]
+fn a_survivor_gets_in_whenever_the_other_dies() {
+    with_every_crash("semaphore, 2", |steps, lives| everybody_gets_in(1, &[1, 1], steps, lives));
+}
+
+#[test]
+fn two_survivors_get_in_whenever_the_third_dies() {
+    with_every_crash("semaphore, 3", |steps, lives| everybody_gets_in(1, &[1, 1, 1], steps, lives));
+}
+
+#[test]
+fn who_wants_two_gets_in_whenever_one_dies() {
+    with_every_crash("semaphore, 2 of 2", |steps, lives| {
+        everybody_gets_in(2, &[1, 2], steps, lives)
+    });
+}
