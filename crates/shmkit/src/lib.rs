@@ -1,1 +1,290 @@
-//! Shared-memory IPC that survives kill -9: locks, cells, pipes and segments between processes
+//! Shared memory between processes, with locks, values, arrays and pipes in it that survive `kill -9`.
+//!
+//! It is the shared-memory half of Python's `multiprocessing`, for Rust on Linux:
+//!
+//! > **Any participant may be killed with SIGKILL at any instruction. No survivor hangs, no survivor reads a half-written
+//! > value as whole, two processes never own one lock, and nothing stays behind in `/dev/shm`** (if everybody is killed
+//! > at once: until the next visitor).
+//!
+//! This page is a tour of ten minutes. What it does *not* do stands [at its end](#guarantees).
+//!
+//! # A first segment
+//!
+//! A [`Segment`] is a piece of memory that processes share. It has a directory of *objects*, each with a name, a kind and
+//! a type. [`Objects`] has a method for each kind, which finds the object of this name, or makes it:
+//!
+//! ```
+//! use shmkit::{Objects, Options, Segment};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = &format!("doc-weather-{}", std::process::id());
+//! # let shown = "weather";
+//! let segment = Options::new(1 << 20).create(name)?; // `/dev/shm/shmkit.weather`, with a mebibyte for objects
+//! let hits = segment.value("hits", 0_i64)?;
+//! hits.update(|n| *n += 1)?;
+//!
+//! // In any other process of this user:
+//! let segment = Segment::open(name)?;
+//! let hits = segment.value("hits", 0_i64)?; // It is there: the first value given here does not count.
+//! assert_eq!(hits.get()?, 1);
+//!
+//! let error = segment.value("hits", 0_u8).unwrap_err();
+//! assert!(error.to_string().contains("i64"), "a wrong type is refused, with both sides named: {error}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The handles (`hits`) borrow the segment. When the last handle to a segment is dropped, the process *leaves*; the
+//! last process to leave removes the file, unless the segment was made [`persistent`](Options::persistent). A segment
+//! without a name ([`Options::anonymous`]) is handed to children only, and cannot leak at all.
+//!
+//! # Sharing with a child process
+//!
+//! [`CommandExt::share_segment`] hands a segment to a program that you start, under a key; [`Segment::inherited`] takes
+//! it there. It works for segments with and without a name:
+//!
+//! ```no_run
+//! use std::process::Command;
+//! use shmkit::{CommandExt, Objects, Options, Segment};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! if std::env::args().nth(1).as_deref() == Some("child") {
+//!     let segment = Segment::inherited("work")?;
+//!     segment.value("hits", 0_i64)?.update(|n| *n += 1)?;
+//!     return Ok(());
+//! }
+//! let segment = Options::new(4096).anonymous()?;
+//! let hits = segment.value("hits", 41_i64)?;
+//! Command::new(std::env::current_exe()?).arg("child").share_segment("work", &segment)?.status()?;
+//! assert_eq!(hits.get()?, 42);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A *forked* child inherits the mapping but not the place of its parent: every operation answers
+//! [`NotJoined`](LockFailure::NotJoined) until it calls [`Segment::join_after_fork`]. Guards and ends that it inherited
+//! are inert: dropping them releases nothing of its parent's.
+//!
+//! # Values
+//!
+//! A [`Value`] has its own lock. [`get`](Value::get) and [`set`](Value::set) are whole; `get` followed by `set` is two
+//! steps, [`update`](Value::update) is one. A writer that is killed half-way leaves the old value. For counters and
+//! flags there is [`Atomic`], which has no lock at all and is exact:
+//!
+//! ```
+//! # use shmkit::{Objects, Options};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let hits = segment.atomic("hits", 0_u64)?;
+//! assert_eq!(hits.fetch_add(1), 0);
+//!
+//! let level = segment.value("level", 7_i32)?;
+//! assert!(level.set_from(1_u64 << 40).is_err(), "a conversion is refused, never wrapped");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Your own types go in when they are plain bytes: `repr(C)`, no padding, no pointers, no `bool` or enum. The name in the
+//! tag is how two programs agree on the type; change it when the type changes:
+//!
+//! ```
+//! use shmkit::bytemuck::{Pod, Zeroable};
+//! use shmkit::{Objects, Options, ShmSafe, TypeTag};
+//!
+//! #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+//! #[bytemuck(crate = "shmkit::bytemuck")]
+//! #[repr(C)]
+//! struct Reading {
+//!     celsius: f64,
+//!     station: u32,
+//!     quality: u32,
+//! }
+//!
+//! impl ShmSafe for Reading {
+//!     const TAG: TypeTag = TypeTag::of::<Self>("weather.Reading/1");
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let last = segment.value("last", Reading { celsius: 21.5, station: 4, quality: 1 })?;
+//! last.update(|reading| reading.celsius += 0.5)?;
+//! assert_eq!(last.get()?.celsius, 22.0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Arrays
+//!
+//! An [`Array`] is many values under one lock. One element is written whole or not at all. A bulk write that is cut
+//! short by a death is told to whoever comes next:
+//!
+//! ```
+//! # use shmkit::{Objects, Options};
+//! use shmkit::{ArrayError, LockError};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let bins = segment.array::<u64>("bins", 256)?; // zeros; `segment.array("bins", [1, 2, 3])` copies values in
+//! bins.update(65, |n| *n += 1)?;
+//! bins.write_range(..3, &[7, 8, 9])?;
+//! assert_eq!(bins.read_range(..3)?, [7, 8, 9]);
+//! assert!(bins.get(256).is_err(), "out of range is an error value");
+//!
+//! match bins.lock() {
+//!     Ok(mut bins) => bins.reverse(), // a slice, in place
+//!     Err(LockError::OwnerDied(mut bins)) => {
+//!         bins.fill(0); // as your program sees fit
+//!         bins.make_consistent();
+//!     }
+//!     Err(error) => return Err(ArrayError::from(error).into()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Locks
+//!
+//! A [`Mutex`] guards data in place, like `std`'s. If its owner dies, the next one gets the lock *and is told*:
+//! [`LockError::OwnerDied`] carries the guard, and whoever has repaired the data says so. A panic is another thing than a
+//! death, and is reported as [`LockError::Poisoned`]. A [`Semaphore`]'s permits come back when their holder dies.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use shmkit::{LockError, Objects, Options};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let account = segment.mutex("account", [100_i64, 0])?; // two balances; their sum is 100
+//! let guard = match account.lock_timeout(Duration::from_secs(5)) {
+//!     Err(LockError::OwnerDied(mut balances)) => {
+//!         balances[1] = 100 - balances[0];
+//!         balances.make_consistent();
+//!         Ok(balances)
+//!     }
+//!     other => other,
+//! };
+//! let mut balances = guard.map_err(|error| error.to_string())?;
+//! balances[0] -= 30;
+//! balances[1] += 30; // killed between these two lines: `OwnerDied`
+//! drop(balances);
+//!
+//! let printers = segment.semaphore("printers", 2)?;
+//! let permit = printers.acquire()?;
+//! assert_eq!(printers.available(), 1);
+//! drop(permit);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every operation that waits exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and so on.
+//!
+//! # Pipes
+//!
+//! A [`Pipe`] leads from one sender to one receiver, without a lock and, unless somebody sleeps, without a system call:
+//!
+//! ```
+//! # use shmkit::{Objects, Options, PipeError};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let readings = segment.pipe::<u64>("readings", 1024)?;
+//! let mut sender = readings.sender()?; // in one process
+//! let mut receiver = readings.receiver()?; // in another
+//! sender.send(1)?;
+//! sender.send_all(&[2, 3])?;
+//! drop(sender);
+//! assert_eq!((receiver.recv()?, receiver.recv()?, receiver.recv()?), (1, 2, 3));
+//! assert_eq!(receiver.recv(), Err(PipeError::Closed)); // end of file; `PeerDied` if the sender was killed
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # If a peer dies
+//!
+//! Who is alive, is the kernel's word: it releases a record lock when an address space is gone, never earlier, and
+//! nobody is taken for dead on suspicion: a stopped process, or one in a debugger, is alive. Whoever waits for a
+//! dead process goes on after at most some 40 ms.
+//!
+//! | killed while it | the others find |
+//! | --- | --- |
+//! | wrote a [`Value`], or one element of an [`Array`] | the old one or the new one, whole |
+//! | changed the elements of an [`Array`] in bulk | `OwnerDied`, until somebody has repaired it |
+//! | held a [`Mutex`] | `OwnerDied` with the guard, to one; then clean |
+//! | held permits of a [`Semaphore`] | the permits, free |
+//! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
+//! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
+//! | made an object | no object, and they make it |
+//! | created, joined or left a segment | a segment that is whole, or none |
+//!
+//! # Guarantees
+//!
+//! * **T0, cooperating peers**: they run this code, and may be killed at any instruction. The promise above holds.
+//! * **T1, buggy peers**: every number that shmkit reads from shared memory is checked before it is used. A peer that
+//!   writes where it must not can make a value wrong; it cannot make an index wild.
+//! * **T2, hostile peers**: outside what Rust can promise today. Whoever may write to a segment may do anything to its
+//!   contents. Share with them only what is sealed against writing, and copy before you look.
+//!
+//! Not promised: fairness; a segment that grows; other systems than Linux (5.6 or later, 64 bits); processes that are
+//! checkpointed and restored; `io_uring` or `O_DIRECT` into shared buffers. A foreign `rm` in `/dev/shm` separates those
+//! who are in from those who come later: [`Segment::is_linked`] tells.
+//!
+//! # From Python
+//!
+//! | `multiprocessing` | shmkit | what is different |
+//! | --- | --- | --- |
+//! | `SharedMemory(name, create=True, size=n)` | [`Options::new(n).create(name)`](Options::create) | whole from its first moment; removed by the last one out |
+//! | `SharedMemory(name)` | [`Segment::open(name)`](Segment::open) | checked: magic, version, size, owner, type |
+//! | `shm.unlink()` | not needed; [`Segment::unlink`] | |
+//! | `Value('q', 0)` | [`segment.value("hits", 0_i64)`](Objects::value) | any plain struct; a killed writer leaves no torn value |
+//! | `RawValue('q', 0)` | [`segment.atomic("hits", 0_i64)`](Objects::atomic) | `fetch_add` and the rest |
+//! | `with v.get_lock(): v.value += 1` | [`value.update`](Value::update), [`value.lock`](Value::lock) | |
+//! | `Array('i', 10)`, `Array('i', [1, 2])` | [`segment.array::<i32>("row", 10)`](Objects::array) | `IndexError` is an error value |
+//! | `RawArray('i', 10)` | [`segment.atomic_array::<i32>("row", 10)`](Objects::atomic_array) | |
+//! | `Lock()` | [`segment.mutex("lock", data)`](Objects::mutex) | guards data; survives its owner |
+//! | `BoundedSemaphore(2)` | [`segment.semaphore("slots", 2)`](Objects::semaphore) | permits of the dead come back |
+//! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
+//! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](CommandExt::share_segment) | freshly executed, nothing is pickled |
+//! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
+//! | `resource_tracker` | not needed; [`tracker`] sweeps after a power cut of all processes | never removes what is in use |
+//!
+//! # Where to go from here
+//!
+//! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
+//! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
+//! program per idea: `nine`, `negate`, `counter`, `pipe`, `pool`.
+
+#![forbid(unsafe_code)]
+
+mod objects;
+
+pub use bytemuck;
+
+#[doc(inline)]
+pub use shmkit_cell as cell;
+#[doc(inline)]
+pub use shmkit_layout as layout;
+#[doc(inline)]
+pub use shmkit_pipe as pipe;
+#[doc(inline)]
+pub use shmkit_roster as roster;
+#[doc(inline)]
+pub use shmkit_segment as segment;
+#[doc(inline)]
+pub use shmkit_sync as sync;
+#[doc(inline)]
+pub use shmkit_tracker as tracker;
+
+pub use shmkit_cell::{
+    Array, ArrayError, ArrayGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger, AtomicNumber,
+    AtomicWord, OutOfRange, SetError, Value, ValueGuard,
+};
+pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
+pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
+pub use shmkit_roster::{Judge, OwnerId, Participant};
+pub use shmkit_segment::{
+    CommandExt, Entry, ErrorKind, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment,
+    SegmentError,
+};
+pub use shmkit_sync::{
+    LockError, LockFailure, Mutex, MutexGuard, Permit, Semaphore, SemaphoreError,
+};
+
+pub use crate::objects::Objects;

@@ -1,0 +1,124 @@
+//! The objects of a segment, a method for each kind.
+
+use shmkit_segment::ObjectError;
+
+use crate::{
+    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Mutex, Pipe, Segment, Semaphore, ShmSafe,
+    Value,
+};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for crate::Segment {}
+}
+
+/// Finds the named objects of a [`Segment`], or makes them.
+///
+/// An object is found by name, and must be of the kind, type and length asked for; what is given as its first value
+/// counts only if it is made. Finding takes no lock. Handles borrow the segment.
+///
+/// # Errors
+///
+/// All methods: [`ObjectError`] if there is another object of this name, if a length is impossible, if the directory or
+/// the memory is full, if this is a forked child that has not [joined](Segment::join_after_fork), or if the segment is
+/// corrupt.
+///
+/// # If a peer dies
+///
+/// while it makes an object: the object is whole or absent, and then these methods make it.
+pub trait Objects: sealed::Sealed {
+    /// A [`Value`]: one `T` under a lock of its own.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<'_, T>, ObjectError>;
+
+    /// An [`Array`]: many `T`s under one lock. A length makes zeros, a `Vec`, slice or array is copied.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn array<T: ShmSafe>(
+        &self,
+        name: &str,
+        spec: impl Into<ArraySpec<T>>,
+    ) -> Result<Array<'_, T>, ObjectError>;
+
+    /// An [`Atomic`]: one number without a lock.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<'_, T>, ObjectError>;
+
+    /// An [`AtomicArray`]: many numbers without a lock. A length makes zeros, a `Vec`, slice or array is copied.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn atomic_array<T: AtomicWord>(
+        &self,
+        name: &str,
+        spec: impl Into<ArraySpec<T>>,
+    ) -> Result<AtomicArray<'_, T>, ObjectError>;
+
+    /// A [`Mutex`] with the data that it guards.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<'_, T>, ObjectError>;
+
+    /// A [`Semaphore`] of so many permits.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError>;
+
+    /// A [`Pipe`] that can hold at least `capacity` items; it is rounded up to a power of two.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<'_, T>, ObjectError>;
+}
+
+impl Objects for Segment {
+    fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<'_, T>, ObjectError> {
+        self.object(name, first)
+    }
+
+    fn array<T: ShmSafe>(
+        &self,
+        name: &str,
+        spec: impl Into<ArraySpec<T>>,
+    ) -> Result<Array<'_, T>, ObjectError> {
+        self.object(name, spec.into())
+    }
+
+    fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<'_, T>, ObjectError> {
+        self.object(name, first)
+    }
+
+    fn atomic_array<T: AtomicWord>(
+        &self,
+        name: &str,
+        spec: impl Into<ArraySpec<T>>,
+    ) -> Result<AtomicArray<'_, T>, ObjectError> {
+        self.object(name, spec.into())
+    }
+
+    fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<'_, T>, ObjectError> {
+        self.object(name, first)
+    }
+
+    fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError> {
+        self.object(name, permits)
+    }
+
+    fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<'_, T>, ObjectError> {
+        self.object(name, capacity)
+    }
+}

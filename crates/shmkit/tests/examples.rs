@@ -1,0 +1,85 @@
+//! Every example runs, prints what it should, and leaves nothing behind.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long an example may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs an example and returns what it printed.
+#[track_caller]
+fn run(name: &str) -> String {
+    let path = built(name);
+    let mut child = Command::new(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("{}: {error}; `cargo test -p shmkit` builds it", path.display())
+        });
+    let pid = child.id();
+    let deadline = Instant::now() + LIMIT;
+    // The examples print a few lines, which fit in a pipe.
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{name} still runs after {LIMIT:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {}\n{printed}{complained}", output.status);
+    let left: Vec<_> = std::fs::read_dir("/dev/shm")
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|file| file.contains("example") && file.ends_with(&format!("-{pid}")))
+        .collect();
+    assert!(left.is_empty(), "{name} left {left:?}");
+    printed
+}
+
+/// Where cargo has put an example: beside the folder of this test.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile =
+        test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps/<test>");
+    profile.join("examples").join(name)
+}
+
+#[test]
+fn nine_processes_add_fifty_each() {
+    assert_eq!(run("nine"), "450\n");
+}
+
+#[test]
+fn a_child_negates_an_array() {
+    let printed = run("negate");
+    assert!(printed.contains("before: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"), "{printed}");
+    assert!(printed.contains("after:  [0, -1, -2, -3, -4, -5, -6, -7, -8, -9]\n"), "{printed}");
+}
+
+#[test]
+fn a_counter_survives_a_killed_owner() {
+    let printed = run("counter");
+    assert!(printed.contains("killed\n"), "{printed}");
+    let line = "Counter { total: 4000, by: [1000, 1000, 1000, 1000], repairs: 1 }\n";
+    assert!(printed.ends_with(line), "{printed}");
+}
+
+#[test]
+fn a_pipe_ends_with_its_sender() {
+    let printed = run("pipe");
+    assert!(
+        printed.starts_with("100000 squares, their sum is 333328333350000; then: "),
+        "{printed}"
+    );
+}
+
+#[test]
+fn workers_answer_every_job() {
+    assert_eq!(run("pool"), "60 jobs by 3 workers; the longest took 112 steps\n");
+}
