@@ -3,25 +3,28 @@
 use std::fs;
 use std::path::PathBuf;
 
-/// Where named segments live.
-const DIR: &str = "/dev/shm";
+use shmkit_segment::{DIRECTORY, PREFIX};
 
-/// Returns the segment name of this process's scenes that ends in `what`.
+/// Returns the segment name of this process's scenes that ends in `what`. For the director: a child has another pid.
 pub(crate) fn name(what: &str) -> String {
-    format!("shmkit-test-{}-kill-{what}", std::process::id())
+    format!("{}{what}", mark())
 }
 
 /// Returns the file of segment `name`.
 pub(crate) fn file(name: &str) -> PathBuf {
-    PathBuf::from(format!("{DIR}/shmkit.{name}"))
+    PathBuf::from(DIRECTORY).join(format!("{PREFIX}{name}"))
 }
 
-/// Returns the files of this process's scenes.
-pub(crate) fn left(director: u32) -> Vec<String> {
-    let mark = format!("shmkit-test-{director}-kill-");
-    let Ok(dir) = fs::read_dir(DIR) else { return Vec::new() };
+/// Returns the files of this process's scenes. For the director.
+pub(crate) fn left() -> Vec<PathBuf> {
+    let mark = mark();
+    let Ok(dir) = fs::read_dir(DIRECTORY) else { return Vec::new() };
     dir.flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.contains(&mark))
+        .filter(|entry| entry.file_name().to_string_lossy().contains(&mark))
+        .map(|entry| entry.path())
         .collect()
+}
+
+fn mark() -> String {
+    format!("shmkit-test-{}-kill-", std::process::id())
 }

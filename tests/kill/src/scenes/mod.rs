@@ -2,9 +2,11 @@
 
 mod cell;
 pub mod fault;
+mod life;
 mod lock;
 mod locks;
 pub mod random;
+mod ring;
 mod semaphore;
 
 use crate::Scene;
@@ -16,5 +18,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(lock::scenes(locks::SEMAPHORE));
     all.extend(semaphore::scenes());
     all.extend(cell::scenes());
+    all.extend(ring::scenes());
+    all.extend(life::scenes());
     all
 }

@@ -3,9 +3,11 @@
 //! Each is something that looks right and is wrong in one place, in a scene that must find it.
 
 mod cell;
+mod life;
 mod lock;
+mod ring;
 
-use super::{cell as cells, lock as scenes};
+use super::{cell as cells, life as lives, lock as scenes, ring as rings};
 use crate::{Kind, Scene};
 
 /// A scene in which something is wrong on purpose.
@@ -31,6 +33,14 @@ pub fn all() -> Vec<Seeded> {
         ),
         seeded("lease", Some(Kind::DoubleOwner), scenes::paused(lock::LEASE)),
         seeded("in-place", Some(Kind::Torn), cells::scene(cell::IN_PLACE)),
+        seeded("early-tail", Some(Kind::Torn), rings::sender(ring::EARLY_TAIL, false)),
+        seeded(
+            "probe-then-unlink",
+            Some(Kind::DoubleOwner),
+            lives::scene(life::PROBE_THEN_UNLINK),
+        ),
+        seeded("name-first", Some(Kind::Hung), lives::scene(life::NAME_FIRST)),
+        seeded("temporary-name", Some(Kind::Leaked), lives::scene(life::TEMPORARY_NAME)),
         seeded("untold-heir", Some(Kind::Torn), scenes::alone(lock::UNTOLD)),
     ]
 }
