@@ -76,7 +76,10 @@ pub(crate) fn by_descriptor(
     }
     let link = if found.status.links == 0 { Link::Nameless } else { Link::Named };
     if let Some(shared) = table::find(found.identity) {
-        rejoin(&shared)?;
+        match source {
+            Source::Descriptor => rejoin(&shared)?,
+            Source::Ticket(ticket) => rejoin_by(&shared, Description::Ticket(ticket))?,
+        };
         return Ok(shared);
     }
     let place = if link == Link::Named { place_of(file.as_fd(), &found) } else { None };
@@ -94,21 +97,29 @@ pub(crate) fn by_descriptor(
 /// Joins in a forked child; does nothing in a process that has its place.
 pub(crate) fn rejoin(shared: &Shared) -> Result<OwnerId, Failure> {
     let participant = shared.participant();
-    if let Some(id) = participant.id() {
-        return Ok(id);
-    }
     // Through the descriptor, by which alone an unlinked file can be told from one that never was; by the path if
     // there is no `/proc`, or if somebody closed the descriptor.
     participant
         .rejoin_with(Description::Proc)
-        .or_else(|error| match error.kind() {
-            JoinErrorKind::Description | JoinErrorKind::OtherFile => participant.rejoin(),
+        .or_else(|error| match (error.kind(), shared.place()) {
+            (JoinErrorKind::Description | JoinErrorKind::OtherFile, Some(place)) => {
+                participant.rejoin_with(Description::Path(place.path().to_owned()))
+            }
             _ => Err(error),
         })
-        .map_err(|error| match shared.still_named() {
-            Ok(()) => cannot_join(error),
-            Err(unlinked) => unlinked,
-        })
+        .map_err(|error| not_rejoined(shared, error))
+}
+
+/// As [`rejoin`], by a description that somebody made for this process.
+fn rejoin_by(shared: &Shared, description: Description) -> Result<OwnerId, Failure> {
+    shared.participant().rejoin_with(description).map_err(|error| not_rejoined(shared, error))
+}
+
+fn not_rejoined(shared: &Shared, error: JoinError) -> Failure {
+    match shared.still_named() {
+        Ok(()) => cannot_join(error, By::Descriptor),
+        Err(unlinked) => unlinked,
+    }
 }
 
 /// A file that was found to be a good segment.
@@ -132,6 +143,10 @@ impl Found {
         description: Description,
         link: Link,
     ) -> Result<Arc<Shared>, Failure> {
+        let by = match description {
+            Description::Path(_) => By::Name,
+            _ => By::Descriptor,
+        };
         let mapping = map(file.as_fd(), self.header.size)?;
         // SAFETY: `Shared` keeps the mapping for longer than the roster, or this function drops both.
         let region = unsafe { whole(&mapping) };
@@ -142,8 +157,8 @@ impl Found {
         // SAFETY: `create` made a roster of so many slots there before the segment could be found, as the checked
         // header says; if somebody else made the file, they are atomics nonetheless, for which every pattern is valid.
         let roster = unsafe { Roster::attach(roster, slots) }.map_err(bad_roster)?;
-        let participant =
-            Participant::join(roster, file, description, link).map_err(cannot_join)?;
+        let participant = Participant::join(roster, file, description, link)
+            .map_err(|error| cannot_join(error, by))?;
         let named = link == Link::Named;
         // SAFETY: `participant` borrows `mapping`.
         let shared =
@@ -224,14 +239,31 @@ pub(crate) fn bad_roster(error: RosterError) -> Failure {
         .caused_by(error)
 }
 
-pub(crate) fn cannot_join(error: JoinError) -> Failure {
+/// How the roster was to come to a description of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Name,
+    Descriptor,
+}
+
+pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
     let errno = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())
         .and_then(std::io::Error::raw_os_error)
         .map(Errno::from_raw);
     match (error.kind(), errno) {
-        (JoinErrorKind::Unlinked | JoinErrorKind::OtherFile, _)
-        | (JoinErrorKind::Description, Some(Errno::ENOENT)) => unlinked().caused_by(error),
+        (JoinErrorKind::Unlinked, _) => unlinked().caused_by(error),
+        (JoinErrorKind::OtherFile, _) | (JoinErrorKind::Description, Some(Errno::ENOENT)) => {
+            match by {
+                // The name leads elsewhere, or nowhere, by now.
+                By::Name => unlinked().caused_by(error),
+                By::Descriptor => Failure::new(
+                    ErrorKind::Unsupported,
+                    "this process cannot open its file anew: mount /proc, or join by name or by ticket",
+                )
+                .caused_by(error),
+            }
+        }
         (JoinErrorKind::Removing, _) => Failure::new(
             ErrorKind::TimedOut,
             "somebody is removing it: open or create the name again",
@@ -246,6 +278,10 @@ pub(crate) fn cannot_join(error: JoinError) -> Failure {
         (JoinErrorKind::Exhausted { slots }, _) => Failure::new(
             ErrorKind::Full,
             format!("its {slots} places have given out all their names: make it anew"),
+        ),
+        (JoinErrorKind::Ticket, _) => Failure::new(
+            ErrorKind::Join,
+            "the ticket is a duplicate of the descriptor, where a description of its own was expected: make it with `Segment::ticket`",
         ),
         (JoinErrorKind::Unsupported, _) => Failure::new(
             ErrorKind::Unsupported,

@@ -10,7 +10,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::Header;
 use shmkit_roster::{Description, Link, Participant, Roster, RosterError};
 
-use crate::attach::{self, PATIENCE, bad_roster, cannot_join, is_passing, pause};
+use crate::attach::{self, By, PATIENCE, bad_roster, cannot_join, is_passing, pause};
 use crate::error::{ErrorKind, Failure};
 use crate::file;
 use crate::inspect::{Expected, Identity, Status};
@@ -119,7 +119,7 @@ impl Made {
         // SAFETY: the file is new, so its bytes are zero, and nobody else has it. A directory of zeros is empty.
         let roster = unsafe { Roster::init(roster, participants) }.map_err(bad_roster)?;
         let participant = Participant::join(roster, file, Description::Proc, Link::Nameless)
-            .map_err(cannot_join)?;
+            .map_err(|error| cannot_join(error, By::Descriptor))?;
         Ok(Self { participant, mapping, header, identity })
     }
 

@@ -104,7 +104,7 @@ pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, 
 }
 
 /// Takes all the memory now, so that no later write meets a full file system, which would be a SIGBUS.
-fn allocate(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
+pub(crate) fn allocate(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
     // Past RLIMIT_FSIZE the kernel would not only refuse but send SIGXFSZ.
     if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| size > soft) {
         return Err(Errno::EFBIG);

@@ -41,6 +41,8 @@ mod name;
 mod options;
 mod remove;
 mod segment;
+#[cfg(feature = "shared_memory")]
+pub mod shmem;
 pub mod sweep;
 mod table;
 

@@ -60,6 +60,10 @@ pub(crate) fn consider(
 ) -> Result<Outcome, Failure> {
     // A child forked now would inherit the description that is about to hold the remover's lock.
     let _no_forks = NoForks::hold().ok();
+    // To open a pipe would wake its writer: only what is a file is opened.
+    if Status::of_path(place.path()).is_ok_and(|status| !status.is_regular) {
+        return Ok(Outcome::Foreign);
+    }
     let file = match open_file(place) {
         Ok(file) => file,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Outcome::Gone),

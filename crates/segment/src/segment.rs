@@ -309,3 +309,9 @@ pub(crate) fn unlinked() -> Failure {
         "its name was removed, as the last participant left or somebody unlinked it, and cannot be given back: join before the others leave, or make the segment persistent",
     )
 }
+
+// Threads share the handles, and the objects that borrow them.
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Segment>();
+};
