@@ -1,0 +1,164 @@
+//! Looking at segments without taking part in them.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use shmkit_layout::Header;
+use shmkit_roster::{Member, Verdict, removal};
+use shmkit_segment::PREFIX;
+use shmkit_segment::{Entry, ObjectError};
+
+use crate::copy;
+use crate::examine::{Examined, Failure, Foreign, examine};
+
+/// A file whose name begins as a segment's does.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Found {
+    /// The file.
+    pub path: PathBuf,
+    /// What the segment is called: the file's name without the prefix. Bytes that are not UTF-8 show as `\u{fffd}`.
+    pub name: String,
+    /// What it is.
+    pub what: What,
+}
+
+/// What a file is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum What {
+    /// A segment.
+    Segment(Box<Summary>),
+    /// Something else, or a segment that this version cannot use.
+    Foreign(Foreign),
+    /// The system does not let us look.
+    Unreadable(io::Error),
+}
+
+/// What can be said of a segment from outside. All of it was true at some moment, which has passed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Size of the segment, in bytes.
+    pub size: u64,
+    /// Whether it outlives its participants.
+    pub persistent: bool,
+    /// What the application calls the contents; empty if it does not.
+    pub content: String,
+    /// The user it belongs to.
+    pub owner: u32,
+    /// Whether somebody lives in it, is joining it, or is removing it.
+    pub in_use: bool,
+    /// How many participants it has room for at a time.
+    pub capacity: u32,
+    /// The last participant of every place that was ever taken.
+    pub participants: Vec<Member>,
+    /// How many objects it has room for.
+    pub entries: u32,
+    /// Its objects, in the order in which they were made.
+    pub objects: Result<Vec<Entry>, ObjectError>,
+}
+
+impl Summary {
+    /// Returns how many participants live.
+    pub fn living(&self) -> usize {
+        self.count(Verdict::Alive)
+    }
+
+    /// Returns how many participants are gone, killed or not, and have not been replaced in their place.
+    pub fn dead(&self) -> usize {
+        self.count(Verdict::Dead)
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.participants.iter().filter(|member| member.verdict == verdict).count()
+    }
+
+    fn of(Examined { file, header, owner, .. }: Examined) -> io::Result<Self> {
+        let members = |roster: shmkit_roster::Roster<'_>| roster.participants(file.as_fd());
+        let (participants, objects) = copy::read(&file, &header, members)?;
+        let Header { size, roster_slots: capacity, directory_entries: entries, content, .. } =
+            header;
+        Ok(Self {
+            size,
+            persistent: header.is_persistent(),
+            content: content.name().to_owned(),
+            owner,
+            in_use: removal::in_use(file.as_fd())?,
+            capacity,
+            participants,
+            entries,
+            objects,
+        })
+    }
+}
+
+/// Looks at every file in `directory` that is called like a segment, in the order of names. Nothing is joined, mapped,
+/// locked or written.
+///
+/// # Errors
+///
+/// [`ListError`] if the directory cannot be read. What cannot be read in it is a [`Found`] that says so.
+pub fn list(directory: impl AsRef<Path>) -> Result<Vec<Found>, ListError> {
+    let look = |(path, name): (PathBuf, String)| {
+        let what = match examine(&path) {
+            Ok(examined) => match Summary::of(examined) {
+                Ok(summary) => What::Segment(Box::new(summary)),
+                Err(error) => What::Unreadable(error),
+            },
+            Err(Failure::Vanished) => return None,
+            Err(Failure::Foreign(foreign)) => What::Foreign(foreign),
+            Err(Failure::Io(error)) => What::Unreadable(error),
+        };
+        Some(Found { path, name, what })
+    };
+    Ok(candidates(directory.as_ref())?.into_iter().filter_map(look).collect())
+}
+
+/// Returns the files of a directory that are called like segments, and the names without the prefix, in order.
+pub(crate) fn candidates(directory: &Path) -> Result<Vec<(PathBuf, String)>, ListError> {
+    let fails = |source| ListError { directory: directory.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).map_err(fails)? {
+        let file = entry.map_err(fails)?.file_name();
+        if let Some(name) =
+            file.as_bytes().strip_prefix(PREFIX.as_bytes()).filter(|n| !n.is_empty())
+        {
+            let name = OsStr::from_bytes(name).to_string_lossy().into_owned();
+            found.push((directory.join(&file), name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Why the segments of a directory could not be looked for.
+#[derive(Debug)]
+pub struct ListError {
+    directory: PathBuf,
+    source: io::Error,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = match self.source.kind() {
+            io::ErrorKind::NotFound => "mount a tmpfs there, or choose another directory",
+            io::ErrorKind::NotADirectory => "it is no directory, choose another",
+            io::ErrorKind::PermissionDenied => "run as a user who may read it",
+            _ => "choose another directory",
+        };
+        write!(f, "cannot look for segments in {}: {advice}", self.directory.display())
+    }
+}
+
+impl Error for ListError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}

@@ -1,0 +1,208 @@
+//! Removing what no living process uses.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+use shmkit_roster::removal;
+use shmkit_segment::{DIRECTORY, OpenOptions, Outcome, PREFIX, SegmentError};
+
+use crate::examine::{Examined, Failure, Foreign, examine};
+use crate::list::{ListError, candidates};
+
+/// A full sweep of a directory: every segment of this user that nobody lives in and that is not persistent is removed.
+///
+/// It is race-free: somebody who attaches at that moment is in time, and the segment stays, or finds it gone, and
+/// makes a new one. What was read of a file to choose it is no reason to remove it: all of it is checked again, under
+/// the lock that keeps joiners out, and so is that the name still leads to the very file that was locked.
+///
+/// # If a peer dies
+///
+/// while it sweeps: each name is there or not, and the next sweep is not held up. A sweep never waits for anybody.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is swept until `run`"]
+pub struct Sweep {
+    directory: PathBuf,
+    dry_run: bool,
+}
+
+/// What a sweep found and did.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// Every file that is called like a segment, in the order of names.
+    pub files: Vec<Swept>,
+}
+
+/// A file that a sweep looked at.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Swept {
+    /// The file.
+    pub path: PathBuf,
+    /// What the segment is called: the file's name without the prefix.
+    pub name: String,
+    /// Size of the file, in bytes; 0 of what is no segment.
+    pub size: u64,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Fate {
+    /// Nobody lived in it: the name is removed.
+    Removed,
+    /// Nobody lives in it: a sweep that is no dry run would remove it.
+    Removable,
+    /// Somebody lives in it, joins it or removes it.
+    InUse,
+    /// It is to outlive its participants, whoever lives.
+    Persistent,
+    /// It is none that this program may touch.
+    Foreign(Foreign),
+    /// Somebody else removed it meanwhile, or gave its name to another file.
+    Vanished,
+    /// The system does not let us look.
+    Unreadable(io::Error),
+    /// The system does not let us remove it.
+    Failed(SegmentError),
+}
+
+impl Sweep {
+    /// Makes a sweep of [`DIRECTORY`].
+    pub fn new() -> Self {
+        Self { directory: DIRECTORY.into(), dry_run: false }
+    }
+
+    /// The directory to sweep.
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = directory.into();
+        self
+    }
+
+    /// Whether to say only what would be removed; by default it is removed.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Looks at every file once.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError`] if the directory cannot be read. What is wrong with a file is its [`Fate`].
+    pub fn run(&self) -> Result<Report, ListError> {
+        let look = |(path, name): (PathBuf, String)| {
+            let (size, fate) = match examine(&path) {
+                Ok(examined) => (examined.size, self.decide(&examined, &path)),
+                Err(Failure::Vanished) => (0, Fate::Vanished),
+                Err(Failure::Foreign(foreign)) => (0, Fate::Foreign(foreign)),
+                Err(Failure::Io(error)) => (0, Fate::Unreadable(error)),
+            };
+            Swept { path, name, size, fate }
+        };
+        Ok(Report { files: candidates(&self.directory)?.into_iter().map(look).collect() })
+    }
+
+    /// Chooses by what was read, cheaply; then has the segment removed, which checks everything again.
+    fn decide(&self, examined: &Examined, path: &Path) -> Fate {
+        if examined.owner != geteuid().as_raw() {
+            return Fate::Foreign(Foreign::Owner(examined.owner));
+        }
+        if examined.links > 1 {
+            return Fate::Foreign(Foreign::Links(examined.links));
+        }
+        let name =
+            path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(PREFIX));
+        let Some(name) = name else { return Fate::Foreign(Foreign::Name) };
+        if examined.header.is_persistent() {
+            return Fate::Persistent;
+        }
+        match removal::in_use(examined.file.as_fd()) {
+            Ok(true) => Fate::InUse,
+            Ok(false) if self.dry_run => Fate::Removable,
+            Ok(false) => self.remove(name),
+            Err(error) => Fate::Unreadable(error),
+        }
+    }
+
+    fn remove(&self, name: &str) -> Fate {
+        match OpenOptions::new().directory(&self.directory).remove_if_dead(name) {
+            Ok(Outcome::Removed) => Fate::Removed,
+            Ok(Outcome::InUse) => Fate::InUse,
+            Ok(Outcome::Persistent) => Fate::Persistent,
+            // Another file has taken the name since it was examined.
+            Ok(_) => Fate::Vanished,
+            Err(error) => Fate::Failed(error),
+        }
+    }
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Report {
+    /// Returns the files that were removed, or would be in a dry run.
+    pub fn dead(&self) -> impl Iterator<Item = &Swept> {
+        self.files.iter().filter(|swept| matches!(swept.fate, Fate::Removed | Fate::Removable))
+    }
+
+    /// Returns the files that could not be looked at or removed.
+    pub fn failed(&self) -> impl Iterator<Item = &Swept> {
+        self.files
+            .iter()
+            .filter(|swept| matches!(swept.fate, Fate::Unreadable(_) | Fate::Failed(_)))
+    }
+}
+
+impl Fate {
+    /// Returns the fate in one word, for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Removable => "removable",
+            Self::InUse => "in-use",
+            Self::Persistent => "persistent",
+            Self::Foreign(_) => "foreign",
+            Self::Vanished => "vanished",
+            Self::Unreadable(_) => "unreadable",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// What was found and why that is so, for people.
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => f.write_str("removed: nobody lived in it"),
+            Self::Removable => f.write_str("nobody lives in it"),
+            Self::InUse => f.write_str("somebody lives in it"),
+            Self::Persistent => f.write_str("it is persistent: only unlinking it removes it"),
+            Self::Foreign(foreign) => chain(f, foreign),
+            Self::Vanished => f.write_str("somebody else removed it"),
+            Self::Unreadable(error) => write!(f, "it cannot be read: {error}"),
+            Self::Failed(error) => chain(f, error),
+        }
+    }
+}
+
+/// Writes an error with all its sources, which none of them repeats.
+fn chain(f: &mut fmt::Formatter<'_>, error: &dyn Error) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut source = error.source();
+    while let Some(error) = source {
+        write!(f, ": {error}")?;
+        source = error.source();
+    }
+    Ok(())
+}

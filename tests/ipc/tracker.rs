@@ -1,0 +1,338 @@
+//! Sweeping, beside every kind of process that might be hurt by it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment};
+use shmkit_tracker::{Fate, Foreign, Summary, Sweep, Verdict, What, list};
+use tempfile::TempDir;
+
+use crate::support::Peer;
+
+/// A directory of this test alone, where segments can be.
+fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap()
+}
+
+fn text(directory: &TempDir) -> &str {
+    directory.path().to_str().unwrap()
+}
+
+/// A peer that lives in a segment called `name`.
+fn owner(script: &str, directory: &TempDir, name: &str) -> Peer {
+    let mut peer = Peer::execute(&format!("tracker/{script}"), &[text(directory), name], |_| ());
+    peer.expect("made");
+    peer
+}
+
+fn file(directory: &TempDir, name: &str) -> PathBuf {
+    directory.path().join(format!("shmkit.{name}"))
+}
+
+/// Returns the fate of each file in one word, after a sweep.
+fn sweep(directory: &TempDir, dry_run: bool) -> Vec<(String, &'static str)> {
+    let report = Sweep::new().directory(directory.path()).dry_run(dry_run).run().unwrap();
+    report.files.iter().map(|swept| (swept.name.clone(), swept.fate.word())).collect()
+}
+
+fn summary(directory: &TempDir) -> Summary {
+    let mut found = list(directory.path()).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    match found.remove(0).what {
+        What::Segment(summary) => *summary,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_killed_owner_left_is_swept() {
+    let directory = directory();
+    let peer = owner("live", &directory, "a");
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "in-use")]);
+    let seen = summary(&directory);
+    assert!(seen.in_use);
+    assert_eq!((seen.living(), seen.dead(), seen.content.as_str()), (1, 0, "test/1"));
+    assert_eq!(seen.participants[0].person.pid, peer.pid().as_raw() as u32);
+    let objects = seen.objects.unwrap();
+    assert_eq!(objects.len(), 1);
+    assert_eq!(objects[0].to_string(), "\"hits\": words of u64 (8 bytes), length 3");
+
+    peer.kill();
+    let seen = summary(&directory);
+    assert!(!seen.in_use);
+    assert_eq!((seen.living(), seen.dead()), (0, 1));
+    assert_eq!(seen.participants[0].verdict, Verdict::Dead);
+    assert_eq!(sweep(&directory, true), [("a".to_owned(), "removable")]);
+    assert!(file(&directory, "a").exists(), "a dry run removes nothing");
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "removed")]);
+    assert!(!file(&directory, "a").exists());
+    assert_eq!(sweep(&directory, false), []);
+}
+
+#[test]
+fn a_stopped_owner_is_alive() {
+    let directory = directory();
+    let mut peer = owner("live", &directory, "a");
+    peer.stop();
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "in-use")]);
+    peer.resume();
+    peer.say("leave");
+    peer.join();
+    assert_eq!(sweep(&directory, false), [], "the last one out removed it");
+}
+
+#[test]
+fn a_survivor_keeps_what_a_killed_creator_made() {
+    let directory = directory();
+    let creator = owner("live", &directory, "a");
+    let mut other = Peer::execute("tracker/join", &[text(&directory), "a"], |_| ());
+    other.expect("joined");
+    creator.kill();
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "in-use")]);
+    let seen = summary(&directory);
+    assert_eq!((seen.living(), seen.dead()), (1, 1));
+    other.kill();
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "removed")]);
+}
+
+#[test]
+fn a_persistent_segment_stays() {
+    let directory = directory();
+    owner("persist", &directory, "a").kill();
+    for dry_run in [true, false] {
+        assert_eq!(sweep(&directory, dry_run), [("a".to_owned(), "persistent")]);
+    }
+    let seen = summary(&directory);
+    assert!(seen.persistent && !seen.in_use);
+    OpenOptions::new().directory(directory.path()).unlink("a").unwrap();
+}
+
+/// A dead segment's bytes, to be planted under any name.
+fn dead_bytes(directory: &TempDir) -> Vec<u8> {
+    owner("live", directory, "template").kill();
+    let bytes = fs::read(file(directory, "template")).unwrap();
+    assert_eq!(sweep(directory, false), [("template".to_owned(), "removed")]);
+    bytes
+}
+
+/// Writes a file, readable by its owner alone, as segments are.
+fn plant(path: &Path, bytes: &[u8]) {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).unwrap();
+    std::io::Write::write_all(&mut file, bytes).unwrap();
+}
+
+#[test]
+fn what_is_no_segment_is_left_alone() {
+    let directory = directory();
+    let dead = dead_bytes(&directory);
+    let outside = directory.path().join("outside");
+    plant(&outside, &dead);
+    let mut newer = dead.clone();
+    newer[8] = 99;
+
+    plant(&file(&directory, "empty"), b"");
+    plant(&file(&directory, "short"), &dead[..100]);
+    plant(&file(&directory, "cut"), &dead[..200]);
+    plant(&file(&directory, "text"), &[b'x'; 4096]);
+    plant(&file(&directory, "newer"), &newer);
+    plant(&directory.path().join("other.prefix"), &dead);
+    plant(&directory.path().join("shmkit."), &dead);
+    symlink(&outside, file(&directory, "link")).unwrap();
+    symlink("nowhere", file(&directory, "dangling")).unwrap();
+    fs::hard_link(&outside, file(&directory, "hard")).unwrap();
+    fs::create_dir(file(&directory, "folder")).unwrap();
+    mkfifo(&file(&directory, "fifo"), Mode::S_IRWXU).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(file(&directory, "socket")).unwrap();
+
+    let before = names(&directory);
+    for dry_run in [true, false] {
+        let report = Sweep::new().directory(directory.path()).dry_run(dry_run).run().unwrap();
+        for swept in &report.files {
+            assert!(matches!(swept.fate, Fate::Foreign(_)), "{swept:?}");
+        }
+        assert_eq!(report.files.len(), before.len() - 3, "the prefix, and a name after it");
+        let why = |name: &str| {
+            report.files.iter().find(|swept| swept.name == name).unwrap().fate.to_string()
+        };
+        assert_eq!(why("link"), "it is no regular file");
+        assert!(why("text").contains("belongs to another program"), "{}", why("text"));
+        assert!(why("newer").contains("layout version is 99"), "{}", why("newer"));
+        assert!(why("cut").contains("cut off"), "{}", why("cut"));
+        assert!(why("hard").contains("2 names"), "{}", why("hard"));
+    }
+    assert_eq!(names(&directory), before);
+    let foreign = list(directory.path()).unwrap();
+    let segments = foreign.iter().filter(|found| matches!(found.what, What::Segment(_))).count();
+    assert_eq!((foreign.len(), segments), (before.len() - 3, 1), "only the hard link is a segment");
+    drop(socket);
+}
+
+/// Names and inodes in a directory.
+fn names(directory: &TempDir) -> Vec<(String, u64)> {
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(Result::unwrap)
+        .map(|entry| {
+            let inode = entry.path().symlink_metadata().unwrap().ino();
+            (entry.file_name().into_string().unwrap(), inode)
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_pipe_that_is_looked_at_does_not_wake_its_writer() {
+    let directory = directory();
+    let fifo = file(&directory, "fifo");
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    let path = fifo.clone();
+    let mut writer = Peer::fork("writer", move |channel| {
+        channel.say("opening");
+        let opened = fs::OpenOptions::new().write(true).open(&path);
+        channel.say(if opened.is_ok() { "opened" } else { "failed" });
+    });
+    writer.expect("opening");
+    crate::support::wait_until(|| writer.is_asleep());
+    assert_eq!(sweep(&directory, false), [("fifo".to_owned(), "foreign")]);
+    list(directory.path()).unwrap();
+    assert!(writer.is_asleep());
+    // A reader at last: the writer had not been woken before.
+    let _reader = fs::File::open(&fifo).unwrap();
+    writer.expect("opened");
+    writer.join();
+}
+
+#[test]
+fn another_users_segment_is_left_alone() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // Only root can become somebody else.
+    }
+    let directory = directory();
+    let dead = dead_bytes(&directory);
+    plant(&file(&directory, "closed"), &dead);
+    plant(&file(&directory, "open"), &dead);
+    let everybody = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(file(&directory, "open"), everybody.clone()).unwrap();
+    fs::set_permissions(directory.path(), everybody).unwrap();
+    let peer = Peer::fork("nobody", |_| {
+        nix::unistd::setuid(nix::unistd::Uid::from_raw(65534)).unwrap();
+        for dry_run in [true, false] {
+            let report = Sweep::new().directory(directory.path()).dry_run(dry_run).run().unwrap();
+            let [closed, open] = &report.files[..] else { panic!("{report:?}") };
+            assert!(matches!(closed.fate, Fate::Unreadable(_)), "{closed:?}");
+            assert!(matches!(open.fate, Fate::Foreign(Foreign::Owner(0))), "{open:?}");
+        }
+        let found = list(directory.path()).unwrap();
+        assert!(matches!(found[0].what, What::Unreadable(_)), "{found:?}");
+        assert!(matches!(found[1].what, What::Segment(_)), "{found:?}");
+    });
+    peer.join();
+    let fates = sweep(&directory, false);
+    assert_eq!(fates, [("closed".to_owned(), "removed"), ("open".to_owned(), "removed")]);
+}
+
+/// Two peers sweep all the time.
+fn sweepers(directory: &TempDir) -> Vec<Peer> {
+    (0..2)
+        .map(|_| {
+            let mut peer = Peer::execute("tracker/sweep", &[text(directory)], |_| ());
+            peer.expect("sweeping");
+            peer
+        })
+        .collect()
+}
+
+#[test]
+fn who_attaches_while_others_sweep_keeps_the_name() {
+    let directory = directory();
+    let dead = dead_bytes(&directory);
+    let mut peers = sweepers(&directory);
+    let (mut joined, mut late) = (0, 0);
+    for _ in 0..2000 {
+        // As a killed owner leaves it: whole from its first moment.
+        let hidden = directory.path().join("hidden");
+        plant(&hidden, &dead);
+        fs::rename(&hidden, file(&directory, "a")).unwrap();
+        match OpenOptions::new().directory(directory.path()).open("a") {
+            Ok(segment) => {
+                joined += 1;
+                for _ in 0..3 {
+                    assert!(segment.is_linked(), "the name of a living segment was removed");
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => late += 1,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(!file(&directory, "a").exists() || sweep_leaves_nothing(&directory));
+    }
+    let swept: u32 = peers
+        .iter_mut()
+        .map(|peer| {
+            peer.say("enough");
+            peer.hear().parse::<u32>().unwrap()
+        })
+        .sum();
+    assert!(
+        joined > 0 && late > 0,
+        "joined {joined} times, was too late {late} times, {swept} swept"
+    );
+    peers.into_iter().for_each(Peer::join);
+}
+
+/// The last one out may have met a sweeper, who then removes the name.
+fn sweep_leaves_nothing(directory: &TempDir) -> bool {
+    crate::support::wait_until(|| !file(directory, "a").exists());
+    true
+}
+
+#[test]
+fn who_creates_in_the_place_of_the_dead_while_others_sweep_keeps_the_name() {
+    let directory = directory();
+    let dead = dead_bytes(&directory);
+    let peers = sweepers(&directory);
+    for _ in 0..1000 {
+        let hidden = directory.path().join("hidden");
+        plant(&hidden, &dead);
+        fs::rename(&hidden, file(&directory, "a")).unwrap();
+        let segment: Segment =
+            Options::new(4096).objects(4).directory(directory.path()).create("a").unwrap();
+        for _ in 0..3 {
+            assert!(segment.is_linked(), "the name of a living segment was removed");
+        }
+        drop(segment);
+        crate::support::wait_until(|| !file(&directory, "a").exists());
+    }
+    // A sweeper that is killed holds nobody up.
+    peers.into_iter().for_each(Peer::kill);
+    plant(&file(&directory, "a"), &dead);
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "removed")]);
+}
+
+#[test]
+fn a_directory_that_is_none_is_an_error() {
+    let directory = directory();
+    let missing = directory.path().join("missing");
+    let error = Sweep::new().directory(&missing).run().unwrap_err();
+    assert!(error.to_string().contains("mount a tmpfs there"), "{error}");
+    plant(&missing, b"");
+    let error = list(&missing).unwrap_err();
+    assert!(error.to_string().contains("it is no directory"), "{error}");
+}
+
+#[test]
+fn a_corrupt_segment_is_listed_with_what_is_wrong() {
+    let directory = directory();
+    let dead = dead_bytes(&directory);
+    // The directory's first entry, behind header and roster: its state.
+    let at = dead.windows(5).position(|bytes| bytes == b"hits\0").unwrap() - 16;
+    let mut bad = dead.clone();
+    bad[at] = 7;
+    plant(&file(&directory, "a"), &bad);
+    let error = summary(&directory).objects.unwrap_err();
+    assert!(error.to_string().contains("the state of entry 0 is 0x7"), "{error}");
+}

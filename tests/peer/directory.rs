@@ -1,0 +1,116 @@
+//! Peers that make objects in a segment.
+
+use shmkit_atomic::AtomicU64;
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
+use shmkit_roster::Participant;
+use shmkit_segment::Segment;
+
+use crate::Channel;
+
+/// Words that are made one after the other: half-made ones can be told from whole ones.
+#[derive(Debug)]
+pub struct Words<'a>(pub &'a [AtomicU64]);
+
+/// What [`Words`] are made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// How many.
+    pub len: u64,
+    /// What each of them is.
+    pub value: u64,
+    /// Called when half of them are made.
+    pub half_way: fn(),
+}
+
+impl Spec {
+    /// So many words of this value, made in one go.
+    pub fn new(len: u64, value: u64) -> Self {
+        Self { len, value, half_way: || () }
+    }
+}
+
+impl Words<'_> {
+    /// Returns whether all of them are `value`.
+    pub fn are(&self, value: u64) -> bool {
+        self.0.iter().all(|word| word.load(Relaxed) == value)
+    }
+}
+
+impl<'a> Object<'a, Participant<'a>> for Words<'a> {
+    const KIND: Kind = Kind::new("words");
+    const TAG: TypeTag = u64::TAG;
+    type Spec = Spec;
+
+    fn shape(spec: &Spec) -> Result<Shape, ShapeError> {
+        let bytes = spec.len * 8;
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: spec.len, bytes, align: 64 })
+    }
+
+    unsafe fn init(
+        region: Region<'a>,
+        spec: Spec,
+        participant: &'a Participant<'a>,
+    ) -> Result<Self, ShapeError> {
+        // SAFETY: zero words (the caller's promise).
+        let this = unsafe { Self::attach(region, spec.len, participant) }?;
+        assert!(this.are(0), "init was given bytes that are not zero");
+        let (first, second) = this.0.split_at(spec.len as usize / 2);
+        first.iter().for_each(|word| word.store(spec.value, Relaxed));
+        (spec.half_way)();
+        second.iter().for_each(|word| word.store(spec.value, Relaxed));
+        Ok(this)
+    }
+
+    unsafe fn attach(
+        region: Region<'a>,
+        len: u64,
+        _: &'a Participant<'a>,
+    ) -> Result<Self, ShapeError> {
+        Ok(Self(region.slice(Offset::ZERO, len as usize)?))
+    }
+}
+
+/// The directory's scripts; the first argument is the segment's name.
+pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
+    let segment = Segment::open(&args[0]).expect("open");
+    match script {
+        "half" => half(&segment),
+        "add" => add(&segment, channel),
+        "make" => make(&segment, channel),
+        _ => panic!("no script {script}"),
+    }
+}
+
+/// Says "half" when it has made one half of `victim`, and stays there.
+fn half(segment: &Segment) {
+    let half_way = || {
+        let mut channel = Channel::standard();
+        channel.say("half");
+        channel.try_hear(std::time::Duration::from_secs(3600));
+    };
+    let _: Words<'_> =
+        segment.object("victim", Spec { len: 64, value: 7, half_way }).expect("make");
+}
+
+/// Finds or makes ten counters at the word of command, and adds one to each.
+pub fn add(segment: &Segment, channel: &mut Channel) {
+    channel.say("ready");
+    channel.hear();
+    for i in 0..10 {
+        let words: Words<'_> =
+            segment.object(&format!("counter-{i}"), Spec::new(1, 100)).expect("object");
+        words.0[0].fetch_add(1, Relaxed);
+    }
+    channel.say("done");
+}
+
+/// Makes 500 objects, or as many as it can before it is killed.
+fn make(segment: &Segment, channel: &mut Channel) {
+    channel.say("ready");
+    for i in 0..500 {
+        let spec = Spec::new(1 + i * 37 % 400, i);
+        let _: Words<'_> = segment.make(&i.to_string(), spec).expect("make");
+    }
+    channel.hear();
+}
