@@ -4,6 +4,7 @@
 //! forked child of a test can call as well. Order is made by what the two sides say to each other over a
 //! [`Channel`], never by sleeping.
 
+pub mod cell;
 mod channel;
 pub mod directory;
 pub mod roster;
@@ -19,6 +20,7 @@ pub use crate::channel::Channel;
 pub fn run(name: &str, args: &[String], channel: &mut Channel) {
     let (subject, script) = name.split_once('/').expect("a script is called <subject>/<script>");
     match subject {
+        "cell" => cell::run(script, args, channel),
         "channel" => echo(script, args, channel),
         "directory" => directory::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),

@@ -1,0 +1,216 @@
+//! What a peer does with values and arrays.
+
+use bytemuck::{Pod, Zeroable};
+use nix::sys::signal::{Signal, raise};
+use shmkit::{Array, Atomic, AtomicArray, AtomicWord, Objects, Segment, ShmSafe, TypeTag, Value};
+
+use crate::Channel;
+
+/// The key under which an executed peer inherits its segment.
+pub const KEY: &str = "cell";
+
+/// How often each process counts in a race.
+pub const ROUNDS: u64 = 50_000;
+
+/// A structure with a field of each size, as in the catalogue's ARR-14.
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Fields {
+    /// An int.
+    pub x: i32,
+    /// So that there is no hidden padding.
+    pub pad: i32,
+    /// A double.
+    pub y: f64,
+    /// A long long.
+    pub z: i64,
+}
+
+impl ShmSafe for Fields {
+    const TAG: TypeTag = TypeTag::of::<Self>("test.Fields/1");
+}
+
+/// The script of a freshly executed peer.
+pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
+    let segment = Segment::inherited(KEY).expect("inherited");
+    play(script, args, &segment, channel);
+}
+
+/// The script of a peer that has its segment; a forked one joins it first.
+///
+/// # Panics
+///
+/// If there is no such script, or the script finds something wrong.
+pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+    match script {
+        "values" => values(segment),
+        "raw-values" => raw_values(segment),
+        "count" => count(segment, channel),
+        "prefix-sums" => prefix_sums(segment),
+        "raw-prefix-sums" => raw_prefix_sums(segment),
+        "double" => double(segment),
+        "raw-double" => raw_double(segment),
+        "stop" => stop(args[0].as_str(), segment, channel),
+        "get" => get(segment, channel),
+        "write-for-ever" => write_for_ever(segment, channel),
+        _ => panic!("no script cell/{script}"),
+    }
+}
+
+/// Expects one value and stores another.
+fn replace<T: ShmSafe + PartialEq + std::fmt::Debug>(
+    segment: &Segment,
+    name: &str,
+    found: T,
+    new: T,
+) {
+    let value = segment.find::<Value<'_, T>>(name).unwrap();
+    assert_eq!(value.get().unwrap(), found, "{name}");
+    value.set(new).unwrap();
+}
+
+fn values(segment: &Segment) {
+    replace(segment, "i", 4343_i32, 24234);
+    replace(segment, "d", 3.625_f64, -4.25);
+    replace(segment, "h", -232_i16, 234);
+    replace(segment, "q", 1_i64 << 33, 1 << 34);
+    replace(segment, "c", b'x', b'y');
+}
+
+fn replace_raw<T: AtomicWord>(segment: &Segment, name: &str, found: T, new: T) {
+    let atomic = segment.find::<Atomic<'_, T>>(name).unwrap();
+    assert_eq!(atomic.load(), found, "{name}");
+    atomic.store(new);
+}
+
+fn raw_values(segment: &Segment) {
+    replace_raw(segment, "i", 4343_i32, 24234);
+    replace_raw(segment, "d", 3.625_f64, -4.25);
+    replace_raw(segment, "h", -232_i16, 234);
+    replace_raw(segment, "q", 1_i64 << 33, 1 << 34);
+    replace_raw(segment, "c", b'x', b'y');
+}
+
+/// Counts in step with the test, with a lock and without.
+pub fn count(segment: &Segment, channel: &mut Channel) {
+    let value = segment.value("value", 0_u64).unwrap();
+    let atomic = segment.atomic("atomic", 0_u64).unwrap();
+    channel.say("ready");
+    assert_eq!(channel.hear(), "go");
+    for _ in 0..ROUNDS {
+        value.update(|n| *n += 1).unwrap();
+        atomic.fetch_add(1);
+    }
+    channel.say("done");
+}
+
+fn prefix_sums(segment: &Segment) {
+    let row = segment.find::<Array<'_, i32>>("row").unwrap();
+    row.update_all(|row| {
+        for i in 1..row.len() {
+            row[i] += row[i - 1];
+        }
+    })
+    .unwrap();
+}
+
+fn raw_prefix_sums(segment: &Segment) {
+    let row = segment.find::<AtomicArray<'_, i32>>("row").unwrap();
+    for i in 1..row.len() {
+        row.at(i).unwrap().fetch_add(row.at(i - 1).unwrap().load());
+    }
+}
+
+fn double(segment: &Segment) {
+    segment.find::<Value<'_, i32>>("x").unwrap().update(|x| *x *= 2).unwrap();
+    segment.find::<Value<'_, f64>>("y").unwrap().update(|y| *y *= 2.0).unwrap();
+    segment.find::<Value<'_, i64>>("z").unwrap().update(|z| *z *= 2).unwrap();
+    segment
+        .find::<Value<'_, Fields>>("fields")
+        .unwrap()
+        .update(|f| *f = Fields { x: f.x * 2, pad: 0, y: f.y * 2.0, z: f.z * 2 })
+        .unwrap();
+    let row = segment.find::<Array<'_, f64>>("row").unwrap();
+    for i in 0..row.len() {
+        row.update(i, |n| *n *= 2.0).unwrap();
+    }
+    let text = segment.find::<Array<'_, u8>>("text").unwrap();
+    let hello = text.read_range(..5).unwrap();
+    text.write_range(5..10, &hello).unwrap();
+}
+
+fn raw_double(segment: &Segment) {
+    let x = segment.find::<Atomic<'_, i32>>("x").unwrap();
+    x.fetch_update(|x| x.checked_mul(2)).unwrap();
+    let y = segment.find::<Atomic<'_, f64>>("y").unwrap();
+    y.fetch_add(y.load());
+    let z = segment.find::<Atomic<'_, i64>>("z").unwrap();
+    z.fetch_update(|z| z.checked_mul(2)).unwrap();
+    for n in segment.find::<AtomicArray<'_, f64>>("row").unwrap().iter() {
+        n.fetch_add(n.load());
+    }
+    let text = segment.find::<AtomicArray<'_, u8>>("text").unwrap();
+    for i in 0..5 {
+        text.at(5 + i).unwrap().store(text.at(i).unwrap().load());
+    }
+}
+
+/// Stops in the middle of an operation, to be killed there.
+fn stop(place: &str, segment: &Segment, channel: &mut Channel) {
+    let mut here = || {
+        channel.say("inside");
+        raise(Signal::SIGSTOP).unwrap();
+    };
+    let value = segment.find::<Value<'_, [u64; 64]>>("value").unwrap();
+    let row = segment.find::<Array<'_, u64>>("row").unwrap();
+    match place {
+        "update" => value
+            .update(|n| {
+                n[..32].fill(2);
+                here();
+            })
+            .unwrap(),
+        "value-guard" => {
+            let mut guard = value.lock().unwrap();
+            guard.fill(2);
+            here();
+        }
+        "element" => row
+            .update(3, |n| {
+                *n = 2;
+                here();
+            })
+            .unwrap(),
+        "bulk" => row
+            .update_all(|row| {
+                row[..2].fill(2);
+                here();
+            })
+            .unwrap(),
+        "reader" => {
+            let guard = row.lock().unwrap();
+            assert_eq!(guard[0], 1);
+            here();
+        }
+        _ => panic!("no place {place}"),
+    }
+    panic!("killed at {place} before this");
+}
+
+/// Waits for the value's lock.
+fn get(segment: &Segment, channel: &mut Channel) {
+    let value = segment.find::<Value<'_, [u64; 64]>>("value").unwrap();
+    channel.say("ready");
+    channel.say(&format!("{:?}", value.get().unwrap()[0]));
+}
+
+/// Writes wide values and elements until it is killed.
+fn write_for_ever(segment: &Segment, channel: &mut Channel) {
+    let value = segment.find::<Value<'_, [u64; 64]>>("value").unwrap();
+    let rows = segment.find::<Array<'_, [u64; 64]>>("rows").unwrap();
+    channel.say("ready");
+    for n in 1.. {
+        value.set([n; 64]).unwrap();
+        rows.set(n as usize % rows.len(), [n; 64]).unwrap();
+    }
+}
