@@ -1,0 +1,335 @@
+//! Every interleaving of two ends, and of a third participant that dies.
+#![cfg(loom)]
+
+use std::process::Command;
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use shmkit_atomic::Deadline;
+use shmkit_pipe::{ClaimError, Peer, PipeError, RawEnd, RawRing};
+use shmkit_roster::model::ModelJudge;
+use shmkit_sync::crash;
+
+type Sender<'r> = RawEnd<'r, true>;
+type Receiver<'r> = RawEnd<'r, false>;
+
+/// A ring with its items, which loom watches for races.
+struct Ring {
+    words: RawRing,
+    items: Vec<UnsafeCell<u64>>,
+}
+
+// SAFETY: items are touched under the right that a ring position gives; loom checks that it does.
+unsafe impl Sync for Ring {}
+// SAFETY: as above.
+unsafe impl Send for Ring {}
+
+impl Ring {
+    fn new(capacity: u64) -> Arc<Self> {
+        let words = RawRing::new();
+        words.set_capacity(capacity);
+        Arc::new(Self { words, items: (0..capacity).map(|_| UnsafeCell::new(0)).collect() })
+    }
+
+    fn sender(&self, judge: &ModelJudge) -> Result<Sender<'_>, ClaimError> {
+        RawEnd::claim(&self.words, self.items.len() as u64, judge)
+    }
+
+    fn receiver(&self, judge: &ModelJudge) -> Result<Receiver<'_>, ClaimError> {
+        RawEnd::claim(&self.words, self.items.len() as u64, judge)
+    }
+
+    fn fill(&self, end: &Sender<'_>, value: u64) {
+        // SAFETY: the caller waited for room; loom checks that nobody else touches the place.
+        self.items[end.index() as usize].with_mut(|place| unsafe { *place = value });
+    }
+
+    fn send(&self, end: &mut Sender<'_>, judge: &ModelJudge, value: u64) -> Result<(), PipeError> {
+        end.wait(judge, 1, Deadline::NEVER)?;
+        self.fill(end, value);
+        end.publish(1);
+        Ok(())
+    }
+
+    fn take(&self, end: &mut Receiver<'_>) -> u64 {
+        // SAFETY: the caller waited for an item; loom checks that nobody writes to it.
+        let value = self.items[end.index() as usize].with(|place| unsafe { *place });
+        end.publish(1);
+        value
+    }
+
+    fn recv(&self, end: &mut Receiver<'_>, judge: &ModelJudge) -> Result<u64, PipeError> {
+        end.wait(judge, 1, Deadline::NEVER)?;
+        Ok(self.take(end))
+    }
+}
+
+fn judges<const N: usize>() -> [ModelJudge; N] {
+    ModelJudge::new(N as u32).try_into().expect("as many as were asked for")
+}
+
+/// Sends 1 to `count`, closes, and expects all of it in order at the other end, then the end of file.
+fn in_order(capacity: u64, count: u64, bystander_dies: bool) {
+    loom::model(move || {
+        let [a, b, c] = judges();
+        let ring = Ring::new(capacity);
+        let sending = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.sender(&a).unwrap();
+                for value in 1..=count {
+                    ring.send(&mut end, &a, value).unwrap();
+                }
+                end.close(&a);
+            })
+        };
+        // Ends the slices of both, who are alive.
+        let dying = bystander_dies.then(|| thread::spawn(move || c.die()));
+        let mut end = ring.receiver(&b).unwrap();
+        for value in 1..=count {
+            assert_eq!(ring.recv(&mut end, &b), Ok(value));
+        }
+        assert_eq!(ring.recv(&mut end, &b), Err(PipeError::Closed));
+        sending.join().unwrap();
+        if let Some(dying) = dying {
+            dying.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn items_arrive_in_order_and_once() {
+    in_order(2, 3, false);
+}
+
+#[test]
+fn a_full_ring_puts_the_sender_to_sleep_and_an_empty_one_the_receiver() {
+    in_order(1, 3, false);
+}
+
+#[test]
+fn a_slice_that_ends_harms_nobody() {
+    in_order(1, 2, true);
+}
+
+#[test]
+fn a_batch_is_visible_at_once() {
+    loom::model(|| {
+        let [a, b] = judges();
+        let ring = Ring::new(4);
+        let sending = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.sender(&a).unwrap();
+                end.wait(&a, 2, Deadline::NEVER).unwrap();
+                for place in 0..2 {
+                    // SAFETY: two places are free.
+                    ring.items[place].with_mut(|place| unsafe { *place = 7 });
+                }
+                end.publish(2);
+            })
+        };
+        let mut end = ring.receiver(&b).unwrap();
+        assert_eq!(end.wait(&b, 1, Deadline::NEVER), Ok(2));
+        assert_eq!((ring.take(&mut end), ring.take(&mut end)), (7, 7));
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sender_that_waits_hears_that_the_receiver_closed() {
+    loom::model(|| {
+        let [a, b] = judges();
+        let ring = Ring::new(1);
+        let receiving = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.receiver(&b).unwrap();
+                assert_eq!(ring.recv(&mut end, &b), Ok(1));
+                end.close(&b);
+            })
+        };
+        let mut end = ring.sender(&a).unwrap();
+        assert_eq!(ring.send(&mut end, &a, 1), Ok(()));
+        match ring.send(&mut end, &a, 2) {
+            Ok(()) => assert_eq!(ring.send(&mut end, &a, 3), Err(PipeError::Closed)),
+            Err(error) => assert_eq!(error, PipeError::Closed),
+        }
+        receiving.join().unwrap();
+    });
+}
+
+/// A sender commits two items and dies: at the end, or before it wakes the receiver for the `rings`-th time.
+fn dead_sender(rings: u32) {
+    loom::model(move || {
+        let [a, b] = judges();
+        let id = shmkit_roster::Judge::me(&a).unwrap();
+        let ring = Ring::new(2);
+        let sending = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.sender(&a).unwrap();
+                let _ = crash::after(rings, || {
+                    for value in 1..=2 {
+                        ring.send(&mut end, &a, value).unwrap();
+                    }
+                });
+                a.die();
+            })
+        };
+        let mut end = ring.receiver(&b).unwrap();
+        let mut got = 0;
+        loop {
+            match ring.recv(&mut end, &b) {
+                Ok(value) => {
+                    got += 1;
+                    assert_eq!(value, got);
+                }
+                // It may have died before the receiver ever slept, and then without a wake to die before.
+                Err(error) => {
+                    assert_eq!(error, PipeError::PeerDied { peer: id });
+                    break;
+                }
+            }
+        }
+        sending.join().unwrap();
+        let committed = ring.words.len() + got;
+        assert_eq!(committed, got, "something was left behind");
+        assert!(rings < 2 || got == 2, "{got} of 2 items");
+    });
+}
+
+#[test]
+fn what_a_dead_sender_committed_is_received_first() {
+    dead_sender(u32::MAX - 1);
+}
+
+#[test]
+fn a_sender_that_dies_before_it_wakes_leaves_nobody_asleep() {
+    dead_sender(0);
+    dead_sender(1);
+}
+
+#[test]
+fn a_sender_that_waits_hears_that_the_receiver_died() {
+    loom::model(|| {
+        let [a, b] = judges();
+        let id = shmkit_roster::Judge::me(&b).unwrap();
+        let ring = Ring::new(1);
+        let receiving = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.receiver(&b).unwrap();
+                let _ = crash::after(0, || ring.recv(&mut end, &b));
+                b.die();
+            })
+        };
+        let mut end = ring.sender(&a).unwrap();
+        let mut sent = 0;
+        let error = loop {
+            match ring.send(&mut end, &a, 1) {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            }
+            assert!(sent <= 2, "nobody receives any more");
+        };
+        // Nobody had come to receive, and now nobody will: only who came can be missed.
+        assert_eq!(error, PipeError::PeerDied { peer: id });
+        receiving.join().unwrap();
+    });
+}
+
+#[test]
+fn a_successor_goes_on_where_the_dead_stopped() {
+    loom::model(|| {
+        let [a, b, c] = judges();
+        let id = shmkit_roster::Judge::me(&a).unwrap();
+        let ring = Ring::new(2);
+        let mut first = ring.sender(&a).unwrap();
+        ring.send(&mut first, &a, 1).unwrap();
+        let dying = thread::spawn(move || a.die());
+        let succeeding = {
+            let ring = ring.clone();
+            thread::spawn(move || match ring.sender(&c) {
+                Ok(mut end) => {
+                    ring.send(&mut end, &c, 2).unwrap();
+                    end.close(&c);
+                    true
+                }
+                Err(error) => {
+                    assert_eq!(error, ClaimError::Taken { holder: id });
+                    false
+                }
+            })
+        };
+        let mut end = ring.receiver(&b).unwrap();
+        assert_eq!(ring.recv(&mut end, &b), Ok(1));
+        let mut next = ring.recv(&mut end, &b);
+        let succeeded = succeeding.join().unwrap();
+        if next == Err(PipeError::PeerDied { peer: id }) && succeeded {
+            next = ring.recv(&mut end, &b);
+        }
+        let end = if succeeded { Ok(2) } else { Err(PipeError::PeerDied { peer: id }) };
+        assert_eq!(next, end);
+        dying.join().unwrap();
+    });
+}
+
+/// Judges a silent sender by hand. In the `right` order the last item is never lost.
+fn judge_a_dead_sender(right: bool) {
+    loom::model(move || {
+        let [a, b] = judges();
+        let ring = Ring::new(2);
+        let sending = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.sender(&a).unwrap();
+                ring.send(&mut end, &a, 1).unwrap();
+                a.die();
+            })
+        };
+        let mut end = ring.receiver(&b).unwrap();
+        loop {
+            let (peer, ready) = if right {
+                let peer = end.peer(&b, true).unwrap();
+                (peer, end.look().unwrap())
+            } else {
+                let ready = end.look().unwrap();
+                (end.peer(&b, true).unwrap(), ready)
+            };
+            if ready > 0 {
+                assert_eq!(ring.take(&mut end), 1);
+                break;
+            }
+            assert!(!matches!(peer, Peer::Dead(_)), "{LOST}");
+            thread::yield_now();
+        }
+        sending.join().unwrap();
+    });
+}
+
+const LOST: &str = "an item was lost";
+
+#[test]
+fn dead_then_drained_loses_nothing() {
+    judge_a_dead_sender(true);
+}
+
+/// The model is able to fail: in another process, since loom may abort.
+#[test]
+fn drained_then_dead_loses_the_last_item() {
+    const WRONG: &str = "SHMKIT_WRONG_ORDER";
+    if std::env::var_os(WRONG).is_some() {
+        judge_a_dead_sender(false);
+        return;
+    }
+    let run = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "drained_then_dead_loses_the_last_item", "--nocapture"])
+        .env(WRONG, "1")
+        .output()
+        .unwrap();
+    assert!(!run.status.success(), "the wrong order went unnoticed");
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains(LOST), "it failed for another reason: {said}");
+}
