@@ -1,6 +1,8 @@
 //! Joining a segment that exists.
 
+use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirEntryExt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -201,12 +203,23 @@ pub(crate) fn reopen(file: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
         .map_err(|errno| Failure::os(errno, format_args!("opening {path}")))
 }
 
-/// Asks the kernel what a descriptor's file is called. It is a hint: the answer is used only if the name leads to the
-/// file, and whoever removes checks again.
+/// Finds what a descriptor's file is called. The kernel knows for whoever opened it by name; a description that is
+/// older than the name (the creator's) shows the directory alone, which is searched for the file's number.
+///
+/// The answer is used only if the name leads to the file, and whoever removes checks again.
 fn place_of(file: BorrowedFd<'_>, found: &Found) -> Option<Place> {
     let path = readlink(format!("/proc/self/fd/{}", file.as_raw_fd()).as_str()).ok()?;
-    let place = Place::of_path(PathBuf::from(path))?;
-    inspect::names(&place, found.identity).then_some(place)
+    let path = PathBuf::from(path);
+    let leads_here = |place: &Place| inspect::names(place, found.identity);
+    if let Some(place) = Place::of_path(path.clone()).filter(leads_here) {
+        return Some(place);
+    }
+    fs::read_dir(path.parent()?)
+        .ok()?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.ino() == found.identity.inode)
+        .filter_map(|entry| Place::of_path(entry.path()))
+        .find(leads_here)
 }
 
 /// Returns whether an error is about a file that lost its name a moment ago, and is worth another look at the name.

@@ -1,0 +1,157 @@
+//! Files that are not what they should be.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+
+use nix::sys::stat::Mode;
+use nix::unistd::{geteuid, mkfifo};
+use shmkit_segment::{ErrorKind, OpenOptions, Outcome, Segment};
+
+use crate::{Name, refused, small};
+
+/// A segment that everybody has left, as a file to be damaged.
+fn left(test: &str) -> Name {
+    let name = Name::new(test);
+    drop(small().persistent(true).content("right/1").create(&name).unwrap());
+    name
+}
+
+fn overwrite(name: &Name, at: u64, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().write(true).open(name.path()).unwrap();
+    file.write_all_at(bytes, at).unwrap();
+}
+
+#[test]
+fn a_foreign_file_is_refused_and_never_touched() {
+    let name = Name::new("foreign");
+    for content in ["", "text", &"not a segment\n".repeat(100)] {
+        fs::write(name.path(), content).unwrap();
+        fs::set_permissions(name.path(), fs::Permissions::from_mode(0o600)).unwrap();
+        let kind = if content.is_empty() { ErrorKind::Truncated } else { ErrorKind::ForeignMagic };
+        refused(Segment::open(&name), kind, &[]);
+        refused(small().open_or_create(&name), kind, &[]);
+        refused(small().create(&name), ErrorKind::AlreadyExists, &["another name"]);
+        if !content.is_empty() {
+            assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
+            let says = ["\\x9fshmk", "another program", "another name"];
+            refused(Segment::unlink(&name), kind, &says);
+        }
+        assert_eq!(fs::read_to_string(name.path()).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_truncated_file_is_refused_and_can_be_unlinked() {
+    let name = left("truncated");
+    let size = name.path().metadata().unwrap().len();
+    for len in [size - 1, 1000, 200, 128, 127, 8, 0] {
+        fs::OpenOptions::new().write(true).open(name.path()).unwrap().set_len(len).unwrap();
+        let says = [&*len.to_string(), "cut off", "make it anew"];
+        refused(Segment::open(&name), ErrorKind::Truncated, &says);
+        let Outcome::Damaged(_) = Segment::remove_if_dead(&name).unwrap() else { panic!("{len}") };
+    }
+    Segment::unlink(&name).unwrap();
+    assert!(!name.exists());
+}
+
+#[test]
+fn every_defect_of_the_header_is_named() {
+    let defects: [(u64, &[u8], ErrorKind, &[&str]); 10] = [
+        (0, b"\x7fELF", ErrorKind::ForeignMagic, &["ELF", "shmk", "another name"]),
+        (8, &2_u32.to_ne_bytes(), ErrorKind::Version, &["version is 2", "is 1", "same version"]),
+        (8, &0_u32.to_ne_bytes(), ErrorKind::Version, &["version is 0"]),
+        (12, &0x0403_0201_u32.to_ne_bytes(), ErrorKind::ByteOrder, &["other byte order"]),
+        (16, &16_u32.to_ne_bytes(), ErrorKind::WordWidth, &["16 bits", "64"]),
+        (20, &6_u32.to_ne_bytes(), ErrorKind::Corrupt, &["flags is 0x6"]),
+        (24, &u64::MAX.to_ne_bytes(), ErrorKind::Truncated, &["18446744073709551615"]),
+        (32, &0_u64.to_ne_bytes(), ErrorKind::Corrupt, &["cookie"]),
+        (40, &64_u64.to_ne_bytes(), ErrorKind::Corrupt, &["roster offset is 64", "128"]),
+        (48, &4096_u32.to_ne_bytes(), ErrorKind::Corrupt, &["places is 4096", "1 to 1024"]),
+    ];
+    for (at, bytes, kind, says) in defects {
+        let name = left("defect");
+        overwrite(&name, at, bytes);
+        refused(Segment::open(&name), kind, says);
+        refused(small().open_or_create(&name), kind, says);
+    }
+}
+
+#[test]
+fn every_number_in_the_header_is_checked() {
+    for at in (40..64).step_by(4) {
+        for value in [0_u32, 1, 5, u32::MAX, 1 << 31] {
+            let name = left("number");
+            let mut old = [0; 4];
+            fs::File::open(name.path()).unwrap().read_exact_at(&mut old, at).unwrap();
+            overwrite(&name, at, &value.to_ne_bytes());
+            let opened = Segment::open(&name);
+            // A directory of a few objects more or fewer is possible; its entries are checked by itself.
+            let possible = old == value.to_ne_bytes() || (at == 52 && (1..=5).contains(&value));
+            assert_eq!(opened.is_ok(), possible, "{at}: {value}: {opened:?}");
+            if let Err(error) = opened {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{at}: {value}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_roster_is_refused() {
+    let name = left("roster");
+    overwrite(&name, 128 + 4, &77_u32.to_ne_bytes());
+    let says = ["roster is damaged", "make it anew"];
+    refused(Segment::open(&name), ErrorKind::Corrupt, &says);
+}
+
+#[test]
+fn another_content_is_refused_with_both_sides_named() {
+    let name = left("content");
+    let says = ["\"right/1\"", "\"wrong/2\""];
+    let wrong = OpenOptions::new().content("wrong/2");
+    refused(wrong.open(&name), ErrorKind::WrongContent, &says);
+    let wrong = small().content("wrong/2");
+    refused(wrong.open_or_create(&name), ErrorKind::WrongContent, &says);
+    assert!(OpenOptions::new().content("right/1").open(&name).is_ok());
+    assert!(Segment::open(&name).is_ok());
+}
+
+#[test]
+fn another_users_file_is_refused() {
+    let name = left("owner");
+    let me = geteuid().as_raw();
+    let says = [&*format!("user {me}"), &format!("user {}", me + 1), "trusted"];
+    refused(OpenOptions::new().owner(me + 1).open(&name), ErrorKind::ForeignOwner, &says);
+    assert!(OpenOptions::new().owner(me).open(&name).is_ok());
+    assert!(OpenOptions::new().owner(None).open(&name).is_ok());
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let name = Name::new("irregular");
+    let check = || {
+        let says = ["no regular file", "another name"];
+        refused(Segment::open(&name), ErrorKind::NotRegular, &says);
+        refused(small().open_or_create(&name), ErrorKind::NotRegular, &says);
+        refused(Segment::unlink(&name), ErrorKind::NotRegular, &says);
+        refused(small().create(&name), ErrorKind::AlreadyExists, &["not a segment"]);
+        assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
+        assert!(name.exists());
+    };
+    fs::create_dir(name.path()).unwrap();
+    check();
+    fs::remove_dir(name.path()).unwrap();
+
+    // A link, even to a good segment.
+    let target = left("target");
+    symlink(target.path(), name.path()).unwrap();
+    check();
+    fs::remove_file(name.path()).unwrap();
+
+    mkfifo(&name.path(), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    check();
+    fs::remove_file(name.path()).unwrap();
+
+    let _socket = UnixListener::bind(name.path()).unwrap();
+    check();
+}

@@ -1,0 +1,255 @@
+//! Creating, opening, sharing and leaving.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Barrier;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::stat::fstat;
+use shmkit_layout::Offset;
+use shmkit_roster::Judge;
+use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment};
+
+use crate::{Name, refused, small};
+
+/// The last byte of every segment of `small()`: no object comes near it.
+fn last(segment: &Segment) -> Offset<u8> {
+    Offset::new(segment.region().len() as u64 - 1).unwrap()
+}
+
+#[test]
+fn shm_02_what_one_writes_the_other_reads() {
+    let name = Name::new("shm-02");
+    let ours = name.create();
+    let theirs = Segment::open(&name).unwrap();
+    ours.region().write(last(&ours), 42_u8).unwrap();
+    assert_eq!(theirs.region().read(last(&theirs)), Ok(42));
+}
+
+#[test]
+fn shm_03_and_10_an_existing_segment_keeps_its_size() {
+    let name = Name::new("shm-10");
+    let ours = name.create();
+    let theirs = Options::new(20 * 512).participants(9).open_or_create(&name).unwrap();
+    assert_eq!(theirs.header(), ours.header());
+    assert_eq!(theirs.region().len(), ours.region().len());
+}
+
+#[test]
+fn shm_06_a_living_segment_exists_already() {
+    let name = Name::new("shm-06");
+    let ours = name.create();
+    let says = ["is in use", "open it", "another name", &name.path().display().to_string()];
+    refused(small().create(&name), ErrorKind::AlreadyExists, &says);
+    assert!(ours.is_linked());
+}
+
+#[test]
+fn no_such_segment_is_not_found() {
+    let name = Name::new("nothing");
+    let says = ["there is no", "create it first", &*name];
+    refused(Segment::open(&name), ErrorKind::NotFound, &says);
+    refused(Segment::unlink(&name), ErrorKind::NotFound, &says);
+}
+
+#[test]
+fn shm_13_what_was_left_and_removed_is_not_found() {
+    let name = Name::new("shm-13");
+    drop(name.create());
+    refused(Segment::open(&name), ErrorKind::NotFound, &["there is no"]);
+}
+
+#[test]
+fn the_last_one_out_removes_the_name() {
+    let name = Name::new("last");
+    let one = name.create();
+    let two = Segment::open(&name).unwrap();
+    let three = one.clone();
+    drop(one);
+    assert!(name.exists());
+    drop(two);
+    assert!(name.exists());
+    assert!(three.is_linked());
+    drop(three);
+    assert!(!name.exists());
+}
+
+#[test]
+fn a_persistent_segment_stays_until_it_is_unlinked() {
+    let name = Name::new("persistent");
+    let ours = small().persistent(true).create(&name).unwrap();
+    ours.region().write(last(&ours), 5_u8).unwrap();
+    drop(ours);
+    let says = ["is persistent", "unlink"];
+    refused(small().create(&name), ErrorKind::AlreadyExists, &says);
+    let again = small().open_or_create(&name).unwrap();
+    assert!(again.header().is_persistent());
+    assert_eq!(again.region().read(last(&again)), Ok(5));
+    drop(again);
+    Segment::unlink(&name).unwrap();
+    assert!(!name.exists());
+}
+
+#[test]
+fn shm_09_and_22_unlinking_twice_fails_and_the_mapping_stays() {
+    let name = Name::new("shm-09");
+    let ours = name.create();
+    ours.region().write(last(&ours), 9_u8).unwrap();
+    Segment::unlink(&name).unwrap();
+    refused(Segment::unlink(&name), ErrorKind::NotFound, &["there is no"]);
+    assert!(!ours.is_linked());
+    assert_eq!(ours.region().read(last(&ours)), Ok(9));
+    assert!(ours.participant().me().is_some());
+}
+
+#[test]
+fn shm_25_a_name_made_anew_leads_to_other_memory() {
+    let name = Name::new("shm-25");
+    let old = name.create();
+    old.region().write(last(&old), 1_u8).unwrap();
+    Segment::unlink(&name).unwrap();
+    let new = name.create();
+    assert_eq!(new.region().read(last(&new)), Ok(0));
+    assert_ne!(old.header().cookie, new.header().cookie);
+    assert!(new.is_linked() && !old.is_linked());
+    // The name is the new one's: the old one's end must not touch it.
+    drop(old);
+    assert!(new.is_linked());
+    drop(new);
+    assert!(!name.exists());
+}
+
+#[test]
+fn a_name_that_somebody_else_took_is_left_alone() {
+    let name = Name::new("taken");
+    let ours = name.create();
+    std::fs::remove_file(name.path()).unwrap();
+    std::fs::write(name.path(), "another program's").unwrap();
+    assert!(!ours.is_linked());
+    drop(ours);
+    assert_eq!(std::fs::read(name.path()).unwrap(), b"another program's");
+}
+
+#[test]
+fn opening_twice_shares_mapping_place_and_descriptor() {
+    let name = Name::new("twice");
+    let one = name.create();
+    let two = Segment::open(&name).unwrap();
+    let three = Segment::from_fd(one.as_fd()).unwrap();
+    for other in [&two, &three] {
+        assert_eq!(other.region().base(), one.region().base());
+        assert_eq!(other.participant().me(), one.participant().me());
+        assert_eq!(other.as_fd().as_raw_fd(), one.as_fd().as_raw_fd());
+    }
+    let members = one.participant().roster().participants(one.as_fd());
+    assert_eq!(members.len(), 1);
+    assert_eq!(three.name(), Some(&*name));
+    drop((one, two));
+    assert!(three.participant().me().is_some());
+}
+
+#[test]
+fn a_segment_opened_again_after_the_end_is_joined_anew() {
+    let name = Name::new("again");
+    let first = small().persistent(true).create(&name).unwrap();
+    let me = first.participant().me().unwrap();
+    drop(first);
+    let second = Segment::open(&name).unwrap();
+    assert_ne!(second.participant().me(), Some(me), "a name is never given twice");
+}
+
+#[test]
+fn a_passed_descriptor_finds_its_name_again() {
+    let name = Name::new("passed");
+    let ours = small().persistent(false).create(&name).unwrap();
+    let file = ours.as_fd().try_clone_to_owned().unwrap();
+    let cookie = ours.header().cookie;
+    // The other end of a socket, which does not know the name: this process has left by then.
+    std::fs::hard_link(name.path(), name.path().with_extension("kept")).unwrap();
+    drop(ours);
+    assert!(name.exists(), "it has two names: nobody removes either");
+    std::fs::remove_file(name.path().with_extension("kept")).unwrap();
+    let theirs = Segment::from_owned_fd(file).unwrap();
+    assert_eq!((theirs.header().cookie, theirs.name()), (cookie, Some(&*name)));
+    drop(theirs);
+    assert!(!name.exists());
+}
+
+#[test]
+fn a_passed_descriptor_without_its_name_is_unlinked() {
+    let name = Name::new("stale");
+    let ours = name.create();
+    let file = ours.as_fd().try_clone_to_owned().unwrap();
+    drop(ours);
+    let says = ["its name was removed", "persistent"];
+    refused(Segment::from_owned_fd(file), ErrorKind::Unlinked, &says);
+}
+
+#[test]
+fn an_anonymous_segment_is_sealed_and_private() {
+    let segment = small().content("mine").anonymous().unwrap();
+    assert_eq!((segment.name(), segment.path(), segment.is_linked()), (None, None, false));
+    assert_eq!(segment.to_string(), "an anonymous segment");
+    let file = segment.as_fd();
+    assert_eq!(fstat(file).unwrap().st_mode & 0o7777, 0o600);
+    let seals = SealFlag::from_bits_retain(fcntl(file, FcntlArg::F_GET_SEALS).unwrap());
+    let all = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    assert!(seals.contains(all), "{seals:?}");
+    assert!(nix::unistd::ftruncate(file, 0).is_err());
+    assert!(Segment::from_fd(file).is_ok());
+    let other = OpenOptions::new().content("yours");
+    let file = file.try_clone_to_owned().unwrap();
+    refused(other.from_owned_fd(file), ErrorKind::WrongContent, &["\"mine\"", "\"yours\""]);
+}
+
+#[test]
+fn a_descriptor_of_something_else_is_refused() {
+    let (reader, _writer) = nix::unistd::pipe().unwrap();
+    refused(Segment::from_owned_fd(reader), ErrorKind::NotRegular, &["no regular file"]);
+    let open = OpenOptions::new().mode(0o777).owner(None);
+    let text = std::fs::File::open("Cargo.toml").unwrap();
+    refused(open.from_owned_fd(text.into()), ErrorKind::ForeignMagic, &["shmk", "another program"]);
+}
+
+#[test]
+fn a_ticket_is_a_description_of_its_own() {
+    let segment = small().anonymous().unwrap();
+    let ticket = segment.ticket().unwrap();
+    let file = segment.as_fd().try_clone_to_owned().unwrap();
+    // Joined already: the ticket is not needed, and closed.
+    let same = OpenOptions::new().from_ticket(file, ticket).unwrap();
+    assert_eq!(same.participant().me(), segment.participant().me());
+}
+
+#[test]
+fn joining_again_in_the_same_process_changes_nothing() {
+    let segment = small().anonymous().unwrap();
+    let me = segment.participant().me();
+    assert_eq!(segment.join_after_fork().ok(), me);
+    assert_eq!(segment.participant().me(), me);
+}
+
+#[test]
+fn the_keys_of_the_environment_are_checked() {
+    refused(Segment::inherited("a b"), ErrorKind::InvalidName, &["letters, digits"]);
+    let says = ["SHMKIT_SEGMENT_nobody_shared_this", "share_segment"];
+    refused(Segment::inherited("nobody_shared_this"), ErrorKind::NotInherited, &says);
+}
+
+#[test]
+fn threads_that_open_and_leave_at_once_agree() {
+    let name = Name::new("threads");
+    let start = Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..300 {
+                    let segment = small().open_or_create(&name).unwrap();
+                    assert!(segment.is_linked());
+                    assert!(segment.participant().me().is_some());
+                }
+            });
+        }
+    });
+    assert!(!name.exists());
+}

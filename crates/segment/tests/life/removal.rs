@@ -1,0 +1,142 @@
+//! Removing what is dead, and nothing else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+
+use shmkit_segment::{ErrorKind, OpenOptions, Outcome, Segment, sweep};
+
+use crate::{Name, directory, refused, small};
+
+#[test]
+fn a_living_or_missing_segment_is_not_removed() {
+    let name = Name::new("alive");
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Gone);
+    let segment = name.create();
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::InUse);
+    assert!(segment.is_linked());
+}
+
+#[test]
+fn a_persistent_segment_is_not_removed() {
+    let name = Name::new("kept");
+    drop(small().persistent(true).create(&name).unwrap());
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Persistent);
+    assert!(name.exists());
+}
+
+/// A dead segment: what a killed process leaves. Its bytes are those of a living one.
+fn dead(directory: &std::path::Path, name: &str) {
+    let options = small().directory(directory);
+    let living = options.create(name).unwrap();
+    let path = living.path().unwrap().to_owned();
+    let bytes = fs::read(&path).unwrap();
+    drop(living);
+    fs::write(&path, bytes).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_sweep_removes_the_dead_alone() {
+    let directory = directory();
+    let path = directory.path();
+    let alive = small().directory(path).create("alive").unwrap();
+    drop(small().directory(path).persistent(true).create("persistent").unwrap());
+    dead(path, "dead");
+    fs::write(path.join("shmkit.text"), "another program's").unwrap();
+    fs::write(path.join("other"), fs::read(path.join("shmkit.dead")).unwrap()).unwrap();
+    fs::write(path.join("shmkit.cut"), &fs::read(path.join("shmkit.dead")).unwrap()[..500])
+        .unwrap();
+    fs::create_dir(path.join("shmkit.folder")).unwrap();
+
+    let outcomes = |swept: Vec<sweep::Swept>| -> BTreeMap<String, String> {
+        let text = |swept: sweep::Swept| {
+            let name = swept.path.file_name().unwrap().to_str().unwrap().to_owned();
+            let outcome = match swept.outcome.unwrap() {
+                Outcome::Damaged(_) => "Damaged".to_owned(),
+                outcome => format!("{outcome:?}"),
+            };
+            (name, outcome)
+        };
+        swept.into_iter().map(text).collect()
+    };
+    let expected = |dead: &str| -> BTreeMap<String, String> {
+        [
+            ("shmkit.alive", "InUse"),
+            ("shmkit.cut", "Damaged"),
+            ("shmkit.dead", dead),
+            ("shmkit.folder", "Foreign"),
+            ("shmkit.persistent", "Persistent"),
+            ("shmkit.text", "Foreign"),
+        ]
+        .map(|(name, outcome)| (name.to_owned(), outcome.to_owned()))
+        .into()
+    };
+    assert_eq!(outcomes(sweep::survey(path).unwrap()), expected("Dead"));
+    assert!(path.join("shmkit.dead").exists());
+    assert_eq!(outcomes(sweep::full(path).unwrap()), expected("Removed"));
+    assert!(!path.join("shmkit.dead").exists());
+    assert!(path.join("other").exists());
+    assert!(alive.is_linked());
+}
+
+#[test]
+fn a_creator_removes_the_dead_of_its_name() {
+    let directory = directory();
+    dead(directory.path(), "mine");
+    let old = fs::metadata(directory.path().join("shmkit.mine")).unwrap();
+    let new = small().directory(directory.path()).create("mine").unwrap();
+    let path = new.path().unwrap();
+    assert_ne!(old.ino(), fs::metadata(path).unwrap().ino());
+}
+
+#[test]
+fn an_opener_adopts_the_dead() {
+    let directory = directory();
+    dead(directory.path(), "orphan");
+    let open = OpenOptions::new().directory(directory.path());
+    let adopted = open.open("orphan").unwrap();
+    assert!(adopted.is_linked());
+    drop(adopted);
+    assert!(!directory.path().join("shmkit.orphan").exists(), "its last participant has left");
+}
+
+#[test]
+fn creators_remove_what_the_dead_left_in_passing() {
+    let directory = directory();
+    let options = small().directory(directory.path());
+    // At most `SAMPLE` a time, and only on create.
+    let sample = sweep::SAMPLE;
+    for n in 0..2 * sample {
+        let name = format!("living-{n}");
+        drop(options.clone().persistent(true).create(&name).unwrap());
+    }
+    let count = || fs::read_dir(directory.path()).unwrap().count();
+    for path in fs::read_dir(directory.path()).unwrap() {
+        // No longer persistent: dead.
+        let file = fs::OpenOptions::new().write(true).open(path.unwrap().path()).unwrap();
+        file.write_all_at(&[0; 4], 20).unwrap();
+    }
+    let open = OpenOptions::new().directory(directory.path());
+    let mut before = count();
+    assert_eq!(before, 2 * sample);
+    let ours = options.create("ours").unwrap();
+    assert!((before + 1 - sample..=before + 2 - sample).contains(&count()), "{}", count());
+    before = count();
+    drop(open.open("ours").unwrap());
+    assert_eq!(count(), before, "opening looks at no other");
+    drop(ours);
+    for _ in 0..100 {
+        drop(options.create("ours").unwrap());
+        if count() == 0 {
+            return;
+        }
+    }
+    panic!("{} are left", count());
+}
+
+#[test]
+fn a_sweep_of_no_directory_fails() {
+    let says = ["sweep /nowhere", "does not exist"];
+    refused(sweep::full(std::path::Path::new("/nowhere")), ErrorKind::NoDirectory, &says);
+}
