@@ -26,6 +26,9 @@ pub(crate) struct Identity {
 
 #[repr(C)]
 struct Page {
+    /// Unused. A load that lies 4096 bytes times anything from a store waits for it on many processors, and lock
+    /// words lie at multiples of 128 from the start of a page: the id, loaded beside them, does not.
+    _aside: [u8; 64],
     /// The id, or 0. Changed under the join lock, or from the id to 0 when the place is lost.
     id: AtomicU32,
     /// 1 after the place was lost.
