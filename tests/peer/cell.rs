@@ -9,6 +9,9 @@ use crate::Channel;
 /// The key under which an executed peer inherits its segment.
 pub const KEY: &str = "cell";
 
+/// A value that takes so long to write that a kill often comes in the middle.
+pub type Wide = [u64; 2048];
+
 /// How often each process counts in a race.
 pub const ROUNDS: u64 = 50_000;
 
@@ -206,11 +209,13 @@ fn get(segment: &Segment, channel: &mut Channel) {
 
 /// Writes wide values and elements until it is killed.
 fn write_for_ever(segment: &Segment, channel: &mut Channel) {
-    let value = segment.find::<Value<'_, [u64; 64]>>("value").unwrap();
-    let rows = segment.find::<Array<'_, [u64; 64]>>("rows").unwrap();
+    let value = segment.find::<Value<'_, Wide>>("value").unwrap();
+    let rows = segment.find::<Array<'_, Wide>>("rows").unwrap();
+    let rounds = segment.atomic("rounds", 0_u64).unwrap();
     channel.say("ready");
     for n in 1.. {
-        value.set([n; 64]).unwrap();
-        rows.set(n as usize % rows.len(), [n; 64]).unwrap();
+        value.set([n; 2048]).unwrap();
+        rows.set(n as usize % rows.len(), [n; 2048]).unwrap();
+        rounds.fetch_add(1);
     }
 }
