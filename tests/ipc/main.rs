@@ -2,8 +2,12 @@
 
 mod cell;
 mod directory;
+mod pipe;
 mod roster;
 mod roster_file;
 mod roster_fork;
+mod segment;
+mod segment_faults;
+mod segment_fork;
 mod support;
 mod tracker;

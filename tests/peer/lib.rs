@@ -7,7 +7,10 @@
 pub mod cell;
 mod channel;
 pub mod directory;
+pub mod pipe;
 pub mod roster;
+pub mod segment;
+mod segment_faults;
 mod tracker;
 
 pub use crate::channel::Channel;
@@ -24,7 +27,9 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "channel" => echo(script, args, channel),
         "directory" => directory::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),
+        "pipe" => pipe::run(script, args, channel),
         "roster" => roster::run(script, args, channel),
+        "segment" => segment::run(script, args, channel),
         _ => panic!("no script {name}"),
     }
 }

@@ -11,6 +11,7 @@ use crate::{PipeError, RawEnd};
 /// Free places of a pipe, lent to its sender by [`Sender::reserve`](crate::Sender::reserve).
 ///
 /// Dropped without [`commit`](Self::commit), nothing was sent.
+#[must_use = "nothing is sent without `commit`"]
 pub struct Slots<'s, 'a, T, J = Participant<'a>> {
     end: &'s mut RawEnd<'a, true>,
     places: Places<'a, T>,
@@ -87,6 +88,7 @@ impl<T, J> fmt::Debug for Slots<'_, '_, T, J> {
 /// Items of a pipe, lent to its receiver by [`Receiver::peek`](crate::Receiver::peek).
 ///
 /// Dropped without [`release`](Self::release), they are still to be received.
+#[must_use = "nothing is received without `release`"]
 pub struct Items<'s, 'a, T, J = Participant<'a>> {
     end: &'s mut RawEnd<'a, false>,
     places: Places<'a, T>,

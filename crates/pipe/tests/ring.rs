@@ -189,15 +189,16 @@ fn slots_are_invisible_until_they_are_committed() {
         sender.send_all(&[0; 3]).unwrap();
         assert_eq!(receiver.recv_batch(&mut [9; 3]), Ok(3));
 
-        let mut slots = sender.reserve(4).unwrap();
-        assert_eq!(slots.len(), 4);
-        let (near, far) = slots.as_mut_slices();
-        assert_eq!((near.len(), far.len()), (1, 3));
-        near[0] = 10;
-        far[0] = 11;
-        slots.write(2, 12);
-        assert_eq!(receiver.try_recv(), Err(PipeError::Empty));
-        drop(slots);
+        {
+            let mut slots = sender.reserve(4).unwrap();
+            assert_eq!(slots.len(), 4);
+            let (near, far) = slots.as_mut_slices();
+            assert_eq!((near.len(), far.len()), (1, 3));
+            near[0] = 10;
+            far[0] = 11;
+            slots.write(2, 12);
+            assert_eq!(receiver.try_recv(), Err(PipeError::Empty));
+        }
         assert_eq!(receiver.try_recv(), Err(PipeError::Empty), "nothing was committed");
 
         let slots = sender.reserve(4).unwrap();
@@ -230,7 +231,7 @@ fn peeked_items_stay_until_they_are_released() {
         let mut sender = attach(region, &judges[0]).sender().unwrap();
         let mut receiver = attach(region, &judges[1]).receiver().unwrap();
         sender.send_all(&[1, 2, 3, 4]).unwrap();
-        drop(receiver.peek().unwrap());
+        assert_eq!(receiver.peek().unwrap().len(), 4);
         let items = receiver.try_peek().unwrap();
         assert_eq!(items.iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(sender.try_send(5).unwrap_err().error, PipeError::Full);

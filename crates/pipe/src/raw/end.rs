@@ -264,6 +264,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             asked &= self.ready() < want;
         }
         let mut slices = Slices::new();
+        let mut slice = slices.next(deadline);
         let mut unknown = None;
         loop {
             // The order is the point: what the peer is, then the position, and only then the judgement.
@@ -284,7 +285,11 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                     unknown.map_or(PipeError::TimedOut, |peer| PipeError::CannotJudge { peer })
                 );
             }
-            asked = self.sleep(want, slices.next(deadline))? == Wake::TimedOut;
+            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+            asked = self.sleep(want, slice)? == Wake::TimedOut || slice.has_passed();
+            if asked {
+                slice = slices.next(deadline);
+            }
             self.check(judge)?;
         }
     }
