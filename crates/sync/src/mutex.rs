@@ -194,11 +194,16 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     fn guard(&self, me: OwnerId, taken: Taken) -> LockResult<'a, T, J> {
         // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
         let guard = unsafe { MutexGuard::new(self.raw, self.data, self.judge, me, taken.dead) };
-        match taken.outcome {
-            Outcome::Clean if !self.raw.is_poisoned() => Ok(guard),
-            Outcome::Clean => Err(LockError::Poisoned(guard)),
-            Outcome::OwnerDied => Err(LockError::OwnerDied(guard)),
-            Outcome::NotRecoverable => Err(LockError::NotRecoverable(guard)),
+        if taken.is_plain() { Ok(guard) } else { Err(Self::complain(guard, taken)) }
+    }
+
+    /// Says what is wrong with the data.
+    #[cold]
+    fn complain(guard: MutexGuard<'a, T, J>, taken: Taken) -> LockError<MutexGuard<'a, T, J>> {
+        match taken.outcome() {
+            Outcome::Clean => LockError::Poisoned(guard),
+            Outcome::OwnerDied => LockError::OwnerDied(guard),
+            Outcome::NotRecoverable => LockError::NotRecoverable(guard),
         }
     }
 

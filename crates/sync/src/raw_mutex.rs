@@ -20,12 +20,12 @@ const FREE: u32 = 0;
 /// Somebody may sleep on the word: who releases must wake. It is set whenever somebody sleeps, free lock or held.
 const WAITERS: u32 = 1 << 31;
 
-/// The data is whole.
-const CLEAN: u32 = 0;
-/// An owner died; nobody has answered for the data yet. Only while the lock is held.
+/// Of the state: an owner died; nobody has answered for the data yet.
 const INCONSISTENT: u32 = 1;
-/// The heir of a dead owner released the lock without answering for the data.
+/// Of the state: the heir of a dead owner released the lock without answering for the data, too.
 const UNRECOVERABLE: u32 = 2;
+/// Of the state: a thread panicked while it held the lock.
+const POISONED: u32 = 4;
 
 /// How often to look at a held lock before sleeping.
 const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
@@ -34,9 +34,9 @@ const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 ///
 /// ```text
 /// word      31 WAITERS | 30 always 0 | 29 .. 0 owner id, 0 = free
-/// state     clean, inconsistent, unrecoverable: stored by the holder only
+/// state     bits: 1 inconsistent, 2 unrecoverable, 4 poisoned: changed by the holder
 /// epoch     deaths of owners, counted by their heirs
-/// poisoned  not 0: a thread panicked while holding
+/// reserved  0
 /// ```
 ///
 /// The owner is a *process*: its threads exclude each other, and one may release what another took. It is not
@@ -49,7 +49,7 @@ pub struct RawMutex {
     word: Word,
     state: Word,
     epoch: Word,
-    poisoned: Word,
+    reserved: Word,
 }
 
 #[cfg(not(loom))]
@@ -73,10 +73,29 @@ pub enum Outcome {
 /// A lock that was taken.
 #[derive(Clone, Copy)]
 pub(crate) struct Taken {
-    pub(crate) outcome: Outcome,
+    state: u32,
     /// The dead owner that it was taken from.
     #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
     pub(crate) dead: Option<OwnerId>,
+}
+
+impl Taken {
+    /// Returns whether nothing has happened: nobody died, nobody panicked.
+    #[inline]
+    #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
+    pub(crate) fn is_plain(self) -> bool {
+        self.state == 0
+    }
+
+    #[inline]
+    pub(crate) fn outcome(self) -> Outcome {
+        match self.state & !POISONED {
+            0 => Outcome::Clean,
+            INCONSISTENT => Outcome::OwnerDied,
+            // A value that nobody writes counts as the worst.
+            _ => Outcome::NotRecoverable,
+        }
+    }
 }
 
 impl RawMutex {
@@ -85,9 +104,9 @@ impl RawMutex {
         pub fn new() -> RawMutex {
             RawMutex {
                 word: Word::new(FREE),
-                state: Word::new(CLEAN),
+                state: Word::new(0),
                 epoch: Word::new(0),
-                poisoned: Word::new(0),
+                reserved: Word::new(0),
             }
         }
     }
@@ -108,7 +127,7 @@ impl RawMutex {
         deadline: Deadline,
     ) -> Result<Outcome, LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
-        self.take(me, judge, deadline).map(|taken| taken.outcome)
+        self.take(me, judge, deadline).map(Taken::outcome)
     }
 
     /// Takes the lock if nobody alive holds it.
@@ -123,7 +142,7 @@ impl RawMutex {
     #[inline]
     pub fn try_lock<J: Judge + ?Sized>(&self, judge: &J) -> Result<Outcome, LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
-        self.try_take(me, judge).map(|taken| taken.outcome)
+        self.try_take(me, judge).map(Taken::outcome)
     }
 
     /// Releases the lock, and wakes one sleeper.
@@ -152,7 +171,7 @@ impl RawMutex {
             return Err(NotOwner);
         }
         // Relaxed: the release of the lock publishes it.
-        self.state.store(CLEAN, Relaxed);
+        self.state.fetch_and(POISONED, Relaxed);
         Ok(())
     }
 
@@ -170,17 +189,19 @@ impl RawMutex {
     #[inline]
     pub fn is_poisoned(&self) -> bool {
         // Relaxed: exact for a holder, to whom the lock has published it; a hint for others.
-        self.poisoned.load(Relaxed) != 0
+        self.state.load(Relaxed) & POISONED != 0
     }
 
     /// Says that a thread panicked while it held the lock. For holders.
     pub fn poison(&self) {
-        self.poisoned.store(1, Relaxed);
+        // Relaxed: the release of the lock publishes it.
+        self.state.fetch_or(POISONED, Relaxed);
     }
 
     /// Forgets the panic.
     pub fn clear_poison(&self) {
-        self.poisoned.store(0, Relaxed);
+        // Relaxed: about the state alone. A read-modify-write, like every change of the state: the holder may be at it.
+        self.state.fetch_and(!POISONED, Relaxed);
     }
 
     /// [`lock`](Self::lock) for who knows its id already.
@@ -217,13 +238,8 @@ impl RawMutex {
     /// Looks at the state of the lock that we have just taken.
     #[inline]
     pub(crate) fn taken(&self, dead: Option<OwnerId>) -> Taken {
-        // Relaxed: stored by holders only, and we are the holder. A value that nobody writes counts as the worst.
-        let outcome = match self.state.load(Relaxed) {
-            CLEAN => Outcome::Clean,
-            INCONSISTENT => Outcome::OwnerDied,
-            _ => Outcome::NotRecoverable,
-        };
-        Taken { outcome, dead }
+        // Relaxed: changed by holders, and we are the holder.
+        Taken { state: self.state.load(Relaxed), dead }
     }
 
     /// The whole of `try_lock`, when the first compare-exchange failed.
@@ -324,10 +340,10 @@ impl RawMutex {
 
     /// Counts a death and marks the data. Killed in the middle, the next heir does it again.
     fn inherit(&self) {
-        // Relaxed, all four: stored by holders only, published by the release of the lock or by our death.
+        // Relaxed, all: changed by holders, published by the release of the lock or by our death.
         self.epoch.store(self.epoch.load(Relaxed).wrapping_add(1), Relaxed);
-        if self.state.load(Relaxed) == CLEAN {
-            self.state.store(INCONSISTENT, Relaxed);
+        if self.state.load(Relaxed) & !POISONED == 0 {
+            self.state.fetch_or(INCONSISTENT, Relaxed);
         }
     }
 
@@ -346,8 +362,8 @@ impl RawMutex {
     /// [`unlock`](Self::unlock) for who knows its id already.
     #[inline]
     pub(crate) fn release(&self, me: OwnerId) -> Result<(), NotOwner> {
-        // Relaxed: stored by holders only. Release: pairs with the Acquire in `take_free` and `attempt`.
-        if self.state.load(Relaxed) != INCONSISTENT
+        // Relaxed: changed by holders. Release: pairs with the Acquire in `take_free` and `attempt`.
+        if self.state.load(Relaxed) & INCONSISTENT == 0
             && self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok()
         {
             return Ok(());
@@ -361,8 +377,8 @@ impl RawMutex {
         if self.word.load(Relaxed) & !WAITERS != me.get() {
             return Err(NotOwner);
         }
-        if self.state.load(Relaxed) == INCONSISTENT {
-            self.state.store(UNRECOVERABLE, Relaxed);
+        if self.state.load(Relaxed) & INCONSISTENT != 0 {
+            self.state.fetch_or(UNRECOVERABLE, Relaxed);
             // Release: as in `release`.
             if self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok() {
                 return Ok(());
@@ -417,8 +433,8 @@ impl fmt::Debug for RawMutex {
             Ok(owner) => debug.field("owner", &owner),
             Err(word) => debug.field("corrupt", &word),
         };
-        let state = match self.state.load(Relaxed) {
-            CLEAN => "clean",
+        let state = match self.state.load(Relaxed) & !POISONED {
+            0 => "clean",
             INCONSISTENT => "inconsistent",
             _ => "unrecoverable",
         };

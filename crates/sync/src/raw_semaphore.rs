@@ -284,7 +284,7 @@ impl RawSemaphore {
             let deadline = deadline.max(Deadline::after(GRACE));
             self.mutex.wait(me, judge, deadline)?
         };
-        if self.mutex.taken(dead).outcome == Outcome::Clean {
+        if self.mutex.taken(dead).outcome() == Outcome::Clean {
             return Ok(false);
         }
         self.count_living(me, judge);

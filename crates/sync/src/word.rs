@@ -75,6 +75,12 @@ impl Word {
         self.0.fetch_or(bits, order)
     }
 
+    #[inline(always)]
+    pub(crate) fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
+        crash::step();
+        self.0.fetch_and(bits, order)
+    }
+
     /// [`futex::wait`](shmkit_atomic::futex::wait).
     pub(crate) fn wait(&self, expected: u32, deadline: Deadline) -> Wake {
         crash::step();

@@ -17,22 +17,36 @@ use std::time::Instant;
 
 /// Tries every interleaving of `scene`, with two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 fn model(scene: impl Fn() + Send + Sync + 'static) {
+    check(usize::MAX, scene);
+}
+
+fn check(most_preemptions: usize, scene: impl Fn() + Send + Sync + 'static) {
     seeded::seed();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
+    let preemptions = builder.preemption_bound.unwrap_or(2);
+    builder.preemption_bound = Some(preemptions.min(most_preemptions));
     builder.check(scene);
 }
 
 /// Tries every interleaving of `scene` for every number of steps that one participant survives. The scene gets this
-/// number, and returns from its last call of [`Lives::died`] whether that participant died.
+/// number, and says so if that participant died.
 fn with_every_crash(name: &str, scene: impl Fn(u32, &Lives) + Send + Sync + 'static) {
+    with_every_crash_and(name, usize::MAX, scene);
+}
+
+/// The same with a bound of its own, for the largest scenes.
+fn with_every_crash_and(
+    name: &str,
+    most_preemptions: usize,
+    scene: impl Fn(u32, &Lives) + Send + Sync + 'static,
+) {
     let scene = Arc::new(scene);
     let executions = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     for steps in 0.. {
         let lives = Arc::new(Lives::default());
         let (inner, all, count) = (scene.clone(), lives.clone(), executions.clone());
-        model(move || {
+        check(most_preemptions, move || {
             count.fetch_add(1, Relaxed);
             inner(steps, &all);
         });

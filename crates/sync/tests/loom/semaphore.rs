@@ -9,7 +9,7 @@ use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{RawSemaphore, crash};
 
-use crate::{Inside, Lives, with_every_crash};
+use crate::{Inside, Lives, with_every_crash, with_every_crash_and};
 
 /// One participant's use: takes `count` permits, is inside, gives them back.
 fn visit(semaphore: &RawSemaphore, count: u32, judge: &ModelJudge, inside: &Inside) {
@@ -57,7 +57,9 @@ fn a_survivor_gets_in_whenever_the_other_dies() {
 
 #[test]
 fn two_survivors_get_in_whenever_the_third_dies() {
-    with_every_crash("semaphore, 3", |steps, lives| everybody_gets_in(1, &[1, 1, 1], steps, lives));
+    with_every_crash_and("semaphore, 3", 2, |steps, lives| {
+        everybody_gets_in(1, &[1, 1, 1], steps, lives)
+    });
 }
 
 #[test]
