@@ -1,0 +1,62 @@
+//! The command line of every benchmark.
+
+use std::io::IsTerminal;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::machine::Machine;
+use crate::report::{print_json, print_table};
+use crate::{Group, Settings};
+
+/// Ratios against named peers, in one run, shuffled.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// Only the groups whose name contains this
+    filter: Option<String>,
+    /// Rounds of every group
+    #[arg(long, default_value_t = 31)]
+    rounds: u32,
+    /// Seed of the shuffling
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures the groups that the command line asks for and prints what came of them.
+///
+/// # Errors
+///
+/// If no group is left, or one cannot be measured.
+pub fn run(groups: Vec<Group<'_>>) -> Result<()> {
+    let cli = Cli::parse();
+    // glibc drops the lock prefix of private locks in a process with one thread, which no user's process has.
+    std::thread::spawn(|| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let filter = cli.filter.as_deref().unwrap_or_default();
+    let groups: Vec<_> = groups.into_iter().filter(|g| g.name().contains(filter)).collect();
+    ensure!(!groups.is_empty(), "no group's name contains \"{filter}\"");
+    let bar = if std::io::stderr().is_terminal() && !cli.json {
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?;
+        ProgressBar::new(u64::from(cli.rounds) * groups.len() as u64).with_style(style)
+    } else {
+        ProgressBar::hidden()
+    };
+    let settings = Settings { rounds: cli.rounds, seed: cli.seed };
+    let measured = groups.into_iter().map(|group| group.measure(settings, &bar));
+    let outcomes = measured.collect::<Result<Vec<_>>>()?;
+    bar.finish_and_clear();
+    let machine = Machine::this();
+    if cli.json {
+        return print_json(&machine, cli.rounds, &outcomes);
+    }
+    print_table(&machine, cli.rounds, &outcomes);
+    Ok(())
+}

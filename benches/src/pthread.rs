@@ -1,0 +1,42 @@
+//! glibc's process-shared mutexes.
+
+use anyhow::{Result, ensure};
+use shmkit_benches::Shared;
+
+/// A pthread mutex in memory that a child process would share.
+#[derive(Debug)]
+pub(crate) struct PthreadMutex {
+    memory: Shared<libc::pthread_mutex_t>,
+}
+
+impl PthreadMutex {
+    /// Makes a process-shared mutex, robust or not.
+    pub(crate) fn new(robust: bool) -> Result<Self> {
+        // SAFETY: memory for a C struct, initialised below.
+        let memory: Shared<libc::pthread_mutex_t> = unsafe { Shared::new() }?;
+        let mut attr = std::mem::MaybeUninit::uninit();
+        let kind = if robust { libc::PTHREAD_MUTEX_ROBUST } else { libc::PTHREAD_MUTEX_STALLED };
+        // SAFETY: `attr` is memory for an attribute object, which is initialised here.
+        let mut failed = unsafe { libc::pthread_mutexattr_init(attr.as_mut_ptr()) };
+        // SAFETY: `attr` was initialised above.
+        failed |= unsafe {
+            libc::pthread_mutexattr_setpshared(attr.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED)
+        };
+        // SAFETY: as above.
+        failed |= unsafe { libc::pthread_mutexattr_setrobust(attr.as_mut_ptr(), kind) };
+        // SAFETY: the mutex lies in zeroed mapped memory that nobody else knows yet; `attr` is initialised.
+        failed |= unsafe { libc::pthread_mutex_init(memory.get(), attr.as_ptr()) };
+        ensure!(failed == 0, "pthread_mutex_init: error {failed}");
+        Ok(Self { memory })
+    }
+
+    /// Locks and unlocks.
+    #[inline]
+    pub(crate) fn lock_and_unlock(&self) -> bool {
+        // SAFETY: initialised in `new` and mapped until `self` is dropped.
+        let locked = unsafe { libc::pthread_mutex_lock(self.memory.get()) };
+        // SAFETY: as above; locked by this thread a moment ago.
+        let unlocked = unsafe { libc::pthread_mutex_unlock(self.memory.get()) };
+        locked == 0 && unlocked == 0
+    }
+}
