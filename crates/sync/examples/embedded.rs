@@ -88,9 +88,8 @@ fn child(role: &str) -> Result<(), Box<dyn Error>> {
     accounts[0] -= 10;
     if role == "thief" {
         println!("!");
-        loop {
-            std::thread::park();
-        }
+        // Until it is killed.
+        std::thread::sleep(std::time::Duration::from_secs(20));
     }
     accounts[1] += 10;
     Ok(())

@@ -1,0 +1,448 @@
+//! Mutex and semaphore as a program holds them, with participants of a model in one process.
+#![cfg(not(loom))]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::AtomicU32;
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_layout::{Object, Offset, Region, ShapeError, TypeTag};
+use shmkit_roster::model::ModelJudge;
+use shmkit_roster::{Judge, OwnerId, Verdict};
+use shmkit_sync::{
+    LockError, LockFailure, Mutex, NotOwner, RawMutex, RawSemaphore, ReleaseError, Semaphore,
+    SemaphoreError,
+};
+
+#[repr(C, align(128))]
+struct Bytes([u8; 1024]);
+
+impl Bytes {
+    fn new() -> Box<Self> {
+        Box::new(Self([0; 1024]))
+    }
+
+    fn region(&mut self) -> Region<'_> {
+        // SAFETY: the bytes are borrowed mutably for as long as the region.
+        unsafe { Region::from_raw_parts(NonNull::from(&mut self.0).cast(), 1024) }
+    }
+}
+
+fn mutex<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Mutex<'a, u64, ModelJudge> {
+    // SAFETY: the bytes are zero, or hold such a mutex, which only the first value is written into.
+    unsafe { Mutex::init(region, 7, judge) }.unwrap()
+}
+
+fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Mutex<'a, u64, ModelJudge> {
+    // SAFETY: made by `mutex`.
+    unsafe { Mutex::attach(region, 1, judge) }.unwrap()
+}
+
+fn semaphore<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<'a, ModelJudge> {
+    // SAFETY: the bytes are zero.
+    unsafe { Semaphore::init(region, 3, judge) }.unwrap()
+}
+
+fn join<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<'a, ModelJudge> {
+    // SAFETY: made by `semaphore`.
+    unsafe { Semaphore::attach(region, 3, judge) }.unwrap()
+}
+
+fn failure<G>(result: Result<G, LockError<G>>) -> LockFailure {
+    match result {
+        Err(LockError::Failed(failure)) => failure,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("locked"),
+    }
+}
+
+#[test]
+fn the_format_of_a_mutex_is_fixed() {
+    let shape = <Mutex<'_, u64, ModelJudge> as Object<'_, ModelJudge>>::shape(&0).unwrap();
+    assert_eq!((shape.bytes, shape.align, shape.len), (128, 128, 1));
+    assert_eq!(shape.to_string(), "mutex of u64 (8 bytes)");
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    mutex(bytes.region(), &judges[0]);
+    assert_eq!(
+        bytes.0[..24],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]
+    );
+}
+
+#[test]
+fn the_format_of_a_semaphore_is_fixed() {
+    let shape = <Semaphore<'_, ModelJudge> as Object<'_, ModelJudge>>::shape(&3).unwrap();
+    assert_eq!((shape.bytes, shape.align, shape.len), (640, 128, 3));
+    assert_eq!(shape.tag, TypeTag::NONE);
+}
+
+#[test]
+fn a_region_that_cannot_hold_a_lock_is_refused() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let try_at = |start, len| {
+        // SAFETY: the bytes are zero.
+        unsafe { Mutex::init(region.sub(start, len).unwrap(), 0_u64, &judges[0]) }
+    };
+    assert!(matches!(try_at(0, 23), Err(ShapeError::Place(_))));
+    assert!(matches!(try_at(2, 128), Err(ShapeError::Place(_))));
+    assert!(try_at(0, 24).is_ok());
+    // SAFETY: the bytes are zero: a mutex.
+    let length = unsafe { Mutex::<u64, _>::attach(region, 2, &judges[0]) };
+    assert!(matches!(length, Err(ShapeError::Length { found: 2, min: 1, max: 1 })));
+}
+
+#[test]
+fn sem_07_a_number_of_permits_that_cannot_be_is_refused() {
+    type S<'a> = Semaphore<'a, ModelJudge>;
+    for permits in [0, 1 << 31, u32::MAX] {
+        assert!(matches!(S::shape(&permits), Err(ShapeError::Length { .. })), "{permits}");
+    }
+    assert!(S::shape(&(i32::MAX as u32)).is_ok());
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    semaphore(region, &judges[0]);
+    // SAFETY: made by `semaphore`.
+    let other = unsafe { Semaphore::attach(region, 4, &judges[0]) };
+    assert!(matches!(other, Err(ShapeError::Corrupt { found: 3, .. })));
+}
+
+#[test]
+fn lck_01_to_05_a_lock_is_taken_once_and_shows_it() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (mine, theirs) = (mutex(region, &judges[0]), attach(region, &judges[1]));
+    assert_eq!(mine.owner(), None);
+    let mut guard = mine.lock().unwrap();
+    assert_eq!(*guard, 7);
+    *guard = 8;
+    assert_eq!(mine.owner(), judges[0].me());
+    assert!(
+        format!("{theirs:?}").contains("owner: Some(OwnerId(0.1)), waiters: false, state: clean")
+    );
+    assert_eq!(failure(mine.try_lock()), LockFailure::WouldBlock, "not recursive");
+    assert_eq!(failure(theirs.try_lock()), LockFailure::WouldBlock);
+    drop(guard);
+    assert_eq!(mine.owner(), None);
+    assert_eq!(*theirs.lock().unwrap(), 8);
+}
+
+#[test]
+fn lck_03_a_lock_that_is_not_held_cannot_be_released() {
+    let judges = ModelJudge::new(2);
+    let raw = RawMutex::new();
+    assert_eq!(raw.unlock(&judges[0]), Err(NotOwner));
+    raw.try_lock(&judges[0]).unwrap();
+    // LCK-09: nor by another than its owner.
+    assert_eq!(raw.unlock(&judges[1]), Err(NotOwner));
+    assert_eq!(raw.make_consistent(&judges[1]), Err(NotOwner));
+    assert_eq!(raw.unlock(&judges[0].forked()), Err(NotOwner));
+    assert_eq!(raw.owner(), judges[0].me());
+    raw.unlock(&judges[0]).unwrap();
+    assert_eq!(raw.unlock(&judges[0]), Err(NotOwner));
+}
+
+#[test]
+fn an_heir_is_told_and_answers_for_the_data() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let dead = mutex(region, &judges[0]);
+    std::mem::forget(dead.lock().unwrap());
+    judges[0].die();
+
+    let heir = attach(region, &judges[1]);
+    let Err(LockError::OwnerDied(guard)) = heir.lock() else { panic!("not told") };
+    assert_eq!(guard.dead_owner(), judges[0].me());
+    assert_eq!(heir.raw().epoch(), 1);
+    guard.make_consistent();
+    drop(guard);
+
+    let guard = attach(region, &judges[2]).lock().unwrap();
+    assert_eq!(guard.dead_owner(), None);
+}
+
+#[test]
+fn an_heir_that_does_not_answer_gives_the_data_up() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    std::mem::forget(mutex(region, &judges[0]).lock().unwrap());
+    judges[0].die();
+
+    let heir = attach(region, &judges[1]);
+    let Err(LockError::OwnerDied(guard)) = heir.try_lock() else { panic!("not told") };
+    drop(guard);
+    for judge in &judges[1..] {
+        let Err(LockError::NotRecoverable(guard)) = attach(region, judge).lock() else {
+            panic!("not told")
+        };
+        drop(guard);
+    }
+    // Whoever can make the data anew may.
+    let Err(LockError::NotRecoverable(mut guard)) = heir.lock() else { panic!("not told") };
+    *guard = 0;
+    guard.make_consistent();
+    drop(guard);
+    assert_eq!(*attach(region, &judges[2]).lock().unwrap(), 0);
+}
+
+#[test]
+fn a_panic_is_not_a_death() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (mine, theirs) = (mutex(region, &judges[0]), attach(region, &judges[1]));
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let mut guard = mine.lock().unwrap();
+        *guard = 99;
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(panic.is_err());
+    assert!(theirs.is_poisoned());
+    let Err(LockError::Poisoned(guard)) = theirs.lock() else { panic!("not told") };
+    assert_eq!(*guard, 99);
+    guard.make_consistent();
+    drop(guard);
+    assert!(theirs.is_poisoned(), "the panic is a fact of its own");
+    theirs.clear_poison();
+    drop(mine.lock().unwrap());
+    assert_eq!(mine.raw().epoch(), 0);
+}
+
+#[test]
+fn a_guard_taken_while_panicking_does_not_poison() {
+    struct Locks<'a>(Mutex<'a, u64, ModelJudge>);
+    impl Drop for Locks<'_> {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let mine = mutex(bytes.region(), &judges[0]);
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let _locks = Locks(mine);
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(panic.is_err());
+    assert_eq!(*mine.lock().unwrap(), 8);
+}
+
+#[test]
+fn who_has_not_joined_is_refused() {
+    let judges = ModelJudge::new(1);
+    let child = judges[0].forked();
+    let (mut one, mut two) = (Bytes::new(), Bytes::new());
+    assert_eq!(failure(mutex(one.region(), &child).lock()), LockFailure::NotJoined);
+    assert_eq!(failure(mutex(one.region(), &child).try_lock()), LockFailure::NotJoined);
+    let doors = semaphore(two.region(), &child);
+    assert_eq!(doors.acquire().unwrap_err(), SemaphoreError::NotJoined);
+    assert_eq!(doors.try_acquire().unwrap_err(), SemaphoreError::NotJoined);
+    assert_eq!(doors.release(1), Err(ReleaseError::Failed(LockFailure::NotJoined)));
+    assert_eq!(doors.held(), 0);
+}
+
+#[test]
+fn a_word_that_names_nobody_is_corrupt() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let mine = mutex(region, &judges[0]);
+    let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
+    // No generation; bit 30; both with the mark of waiters.
+    for nonsense in [1, 1023, 1 << 30, 1 << 30 | 0x400, 1 << 31 | 5, 3 << 30] {
+        word.store(nonsense, Relaxed);
+        assert_eq!(failure(mine.lock()), LockFailure::Corrupt { word: nonsense });
+        assert_eq!(failure(mine.try_lock()), LockFailure::Corrupt { word: nonsense });
+        assert_eq!(word.load(Relaxed), nonsense, "it is left as it was found");
+    }
+}
+
+#[test]
+fn a_state_that_nobody_writes_counts_as_the_worst() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let mine = mutex(region, &judges[0]);
+    let state = region.get::<AtomicU32>(Offset::new(4).unwrap()).unwrap();
+    for nonsense in [2, 3, 8, u32::MAX] {
+        state.store(nonsense, Relaxed);
+        assert!(matches!(mine.lock(), Err(LockError::NotRecoverable(_))), "{nonsense}");
+    }
+}
+
+/// Cannot tell about anybody.
+struct Blind(ModelJudge);
+
+impl Judge for Blind {
+    fn me(&self) -> Option<OwnerId> {
+        self.0.me()
+    }
+
+    fn verdict(&self, _: OwnerId) -> Verdict {
+        Verdict::Unknown
+    }
+}
+
+#[test]
+fn an_owner_that_cannot_be_judged_is_not_robbed() {
+    let judges = ModelJudge::new(2);
+    let (mut one, mut two) = (Bytes::new(), Bytes::new());
+    let (one, two) = (one.region(), two.region());
+    let blind = Blind(judges[1].clone());
+    let guard = mutex(one, &judges[0]).lock().unwrap();
+    // SAFETY: made by `mutex`.
+    let lock = unsafe { Mutex::<u64, _>::attach(one, 1, &blind) }.unwrap();
+    let wait = Duration::from_millis(20);
+    assert_eq!(failure(lock.lock_timeout(wait)), LockFailure::CannotJudge);
+    assert_eq!(failure(lock.try_lock()), LockFailure::CannotJudge);
+    drop(guard);
+    drop(lock.lock().unwrap());
+
+    let permits = semaphore(two, &judges[0]).acquire_many(3).unwrap();
+    // SAFETY: made by `semaphore`.
+    let doors = unsafe { Semaphore::attach(two, 3, &blind) }.unwrap();
+    assert_eq!(doors.acquire_timeout(wait).unwrap_err(), SemaphoreError::CannotJudge);
+    assert_eq!(doors.try_acquire().unwrap_err(), SemaphoreError::CannotJudge);
+    drop(permits);
+    drop(doors.acquire().unwrap());
+}
+
+#[test]
+fn lck_10_a_wait_lasts_as_long_as_asked() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (mine, theirs) = (mutex(region, &judges[0]), attach(region, &judges[1]));
+    let _guard = mine.lock().unwrap();
+    for millis in [0, 1, 3, 70] {
+        let wait = Duration::from_millis(millis);
+        let start = Instant::now();
+        assert_eq!(failure(theirs.lock_timeout(wait)), LockFailure::TimedOut);
+        assert!(start.elapsed() >= wait, "{:?} instead of {wait:?}", start.elapsed());
+        let start = Instant::now();
+        assert_eq!(failure(theirs.lock_deadline(start + wait)), LockFailure::TimedOut);
+        assert!(start.elapsed() >= wait, "{:?} instead of {wait:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn threads_of_one_process_exclude_each_other() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let mine = mutex(bytes.region(), &judges[0]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || (0..10_000).for_each(|_| *mine.lock().unwrap() += 1));
+        }
+    });
+    assert_eq!(*mine.lock().unwrap(), 40_007);
+}
+
+#[test]
+fn sem_01_and_02_permits_are_counted() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (mine, theirs) = (semaphore(region, &judges[0]), join(region, &judges[1]));
+    assert_eq!((mine.permits(), mine.available()), (3, 3));
+    let one = mine.acquire().unwrap();
+    let two = theirs.acquire_many(2).unwrap();
+    assert_eq!((mine.available(), mine.held(), theirs.held(), two.count()), (0, 1, 2, 2));
+    assert_eq!(mine.try_acquire().unwrap_err(), SemaphoreError::WouldBlock);
+    assert!(format!("{mine:?}").contains("holders: [0.1 holds 1, 1.1 holds 2]"), "{mine:?}");
+    drop(one);
+    two.release().unwrap();
+    assert_eq!(mine.available(), 3);
+    assert_eq!(mine.acquire_many(4).unwrap_err(), SemaphoreError::TooMany { asked: 4, permits: 3 });
+    assert_eq!(mine.acquire_many(0).unwrap().count(), 0);
+}
+
+#[test]
+fn more_than_is_held_cannot_be_released() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (mine, theirs) = (semaphore(region, &judges[0]), join(region, &judges[1]));
+    assert_eq!(mine.release(1), Err(ReleaseError::NotHeld { asked: 1, held: 0 }));
+    mine.acquire_many(2).unwrap().forget();
+    assert_eq!(theirs.release(1), Err(ReleaseError::NotHeld { asked: 1, held: 0 }));
+    assert_eq!(mine.release(3), Err(ReleaseError::NotHeld { asked: 3, held: 2 }));
+    assert_eq!(mine.available(), 1, "nothing was given back");
+    mine.release(2).unwrap();
+    assert_eq!(mine.release(1), Err(ReleaseError::NotHeld { asked: 1, held: 0 }));
+    assert_eq!(mine.available(), 3);
+}
+
+#[test]
+fn the_permits_of_the_dead_come_back() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let dead = semaphore(region, &judges[0]);
+    dead.acquire_many(2).unwrap().forget();
+    let mine = join(region, &judges[1]);
+    let _held = mine.acquire().unwrap();
+    judges[0].die();
+    assert_eq!(mine.available(), 0, "nobody has looked yet");
+    drop(mine.try_acquire_many(2).unwrap());
+    assert_eq!(mine.available(), 2);
+    assert_eq!(mine.raw().held_by(judges[0].me().unwrap()), 0);
+}
+
+#[test]
+fn a_permit_wakes_who_waits_for_it() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (mine, theirs) = (semaphore(region, &judges[0]), join(region, &judges[1]));
+    let held = mine.acquire_many(3).unwrap();
+    std::thread::scope(|scope| {
+        // One that wants two and one that wants one: a ring for one might reach the wrong one.
+        let two = scope.spawn(|| theirs.acquire_many_timeout(2, Duration::from_secs(10)).map(drop));
+        let one = scope.spawn(|| theirs.acquire_timeout(Duration::from_secs(10)).map(drop));
+        drop(held);
+        two.join().unwrap().unwrap();
+        one.join().unwrap().unwrap();
+    });
+    assert_eq!(mine.available(), 3);
+}
+
+#[test]
+fn a_holder_without_a_cell_waits_for_one() {
+    let judges = ModelJudge::new(66);
+    let doors = RawSemaphore::new(1000);
+    for judge in &judges[..64] {
+        doors.try_acquire(2, judge).unwrap();
+    }
+    assert_eq!(doors.try_acquire(1, &judges[64]), Err(SemaphoreError::WouldBlock), "the 65th");
+    doors.try_acquire(1, &judges[0]).unwrap();
+    doors.release(2, &judges[7]).unwrap();
+    doors.try_acquire(1, &judges[64]).unwrap();
+    assert_eq!(doors.try_acquire(1, &judges[65]), Err(SemaphoreError::WouldBlock), "the 66th");
+    judges[8].die();
+    doors.try_acquire(1, &judges[65]).unwrap();
+    assert_eq!(doors.available(), 1000 - 62 * 2 - 1 - 1 - 1);
+}
+
+#[test]
+fn numbers_that_nobody_writes_are_counted_anew() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let mine = semaphore(region, &judges[0]);
+    let _held = mine.acquire().unwrap();
+    let free = region.get::<AtomicU32>(Offset::new(24).unwrap()).unwrap();
+    assert_eq!(free.load(Relaxed), 2);
+    free.store(u32::MAX, Relaxed);
+    let theirs = join(region, &judges[1]);
+    assert_eq!(theirs.try_acquire_many(3).unwrap_err(), SemaphoreError::WouldBlock);
+    assert_eq!(theirs.available(), 2);
+    drop(theirs.try_acquire_many(2).unwrap());
+}
