@@ -15,7 +15,7 @@ use shmkit_roster::{Description, JoinErrorKind, Judge, Link, Verdict, removal};
 use shmkit_tests::roster::Table;
 
 use crate::roster::{ShmFile, forked, hear_id, wait_until_dead};
-use crate::support::Peer;
+use crate::support::{Peer, wait_until};
 
 #[test]
 fn a_file_without_its_name_is_not_joined() {
@@ -64,7 +64,7 @@ fn a_remover_keeps_joiners_of_other_processes_out_until_it_dies() {
     peer.kill();
     wait_until_dead(&me, id);
     drop(me);
-    assert!(removal::nobody_alive(fresh.as_fd()).unwrap().is_some());
+    wait_until(|| removal::nobody_alive(fresh.as_fd()).unwrap().is_some());
 }
 
 /// Lets this process mount what it likes where nobody else sees it.

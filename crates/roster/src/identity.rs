@@ -7,11 +7,15 @@ use core::ptr::{self, NonNull};
 use std::io;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
-use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use shmkit_atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 
 use crate::OwnerId;
 use crate::anchor::Anchor;
+
+/// The page of the last participant that left, empty, for the next: to map one and to touch it takes as long as the
+/// rest of a join. A child inherits the mapping, wiped, and may use it.
+static SPARE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());
 
 /// The kernel rounds a length up to whole pages.
 const ONE_PAGE: NonZeroUsize = NonZeroUsize::MIN;
@@ -45,15 +49,21 @@ unsafe impl Send for Identity {}
 unsafe impl Sync for Identity {}
 
 impl Identity {
-    /// Maps an empty page.
+    /// Finds or maps an empty page.
     pub(crate) fn new() -> io::Result<Self> {
+        // Acquire: pairs with the AcqRel in `drop`, so that the page is seen empty.
+        if let Some(page) = NonNull::new(SPARE.swap(ptr::null_mut(), Acquire)) {
+            return Ok(Self { page });
+        }
         let (prot, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
         // SAFETY: a new mapping at an address of the kernel's choice changes no memory that anybody uses.
         let page = unsafe { mmap_anonymous(None, ONE_PAGE, prot, flags) }?;
-        let this = Self { page: page.cast() };
         // SAFETY: the page just mapped; the advice changes only what a child sees.
-        unsafe { madvise(page, ONE_PAGE.get(), MmapAdvise::MADV_WIPEONFORK) }?;
-        Ok(this)
+        if let Err(error) = unsafe { madvise(page, ONE_PAGE.get(), MmapAdvise::MADV_WIPEONFORK) } {
+            unmap(page.cast());
+            return Err(error.into());
+        }
+        Ok(Self { page: page.cast() })
     }
 
     /// Returns the participant's name; `None` before it joined, in a forked child, and after its place was lost.
@@ -101,7 +111,7 @@ impl Identity {
 
     #[inline]
     fn page(&self) -> &Page {
-        // SAFETY: mapped in `new`, aligned to a page, unmapped only by drop; all bytes are atomics, valid as zeros.
+        // SAFETY: mapped in `new`, aligned to a page, and ours until drop; all bytes are atomics, valid as zeros.
         unsafe { self.page.as_ref() }
     }
 }
@@ -109,11 +119,20 @@ impl Identity {
 impl Drop for Identity {
     fn drop(&mut self) {
         self.page().id.store(0, Relaxed);
+        self.page().lost.store(0, Relaxed);
         drop(self.take_anchor());
-        // SAFETY: mapped in `new`, and nobody borrows it any more (`&mut self`). A forked child has its own copy.
-        let unmapped = unsafe { munmap(self.page.cast(), ONE_PAGE.get()) };
-        debug_assert!(unmapped.is_ok(), "{unmapped:?}");
+        // AcqRel: pairs with itself and with the Acquire in `new`; whoever takes the page sees it empty.
+        if let Some(other) = NonNull::new(SPARE.swap(self.page.as_ptr(), AcqRel)) {
+            unmap(other);
+        }
     }
+}
+
+/// Unmaps a page that `new` mapped and nobody uses.
+fn unmap(page: NonNull<Page>) {
+    // SAFETY: a mapping of `new`'s, of this length, that only the caller knows.
+    let unmapped = unsafe { munmap(page.cast(), ONE_PAGE.get()) };
+    debug_assert!(unmapped.is_ok(), "{unmapped:?}");
 }
 
 impl fmt::Debug for Identity {

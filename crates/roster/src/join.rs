@@ -15,10 +15,10 @@ use crate::{JoinError, JoinErrorKind, Link, OwnerId, Roster};
 
 /// How often a join is tried while somebody holds the remover's range, which takes them microseconds.
 const TRIES: u32 = 8;
-/// The pause before the second try; each further one is twice as long: 12 ms in all.
+/// The pause before the second try; each further one is twice as long: 13 ms in all.
 const PAUSE: Duration = Duration::from_micros(100);
-/// How often one slot's lock is tried again whose holder was gone at the second look.
-const LOOKS: u32 = 4;
+/// How often all slots are tried when none was free, and nobody had one a moment later.
+const ROUNDS: u32 = 4;
 
 /// What a join needs besides a description of its own.
 #[derive(Clone, Copy, Debug)]
@@ -102,10 +102,28 @@ impl Join<'_> {
 
     /// Locks a slot and the name that it gives out.
     fn take_place(self, own: BorrowedFd<'_>) -> Result<OwnerId, JoinError> {
+        for _ in 0..ROUNDS {
+            if let Some(id) = self.go_round(own)? {
+                return Ok(id);
+            }
+            // Was it participants that had all the slots, or a remover?
+            match range::conflict(own, Range::EVERYBODY).map_err(lock_error)? {
+                Some(lock) if lock.covers(Range::EVERYBODY) => {
+                    return Err(JoinError::new(JoinErrorKind::Removing));
+                }
+                Some(_) => break,
+                None => {} // Whoever it was is gone.
+            }
+        }
+        Err(JoinError::new(JoinErrorKind::Full { slots: self.roster.slots() }))
+    }
+
+    /// Tries every slot once.
+    fn go_round(self, own: BorrowedFd<'_>) -> Result<Option<OwnerId>, JoinError> {
         let slots = self.roster.slots();
         let mut retired = 0;
         for (n, slot) in self.roster.round() {
-            if !take_slot(own, n)? {
+            if !range::try_lock(own, Range::slot(n)).map_err(lock_error)? {
                 continue;
             }
             // The lock keeps removers out: a name that is there now stays as long as we do.
@@ -116,7 +134,7 @@ impl Join<'_> {
                 Some(id) if range::try_lock(own, Range::id(id)).map_err(lock_error)? => {
                     slot.card.sign();
                     self.roster.advance(n);
-                    return Ok(id);
+                    return Ok(Some(id));
                 }
                 // A byte that nobody should hold: the next name of this slot is another.
                 Some(_) => {}
@@ -124,34 +142,16 @@ impl Join<'_> {
             }
             range::unlock(own, Range::slot(n)).map_err(lock_error)?;
         }
-        Err(JoinError::new(if retired == slots {
-            JoinErrorKind::Exhausted { slots }
-        } else {
-            JoinErrorKind::Full { slots }
-        }))
+        if retired == slots {
+            return Err(JoinError::new(JoinErrorKind::Exhausted { slots }));
+        }
+        Ok(None)
     }
 
     /// Returns whether the data descriptor shows that `id` is taken, as every other process will see it.
     fn sees(self, id: OwnerId) -> Result<bool, JoinError> {
         range::conflict(self.file, Range::id(id)).map(|lock| lock.is_some()).map_err(lock_error)
     }
-}
-
-/// Locks a slot; `false` if somebody has it.
-fn take_slot(own: BorrowedFd<'_>, slot: u32) -> Result<bool, JoinError> {
-    for _ in 0..LOOKS {
-        if range::try_lock(own, Range::slot(slot)).map_err(lock_error)? {
-            return Ok(true);
-        }
-        match range::conflict(own, Range::slot(slot)).map_err(lock_error)? {
-            Some(lock) if lock.covers(Range::EVERYBODY) => {
-                return Err(JoinError::new(JoinErrorKind::Removing));
-            }
-            Some(_) => return Ok(false),
-            None => {} // It is gone already.
-        }
-    }
-    Ok(false)
 }
 
 fn lock_error(error: io::Error) -> JoinError {
