@@ -260,51 +260,63 @@ pub(crate) enum By {
 }
 
 pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
+    use JoinErrorKind::{
+        Description, Exhausted, Full, OtherFile, Removing, Ticket, Unlinked, Unsupported,
+    };
     let errno = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())
         .and_then(std::io::Error::raw_os_error)
         .map(Errno::from_raw);
-    match (error.kind(), errno) {
-        (JoinErrorKind::Unlinked, _) => unlinked().caused_by(error),
-        (JoinErrorKind::OtherFile, _) | (JoinErrorKind::Description, Some(Errno::ENOENT)) => {
-            match by {
-                // The name leads elsewhere, or nowhere, by now.
-                By::Name => unlinked().caused_by(error),
-                By::Descriptor => Failure::new(
-                    ErrorKind::Unsupported,
-                    "this process cannot open its file anew: mount /proc, or join by name or by ticket",
-                )
-                .caused_by(error),
-            }
+    let (kind, detail) = match (error.kind(), errno) {
+        // The name leads elsewhere, or nowhere, by now.
+        (OtherFile, _) | (Description, Some(Errno::ENOENT)) if by == By::Name => {
+            return unlinked().caused_by(error);
         }
-        (JoinErrorKind::Removing, _) => Failure::new(
-            ErrorKind::TimedOut,
-            "somebody is removing it: open or create the name again",
-        )
-        .caused_by(error),
-        (JoinErrorKind::Full { slots }, _) => Failure::new(
-            ErrorKind::Full,
+        (Unlinked, _) => return unlinked().caused_by(error),
+        (OtherFile, _) | (Description, Some(Errno::ENOENT)) => (
+            ErrorKind::Unsupported,
+            "this process cannot open its file anew: mount /proc, or join by name or by ticket"
+                .to_owned(),
+        ),
+        (Description, Some(Errno::EACCES | Errno::EPERM)) => (
+            ErrorKind::PermissionDenied,
             format!(
-                "all its {slots} places are taken: wait until a participant leaves, or make it with more `participants`"
+                "user {} may not open its file anew: \
+                 join by a ticket of a process that may (`Segment::ticket`)",
+                nix::unistd::geteuid()
             ),
         ),
-        (JoinErrorKind::Exhausted { slots }, _) => Failure::new(
+        (_, Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))) => {
+            return Failure::os(errno, "joining its roster");
+        }
+        (Removing, _) => (
+            ErrorKind::TimedOut,
+            "somebody is removing it: open or create the name again".to_owned(),
+        ),
+        (Full { slots }, _) => (
+            ErrorKind::Full,
+            format!(
+                "all its {slots} places are taken: \
+                 wait until a participant leaves, or make it with more `participants`"
+            ),
+        ),
+        (Exhausted { slots }, _) => (
             ErrorKind::Full,
             format!("its {slots} places have given out all their names: make it anew"),
         ),
-        (JoinErrorKind::Ticket, _) => Failure::new(
+        (Ticket, _) => (
             ErrorKind::Join,
-            "the ticket is a duplicate of the descriptor, where a description of its own was expected: make it with `Segment::ticket`",
+            "the ticket is a duplicate of the descriptor, where a description of its own was \
+             expected: make it with `Segment::ticket`"
+                .to_owned(),
         ),
-        (JoinErrorKind::Unsupported, _) => Failure::new(
+        (Unsupported, _) => (
             ErrorKind::Unsupported,
-            "its file system or the kernel has no record locks that a mapping carries: choose a directory on a tmpfs, or an anonymous segment",
-        )
-        .caused_by(error),
-        (_, Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EACCES | Errno::EPERM))) => {
-            Failure::os(errno, "joining its roster").caused_by(error)
-        }
-        _ => Failure::new(ErrorKind::Join, "its roster has no place for this process")
-            .caused_by(error),
-    }
+            "its file system or the kernel has no record locks that a mapping carries: \
+             choose a directory on a tmpfs, or an anonymous segment"
+                .to_owned(),
+        ),
+        _ => (ErrorKind::Join, "its roster has no place for this process".to_owned()),
+    };
+    Failure::new(kind, detail).caused_by(error)
 }
