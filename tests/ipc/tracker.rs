@@ -10,7 +10,7 @@ use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment};
 use shmkit_tracker::{Fate, Foreign, Summary, Sweep, Verdict, What, list};
 use tempfile::TempDir;
 
-use crate::support::Peer;
+use crate::support::{Peer, wait_until};
 
 /// A directory of this test alone, where segments can be.
 fn directory() -> TempDir {
@@ -197,7 +197,7 @@ fn a_pipe_that_is_looked_at_does_not_wake_its_writer() {
         channel.say(if opened.is_ok() { "opened" } else { "failed" });
     });
     writer.expect("opening");
-    crate::support::wait_until(|| writer.is_asleep());
+    wait_until(|| writer.is_asleep());
     assert_eq!(sweep(&directory, false), [("fifo".to_owned(), "foreign")]);
     list(directory.path()).unwrap();
     assert!(writer.is_asleep());
@@ -286,7 +286,7 @@ fn who_attaches_while_others_sweep_keeps_the_name() {
 
 /// The last one out may have met a sweeper, who then removes the name.
 fn sweep_leaves_nothing(directory: &TempDir) -> bool {
-    crate::support::wait_until(|| !file(directory, "a").exists());
+    wait_until(|| !file(directory, "a").exists());
     true
 }
 
@@ -299,13 +299,20 @@ fn who_creates_in_the_place_of_the_dead_while_others_sweep_keeps_the_name() {
         let hidden = directory.path().join("hidden");
         plant(&hidden, &dead);
         fs::rename(&hidden, file(&directory, "a")).unwrap();
-        let segment: Segment =
-            Options::new(4096).objects(4).directory(directory.path()).create("a").unwrap();
+        let options = Options::new(4096).objects(4).directory(directory.path());
+        let mut created: Option<Segment> = None;
+        wait_until(|| match options.create("a") {
+            Ok(segment) => created.insert(segment).is_linked(),
+            // A sweeper is about to remove the dead one: for that moment it is in use.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => panic!("{error}"),
+        });
+        let segment = created.unwrap();
         for _ in 0..3 {
             assert!(segment.is_linked(), "the name of a living segment was removed");
         }
         drop(segment);
-        crate::support::wait_until(|| !file(&directory, "a").exists());
+        wait_until(|| !file(&directory, "a").exists());
     }
     // A sweeper that is killed holds nobody up.
     peers.into_iter().for_each(Peer::kill);

@@ -66,6 +66,9 @@ impl fmt::Display for Foreign {
                 write!(f, "it has {n} names (hard links), and a segment has one: remove the others")
             }
             Self::Name => f.write_str("its name is not UTF-8"),
+            Self::Header(HeaderError::Magic { .. }) => {
+                f.write_str("it does not begin like a segment: it belongs to another program")
+            }
             Self::Header(_) => f.write_str("it is no segment of this version"),
         }
     }
@@ -74,6 +77,7 @@ impl fmt::Display for Foreign {
 impl Error for Foreign {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::Header(HeaderError::Magic { .. }) => None,
             Self::Header(error) => Some(error),
             _ => None,
         }

@@ -1,0 +1,110 @@
+//! `shmkit gc`: removes the segments that nobody lives in.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use shmkit::tracker::{DIRECTORY, Fate, Report, Sweep, Swept};
+
+use crate::report::{bytes, count, number, print, print_json, shown, table, text};
+
+/// Remove segments that nobody lives in.
+///
+/// Without --yes it only says what it would remove. A segment that somebody lives in, a persistent one, another user's
+/// and a file that is no segment are never touched.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 if everything was looked at and what was to be removed is gone, 1 if something could not be read or removed, 2 if nothing could be read."
+)]
+pub(crate) struct Args {
+    /// Remove them.
+    #[arg(short, long)]
+    yes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Where the segments' files are.
+    #[arg(long, default_value = DIRECTORY)]
+    directory: PathBuf,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let report = Sweep::new().directory(&args.directory).dry_run(!args.yes).run()?;
+    if args.json {
+        print_json(&Json::new(args, &report))?;
+    } else {
+        print(&summary(args, &report))?;
+    }
+    let failed = report.failed().next().is_some();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+#[derive(Debug, Serialize)]
+struct Json {
+    directory: String,
+    dry_run: bool,
+    /// How many segments were removed, or would be.
+    dead: usize,
+    /// What that freed, or would free, in bytes.
+    bytes: u64,
+    files: Vec<File>,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    name: String,
+    path: String,
+    /// In bytes.
+    size: u64,
+    verdict: &'static str,
+    why: String,
+}
+
+impl Json {
+    fn new(args: &Args, report: &Report) -> Self {
+        let file = |swept: &Swept| File {
+            name: swept.name.clone(),
+            path: swept.path.display().to_string(),
+            size: swept.size,
+            verdict: swept.fate.word(),
+            why: swept.fate.to_string(),
+        };
+        Self {
+            directory: args.directory.display().to_string(),
+            dry_run: !args.yes,
+            dead: report.dead().count(),
+            bytes: report.dead().map(|swept| swept.size).sum(),
+            files: report.files.iter().map(file).collect(),
+        }
+    }
+}
+
+fn summary(args: &Args, report: &Report) -> String {
+    let mut out = String::new();
+    if !report.files.is_empty() {
+        let mut rows = table(&["name", "size", "verdict", "why"]);
+        for swept in &report.files {
+            let is_segment = !matches!(swept.fate, Fate::Foreign(_) | Fate::Unreadable(_));
+            rows.add_row([
+                shown(&swept.name).into(),
+                number(if is_segment { bytes(swept.size) } else { "-".to_owned() }),
+                swept.fate.word().into(),
+                shown(&swept.fate.to_string()).into(),
+            ]);
+        }
+        out.push_str(&text(&rows));
+        out.push('\n');
+    }
+    let dead = report.dead().count();
+    let size = bytes(report.dead().map(|swept| swept.size).sum());
+    out.push_str(&match (dead, args.yes) {
+        (0, _) => {
+            format!("nothing to remove in {}\n", shown(&args.directory.display().to_string()))
+        }
+        (_, true) => format!("removed {}, {size}\n", count(dead, "segment")),
+        (_, false) => {
+            format!("would remove {}, {size}: run again with --yes\n", count(dead, "segment"))
+        }
+    });
+    out
+}

@@ -1,0 +1,193 @@
+//! `shmkit ls` and `shmkit gc`, as people and scripts run them.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use shmkit::{Objects, Options, Segment};
+use tempfile::TempDir;
+
+/// A directory of this test alone, where segments can be.
+fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap()
+}
+
+fn options(directory: &TempDir) -> Options {
+    Options::new(1 << 16).directory(directory.path())
+}
+
+/// Leaves a segment in which everybody was killed: the bytes of a living one, in which nobody lives.
+fn leave(directory: &TempDir, name: &str, live: &Segment) -> PathBuf {
+    let path = directory.path().join(format!("shmkit.{name}"));
+    plant(&path, &fs::read(live.path().unwrap()).unwrap());
+    path
+}
+
+fn plant(path: &Path, bytes: &[u8]) {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).unwrap();
+    std::io::Write::write_all(&mut file, bytes).unwrap();
+}
+
+fn shmkit(directory: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shmkit"));
+    command.args(args).arg("--directory").arg(directory).output().unwrap()
+}
+
+#[track_caller]
+fn text(output: &Output, status: i32) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert_eq!(stderr, "");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[track_caller]
+fn parsed(output: &Output, status: i32) -> Value {
+    serde_json::from_str(&text(output, status)).unwrap()
+}
+
+#[test]
+fn ls_shows_what_lives_and_what_it_holds() {
+    let directory = directory();
+    let segment = options(&directory).content("weather/1").create("rain").unwrap();
+    segment.value("hits", 5_i64).unwrap();
+    segment.semaphore("gate", 3).unwrap();
+    leave(&directory, "left", &segment);
+
+    let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 0);
+    assert_eq!(json["foreign"], json!([]));
+    assert_eq!(json["unreadable"], json!([]));
+    let [left, rain] = &json["segments"].as_array().unwrap()[..] else { panic!("{json}") };
+    assert_eq!(left["name"], "left");
+    assert_eq!(
+        (&left["in_use"], &left["living"], &left["dead"]),
+        (&json!(false), &json!(0), &json!(1))
+    );
+    assert_eq!(
+        (&rain["in_use"], &rain["living"], &rain["dead"]),
+        (&json!(true), &json!(1), &json!(0))
+    );
+    assert_eq!(rain["kind"], "named");
+    assert_eq!(rain["content"], "weather/1");
+    assert_eq!(rain["size"], segment.header().size);
+    assert_eq!(rain["participants"][0]["pid"], std::process::id());
+    assert_eq!(rain["participants"][0]["state"], "alive");
+    assert_eq!(rain["objects"][0]["name"], "hits");
+    assert_eq!(rain["objects"][0]["kind"], "value");
+    assert_eq!(rain["objects"][0]["type"], "i64");
+    assert_eq!(rain["objects"][1]["name"], "gate");
+    assert_eq!(rain["objects"][1]["length"], 3);
+
+    let table = text(&shmkit(directory.path(), &["ls"]), 0);
+    let row = table.lines().find(|line| line.starts_with("rain")).unwrap();
+    let columns: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(columns[1], "named");
+    assert_eq!(columns[4..], ["1", "0", "2", "weather/1"]);
+    assert!(!table.contains("hits"), "{table}");
+    let long = text(&shmkit(directory.path(), &["ls", "-l"]), 0);
+    assert!(long.contains("value of i64 (8 bytes)"), "{long}");
+    assert!(long.contains(&std::process::id().to_string()), "{long}");
+}
+
+#[test]
+fn ls_of_nothing_says_so() {
+    let directory = directory();
+    let out = text(&shmkit(directory.path(), &["ls"]), 0);
+    assert_eq!(out, format!("no segments in {}\n", directory.path().display()));
+    let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 0);
+    assert_eq!(json["segments"], json!([]));
+}
+
+#[test]
+fn what_is_no_segment_is_shown_as_such_and_stays() {
+    let directory = directory();
+    let foreign = directory.path().join("shmkit.foreign");
+    plant(&foreign, b"somebody else's");
+    let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 0);
+    assert_eq!(json["foreign"][0]["name"], "foreign");
+    assert!(json["foreign"][0]["why"].as_str().unwrap().contains("another program"), "{json}");
+    let json = parsed(&shmkit(directory.path(), &["gc", "--yes", "--json"]), 0);
+    assert_eq!(json["files"][0]["verdict"], "foreign");
+    assert_eq!(json["dead"], 0);
+    assert!(foreign.exists());
+}
+
+#[test]
+fn a_broken_directory_of_objects_is_reported_and_the_others_listed() {
+    let directory = directory();
+    let segment = options(&directory).create("good").unwrap();
+    segment.value("hits", 5_i64).unwrap();
+    let mut bytes = fs::read(segment.path().unwrap()).unwrap();
+    let at = bytes.windows(5).position(|bytes| bytes == b"hits\0").unwrap() - 16;
+    bytes[at] = 7;
+    plant(&directory.path().join("shmkit.bad"), &bytes);
+    let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 1);
+    let error = json["segments"][0]["objects_error"].as_str().unwrap();
+    assert!(error.contains("the state of entry 0 is 0x7"), "{error}");
+    assert_eq!(json["segments"][1]["objects"][0]["name"], "hits");
+    let table = text(&shmkit(directory.path(), &["ls"]), 1);
+    assert!(table.contains("entry 0"), "{table}");
+}
+
+#[test]
+fn gc_removes_only_what_is_dead_and_only_when_told() {
+    let directory = directory();
+    let living = options(&directory).create("living").unwrap();
+    let persistent = options(&directory).persistent(true).create("kept").unwrap();
+    let kept = persistent.path().unwrap().to_owned();
+    drop(persistent);
+    // Last: whoever creates a segment sweeps a little.
+    let dead = leave(&directory, "dead", &living);
+
+    let verdicts = |json: &Value| -> Vec<(String, String)> {
+        let files = json["files"].as_array().unwrap().iter();
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        files.map(|file| (word(&file["name"]), word(&file["verdict"]))).collect()
+    };
+    let expected = |dead: &str| {
+        [("dead", dead), ("kept", "persistent"), ("living", "in-use")]
+            .map(|(name, verdict)| (name.to_owned(), verdict.to_owned()))
+    };
+    let json = parsed(&shmkit(directory.path(), &["gc", "--json"]), 0);
+    assert_eq!(verdicts(&json), expected("removable"));
+    assert_eq!((&json["dry_run"], &json["dead"]), (&json!(true), &json!(1)));
+    assert_eq!(json["bytes"], living.header().size);
+    let out = text(&shmkit(directory.path(), &["gc"]), 0);
+    assert!(out.contains("would remove 1 segment") && out.contains("--yes"), "{out}");
+    assert!(dead.exists(), "nobody said yes");
+
+    let json = parsed(&shmkit(directory.path(), &["gc", "--yes", "--json"]), 0);
+    assert_eq!(verdicts(&json), expected("removed"));
+    assert_eq!((&json["dry_run"], &json["dead"]), (&json!(false), &json!(1)));
+    assert!(!dead.exists() && kept.exists() && living.is_linked());
+    let out = text(&shmkit(directory.path(), &["gc", "--yes"]), 0);
+    assert!(out.contains("nothing to remove"), "{out}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_an_error_that_says_what_to_do() {
+    let directory = directory();
+    let missing = directory.path().join("missing");
+    for command in ["ls", "gc"] {
+        let output = shmkit(&missing, &[command]);
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("cannot look for segments in"), "{error}");
+        assert!(error.contains("mount a tmpfs there"), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_name_cannot_write_to_the_terminal() {
+    let directory = directory();
+    let _segment = options(&directory).create("a\u{1b}[2J\nb").unwrap();
+    let table = text(&shmkit(directory.path(), &["ls", "-l"]), 0);
+    assert!(!table.contains('\u{1b}'), "{table:?}");
+    assert!(table.contains("a\\u{1b}[2J\\nb"), "{table}");
+    let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 0);
+    assert_eq!(json["segments"][0]["name"], "a\u{1b}[2J\nb");
+}
