@@ -240,7 +240,8 @@ fn busy(place: &Place) -> Failure {
     Failure::new(
         ErrorKind::TimedOut,
         format!(
-            "{} was made and removed by others all the time for {} s: try again, or look who does it",
+            "{} was made and removed by others all the time for {} s: try again, or look who does \
+             it",
             place.path().display(),
             PATIENCE.as_secs()
         ),

@@ -166,7 +166,8 @@ fn cannot_link(errno: Errno, place: &Place) -> Failure {
         Errno::EOPNOTSUPP | Errno::EXDEV | Errno::ENOENT => Failure::new(
             ErrorKind::Unsupported,
             format!(
-                "a file made without a name cannot be called {}: mount /proc, and choose a directory on a tmpfs",
+                "a file made without a name cannot be called {}: mount /proc, and choose a \
+                 directory on a tmpfs",
                 place.path().display()
             ),
         )

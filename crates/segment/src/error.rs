@@ -130,7 +130,8 @@ impl Failure {
             Errno::EACCES | Errno::EPERM => (
                 ErrorKind::PermissionDenied,
                 format!(
-                    "{call} is not permitted to user {}: run as the owner, or make it with a wider `mode`",
+                    "{call} is not permitted to user {}: run as the owner, or make it with a \
+                     wider `mode`",
                     nix::unistd::geteuid()
                 ),
             ),
@@ -141,32 +142,37 @@ impl Failure {
             Errno::EMFILE => (
                 ErrorKind::TooManyFiles,
                 format!(
-                    "{call} needs a file descriptor, and this process has all that RLIMIT_NOFILE grants it{} open: close some, or raise the limit (`ulimit -n`)",
+                    "{call} needs a file descriptor, and this process has all that RLIMIT_NOFILE \
+                     grants it{} open: close some, or raise the limit (`ulimit -n`)",
                     descriptor_limit()
                 ),
             ),
             Errno::ENFILE => (
                 ErrorKind::TooManyFiles,
                 format!(
-                    "{call} needs a file descriptor, and the system has none left: close some, or raise fs.file-max"
+                    "{call} needs a file descriptor, and the system has none left: close some, or \
+                     raise fs.file-max"
                 ),
             ),
             Errno::ENOSPC | Errno::EDQUOT => (
                 ErrorKind::NoSpace,
                 format!(
-                    "{call} found the file system full: remove what is unused (`shmkit gc`), or enlarge it"
+                    "{call} found the file system full: remove what is unused (`shmkit gc`), or \
+                     enlarge it"
                 ),
             ),
             Errno::ENOMEM => (
                 ErrorKind::NoMemory,
                 format!(
-                    "{call} found no memory or address space left: free some, or raise RLIMIT_AS (`ulimit -v`)"
+                    "{call} found no memory or address space left: free some, or raise RLIMIT_AS \
+                     (`ulimit -v`)"
                 ),
             ),
             Errno::ENOSYS | Errno::EOPNOTSUPP => (
                 ErrorKind::Unsupported,
                 format!(
-                    "{call} is not supported by this kernel or file system: use a tmpfs such as /dev/shm"
+                    "{call} is not supported by this kernel or file system: use a tmpfs such as \
+                     /dev/shm"
                 ),
             ),
             _ => (ErrorKind::Os, format!("{call} failed")),

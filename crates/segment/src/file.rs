@@ -130,7 +130,8 @@ fn cannot_make(errno: Errno, directory: &Path) -> Failure {
         Errno::ENOENT => (
             ErrorKind::NoDirectory,
             format!(
-                "the directory {directory} does not exist: mount a tmpfs there, or choose another directory"
+                "the directory {directory} does not exist: mount a tmpfs there, or choose another \
+                 directory"
             ),
         ),
         Errno::ENOTDIR | Errno::ELOOP => {
@@ -139,13 +140,15 @@ fn cannot_make(errno: Errno, directory: &Path) -> Failure {
         Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL => (
             ErrorKind::Unsupported,
             format!(
-                "the file system of {directory} cannot make files without a name (O_TMPFILE): choose a directory on a tmpfs, ext4, xfs or btrfs"
+                "the file system of {directory} cannot make files without a name (O_TMPFILE): \
+                 choose a directory on a tmpfs, ext4, xfs or btrfs"
             ),
         ),
         Errno::ENOSPC | Errno::EDQUOT => (
             ErrorKind::NoSpace,
             format!(
-                "{directory} has no room for one more file: remove what is unused (`shmkit gc`), or enlarge it"
+                "{directory} has no room for one more file: remove what is unused (`shmkit gc`), \
+                 or enlarge it"
             ),
         ),
         errno => return Failure::os(errno, format_args!("making a file in {directory}")),
@@ -158,7 +161,8 @@ fn cannot_allocate(errno: Errno, size: u64) -> Failure {
         Errno::EFBIG => Failure::new(
             ErrorKind::NoSpace,
             format!(
-                "{size} bytes are more than a file of this process or file system may have: ask for less, or raise RLIMIT_FSIZE (`ulimit -f`)"
+                "{size} bytes are more than a file of this process or file system may have: ask \
+                 for less, or raise RLIMIT_FSIZE (`ulimit -f`)"
             ),
         )
         .caused_by(errno),
@@ -170,7 +174,8 @@ fn no_space(size: u64, free: u64, directory: &Path) -> Failure {
     Failure::new(
         ErrorKind::NoSpace,
         format!(
-            "{size} bytes are needed and {} has {free} free: remove what is unused (`shmkit gc`), ask for less, or enlarge it (`mount -o remount,size=…`)",
+            "{size} bytes are needed and {} has {free} free: remove what is unused (`shmkit gc`), \
+             ask for less, or enlarge it (`mount -o remount,size=…`)",
             directory.display()
         ),
     )

@@ -93,7 +93,8 @@ pub(crate) fn inherited(key: &str) -> Result<Arc<Shared>, Failure> {
     })?;
     let token = Token::from_value(&value).ok_or_else(|| {
         not_inherited(format!(
-            "{variable} is {value:?}, where a descriptor and a file's identity were expected: leave it to `share_segment`"
+            "{variable} is {value:?}, where a descriptor and a file's identity were expected: \
+             leave it to `share_segment`"
         ))
     })?;
     // The second time the descriptor is the segment's own.
@@ -136,7 +137,9 @@ impl Token {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.contains(key) {
             return Err(not_inherited(
-                "it was joined before and left since, and the descriptor is closed: keep the first one".into(),
+                "it was joined before and left since, and the descriptor is closed: keep the \
+                 first one"
+                    .into(),
             ));
         }
         let fd = self.fd;
@@ -146,7 +149,8 @@ impl Token {
         let header = found.and_then(|status| inspect::read(file, status.size).ok());
         if header.is_none_or(|header| header.cookie != self.identity.cookie) {
             return Err(not_inherited(format!(
-                "descriptor {fd} does not lead to the segment that was shared: it was closed or used again before this, or the variable is another program's"
+                "descriptor {fd} does not lead to the segment that was shared: it was closed or \
+                 used again before this, or the variable is another program's"
             )));
         }
         let flags = FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC);

@@ -101,7 +101,8 @@ pub(crate) fn cannot_open(errno: Errno, place: &Place) -> Failure {
             (
                 ErrorKind::PermissionDenied,
                 format!(
-                    "user {} may not read and write {path}{found}: run as its owner, or make it with a wider `mode`",
+                    "user {} may not read and write {path}{found}: run as its owner, or make it \
+                     with a wider `mode`",
                     nix::unistd::geteuid()
                 ),
             )
@@ -143,7 +144,8 @@ pub(crate) fn header(
         return Err(Failure::new(
             ErrorKind::ForeignOwner,
             format!(
-                "it belongs to user {}, where user {owner} was expected: say so with `owner` if that user is trusted",
+                "it belongs to user {}, where user {owner} was expected: say so with `owner` if \
+                 that user is trusted",
                 status.owner
             ),
         ));
@@ -152,7 +154,8 @@ pub(crate) fn header(
         return Err(Failure::new(
             ErrorKind::UnsafeMode,
             format!(
-                "its mode is {:04o}, where at most {:04o} was expected: say so with `mode` if others may use it",
+                "its mode is {:04o}, where at most {:04o} was expected: say so with `mode` if \
+                 others may use it",
                 status.mode, expected.mode
             ),
         ));
@@ -162,7 +165,8 @@ pub(crate) fn header(
         return Err(Failure::new(
             ErrorKind::WrongContent,
             format!(
-                "it holds {:?}, where {:?} was expected: use another name, or the version of the program that made it",
+                "it holds {:?}, where {:?} was expected: use another name, or the version of the \
+                 program that made it",
                 header.content.name(),
                 content.name()
             ),

@@ -36,7 +36,8 @@ impl Place {
         for (byte, called) in [(b'/', "a slash"), (0, "a NUL")] {
             if let Some(at) = name.bytes().position(|b| b == byte) {
                 return invalid(format!(
-                    "the name has {called} at byte {at}, every other character is possible: leave it out"
+                    "the name has {called} at byte {at}, every other character is possible: leave \
+                     it out"
                 ));
             }
         }

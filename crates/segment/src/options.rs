@@ -165,7 +165,8 @@ impl Options {
         let mode = self.open.mode;
         if mode & !0o777 != 0 || mode & 0o600 != 0o600 {
             return invalid(format!(
-                "the mode {mode:#o} was asked for: permission bits are possible, among them 0o600, as the owner must read and write"
+                "the mode {mode:#o} was asked for: permission bits are possible, among them \
+                 0o600, as the owner must read and write"
             ));
         }
         if self.size == 0 {
@@ -189,7 +190,8 @@ impl Options {
             None => Err(Failure::new(
                 ErrorKind::InvalidSize,
                 format!(
-                    "a size of {} bytes was asked for: at most {} fit in an address space with {} bytes of roster and directory",
+                    "a size of {} bytes was asked for: at most {} fit in an address space with {} \
+                     bytes of roster and directory",
                     self.size,
                     most.saturating_sub(plan.data),
                     plan.data
@@ -348,7 +350,8 @@ impl OpenOptions {
             return Err(Failure::new(
                 ErrorKind::InvalidOption,
                 format!(
-                    "the content is called {content:?}: 1 to 40 bytes without a NUL are possible, such as \"weather/1\""
+                    "the content is called {content:?}: 1 to 40 bytes without a NUL are possible, \
+                     such as \"weather/1\""
                 ),
             ));
         }

@@ -156,7 +156,8 @@ fn no_locks(error: &std::io::Error) -> Failure {
     match errno {
         Errno::EINVAL | Errno::ENOLCK => Failure::new(
             ErrorKind::Unsupported,
-            "its file system has no record locks, so nobody can tell who is alive: choose a directory on a tmpfs",
+            "its file system has no record locks, so nobody can tell who is alive: choose a \
+             directory on a tmpfs",
         )
         .caused_by(errno),
         errno => Failure::os(errno, "asking who is alive"),

@@ -306,7 +306,8 @@ impl Shared {
 pub(crate) fn unlinked() -> Failure {
     Failure::new(
         ErrorKind::Unlinked,
-        "its name was removed, as the last participant left or somebody unlinked it, and cannot be given back: join before the others leave, or make the segment persistent",
+        "its name was removed, as the last participant left or somebody unlinked it, and cannot \
+         be given back: join before the others leave, or make the segment persistent",
     )
 }
 

@@ -77,7 +77,8 @@ pub unsafe fn region(shmem: &Shmem) -> Result<(Region<'_>, OwnedFd), SegmentErro
             return Err(Failure::new(
                 ErrorKind::Truncated,
                 format!(
-                    "{} has {} bytes where {len} are mapped: it was cut off or made anew, open it again",
+                    "{} has {} bytes where {len} are mapped: it was cut off or made anew, open it \
+                     again",
                     path.display(),
                     status.size
                 ),
