@@ -10,4 +10,5 @@ mod segment;
 mod segment_faults;
 mod segment_fork;
 mod support;
+mod sync;
 mod tracker;

@@ -11,6 +11,7 @@ pub mod pipe;
 pub mod roster;
 pub mod segment;
 mod segment_faults;
+pub mod sync;
 mod tracker;
 
 pub use crate::channel::Channel;
@@ -26,6 +27,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "cell" => cell::run(script, args, channel),
         "channel" => echo(script, args, channel),
         "directory" => directory::run(script, args, channel),
+        "sync" => sync::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),
         "pipe" => pipe::run(script, args, channel),
         "roster" => roster::run(script, args, channel),
