@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Description, JoinErrorKind, Judge, Link, OwnerId, Participant, Verdict};
 use shmkit_tests::roster::{Table, is_in_use, obey, set_next_generation};
 
@@ -302,6 +303,41 @@ fn a_name_is_never_given_twice() {
         peer.join();
     }
     assert_eq!(seen.len(), 300);
+}
+
+/// Processes that join and leave are killed at any moment: no name comes twice, and no place is lost.
+#[test]
+fn a_name_is_never_given_twice_though_joiners_are_killed() {
+    let table = Table::new(2);
+    let (count, log) = table.log().split_first().unwrap();
+    for round in 0..60 {
+        let victim = Peer::fork("joins and leaves", |channel| {
+            loop {
+                // No panic if both places belong to others for a moment.
+                if let Ok(me) = table.try_join(Description::Proc, Link::Nameless) {
+                    let at = count.fetch_add(1, Relaxed) as usize;
+                    match log.get(at) {
+                        Some(word) => word.store(me.id().unwrap().get(), Relaxed),
+                        None => drop(channel.hear()), // Enough: until it is killed.
+                    }
+                }
+            }
+        });
+        let goal = count.load(Relaxed) + round % 7;
+        wait_until(|| count.load(Relaxed) >= goal);
+        victim.kill();
+    }
+    let mut ids: Vec<_> = log.iter().map(|id| id.load(Relaxed)).filter(|&id| id != 0).collect();
+    let given = ids.len();
+    assert!(given > 60, "{given}");
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), given, "a name was given twice");
+    wait_until(|| !is_in_use(&table));
+    let both = [table.join(), table.join()];
+    for id in ids {
+        assert_eq!(both[0].verdict(OwnerId::from_word(id).unwrap()), Verdict::Dead);
+    }
 }
 
 /// A killed holder's name stays its own, though its slot goes to nobody any more.

@@ -11,7 +11,7 @@ use nix::sys::socket::{
     sendmsg, socketpair,
 };
 use nix::unistd::{getegid, geteuid};
-use shmkit_roster::{Description, JoinErrorKind, Judge, Link, Verdict, removal};
+use shmkit_roster::{Description, JoinErrorKind, Judge, Link, Participant, Verdict, removal};
 use shmkit_tests::roster::Table;
 
 use crate::roster::{ShmFile, forked, hear_id, wait_until_dead};
@@ -170,6 +170,23 @@ fn refuse_locks(errno: i32) {
     let failed =
         unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
     assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn without_descriptors_nobody_joins() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    Peer::fork("poor", |_| {
+        let table = Table::new(4);
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        // The lowest free number: all below it are in use, and the limit leaves none above.
+        let data = table.file().try_clone().unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, data.as_raw_fd() as u64 + 1, hard).unwrap();
+        let error = Participant::join(table.roster(), data, Description::Proc, Link::Nameless);
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::Description);
+        assert!(error.to_string().contains("RLIMIT_NOFILE"), "{error}");
+    })
+    .join();
 }
 
 /// Another process opens the file for us, sends the description, and closes its own copy.

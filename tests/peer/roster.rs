@@ -1,4 +1,4 @@
-//! A roster alone in a file, and a participant that does as it is told.
+//! A roster in a file, and a participant that does as it is told.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -18,7 +18,10 @@ use shmkit_roster::{Description, JoinError, Judge, Link, OwnerId, Participant, R
 
 use crate::Channel;
 
-/// A roster and nothing else, in a file and a mapping that shmkit did not make.
+/// Length of a table's log.
+const LOG: u64 = 1 << 14;
+
+/// A roster and a log, in a file and a mapping that shmkit did not make.
 #[derive(Debug)]
 pub struct Table {
     file: OwnedFd,
@@ -41,7 +44,7 @@ impl Table {
     /// Makes one in an empty file.
     pub fn make(file: OwnedFd, slots: u32) -> Self {
         let file = File::from(file);
-        file.set_len(Roster::bytes(slots)).unwrap();
+        file.set_len(Roster::bytes(slots) + 4 * LOG).unwrap();
         let this = Self { mapping: MmapRaw::map_raw(&file).unwrap(), file: file.into(), slots };
         // SAFETY: the bytes of a new file are zero, and nobody else knows it yet.
         unsafe { Roster::init(this.region(), slots) }.unwrap();
@@ -93,6 +96,12 @@ impl Table {
     /// The last generation that a slot gave out: 128 bytes of head, 40 for a slot.
     pub fn generation(&self, slot: u32) -> &AtomicU32 {
         self.region().get(Offset::new(128 + 40 * u64::from(slot)).unwrap()).unwrap()
+    }
+
+    /// Words behind the roster, for what a test wants to note.
+    pub fn log(&self) -> &[AtomicU32] {
+        let at = Offset::new(Roster::bytes(self.slots)).unwrap();
+        self.region().slice(at, LOG as usize).unwrap()
     }
 
     fn region(&self) -> Region<'_> {

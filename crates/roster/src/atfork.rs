@@ -4,6 +4,9 @@
 //! its parent alive for as long as it lives. So a join excludes forks: both take one lock, the fork in a handler of
 //! [pthread_atfork(3)].
 //!
+//! Nothing under the lock allocates: an allocator whose own fork handlers come before ours would wait for us, and we
+//! for it.
+//!
 //! What this does *not* see: a raw `clone` and `_Fork` run no handlers. A child made so during the microseconds of a
 //! join, that neither executes nor exits, keeps its parent's place until it ends.
 //!

@@ -1,12 +1,12 @@
 //! How a participant comes to a file description of its own.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use core::ffi::CStr;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::fstat;
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::{Mode, fstat};
 
 /// Where the private description comes from that carries a participant's locks.
 ///
@@ -64,14 +64,18 @@ impl Status {
 
 /// Opens another description of the file behind `file`, through `/proc`.
 pub(crate) fn reopen(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    OpenOptions::new().read(true).write(true).open(path).map(File::into)
+    // On the stack, as all that happens under the join lock (see `atfork`); the rest stays zero.
+    let mut path = [0; 32];
+    write!(&mut path[..], "/proc/self/fd/{}", file.as_raw_fd())?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
+    Ok(fcntl::open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
 }
 
 /// Opens another description of the file called `path`.
 pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).map(File::into)
+    // A name may have been made a symbolic link, or a pipe that nobody writes to.
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    Ok(fcntl::open(path, flags, Mode::empty())?)
 }
 
 /// Returns a description of the file called `path` if it is `node`.

@@ -104,6 +104,11 @@ impl JoinError {
         Self::with(JoinErrorKind::System, source)
     }
 
+    fn is_out_of_descriptors(&self) -> bool {
+        let code = self.source.as_ref().and_then(io::Error::raw_os_error);
+        matches!(code, Some(libc::EMFILE | libc::ENFILE))
+    }
+
     /// Returns what kind of error it is.
     pub fn kind(&self) -> JoinErrorKind {
         self.kind
@@ -135,6 +140,9 @@ impl fmt::Display for JoinError {
             Ticket => f.write_str(
                 "the ticket is a duplicate of the file's descriptor, not a description of its own; \
                  let the sender open the file once more for it",
+            ),
+            Description if self.is_out_of_descriptors() => f.write_str(
+                "no description of its own could be opened; close some descriptors, or raise the limit (RLIMIT_NOFILE)",
             ),
             Description => f.write_str(
                 "no description of its own could be opened; mount /proc, or give the file's path or a ticket",

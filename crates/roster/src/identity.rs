@@ -33,7 +33,7 @@ struct Page {
     /// Unused. A load that lies 4096 bytes times anything from a store waits for it on many processors, and lock
     /// words lie at multiples of 128 from the start of a page: the id, loaded beside them, does not.
     _aside: [u8; 64],
-    /// The id, or 0. Changed under the join lock, or from the id to 0 when the place is lost.
+    /// The id, or 0. Changed under the join lock.
     id: AtomicU32,
     /// 1 after the place was lost.
     lost: AtomicU32,
@@ -84,10 +84,14 @@ impl Identity {
         page.id.store(id.get(), Relaxed);
     }
 
-    /// Gives up the name, since the kernel no longer keeps it: nothing may be done in it any more.
+    /// Gives up the name, since the kernel no longer keeps it: nothing may be done in it any more. Under the join lock.
     pub(crate) fn lose(&self, id: OwnerId) {
-        if self.page().id.compare_exchange(id.get(), 0, Relaxed, Relaxed).is_ok() {
-            self.page().lost.store(1, Relaxed);
+        let page = self.page();
+        if page.id.load(Relaxed) == id.get() {
+            page.id.store(0, Relaxed);
+            page.lost.store(1, Relaxed);
+            // Whatever lies there now is not ours to unmap.
+            page.anchor.store(ptr::null_mut(), Relaxed);
         }
     }
 
@@ -104,8 +108,8 @@ impl Identity {
     fn take_anchor(&self) -> Option<Anchor> {
         let addr = NonNull::new(self.page().anchor.swap(ptr::null_mut(), Relaxed))?;
         let len = self.page().anchor_len.load(Relaxed);
-        // SAFETY: `settle` stored both, from `into_raw`, and the swap gave them to nobody else. A forked child, where
-        // the mapping does not exist, reads null.
+        // SAFETY: `settle` stored both, from `into_raw`, and the swap gave them to nobody else. Where the mapping does
+        // not exist, it reads null: in a forked child (the page is wiped), and after `lose`.
         Some(unsafe { Anchor::from_raw(addr, len) })
     }
 

@@ -5,6 +5,7 @@ use core::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use crate::atfork::NoForks;
 use crate::description::{Description, Link, Node, Status};
 use crate::identity::Identity;
 use crate::join::{Join, Source};
@@ -144,7 +145,10 @@ impl<'a> Participant<'a> {
         self.path.as_deref()
     }
 
+    /// The kernel has forgotten us.
     pub(crate) fn lose(&self, me: OwnerId) {
+        // It can fail only before the first join of this process.
+        let _no_rejoin = NoForks::hold();
         self.identity.lose(me);
     }
 
@@ -202,10 +206,16 @@ impl fmt::Debug for Participant<'_> {
 mod tests {
     use super::*;
     use crate::testing::{Bytes, in_child, memfd, reopen};
-    use crate::{JoinErrorKind, NoForks, removal};
+    use crate::{JoinErrorKind, removal};
 
     fn join<'a>(roster: Roster<'a>, file: &OwnedFd) -> Result<Participant<'a>, JoinError> {
         Participant::join(roster, file.try_clone().unwrap(), Description::Proc, Link::Nameless)
+    }
+
+    /// A handle that borrows for a shorter time than the region lives can take it.
+    #[expect(dead_code, reason = "compiles")]
+    fn is_covariant<'short>(participant: Participant<'static>) -> Participant<'short> {
+        participant
     }
 
     #[test]

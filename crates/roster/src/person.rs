@@ -1,13 +1,17 @@
 //! What people want to know of a participant. No verdict ever rests on it.
 
 use core::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
 
 /// Most bytes of a command's name, as the kernel has it: `TASK_COMM_LEN` is 16 with the final zero.
 const COMMAND: usize = 16;
+
+/// Most bytes of `/proc/self/stat`: 52 fields, of which the 22nd is the last that matters.
+const STAT: usize = 1024;
 
 /// Who is behind an id, in words for people.
 ///
@@ -28,7 +32,8 @@ pub struct Person {
 
 impl fmt::Display for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.pid, self.command)
+        // Escaped: what a peer wrote goes to a terminal.
+        write!(f, "{} ({})", self.pid, self.command.escape_debug())
     }
 }
 
@@ -85,8 +90,11 @@ impl Card {
     pub(crate) fn sign(&self) {
         let pid = std::process::id();
         if OWN.pid.load(Relaxed) != pid {
-            let (start_time, command) = ask_proc().unwrap_or_else(|| (0, ask_prctl()));
-            OWN.write(pid, start_time, &command);
+            let mut stat = [0; STAT];
+            match ask_proc(&mut stat) {
+                Some((start_time, command)) => OWN.write(pid, start_time, command),
+                None => OWN.write(pid, 0, &ask_prctl()),
+            }
         }
         for (to, from) in self.command.iter().zip(&OWN.command) {
             to.store(from.load(Relaxed), Relaxed);
@@ -104,28 +112,28 @@ pub(crate) fn forget() {
     OWN.pid.store(0, Relaxed);
 }
 
-fn ask_proc() -> Option<(u64, Vec<u8>)> {
-    parse_stat(&fs::read("/proc/self/stat").ok()?)
+fn ask_proc(stat: &mut [u8; STAT]) -> Option<(u64, &[u8])> {
+    let len = File::open("/proc/self/stat").ok()?.read(stat).ok()?;
+    parse_stat(stat.get(..len)?)
 }
 
 /// Finds start time and command in `pid (command) state …`; a command may hold spaces and parentheses.
-fn parse_stat(stat: &[u8]) -> Option<(u64, Vec<u8>)> {
+fn parse_stat(stat: &[u8]) -> Option<(u64, &[u8])> {
     let open = stat.iter().position(|&b| b == b'(')?;
     let close = stat.iter().rposition(|&b| b == b')')?;
-    let command = stat.get(open + 1..close)?.to_vec();
+    let command = stat.get(open + 1..close)?;
     let rest = core::str::from_utf8(&stat[close + 1..]).ok()?;
     // The state, field 3, is the first of the rest.
     let start_time = rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()?;
     Some((start_time, command))
 }
 
-/// The name of this thread, which is as near as one gets without `/proc`.
-fn ask_prctl() -> Vec<u8> {
-    let mut name = [0_u8; COMMAND];
+/// The name of this thread, padded with zeros, which is as near as one gets without `/proc`.
+fn ask_prctl() -> [u8; COMMAND] {
+    let mut name = [0; COMMAND];
     // SAFETY: the call writes at most 16 bytes, with the final zero, to where it is told.
     unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
-    let len = name.iter().position(|&b| b == 0).unwrap_or(0);
-    name[..len].to_vec()
+    name
 }
 
 #[cfg(test)]
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn a_command_may_be_anything() {
         let stat = b"12 (a) b (c) S 1 12 12 0 -1 4194560 90 0 0 0 0 0 0 0 20 0 1 0 777 2306048 200";
-        assert_eq!(parse_stat(stat), Some((777, b"a) b (c".to_vec())));
+        assert_eq!(parse_stat(stat), Some((777, &b"a) b (c"[..])));
         assert_eq!(parse_stat(b""), None);
         assert_eq!(parse_stat(b")("), None);
         assert_eq!(parse_stat(b"1 (x) S 1"), None);
@@ -148,15 +156,17 @@ mod tests {
         let person = card.read();
         assert_eq!(person.pid, std::process::id());
         assert!(person.start_time > 0);
-        let comm = fs::read_to_string("/proc/self/comm").unwrap();
+        let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
         assert!(comm.starts_with(&person.command) && !person.command.is_empty(), "{person}");
-        assert!(!ask_prctl().is_empty());
+        assert_ne!(ask_prctl(), [0; COMMAND]);
     }
 
     #[test]
-    fn a_long_command_is_cut() {
+    fn a_long_command_is_cut_and_a_strange_one_escaped() {
         let card = Card::new();
         card.write(7, 8, b"0123456789abcdefgh");
         assert_eq!(card.read().command, "0123456789abcde");
+        card.write(7, 8, b"\x1b[2J\xff");
+        assert_eq!(card.read().to_string(), "7 (\\u{1b}[2J\u{fffd})");
     }
 }
