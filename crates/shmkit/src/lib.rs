@@ -284,7 +284,7 @@ pub use shmkit_segment::{
     SegmentError,
 };
 pub use shmkit_sync::{
-    LockError, LockFailure, Mutex, MutexGuard, Permit, Semaphore, SemaphoreError,
+    LockError, LockFailure, Mutex, MutexGuard, Permit, ReleaseError, Semaphore, SemaphoreError,
 };
 
 pub use crate::objects::Objects;
