@@ -9,7 +9,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 use crate::board::{Board, DONE, Seat};
-use crate::{Fault, LIMIT, Sheet};
+use crate::{Fault, LIMIT, Sheet, metronome};
 
 /// What an actor does: the only thing that its process does.
 pub type Role<'r> = dyn Fn(&Actor<'_>) -> Result<(), Fault> + 'r;
@@ -55,6 +55,15 @@ impl Actor<'_> {
         self.board.seats[self.seat].stamp();
     }
 
+    /// From now on a signal handler runs in this actor all the time: shorter than a slice of a sleep.
+    ///
+    /// # Errors
+    ///
+    /// That of `setitimer`.
+    pub fn rattle(&self) -> Result<(), Fault> {
+        metronome::start(Duration::from_millis(3))
+    }
+
     /// Stops: the beginning of the operation that is killed at every point, and its end.
     ///
     /// Returns in a few instructions: these, and those that lead to the next stop, are the harness's own points.
@@ -88,6 +97,11 @@ impl<'s> Cast<'s> {
     /// Returns the actor's seat on the board.
     pub(crate) fn seat(&self) -> &'s Seat {
         &self.board.seats[self.seat]
+    }
+
+    /// Returns the number of the seat.
+    pub(crate) fn at(&self) -> usize {
+        self.seat
     }
 
     /// Lets the actor go on to `cue`.
@@ -182,13 +196,10 @@ impl<'s> Cast<'s> {
             return;
         }
         let _ = kill(self.pid, Signal::SIGKILL);
-        loop {
-            match waitpid(self.pid, None) {
-                // A traced process may report a stop first.
-                Err(nix::Error::EINTR)
-                | Ok(WaitStatus::Stopped(..) | WaitStatus::PtraceSyscall(_)) => {}
-                _ => break,
-            }
+        // A traced process may report a stop first.
+        while let Err(nix::Error::EINTR)
+        | Ok(WaitStatus::Stopped(..) | WaitStatus::PtraceSyscall(_)) = waitpid(self.pid, None)
+        {
         }
         self.reaped = true;
     }

@@ -72,10 +72,10 @@ fn object_at() -> u64 {
 
 /// Who makes the object: the director, who is no participant.
 #[derive(Clone, Copy, Debug)]
-pub struct Nobody;
+pub(crate) struct Nobody;
 
 /// A place for a judge that lives as long as an arena.
-pub static NOBODY: Nobody = Nobody;
+pub(crate) static NOBODY: Nobody = Nobody;
 
 impl Judge for Nobody {
     fn me(&self) -> Option<OwnerId> {

@@ -88,6 +88,14 @@ impl Seat {
         })
     }
 
+    /// Makes the seat of who is dead fit for another.
+    pub(crate) fn clear(&self) {
+        for word in [&self.cue, &self.phase, &self.kind, &self.text_len] {
+            word.store(0, Relaxed);
+        }
+        self.through.store(0, Relaxed);
+    }
+
     /// Records that the actor is through now.
     pub(crate) fn stamp(&self) {
         self.through.store(now(), Relaxed);

@@ -14,6 +14,7 @@ mod actor;
 mod arena;
 mod board;
 mod fault;
+mod metronome;
 mod report;
 mod run;
 mod scene;

@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use crate::stepper::start_metronome;
-use crate::{Fault, Kind, Scene, Take};
+use crate::{Fault, Kind, Scene, Take, metronome};
 
 /// Takes in which the victim runs to its end, to learn how many points there are.
 const REHEARSALS: u32 = 3;
+
+/// Between two looks at the clock of a director that waits.
+const TICK: Duration = Duration::from_millis(20);
 
 /// How a scene is played.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +57,15 @@ impl Tally {
 pub fn run(scene: &Scene, plan: Plan, watch: &mut dyn FnMut(&Tally, u32)) -> Tally {
     let begin = Instant::now();
     let mut tally = Tally::default();
-    if let Err(fault) = start_metronome() {
+    if let Err(fault) = metronome::start(TICK) {
         tally.faults.push((0, fault));
         return tally;
     }
     let mut length = 0;
     for _ in 0..REHEARSALS {
+        if tally.faults.len() >= plan.patience {
+            break;
+        }
         match play(scene, u32::MAX) {
             Ok(take) => length = length.max(take.reached.steps),
             Err(fault) => tally.faults.push((u32::MAX, fault)),

@@ -2,18 +2,15 @@
 //!
 //! [ptrace(2)]: https://man7.org/linux/man-pages/man2/ptrace.2.html
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use crate::actor::{Cast, Role};
 use crate::board::{Board, now};
 use crate::{Fault, LIMIT};
-
-/// Between two looks at the clock of a director that waits for a stop.
-const TICK: Duration = Duration::from_millis(20);
 
 /// What lies between two kill points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,21 +216,4 @@ fn is_futex_wait(number: u64, operation: u64) -> bool {
     let command = operation as i32 & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME);
     number == libc::SYS_futex as u64
         && (command == libc::FUTEX_WAIT || command == libc::FUTEX_WAIT_BITSET)
-}
-
-/// Makes every blocking call of this process return with `EINTR` now and then, so that waits have a limit.
-///
-/// Forked children do not inherit the timer.
-pub(crate) fn start_metronome() -> Result<(), Fault> {
-    extern "C" fn nothing(_: libc::c_int) {}
-    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler does nothing.
-    unsafe { sigaction(Signal::SIGALRM, &action) }?;
-    let tick = libc::timeval { tv_sec: 0, tv_usec: TICK.as_micros() as libc::suseconds_t };
-    let every = libc::itimerval { it_interval: tick, it_value: tick };
-    // SAFETY: `every` is a valid timer value for the length of the call; the old one is not asked for.
-    let failed =
-        unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const every, std::ptr::null_mut()) };
-    nix::Error::result(failed)?;
-    Ok(())
 }

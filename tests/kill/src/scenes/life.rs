@@ -70,23 +70,107 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let lives = [
         life("life/create", "create, leave killed", Nothing, create, Kill, 20),
         life("life/create+orphan", "create over an orphan killed", Orphan, create, Kill, 30),
-        life("life/create+comer", "create, leave killed after somebody came", Nothing, create, KillBesideComer, 20),
-        life("life/create+pause", "create, leave paused, somebody comes", Nothing, create, Pause, 20),
+        life(
+            "life/create+comer",
+            "create, leave killed after somebody came",
+            Nothing,
+            create,
+            KillBesideComer,
+            20,
+        ),
+        life(
+            "life/create+pause",
+            "create, leave paused, somebody comes",
+            Nothing,
+            create,
+            Pause,
+            20,
+        ),
         life("life/visit", "open_or_create, leave killed", Nothing, visit, Kill, 20),
-        life("life/visit+leaver", "open_or_create killed after the others left", Leaver, visit, Kill, 20),
-        life("life/visit+pause", "open_or_create paused, somebody comes", Nothing, visit, Pause, 20),
+        life(
+            "life/visit+leaver",
+            "open_or_create killed after the others left",
+            Leaver,
+            visit,
+            Kill,
+            20,
+        ),
+        life(
+            "life/visit+pause",
+            "open_or_create paused, somebody comes",
+            Nothing,
+            visit,
+            Pause,
+            20,
+        ),
         life("life/attach", "open, leave killed beside a survivor", Holder, attach, Kill, 15),
-        life("life/attach+leaver", "open, leave killed after the others left", Leaver, attach, Kill, 15),
+        life(
+            "life/attach+leaver",
+            "open, leave killed after the others left",
+            Leaver,
+            attach,
+            Kill,
+            15,
+        ),
         life("life/attach+orphan", "open of an orphan killed", Orphan, attach, Kill, 15),
-        life("life/attach+pause", "open of an orphan paused, somebody comes", Orphan, attach, Pause, 15),
+        life(
+            "life/attach+pause",
+            "open of an orphan paused, somebody comes",
+            Orphan,
+            attach,
+            Pause,
+            15,
+        ),
         life("life/leave", "the last one's leaving killed", Nothing, leave, Kill, 6),
-        life("life/leave+comer", "the last one's leaving killed after somebody came", Nothing, leave, KillBesideComer, 6),
-        life("life/leave+pause", "the last one's leaving paused, somebody comes", Nothing, leave, Pause, 6),
+        life(
+            "life/leave+comer",
+            "the last one's leaving killed after somebody came",
+            Nothing,
+            leave,
+            KillBesideComer,
+            6,
+        ),
+        life(
+            "life/leave+pause",
+            "the last one's leaving paused, somebody comes",
+            Nothing,
+            leave,
+            Pause,
+            6,
+        ),
         life("life/remove", "remove_if_dead of an orphan killed", Orphan, remove, Kill, 8),
-        life("life/remove+holder", "remove_if_dead of a living segment killed", Holder, remove, Kill, 6),
-        life("life/remove+leaver", "remove_if_dead killed after the others left", Leaver, remove, Kill, 6),
-        life("life/remove+comer", "remove_if_dead killed after somebody came", Orphan, remove, KillBesideComer, 8),
-        life("life/remove+pause", "remove_if_dead paused, somebody comes", Orphan, remove, Pause, 8),
+        life(
+            "life/remove+holder",
+            "remove_if_dead of a living segment killed",
+            Holder,
+            remove,
+            Kill,
+            6,
+        ),
+        life(
+            "life/remove+leaver",
+            "remove_if_dead killed after the others left",
+            Leaver,
+            remove,
+            Kill,
+            6,
+        ),
+        life(
+            "life/remove+comer",
+            "remove_if_dead killed after somebody came",
+            Orphan,
+            remove,
+            KillBesideComer,
+            8,
+        ),
+        life(
+            "life/remove+pause",
+            "remove_if_dead paused, somebody comes",
+            Orphan,
+            remove,
+            Pause,
+            8,
+        ),
         life("life/unlink", "unlink of an orphan killed", Orphan, unlink, Kill, 8),
     ];
     let mut scenes = vec![join()];
@@ -206,7 +290,10 @@ fn join() -> Scene {
                     return Err(Fault::double_owner(format!("{dead} was given twice")));
                 }
                 if me.verdict(dead) != Verdict::Dead {
-                    return Err(Fault::hung(format!("{dead} is dead, and is {:?}", me.verdict(dead))));
+                    return Err(Fault::hung(format!(
+                        "{dead} is dead, and is {:?}",
+                        me.verdict(dead)
+                    )));
                 }
             }
             actor.through();

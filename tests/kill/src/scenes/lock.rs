@@ -48,6 +48,16 @@ pub(crate) struct Kind {
     pub floors: [u32; 4],
 }
 
+/// Who and what else is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    Nobody,
+    /// A third process takes a free lock before the kill, and lets go after it.
+    Barger,
+    /// Signal handlers run in the survivors all the time.
+    Signals,
+}
+
 /// The victim's seat.
 const VICTIM: usize = 0;
 /// Two survivors' seats.
@@ -73,9 +83,11 @@ const LEAVE: u32 = 2;
 /// Returns the scenes of one kind of lock.
 pub(crate) fn scenes(kind: Kind) -> Vec<Scene> {
     let mut scenes = vec![alone(kind)];
-    for barger in [false, true] {
-        scenes.push(unlock_queued(kind, barger));
-        scenes.push(woken_waiter(kind, barger));
+    for company in [Company::Nobody, Company::Barger, Company::Signals] {
+        scenes.push(unlock_queued(kind, company));
+    }
+    for company in [Company::Nobody, Company::Barger] {
+        scenes.push(woken_waiter(kind, company));
     }
     scenes.push(paused(kind));
     if kind.tells {
@@ -88,7 +100,7 @@ pub(crate) fn scenes(kind: Kind) -> Vec<Scene> {
 /// Lock and unlock with nobody about; survivors come after the kill.
 pub(crate) fn alone(kind: Kind) -> Scene {
     let about = "lock, write, unlock killed; then two survivors come";
-    Scene::new(name(kind, "alone", false), about, kind.floors[1], move |stage, point| {
+    Scene::new(name(kind, "alone", Company::Nobody), about, kind.floors[1], move |stage, point| {
         let arena = arena(kind)?;
         let mut victim = stage.victim(VICTIM, &|actor| {
             (kind.open)(&arena, &mut |gate| {
@@ -100,20 +112,21 @@ pub(crate) fn alone(kind: Kind) -> Scene {
         })?;
         let reached = victim.advance(Unit::Instruction, point)?;
         let killed = victim.kill();
-        let survivors = survivors(stage, &arena, kind)?;
+        let survivors = survivors(stage, &arena, kind, Company::Nobody)?;
         survivors.iter().for_each(|survivor| survivor.cue(GO));
         finish(reached, killed, survivors)
     })
 }
 
 /// The unlocker is killed with two waiters queued.
-pub(crate) fn unlock_queued(kind: Kind, barger: bool) -> Scene {
+pub(crate) fn unlock_queued(kind: Kind, company: Company) -> Scene {
     let about = "write, unlock killed with two waiters asleep";
-    Scene::new(name(kind, "unlock-queued", barger), about, kind.floors[0], move |stage, point| {
+    Scene::new(name(kind, "unlock-queued", company), about, kind.floors[0], move |stage, point| {
         let arena = arena(kind)?;
         let mut victim = stage.victim(VICTIM, &|actor| holding(actor, &arena, kind))?;
-        let mut survivors = survivors(stage, &arena, kind)?;
-        let mut barging = barger.then(|| cast_barger(stage, &arena, kind)).transpose()?;
+        let mut survivors = survivors(stage, &arena, kind, company)?;
+        let mut barging =
+            (company == Company::Barger).then(|| cast_barger(stage, &arena, kind)).transpose()?;
         for survivor in &mut survivors {
             survivor.cue(GO);
             survivor.await_asleep(WAITING)?;
@@ -132,14 +145,14 @@ pub(crate) fn unlock_queued(kind: Kind, barger: bool) -> Scene {
 }
 
 /// A waiter is woken, and killed before it can take the lock or after; a second waiter sleeps behind it.
-pub(crate) fn woken_waiter(kind: Kind, barger: bool) -> Scene {
+pub(crate) fn woken_waiter(kind: Kind, company: Company) -> Scene {
     let about = "a woken waiter killed, with another asleep behind it";
-    Scene::new(name(kind, "woken-waiter", barger), about, kind.floors[2], move |_, point| {
+    Scene::new(name(kind, "woken-waiter", company), about, kind.floors[2], move |_, point| {
         // If the victim's slice runs out before the holder lets go, it is not woken: play again.
         let mut tries = 0..ATTEMPTS;
         loop {
             tries.next();
-            let (take, woken) = play_woken(&Stage::new()?, kind, barger, point)?;
+            let (take, woken) = play_woken(&Stage::new()?, kind, company, point)?;
             if woken || tries.is_empty() {
                 return Ok(take);
             }
@@ -148,14 +161,20 @@ pub(crate) fn woken_waiter(kind: Kind, barger: bool) -> Scene {
 }
 
 /// One attempt; also returns whether the victim was woken.
-fn play_woken(stage: &Stage, kind: Kind, barger: bool, point: u32) -> Result<(Take, bool), Fault> {
+fn play_woken(
+    stage: &Stage,
+    kind: Kind,
+    company: Company,
+    point: u32,
+) -> Result<(Take, bool), Fault> {
     let arena = arena(kind)?;
     let mut holder = stage.cast(HOLDER, &|actor| {
         (kind.open)(&arena, &mut |gate| gate.pass(&mut |entry| work_long(actor, entry)))
     })?;
     holder.await_phase(INSIDE)?;
-    let mut other = survivor(stage, SURVIVORS[0], &arena, kind)?;
-    let mut barging = barger.then(|| cast_barger(stage, &arena, kind)).transpose()?;
+    let mut other = survivor(stage, SURVIVORS[0], &arena, kind, company)?;
+    let mut barging =
+        (company == Company::Barger).then(|| cast_barger(stage, &arena, kind)).transpose()?;
     let mut victim = stage.victim(VICTIM, &|actor| {
         (kind.open)(&arena, &mut |gate| {
             actor.mark();
@@ -187,10 +206,10 @@ fn play_woken(stage: &Stage, kind: Kind, barger: bool, point: u32) -> Result<(Ta
 /// The holder is stopped for a while, and nobody gets in: being slow is not being dead.
 pub(crate) fn paused(kind: Kind) -> Scene {
     let about = "write, unlock paused with two waiters asleep; nobody may get in";
-    Scene::new(name(kind, "paused", false), about, kind.floors[0], move |stage, point| {
+    Scene::new(name(kind, "paused", Company::Nobody), about, kind.floors[0], move |stage, point| {
         let arena = arena(kind)?;
         let mut victim = stage.victim(VICTIM, &|actor| holding(actor, &arena, kind))?;
-        let mut survivors = survivors(stage, &arena, kind)?;
+        let mut survivors = survivors(stage, &arena, kind, Company::Nobody)?;
         for survivor in &mut survivors {
             survivor.cue(GO);
             survivor.await_asleep(WAITING)?;
@@ -216,7 +235,7 @@ pub(crate) fn heir(kind: Kind, waiters: bool) -> Scene {
         "an heir killed in take-over, repair, unlock; then two survivors come"
     };
     let variant = if waiters { "heir+waiters" } else { "heir" };
-    Scene::new(name(kind, variant, false), about, kind.floors[3], move |stage, point| {
+    Scene::new(name(kind, variant, Company::Nobody), about, kind.floors[3], move |stage, point| {
         let arena = arena(kind)?;
         let mut first = stage.cast(HOLDER, &|actor| {
             (kind.open)(&arena, &mut |gate| {
@@ -239,7 +258,7 @@ pub(crate) fn heir(kind: Kind, waiters: bool) -> Scene {
             })
         })?;
         let reached = victim.advance(Unit::Instruction, point)?;
-        let mut survivors = survivors(stage, &arena, kind)?;
+        let mut survivors = survivors(stage, &arena, kind, Company::Nobody)?;
         if waiters {
             for survivor in &mut survivors {
                 survivor.cue(GO);
@@ -305,10 +324,14 @@ fn survivor<'s>(
     seat: usize,
     arena: &Arena,
     kind: Kind,
+    company: Company,
 ) -> Result<crate::Cast<'s>, Fault> {
     stage.cast(seat, &|actor| {
         (kind.open)(arena, &mut |gate| {
             actor.await_cue(GO)?;
+            if company == Company::Signals {
+                actor.rattle()?;
+            }
             actor.phase(WAITING);
             gate.pass(&mut |entry| work(actor, entry))?;
             actor.through();
@@ -321,8 +344,9 @@ fn survivors<'s>(
     stage: &'s Stage,
     arena: &Arena,
     kind: Kind,
+    company: Company,
 ) -> Result<Vec<crate::Cast<'s>>, Fault> {
-    SURVIVORS.iter().map(|&seat| survivor(stage, seat, arena, kind)).collect()
+    SURVIVORS.iter().map(|&seat| survivor(stage, seat, arena, kind, company)).collect()
 }
 
 fn cast_barger<'s>(stage: &'s Stage, arena: &Arena, kind: Kind) -> Result<crate::Cast<'s>, Fault> {
@@ -370,6 +394,11 @@ fn arena(kind: Kind) -> Result<Arena, Fault> {
     Ok(arena)
 }
 
-fn name(kind: Kind, scene: &str, barger: bool) -> String {
-    format!("{}/{scene}{}", kind.name, if barger { "+barger" } else { "" })
+fn name(kind: Kind, scene: &str, company: Company) -> String {
+    let company = match company {
+        Company::Nobody => "",
+        Company::Barger => "+barger",
+        Company::Signals => "+signals",
+    };
+    format!("{}/{scene}{company}", kind.name)
 }

@@ -57,22 +57,51 @@ pub(crate) struct Kind {
     pub receive: fn(&Arena, &Actor<'_>) -> Result<u64, Fault>,
 }
 
+/// Whether the survivor sleeps while the victim is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// It comes after the kill, or has nothing to sleep for.
+    Not,
+    /// It sleeps.
+    Deep,
+    /// It sleeps, and signal handlers run in it all the time.
+    Rattled,
+}
+
+impl Sleep {
+    fn name(self, scene: &str) -> String {
+        let sleep = match self {
+            Self::Not => "",
+            Self::Deep => "+sleeper",
+            Self::Rattled => "+signals",
+        };
+        format!("{scene}{sleep}")
+    }
+}
+
 const PIPE: Kind = Kind { name: "pipe", floor: 60, make, send, receive };
 
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
-    vec![sender(PIPE, false), sender(PIPE, true), claim(), receiver(false), receiver(true)]
+    let sleeps = [Sleep::Not, Sleep::Deep, Sleep::Rattled];
+    let mut scenes = Vec::from(sleeps.map(|sleep| sender(PIPE, sleep)));
+    scenes.push(claim());
+    scenes.extend(sleeps.map(receiver));
+    scenes
 }
 
 /// The sender is killed; the receiver comes later, or sleeps from the beginning.
-pub(crate) fn sender(kind: Kind, asleep: bool) -> Scene {
-    let name = format!("{}/send{}", kind.name, if asleep { "+sleeper" } else { "" });
+pub(crate) fn sender(kind: Kind, sleep: Sleep) -> Scene {
+    let name = sleep.name(&format!("{}/send", kind.name));
     let about = "send and batch killed; the receiver sees a prefix, then the death";
     Scene::new(name, about, kind.floor, move |stage, point| {
         let arena = Arena::new()?;
         (kind.make)(&arena)?;
         let mut victim = stage.victim(0, &|actor| (kind.send)(&arena, actor))?;
         let mut receiver = stage.cast(1, &|actor| {
+            if sleep == Sleep::Rattled {
+                actor.rattle()?;
+            }
             let count = (kind.receive)(&arena, actor)?;
             if count <= SINGLES || count == SINGLES + BATCH {
                 actor.through();
@@ -80,7 +109,7 @@ pub(crate) fn sender(kind: Kind, asleep: bool) -> Scene {
             }
             Err(Fault::torn(format!("{count} items came: a part of a batch")))
         })?;
-        if asleep {
+        if sleep != Sleep::Not {
             receiver.cue(GO);
             receiver.await_asleep(WAITING)?;
         }
@@ -116,7 +145,9 @@ fn claim() -> Scene {
                 loop {
                     match receiver.recv_timeout(LIMIT) {
                         Ok(found) => match (last, number(found)?) {
-                            (0, found @ (1 | 11)) | (1, found @ 11) | (11, found @ 12) => last = found,
+                            (0, found @ (1 | 11)) | (1, found @ 11) | (11, found @ 12) => {
+                                last = found
+                            }
                             (_, found) => return Err(Fault::torn(format!("{found} after {last}"))),
                         },
                         Err(PipeError::PeerDied { .. } | PipeError::Closed) if last != 12 => {
@@ -135,7 +166,9 @@ fn claim() -> Scene {
                 actor.await_cue(GO)?;
                 let mut sender = claim_sender(&pipe)?;
                 for number in [11, 12] {
-                    sender.send(item(number)).map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
+                    sender
+                        .send(item(number))
+                        .map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
                 }
                 actor.through();
                 Ok(())
@@ -150,8 +183,9 @@ fn claim() -> Scene {
 }
 
 /// The receiver is killed; the sender, which may sleep on the full ring, is told, and a successor gets the rest.
-fn receiver(full: bool) -> Scene {
-    let name = if full { "pipe/recv+sleeper" } else { "pipe/recv" };
+fn receiver(sleep: Sleep) -> Scene {
+    let name = sleep.name("pipe/recv");
+    let full = sleep != Sleep::Not;
     let about = "recv and batch killed; the sender is told, a successor gets the rest once";
     Scene::new(name, about, 60, move |stage, point| {
         let arena = Arena::new()?;
@@ -160,9 +194,14 @@ fn receiver(full: bool) -> Scene {
             with_pipe(&arena, |pipe| {
                 let mut sender = claim_sender(&pipe)?;
                 actor.await_cue(GO)?;
+                if sleep == Sleep::Rattled {
+                    actor.rattle()?;
+                }
                 let most = if full { u64::MAX } else { CAPACITY };
                 for number in 1..=CAPACITY {
-                    sender.send(item(number)).map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
+                    sender
+                        .send(item(number))
+                        .map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
                 }
                 let mut sent = CAPACITY;
                 actor.phase(WAITING);
@@ -227,7 +266,8 @@ fn succeed(pipe: &Pipe<'_, Item>, received: u64, sent: u64) -> Result<(), Fault>
         match receiver.recv_timeout(LIMIT) {
             Ok(found) => {
                 let found = number(found)?;
-                let expected = last.map_or(received + 1..=received + 1 + BATCH, |last| last + 1..=last + 1);
+                let expected =
+                    last.map_or(received + 1..=received + 1 + BATCH, |last| last + 1..=last + 1);
                 if !expected.contains(&found) {
                     return Err(Fault::torn(format!(
                         "item {found} came, of {expected:?}; the dead had got {received}"

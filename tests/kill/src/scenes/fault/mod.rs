@@ -7,7 +7,9 @@ mod life;
 mod lock;
 mod ring;
 
-use super::{cell as cells, life as lives, lock as scenes, ring as rings};
+use super::lock::Company;
+use super::ring::Sleep;
+use super::{cell as cells, life as lives, lock as scenes, random, ring as rings};
 use crate::{Kind, Scene};
 
 /// A scene in which something is wrong on purpose.
@@ -25,22 +27,19 @@ pub struct Seeded {
 pub fn all() -> Vec<Seeded> {
     let seeded = |name, finds, scene| Seeded { name, finds, scene };
     vec![
-        seeded("sound", None, scenes::unlock_queued(lock::SOUND, true)),
+        seeded("sound", None, scenes::unlock_queued(lock::SOUND, Company::Barger)),
         seeded(
             "release-then-wake",
             Some(Kind::Hung),
-            scenes::unlock_queued(lock::RELEASE_THEN_WAKE, false),
+            scenes::unlock_queued(lock::RELEASE_THEN_WAKE, Company::Nobody),
         ),
         seeded("lease", Some(Kind::DoubleOwner), scenes::paused(lock::LEASE)),
         seeded("in-place", Some(Kind::Torn), cells::scene(cell::IN_PLACE)),
-        seeded("early-tail", Some(Kind::Torn), rings::sender(ring::EARLY_TAIL, false)),
-        seeded(
-            "probe-then-unlink",
-            Some(Kind::DoubleOwner),
-            lives::scene(life::PROBE_THEN_UNLINK),
-        ),
+        seeded("early-tail", Some(Kind::Torn), rings::sender(ring::EARLY_TAIL, Sleep::Not)),
+        seeded("probe-then-unlink", Some(Kind::DoubleOwner), lives::scene(life::PROBE_THEN_UNLINK)),
         seeded("name-first", Some(Kind::Hung), lives::scene(life::NAME_FIRST)),
         seeded("temporary-name", Some(Kind::Leaked), lives::scene(life::TEMPORARY_NAME)),
+        seeded("random-probe", Some(Kind::DoubleOwner), random::probing()),
         seeded("untold-heir", Some(Kind::Torn), scenes::alone(lock::UNTOLD)),
     ]
 }
