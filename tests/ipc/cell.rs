@@ -279,19 +279,24 @@ fn a_killed_reader_leaves_no_trace() {
 
 #[test]
 fn a_stopped_writer_that_goes_on_has_lost_nothing() {
-    let segment = segment();
-    let mut counting = peer(By::Exec, &segment, "count", &[]);
-    counting.expect("ready");
-    counting.say("go");
-    counting.stop();
-    let value = segment.find::<Value<'_, u64>>("value").unwrap();
-    // It holds the lock, or it does not: nobody takes it away.
-    let before = value.get_timeout(Duration::from_millis(50));
-    counting.resume();
-    counting.expect("done");
-    counting.join();
-    assert!(matches!(before, Ok(_) | Err(LockFailure::TimedOut)), "{before:?}");
-    assert_eq!(value.get(), Ok(ROUNDS));
+    let segment = Options::new(1 << 18).anonymous().unwrap();
+    let value = segment.value::<Wide>("value", [0; 2048]).unwrap();
+    segment.array::<Wide>("rows", 3).unwrap();
+    let rounds = segment.atomic("rounds", 0_u64).unwrap();
+    let mut writer = peer(By::Exec, &segment, "write-for-ever", &[]);
+    writer.expect("ready");
+    writer.stop();
+    // It may hold the lock, and then nobody takes it away.
+    match value.get_timeout(Duration::from_millis(50)) {
+        Ok(now) => assert!(now.iter().all(|n| *n == now[0])),
+        Err(failure) => assert_eq!(failure, LockFailure::TimedOut),
+    }
+    let before = rounds.load();
+    writer.resume();
+    wait_until(|| rounds.load() > before + 10);
+    writer.kill();
+    let now = value.get().unwrap();
+    assert!(now.iter().all(|n| *n == now[0]));
 }
 
 /// Each of the writers is killed wherever it happens to be. Without the spare slot or without the journal this fails.

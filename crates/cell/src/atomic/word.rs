@@ -2,8 +2,6 @@
 
 use core::fmt::Debug;
 
-// The orderings of this file: Acquire of each reading half pairs with the Release of each writing half of another
-// process or thread, so that who sees a number sees what was done before it was stored. A failed exchange has read, too.
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Release};
 use shmkit_atomic::{
     AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
@@ -67,21 +65,25 @@ macro_rules! integers {
 
             #[inline]
             fn load(cell: &$atomic) -> Self {
+                // Acquire: pairs with the Release of every write, so that who sees a number sees what was done before it.
                 cell.load(Acquire)
             }
 
             #[inline]
             fn store(cell: &$atomic, value: Self) {
+                // Release: pairs with the Acquire of every read, as in `load`.
                 cell.store(value, Release);
             }
 
             #[inline]
             fn swap(cell: &$atomic, value: Self) -> Self {
+                // AcqRel: reads as `load` and writes as `store` of the others do, and pairs with them.
                 cell.swap(value, AcqRel)
             }
 
             #[inline]
             fn compare_exchange(cell: &$atomic, current: Self, new: Self) -> Result<Self, Self> {
+                // AcqRel: as in `swap`; Acquire: a failed exchange has read, as `load` does.
                 cell.compare_exchange(current, new, AcqRel, Acquire)
             }
         }
@@ -97,6 +99,7 @@ macro_rules! integers {
     (method $atomic:ident: $($method:ident)*) => {$(
         #[inline]
         fn $method(cell: &$atomic, n: Self) -> Self {
+            // AcqRel: reads as `load` and writes as `store` of the others do, and pairs with them.
             cell.$method(n, AcqRel)
         }
     )*};
@@ -114,21 +117,25 @@ macro_rules! floats {
 
             #[inline]
             fn load(cell: &$atomic) -> Self {
+                // Acquire: pairs with the Release of every write, so that who sees a number sees what was done before it.
                 Self::from_bits(cell.load(Acquire))
             }
 
             #[inline]
             fn store(cell: &$atomic, value: Self) {
+                // Release: pairs with the Acquire of every read, as in `load`.
                 cell.store(value.to_bits(), Release);
             }
 
             #[inline]
             fn swap(cell: &$atomic, value: Self) -> Self {
+                // AcqRel: reads as `load` and writes as `store` of the others do, and pairs with them.
                 Self::from_bits(cell.swap(value.to_bits(), AcqRel))
             }
 
             #[inline]
             fn compare_exchange(cell: &$atomic, current: Self, new: Self) -> Result<Self, Self> {
+                // AcqRel: as in `swap`; Acquire: a failed exchange has read, as `load` does.
                 cell.compare_exchange(current.to_bits(), new.to_bits(), AcqRel, Acquire)
                     .map(Self::from_bits)
                     .map_err(Self::from_bits)
