@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
@@ -130,6 +131,21 @@ fn where_everybody_was_killed_the_next_visitor_removes() {
     let swept = sweep::full(path).unwrap();
     assert!(matches!(swept[..], [sweep::Swept { outcome: Ok(Outcome::Removed), .. }]));
     assert_eq!(names(path), 0);
+}
+
+#[test]
+fn another_user_that_may_can_join_and_be_the_last_one_out() {
+    let directory = directory();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let ours = small(directory.path()).mode(0o666).create("it").unwrap();
+    let mut theirs = joined("open-as-nobody", directory.path());
+    theirs.say("put 2");
+    theirs.expect("put");
+    assert_eq!(ours.region().read(last(&ours)), Ok(2));
+    drop(ours);
+    assert_eq!(names(directory.path()), 1);
+    leave(theirs);
+    assert_eq!(names(directory.path()), 0);
 }
 
 #[test]

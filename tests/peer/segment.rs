@@ -23,6 +23,12 @@ pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
         "persist" => options().persistent(true).create(&args[1]),
         "open-or-create" => options().open_or_create(&args[1]),
         "open" => OpenOptions::new().directory(&args[0]).open(&args[1]),
+        "open-as-nobody" => {
+            let owner = nix::unistd::geteuid().as_raw();
+            crate::segment_faults::become_nobody();
+            let open = OpenOptions::new().directory(&args[0]).owner(owner).mode(0o666);
+            open.open(&args[1])
+        }
         "inherited" => Segment::inherited(&args[0]),
         "ticket" => return by_ticket(args, channel),
         _ => return crate::segment_faults::run(script, args),

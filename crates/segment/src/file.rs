@@ -14,9 +14,11 @@ use nix::unistd::linkat;
 use crate::error::{ErrorKind, Failure};
 use crate::name::Place;
 
-/// Bytes allocated by one call. A signal undoes the call it interrupts: with whole segments a profiler's timer could
-/// undo a large one for ever.
-const STEP: u64 = 64 << 20;
+/// Most bytes that are allocated by one call. A signal undoes the call that it interrupts, so the next one asks for
+/// half: a profiler's timer could undo a whole segment for ever.
+const MAX_STEP: u64 = 64 << 20;
+/// What no timer interrupts twice.
+const MIN_STEP: u64 = 64 << 10;
 
 /// What keeps the size of an anonymous segment for ever, and lets nobody add a seal against writing.
 const SEALS: SealFlag =
@@ -109,12 +111,15 @@ pub(crate) fn allocate(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
     if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| size > soft) {
         return Err(Errno::EFBIG);
     }
-    let mut done = 0;
+    let (mut done, mut most) = (0, MAX_STEP);
     while done < size {
-        let step = STEP.min(size - done);
+        let step = most.min(size - done);
         let offset = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
-        retry(|| posix_fallocate(file, offset(done)?, offset(step)?))?;
-        done += step;
+        match posix_fallocate(file, offset(done)?, offset(step)?) {
+            Ok(()) => done += step,
+            Err(Errno::EINTR) => most = (most / 2).max(MIN_STEP),
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(())
 }

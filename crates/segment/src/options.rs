@@ -86,6 +86,13 @@ impl Options {
         self
     }
 
+    /// The user whose segment [`open_or_create`](Self::open_or_create) accepts if there is one; see
+    /// [`OpenOptions::owner`].
+    pub fn owner(mut self, owner: impl Into<Option<u32>>) -> Self {
+        self.open = self.open.owner(owner);
+        self
+    }
+
     /// The directory of the file, on a file system that keeps it in memory; by default [`DIRECTORY`].
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.open = self.open.directory(directory);
