@@ -11,7 +11,7 @@ pub enum LockFailure {
     TimedOut,
     /// Somebody alive holds the lock, and the caller did not want to wait.
     WouldBlock,
-    /// This process is not a participant: it was forked and has not joined.
+    /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
     /// The deadline passed, and nobody could tell whether the owner is alive. It was not robbed.
     CannotJudge,
@@ -28,7 +28,7 @@ impl fmt::Display for LockFailure {
             Self::TimedOut => f.write_str("the lock was still held by a living process at the deadline"),
             Self::WouldBlock => f.write_str("the lock is held by a living process"),
             Self::NotJoined => f.write_str(
-                "this process has not joined the roster: a forked child joins before its first operation",
+                "this process has no place in the roster: a forked child joins before its first operation",
             ),
             Self::CannotJudge => f.write_str(
                 "the lock was still held at the deadline and the kernel could not be asked whether its owner is alive: keep the shared file's descriptor open",
@@ -150,7 +150,7 @@ pub enum SemaphoreError {
     TimedOut,
     /// Living processes hold too many permits, and the caller did not want to wait.
     WouldBlock,
-    /// This process is not a participant: it was forked and has not joined.
+    /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
     /// The deadline passed, and nobody could tell whether the holders are alive. They were not robbed.
     CannotJudge,

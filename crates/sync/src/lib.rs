@@ -1,4 +1,31 @@
 //! Locks between processes that survive the death of their owner.
+//!
+//! * [`Mutex`]: a value that one process at a time may use. Who finds the owner dead takes over and is told so.
+//! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
+//!
+//! Both lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
+//! *participant*, who is known to the others by an id and whose death they learn from the kernel: see
+//! [`shmkit_roster`]. `examples/embedded.rs` puts both into a mapping of its own.
+//!
+//! Below them are the machines, which hold no data and know no memory but their own words. They are what other
+//! primitives are made of, and what `tests/loom` tries in every interleaving with a death before every step:
+//!
+//! * [`RawMutex`] and [`RawSemaphore`];
+//! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
+//! * [`HolderCell`]: who holds how many, in one word;
+//! * [`Slices`]: how long to sleep before asking who is alive.
+//!
+//! # If a peer dies
+//!
+//! Killed at any instruction, it leaves every lock either free, or held by an id that everybody else can find dead.
+//! Whoever sleeps wakes at the end of a slice, at most 32 ms long, and finds out. A process that is merely stopped is
+//! alive, and keeps what it holds.
+//!
+//! # What this does not do
+//!
+//! No lock here is fair, and none is recursive. There is no deadlock detection, but every wait can have a deadline.
+//! Locks are held by processes, not by threads. A participant that lies about who is dead
+//! ([`Judge`](shmkit_roster::Judge)), or a peer that writes to a word without the right to, breaks exclusion.
 
 #[cfg(loom)]
 pub mod crash;
@@ -9,6 +36,7 @@ mod guard;
 mod holder;
 #[cfg(not(loom))]
 mod mutex;
+mod outcome;
 mod raw_mutex;
 mod raw_semaphore;
 #[cfg(not(loom))]
@@ -19,7 +47,8 @@ mod word;
 pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError};
 pub use crate::holder::{HolderCell, Holding};
-pub use crate::raw_mutex::{Outcome, RawMutex};
+pub use crate::outcome::Outcome;
+pub use crate::raw_mutex::RawMutex;
 pub use crate::raw_semaphore::RawSemaphore;
 pub use crate::slices::Slices;
 #[cfg(not(loom))]

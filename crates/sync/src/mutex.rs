@@ -10,7 +10,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Participant};
 
-use crate::raw_mutex::Taken;
+use crate::outcome::Taken;
 use crate::{LockError, LockFailure, MutexGuard, Outcome, RawMutex};
 
 /// A value that one process at a time may use, and that outlives every one of them.

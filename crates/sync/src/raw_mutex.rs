@@ -12,20 +12,14 @@ use shmkit_atomic::{Deadline, hint};
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
+use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
 use crate::word::Word;
-use crate::{LockFailure, NotOwner, Slices};
+use crate::{LockFailure, NotOwner, Outcome, Slices};
 
 /// Nobody holds the lock, nobody sleeps.
 const FREE: u32 = 0;
 /// Somebody may sleep on the word: who releases must wake. It is set whenever somebody sleeps, free lock or held.
 const WAITERS: u32 = 1 << 31;
-
-/// Of the state: an owner died; nobody has answered for the data yet.
-const INCONSISTENT: u32 = 1;
-/// Of the state: the heir of a dead owner released the lock without answering for the data, too.
-const UNRECOVERABLE: u32 = 2;
-/// Of the state: a thread panicked while it held the lock.
-const POISONED: u32 = 4;
 
 /// How often to look at a held lock before sleeping.
 const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
@@ -58,45 +52,6 @@ const _: () = assert!(size_of::<RawMutex>() == 16, "part of the segment format")
 // SAFETY: `repr(C)`, four atomic words, of which any value is handled.
 #[cfg(not(loom))]
 unsafe impl Shared for RawMutex {}
-
-/// In which condition the data was found. In all three cases the caller holds the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As the last holder left it.
-    Clean,
-    /// An owner died in the middle. Repair, then [`RawMutex::make_consistent`].
-    OwnerDied,
-    /// An owner died in the middle, and its heir did not repair what it left.
-    NotRecoverable,
-}
-
-/// A lock that was taken.
-#[derive(Clone, Copy)]
-pub(crate) struct Taken {
-    state: u32,
-    /// The dead owner that it was taken from.
-    #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
-    pub(crate) dead: Option<OwnerId>,
-}
-
-impl Taken {
-    /// Returns whether nothing has happened: nobody died, nobody panicked.
-    #[inline]
-    #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
-    pub(crate) fn is_plain(self) -> bool {
-        self.state == 0
-    }
-
-    #[inline]
-    pub(crate) fn outcome(self) -> Outcome {
-        match self.state & !POISONED {
-            0 => Outcome::Clean,
-            INCONSISTENT => Outcome::OwnerDied,
-            // A value that nobody writes counts as the worst.
-            _ => Outcome::NotRecoverable,
-        }
-    }
-}
 
 impl RawMutex {
     shmkit_atomic::const_unless_loom! {
@@ -239,7 +194,7 @@ impl RawMutex {
     #[inline]
     pub(crate) fn taken(&self, dead: Option<OwnerId>) -> Taken {
         // Relaxed: changed by holders, and we are the holder.
-        Taken { state: self.state.load(Relaxed), dead }
+        Taken::new(self.state.load(Relaxed), dead)
     }
 
     /// The whole of `try_lock`, when the first compare-exchange failed.
@@ -311,6 +266,11 @@ impl RawMutex {
         judge: &J,
         probe: bool,
     ) -> Result<Attempt, LockFailure> {
+        // Again, because others of our threads may find out meanwhile, or the last verdict has, that the roster has
+        // lost our place: then a lock that we took would be taken from us as from the dead.
+        if judge.me() != Some(me) {
+            return Err(LockFailure::NotJoined);
+        }
         // Acquire: pairs with the Release of who put its id there: it had joined before, so that the verdict is about
         // a participant whose lock the kernel has seen.
         let word = self.word.load(Acquire);

@@ -278,6 +278,10 @@ impl RawSemaphore {
         judge: &J,
         deadline: Deadline,
     ) -> Result<bool, LockFailure> {
+        // Again, because a verdict may have shown that the roster has lost our place.
+        if judge.me() != Some(me) {
+            return Err(LockFailure::NotJoined);
+        }
         let dead = if self.mutex.take_free(me) {
             None
         } else {

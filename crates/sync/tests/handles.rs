@@ -314,6 +314,46 @@ fn an_owner_that_cannot_be_judged_is_not_robbed() {
     drop(doors.acquire().unwrap());
 }
 
+/// Finds out, when it is asked about somebody, that it has lost its own place.
+struct Lost {
+    judge: ModelJudge,
+    lost: AtomicU32,
+}
+
+impl Judge for Lost {
+    fn me(&self) -> Option<OwnerId> {
+        self.judge.me().filter(|_| self.lost.load(Relaxed) == 0)
+    }
+
+    fn verdict(&self, _: OwnerId) -> Verdict {
+        self.lost.store(1, Relaxed);
+        Verdict::Unknown
+    }
+}
+
+#[test]
+fn who_loses_its_place_while_it_waits_takes_nothing() {
+    let judges = ModelJudge::new(2);
+    let (mut one, mut two) = (Bytes::new(), Bytes::new());
+    let (one, two) = (one.region(), two.region());
+    let lost = || Lost { judge: judges[1].clone(), lost: AtomicU32::new(0) };
+    let (first, second) = (lost(), lost());
+    let guard = mutex(one, &judges[0]).lock().unwrap();
+    // SAFETY: made by `mutex`.
+    let lock = unsafe { Mutex::<u64, _>::attach(one, 1, &first) }.unwrap();
+    assert_eq!(failure(lock.lock()), LockFailure::NotJoined);
+    drop(guard);
+    assert_eq!(failure(lock.lock()), LockFailure::NotJoined);
+    assert_eq!(lock.owner(), None);
+
+    let permits = semaphore(two, &judges[0]).acquire_many(3).unwrap();
+    // SAFETY: made by `semaphore`.
+    let doors = unsafe { Semaphore::attach(two, 3, &second) }.unwrap();
+    assert_eq!(doors.acquire().unwrap_err(), SemaphoreError::NotJoined);
+    drop(permits);
+    assert_eq!(doors.available(), 3);
+}
+
 #[test]
 fn lck_10_a_wait_lasts_as_long_as_asked() {
     let judges = ModelJudge::new(2);

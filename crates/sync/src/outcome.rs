@@ -1,0 +1,54 @@
+//! What was found by who took a mutex.
+
+use shmkit_roster::OwnerId;
+
+/// Of the state: an owner died; nobody has answered for the data yet.
+pub(crate) const INCONSISTENT: u32 = 1;
+/// Of the state: the heir of a dead owner released the lock without answering for the data, too.
+pub(crate) const UNRECOVERABLE: u32 = 2;
+/// Of the state: a thread panicked while it held the lock.
+pub(crate) const POISONED: u32 = 4;
+
+/// In which condition the data was found. In all three cases the caller holds the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As the last holder left it.
+    Clean,
+    /// An owner died in the middle. Repair, then [`RawMutex::make_consistent`](crate::RawMutex::make_consistent).
+    OwnerDied,
+    /// An owner died in the middle, and its heir did not repair what it left.
+    NotRecoverable,
+}
+
+/// A lock that was taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    state: u32,
+    /// The dead owner that it was taken from.
+    #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
+    pub(crate) dead: Option<OwnerId>,
+}
+
+impl Taken {
+    #[inline]
+    pub(crate) fn new(state: u32, dead: Option<OwnerId>) -> Self {
+        Self { state, dead }
+    }
+
+    /// Returns whether nothing has happened: nobody died, nobody panicked.
+    #[inline]
+    #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
+    pub(crate) fn is_plain(self) -> bool {
+        self.state == 0
+    }
+
+    #[inline]
+    pub(crate) fn outcome(self) -> Outcome {
+        match self.state & !POISONED {
+            0 => Outcome::Clean,
+            INCONSISTENT => Outcome::OwnerDied,
+            // A value that nobody writes counts as the worst.
+            _ => Outcome::NotRecoverable,
+        }
+    }
+}
