@@ -85,6 +85,9 @@ impl Join<'_> {
             other => other?,
         };
         if !self.sees(id)? {
+            // A duplicate of the data descriptor is not closed with `own`, nor are its locks.
+            range::unlock(own.as_fd(), Range::id(id)).map_err(lock_error)?;
+            range::unlock(own.as_fd(), Range::slot(id.slot())).map_err(lock_error)?;
             return Err(JoinError::new(match source {
                 Source::Ticket(_) => JoinErrorKind::Ticket,
                 _ => JoinErrorKind::Unsupported,

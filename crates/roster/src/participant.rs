@@ -301,7 +301,8 @@ mod tests {
         let error = by(memfd(), &file).unwrap_err();
         assert_eq!(error.kind(), JoinErrorKind::OtherFile);
         drop((one, no_forks));
-        assert!(!removal::in_use(file.as_fd()).unwrap(), "failed joins left nothing");
+        let stranger = reopen(&file);
+        assert!(!removal::in_use(stranger.as_fd()).unwrap(), "failed joins left nothing");
     }
 
     #[test]
