@@ -36,7 +36,7 @@ pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Fa
         }
         pause(deadline, place)?;
     };
-    sweep::sample(place.directory());
+    sweep::sample(place);
     Ok(shared)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn open_or_create(
                 match file::link(new.participant.file(), place) {
                     Ok(()) => {
                         let shared = new.named(place);
-                        sweep::sample(place.directory());
+                        sweep::sample(place);
                         return Ok(shared);
                     }
                     // Somebody was faster: open theirs. Ours is still good if theirs goes at once.

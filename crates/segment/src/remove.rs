@@ -61,7 +61,7 @@ pub(crate) fn consider(
     // A child forked now would inherit the description that is about to hold the remover's lock.
     let _no_forks = NoForks::hold().ok();
     // To open a pipe would wake its writer: only what is a file is opened.
-    if Status::of_path(place.path()).is_ok_and(|status| !status.is_regular) {
+    if only.is_none() && Status::of_path(place.path()).is_ok_and(|status| !status.is_regular) {
         return Ok(Outcome::Foreign);
     }
     let file = match open_file(place) {
@@ -89,12 +89,9 @@ pub(crate) fn consider(
     if header.is_persistent() {
         return Ok(Outcome::Persistent);
     }
-    // The cheap question first: most segments are in use.
-    if removal::in_use(file.as_fd()).map_err(|error| no_locks(&error))? {
-        return Ok(Outcome::InUse);
-    }
     if dead == Dead::Report {
-        return Ok(Outcome::Dead);
+        let in_use = removal::in_use(file.as_fd()).map_err(|error| no_locks(&error))?;
+        return Ok(if in_use { Outcome::InUse } else { Outcome::Dead });
     }
     // Having it proves that nobody is alive, and keeps joiners out until the name is gone.
     let held = removal::nobody_alive(file.as_fd()).map_err(|error| no_locks(&error))?;

@@ -55,11 +55,16 @@ pub fn survey(directory: &Path) -> Result<Vec<Swept>, SegmentError> {
     each(directory, Dead::Report)
 }
 
-/// Considers a few files, chosen at random: what is left by the dead is removed soon where many segments are made.
-/// It is a favour to others, so errors are theirs to meet.
-pub(crate) fn sample(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    let mut places: Vec<_> = entries.take(NAMES).filter_map(Result::ok).filter_map(place).collect();
+/// Considers a few files beside `own`, chosen at random: what is left by the dead is removed soon where many segments
+/// are made. It is a favour to others, so errors are theirs to meet.
+pub(crate) fn sample(own: &Place) {
+    let Ok(entries) = fs::read_dir(own.directory()) else { return };
+    let mut places: Vec<_> = entries
+        .take(NAMES)
+        .filter_map(Result::ok)
+        .filter_map(place)
+        .filter(|place| place.name() != own.name())
+        .collect();
     let len = places.len();
     if len > SAMPLE {
         // Any number will do. The clock's last digits differ from one call to the next.

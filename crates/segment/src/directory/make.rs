@@ -119,7 +119,7 @@ impl<'a> Directory<'a> {
         let object = unsafe { O::init(region, spec, judge) }.map_err(Reason::Spec)?;
 
         Record { name, offset, shape }.write(self.table, entry_at(index)).map_err(Reason::Place)?;
-        // Release: pairs with the Acquire in `record`, so that who sees the entry sees the object whole.
+        // Release: pairs with the Acquire in `Scan::next`, so that who sees the entry sees the object whole.
         self.state(index)?.store(PUBLISHED, Release);
         Ok(object)
     }
