@@ -10,7 +10,8 @@ use crate::{PipeError, RawEnd};
 
 /// Free places of a pipe, lent to its sender by [`Sender::reserve`](crate::Sender::reserve).
 ///
-/// Dropped without [`commit`](Self::commit), nothing was sent.
+/// Dropped without [`commit`](Self::commit), nothing was sent. The places are this process's alone; a child that is forked
+/// meanwhile must not write to its copy of the loan, and cannot commit it.
 #[must_use = "nothing is sent without `commit`"]
 pub struct Slots<'s, 'a, T, J = Participant<'a>> {
     end: &'s mut RawEnd<'a, true>,

@@ -93,7 +93,8 @@ impl<'a, T: ShmSafe, J: Judge> Pipe<'a, T, J> {
     /// Returns the handle of a ring of `capacity` items in `region`.
     fn place(region: Region<'a>, capacity: u64, judge: &'a J) -> Result<Self, OffsetError> {
         let ring = region.get::<RawRing>(Offset::ZERO)?;
-        let count = usize::try_from(capacity).unwrap_or(usize::MAX);
+        let too_many = OffsetError::OutOfBounds { end: u64::MAX, len: region.len() as u64 };
+        let count = usize::try_from(capacity).map_err(|_| too_many)?;
         let first = region.place(Offset::<T>::new(items_at::<T>())?, count)?;
         // SAFETY: `place` has checked bounds and alignment of `count` values; the region lives for `'a`; both callers
         // have checked that the capacity is a power of two.

@@ -340,6 +340,8 @@ fn a_poller_hears_of_a_death_that_comes_later() {
         while receiver.try_recv() == Err(PipeError::Empty) {
             assert!(Instant::now() < limit, "a poller never heard of the death");
         }
+        let died = Err(PipeError::PeerDied { peer: id(&judges[0]) });
+        assert_eq!([receiver.try_recv(), receiver.try_recv()], [died; 2], "and is told every time");
     });
 }
 

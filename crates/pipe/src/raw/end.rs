@@ -45,7 +45,7 @@ pub struct RawEnd<'r, const SENDS: bool> {
     /// In items, a power of two; our own copy.
     capacity: u64,
     me: OwnerId,
-    /// What stands in the role word as long as this side is ours.
+    /// What stands in the role word as long as this side is ours; 0 when it was closed.
     word: u32,
     /// The position that this side stores.
     mine: u64,
@@ -247,12 +247,9 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         want: u64,
         deadline: Deadline,
     ) -> Result<u64, PipeError> {
-        // Who only tries gets no slice in which to ask; it asks when some time has passed since it did.
+        // Who only tries gets no slice in which to ask; it asks when some time has passed since the answer was `alive`.
         let tries = deadline == Deadline::PASSED;
         let mut asked = !tries || self.ask_at.has_passed();
-        if tries && asked {
-            self.ask_at = Deadline::after(ASK_AFTER);
-        }
         if !tries {
             for _ in 0..SPINS {
                 if self.peer_closed() || self.look()? >= want {
@@ -261,7 +258,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                 hint::spin_loop();
             }
             // Most waits end in the spin: then nobody is asked.
-            asked &= self.ready() < want;
+            asked = self.ready() < want;
         }
         let mut slices = Slices::new();
         let mut slice = slices.next(deadline);
@@ -278,7 +275,12 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                 Peer::Dead(peer) => return Err(PipeError::PeerDied { peer }),
                 Peer::Unknown(peer) => unknown = Some(peer),
                 Peer::Present if !asked => {}
-                Peer::Present | Peer::Absent => unknown = None,
+                Peer::Present | Peer::Absent => {
+                    unknown = None;
+                    if tries {
+                        self.ask_at = Deadline::after(ASK_AFTER);
+                    }
+                }
             }
             if deadline.has_passed() {
                 return Err(
@@ -350,7 +352,8 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         bell.ring_all(); // With a fence of its own.
     }
 
-    /// Closes this side, if it is the caller's: what is in the ring stays, and the other side learns of it.
+    /// Closes this side, if it is the caller's: what is in the ring stays, and the other side learns of it. From then
+    /// on the handle refuses everything.
     pub fn close<J: Judge + ?Sized>(&mut self, judge: &J) {
         if judge.me() != Some(self.me) {
             return;
@@ -360,6 +363,8 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         if role.compare_exchange(self.word, self.word | CLOSED, Release, Relaxed).is_ok() {
             self.notify();
         }
+        // No role word is ever 0 again: this process may claim the side anew, and this handle is not the new one.
+        self.word = 0;
     }
 }
 
