@@ -19,7 +19,7 @@ use crate::{Items, Iter, PipeError, RawEnd};
 /// # If a peer dies
 ///
 /// What the sender committed is received first. Then a receiver that waits learns of the death within some 30 ms, one
-/// that only tries when a millisecond has passed since it last asked ([`PipeError::PeerDied`]). If a successor claims
+/// that only tries after a millisecond and some attempts ([`PipeError::PeerDied`]). If a successor claims
 /// the sender's end, the receiver just goes on.
 pub struct Receiver<'a, T, J: Judge = Participant<'a>> {
     end: RawEnd<'a, false>,

@@ -1,20 +1,13 @@
-//! One side of a ring: what it keeps in private memory, and how it waits for the other.
+//! One side of a ring: what it keeps in private memory, and what it says to the other.
+
+mod wait;
 
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use shmkit_atomic::futex::Wake;
-use shmkit_atomic::{Deadline, barrier, hint};
+use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
-use shmkit_sync::Slices;
 
 use super::{CLOSED, HEAVY, RECEIVER, RawRing, SENDER};
 use crate::{ClaimError, PipeError};
-
-/// How often to look at the other side's position before going to sleep. About 15 µs: some times what a sleep and a
-/// wake-up cost, so that two running processes never sleep, and a sleeper wastes little.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 300 };
-
-/// How long operations that do not wait go on without asking whether the other side is alive.
-const ASK_AFTER: core::time::Duration = core::time::Duration::from_millis(1);
 
 /// What the other side of a ring is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +46,8 @@ pub struct RawEnd<'r, const SENDS: bool> {
     seen: u64,
     /// When to ask about the other side next, in operations that do not wait.
     ask_at: Deadline,
+    /// How many more of them go by without a look at the clock.
+    polls: u8,
 }
 
 impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
@@ -101,7 +96,8 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         }
         // Relaxed: only a holder of this side stores it, and the last one's store is visible (above, or by `ask`).
         let mine = ring.position(Self::SELF).load(Relaxed);
-        let mut end = Self { ring, capacity, me, word, mine, seen: mine, ask_at: Deadline::PASSED };
+        let mut end =
+            Self { ring, capacity, me, word, mine, seen: mine, ask_at: Deadline::PASSED, polls: 0 };
         match end.look() {
             Ok(_) => Ok(end),
             Err(corrupt) => {
@@ -207,109 +203,6 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             Verdict::Dead => Peer::Dead(peer),
             Verdict::Unknown => Peer::Unknown(peer),
         })
-    }
-
-    /// Waits until `want` places are ready, and returns how many are.
-    ///
-    /// # Errors
-    ///
-    /// [`PipeError::TimedOut`] at the deadline; of a receiver, [`PipeError::Closed`] and [`PipeError::PeerDied`] only
-    /// if fewer than `want` items are left; of a sender, `Closed` always and `PeerDied` only if there is no room.
-    ///
-    /// # If a peer dies
-    ///
-    /// A waiter asks before it sleeps, and again after 1, 2, 4, … 32 ms.
-    #[inline]
-    pub fn wait<J: Judge + ?Sized>(
-        &mut self,
-        judge: &J,
-        want: u64,
-        deadline: Deadline,
-    ) -> Result<u64, PipeError> {
-        self.check(judge)?;
-        if !(SENDS && self.peer_closed()) {
-            let ready = self.ready();
-            if ready >= want {
-                return Ok(ready);
-            }
-            let ready = self.look()?;
-            if ready >= want {
-                return Ok(ready);
-            }
-        }
-        self.wait_long(judge, want, deadline)
-    }
-
-    #[cold]
-    fn wait_long<J: Judge + ?Sized>(
-        &mut self,
-        judge: &J,
-        want: u64,
-        deadline: Deadline,
-    ) -> Result<u64, PipeError> {
-        // Who only tries gets no slice in which to ask; it asks when some time has passed since the answer was `alive`.
-        let tries = deadline == Deadline::PASSED;
-        let mut asked = !tries || self.ask_at.has_passed();
-        if !tries {
-            for _ in 0..SPINS {
-                if self.peer_closed() || self.look()? >= want {
-                    break;
-                }
-                hint::spin_loop();
-            }
-            // Most waits end in the spin: then nobody is asked.
-            asked = self.ready() < want;
-        }
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
-        let mut unknown = None;
-        loop {
-            // The order is the point: what the peer is, then the position, and only then the judgement.
-            let peer = self.peer(judge, asked)?;
-            let ready = self.look()?;
-            if ready >= want && !(SENDS && peer == Peer::Closed) {
-                return Ok(ready);
-            }
-            match peer {
-                Peer::Closed => return Err(PipeError::Closed),
-                Peer::Dead(peer) => return Err(PipeError::PeerDied { peer }),
-                Peer::Unknown(peer) => unknown = Some(peer),
-                Peer::Present if !asked => {}
-                Peer::Present | Peer::Absent => {
-                    unknown = None;
-                    if tries {
-                        self.ask_at = Deadline::after(ASK_AFTER);
-                    }
-                }
-            }
-            if deadline.has_passed() {
-                return Err(
-                    unknown.map_or(PipeError::TimedOut, |peer| PipeError::CannotJudge { peer })
-                );
-            }
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            asked = self.sleep(want, slice)? == Wake::TimedOut || slice.has_passed();
-            if asked {
-                slice = slices.next(deadline);
-            }
-            self.check(judge)?;
-        }
-    }
-
-    /// Sleeps until the other side rings or the slice ends, unless there is nothing to sleep for.
-    fn sleep(&mut self, want: u64, slice: Deadline) -> Result<Wake, PipeError> {
-        let bell = &self.ring.control.bell[Self::SELF];
-        let armed = bell.arm();
-        if self.word & HEAVY != 0 {
-            // A peer that leaves its fence to us (`notify`) either sees the bell armed, or we see below what it
-            // published. If the kernel refuses now, though it registered us: the end of the slice.
-            barrier::heavy();
-        }
-        if self.look()? >= want || self.peer_closed() {
-            // The mark stays on the bell: at most one ring for nobody.
-            return Ok(Wake::Changed);
-        }
-        Ok(bell.sleep(armed, slice))
     }
 
     /// Returns whether the other side is closed, as far as this side has heard.

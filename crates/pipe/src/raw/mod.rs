@@ -41,15 +41,19 @@ const RECEIVER: usize = 1;
 #[repr(C)]
 pub struct RawRing {
     control: CachePadded<Control>,
-    /// By [`SENDER`] and [`RECEIVER`]: the position that this side *stores*: tail, head.
+    /// Position of the next item to read, in items. Stored by the receiver only.
     head: CachePadded<AtomicU64>,
+    /// Position of the next item to write, in items. Stored by the sender only.
     tail: CachePadded<AtomicU64>,
 }
 
 #[repr(C)]
 struct Control {
+    /// In items, a power of two; 0 in a ring that is not made yet.
     capacity: AtomicU64,
+    /// Who holds each side, by [`SENDER`] and [`RECEIVER`].
     role: [AtomicU32; 2],
+    /// Where each side sleeps, rung by the other.
     bell: [Doorbell; 2],
 }
 

@@ -1,0 +1,172 @@
+//! How one side of a ring waits for the other.
+
+use core::time::Duration;
+
+use shmkit_atomic::futex::Wake;
+use shmkit_atomic::{Deadline, barrier, hint};
+use shmkit_roster::Judge;
+use shmkit_sync::Slices;
+
+use super::{Peer, RawEnd};
+use crate::PipeError;
+use crate::raw::HEAVY;
+
+/// How often to look at the other side's position before going to sleep. About 15 µs: some times what a sleep and a
+/// wake-up cost, so that two running processes never sleep, and a sleeper wastes little.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 300 };
+
+/// How long operations that do not wait go on without asking whether the other side is alive.
+const ASK_AFTER: Duration = Duration::from_millis(1);
+
+/// How many of them in vain go by without a look at the clock.
+const POLLS: u8 = 15;
+
+/// What a side finds when it looks.
+enum Look {
+    /// So many places are ready, as many as wanted.
+    Ready(u64),
+    /// There is something to wait for: the other side is `Absent`, `Present` or `Unknown`.
+    Wait(Peer),
+}
+
+impl<const SENDS: bool> RawEnd<'_, SENDS> {
+    /// Waits until `want` places are ready, and returns how many are.
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError::TimedOut`] at the deadline; of a receiver, [`PipeError::Closed`] and [`PipeError::PeerDied`] only
+    /// if fewer than `want` items are left; of a sender, `Closed` always and `PeerDied` only if there is no room.
+    ///
+    /// # If a peer dies
+    ///
+    /// A waiter asks before it sleeps, and again after 1, 2, 4, … 32 ms.
+    #[inline]
+    pub fn wait<J: Judge + ?Sized>(
+        &mut self,
+        judge: &J,
+        want: u64,
+        deadline: Deadline,
+    ) -> Result<u64, PipeError> {
+        self.check(judge)?;
+        if !(SENDS && self.peer_closed()) {
+            let ready = self.ready();
+            if ready >= want {
+                return Ok(ready);
+            }
+            let ready = self.look()?;
+            if ready >= want {
+                return Ok(ready);
+            }
+        }
+        if deadline == Deadline::PASSED {
+            return self.poll(judge, want);
+        }
+        self.wait_long(judge, want, deadline)
+    }
+
+    /// Looks once more, for who does not wait.
+    ///
+    /// Whether the other side is alive costs a system call, and to know that it is time to ask costs a look at the
+    /// clock, as much as a message: neither is done every time.
+    fn poll<J: Judge + ?Sized>(&mut self, judge: &J, want: u64) -> Result<u64, PipeError> {
+        let asked = if self.polls == 0 {
+            self.polls = POLLS;
+            self.ask_at.has_passed()
+        } else {
+            self.polls -= 1;
+            false
+        };
+        match self.look_at_all(judge, want, asked) {
+            Ok(Look::Ready(ready)) => Ok(ready),
+            Ok(Look::Wait(Peer::Unknown(peer))) => {
+                self.polls = 0;
+                Err(PipeError::CannotJudge { peer })
+            }
+            Ok(Look::Wait(_)) => {
+                if asked {
+                    self.ask_at = Deadline::after(ASK_AFTER);
+                }
+                Err(PipeError::TimedOut)
+            }
+            Err(error) => {
+                // It is asked again, and told again, at the next attempt.
+                self.polls = 0;
+                Err(error)
+            }
+        }
+    }
+
+    #[cold]
+    fn wait_long<J: Judge + ?Sized>(
+        &mut self,
+        judge: &J,
+        want: u64,
+        deadline: Deadline,
+    ) -> Result<u64, PipeError> {
+        for _ in 0..SPINS {
+            if self.peer_closed() || self.look()? >= want {
+                break;
+            }
+            hint::spin_loop();
+        }
+        // Most waits end in the spin: then nobody is asked.
+        let mut asked = self.ready() < want;
+        let mut slices = Slices::new();
+        let mut slice = slices.next(deadline);
+        let mut unknown = None;
+        loop {
+            match self.look_at_all(judge, want, asked)? {
+                Look::Ready(ready) => return Ok(ready),
+                Look::Wait(Peer::Unknown(peer)) => unknown = Some(peer),
+                Look::Wait(_) if asked => unknown = None,
+                Look::Wait(_) => {}
+            }
+            if deadline.has_passed() {
+                return Err(
+                    unknown.map_or(PipeError::TimedOut, |peer| PipeError::CannotJudge { peer })
+                );
+            }
+            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+            asked = self.sleep(want, slice)? == Wake::TimedOut || slice.has_passed();
+            if asked {
+                slice = slices.next(deadline);
+            }
+            self.check(judge)?;
+        }
+    }
+
+    /// Looks at everything, in the order that loses nothing: what the other side is, then its position, and only then
+    /// is judged.
+    fn look_at_all<J: Judge + ?Sized>(
+        &mut self,
+        judge: &J,
+        want: u64,
+        asked: bool,
+    ) -> Result<Look, PipeError> {
+        let peer = self.peer(judge, asked)?;
+        let ready = self.look()?;
+        match peer {
+            Peer::Closed if SENDS => Err(PipeError::Closed),
+            _ if ready >= want => Ok(Look::Ready(ready)),
+            Peer::Closed => Err(PipeError::Closed),
+            Peer::Dead(peer) => Err(PipeError::PeerDied { peer }),
+            Peer::Absent | Peer::Present | Peer::Unknown(_) => Ok(Look::Wait(peer)),
+        }
+    }
+
+    /// Sleeps until the other side rings or the slice ends, unless there is nothing to sleep for.
+    fn sleep(&mut self, want: u64, slice: Deadline) -> Result<Wake, PipeError> {
+        let bell = &self.ring.control.bell[Self::SELF];
+        let armed = bell.arm();
+        if self.word & HEAVY != 0 {
+            // A peer that leaves its fence to us (`notify`) either sees the bell armed, or we see below what it
+            // published. If the kernel refuses now, though it registered us: the end of the slice.
+            barrier::heavy();
+        }
+        if self.look()? >= want || self.peer_closed() {
+            // The mark stays on the bell: at most one ring for nobody.
+            return Ok(Wake::Changed);
+        }
+        Ok(bell.sleep(armed, slice))
+    }
+}
