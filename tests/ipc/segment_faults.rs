@@ -59,11 +59,6 @@ fn a_limit_on_memory_is_an_error() {
 }
 
 #[test]
-fn a_timer_that_interrupts_the_allocation_only_delays_it() {
-    meets("interrupted", directory().path());
-}
-
-#[test]
 fn without_proc_a_segment_is_joined_by_name() {
     let directory = directory();
     let _segment = small(directory.path()).create("it").unwrap();

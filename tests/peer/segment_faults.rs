@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
@@ -32,7 +32,6 @@ pub(crate) fn run(script: &str, args: &[String]) {
         "no-descriptors" => no_descriptors(Path::new(&args[0]), &args[1]),
         "file-limit" => file_limit(Path::new(&args[0])),
         "memory-limit" => memory_limit(Path::new(&args[0])),
-        "interrupted" => interrupted(Path::new(&args[0])),
         "no-proc" => no_proc(Path::new(&args[0]), &args[1]),
         _ => panic!("no script {script}"),
     }
@@ -242,27 +241,4 @@ fn no_proc(directory: &Path, name: &str) {
     refused(options.create("new"), ErrorKind::Unsupported, &says);
     refused(options.anonymous(), ErrorKind::Unsupported, &says);
     assert_eq!(fs::read_dir(directory).expect("read").count(), 1);
-}
-
-/// A timer that interrupts every longer system call, as a profiler's does.
-fn interrupted(directory: &Path) {
-    extern "C" fn nothing(_: libc::c_int) {}
-    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
-
-    // Without SA_RESTART.
-    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler does nothing.
-    unsafe { sigaction(Signal::SIGALRM, &action) }.expect("sigaction");
-    let every = libc::timeval { tv_sec: 0, tv_usec: 500 };
-    let timer = libc::itimerval { it_interval: every, it_value: every };
-    // SAFETY: `timer` is valid to read, and nobody wants the old one.
-    let set = unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
-    assert_eq!(set, 0);
-    let options = Options::new(96 << 20).directory(directory);
-    for segment in [options.create("large"), options.anonymous()] {
-        let segment = segment.expect("it only takes longer");
-        let file = fs::metadata(format!("/proc/self/fd/{}", segment.as_fd().as_raw_fd()));
-        let blocks = std::os::unix::fs::MetadataExt::blocks(&file.expect("fstat"));
-        assert!(blocks * 512 >= 96 << 20, "{blocks}");
-    }
 }

@@ -14,8 +14,8 @@ use nix::unistd::linkat;
 use crate::error::{ErrorKind, Failure};
 use crate::name::Place;
 
-/// Most bytes that are allocated by one call. A signal undoes the call that it interrupts, so the next one asks for
-/// half: a profiler's timer could undo a whole segment for ever.
+/// Most bytes that are allocated by one call. Before Linux 6.9 a signal undoes the call that it interrupts, so the next
+/// one asks for half: a profiler's timer could undo a whole segment for ever.
 const MAX_STEP: u64 = 64 << 20;
 /// What no timer interrupts twice.
 const MIN_STEP: u64 = 64 << 10;
@@ -111,11 +111,21 @@ pub(crate) fn allocate(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
     if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| size > soft) {
         return Err(Errno::EFBIG);
     }
+    in_steps(size, |start, len| {
+        let offset = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
+        posix_fallocate(file, offset(start)?, offset(len)?)
+    })
+}
+
+/// Calls `allocate(start, len)` for all of `size`, in steps that signals let through.
+fn in_steps(
+    size: u64,
+    mut allocate: impl FnMut(u64, u64) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let (mut done, mut most) = (0, MAX_STEP);
     while done < size {
         let step = most.min(size - done);
-        let offset = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
-        match posix_fallocate(file, offset(done)?, offset(step)?) {
+        match allocate(done, step) {
             Ok(()) => done += step,
             Err(Errno::EINTR) => most = (most / 2).max(MIN_STEP),
             Err(errno) => return Err(errno),
@@ -199,4 +209,34 @@ fn no_memory(size: u64, most: u64) -> Failure {
 fn memory_size() -> u64 {
     nix::sys::sysinfo::sysinfo()
         .map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_make_the_steps_smaller_until_they_get_through() {
+        let (mut end, mut calls) = (0, 0);
+        let size = (1 << 30) + 5;
+        // A timer that fires in the time that a mebibyte takes.
+        in_steps(size, |start, len| {
+            calls += 1;
+            assert_eq!(start, end, "all of it, in order");
+            if len > 1 << 20 {
+                return Err(Errno::EINTR);
+            }
+            end += len;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(end, size);
+        assert_eq!(calls, 6 + 1024 + 1);
+    }
+
+    #[test]
+    fn other_errors_end_the_allocation() {
+        assert_eq!(in_steps(5, |_, _| Err(Errno::ENOSPC)), Err(Errno::ENOSPC));
+        assert_eq!(in_steps(0, |_, _| Err(Errno::ENOSPC)), Ok(()));
+    }
 }
