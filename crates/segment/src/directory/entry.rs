@@ -10,12 +10,15 @@ use super::{MAX_ALIGN, ObjectError};
 /// Longest name of an object, in bytes.
 const NAME: usize = 48;
 
-/// Where the fields of an entry are, in bytes from its first. Its state is at 0, a u32; bytes 4 to 7 are 0.
-const OFFSET_AT: u64 = 8;
-const NAME_AT: u64 = 16;
-const SHAPE_AT: u64 = 64;
-const _: () =
-    assert!(SHAPE_AT + size_of::<Shape>() as u64 == super::ENTRY, "part of the segment format");
+/// An entry behind its state: where the object is, what it is called, what it is. Read and written as words, because
+/// the compiler may not join volatile accesses to single bytes.
+const WORDS: usize = 17;
+/// Where they begin, in bytes from the entry's first. The state is at 0, a u32; bytes 4 to 7 are 0.
+const WORDS_AT: u64 = 8;
+const NAME_WORDS: usize = NAME / 8;
+const SHAPE_WORDS: usize = size_of::<Shape>() / 8;
+const _: () = assert!(1 + NAME_WORDS + SHAPE_WORDS == WORDS, "part of the segment format");
+const _: () = assert!(WORDS_AT + WORDS as u64 * 8 == super::ENTRY, "part of the segment format");
 
 /// An object in a directory: its name and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,26 +79,30 @@ pub(super) struct Record {
 impl Record {
     /// Copies the entry at byte `at` of the table out.
     pub(super) fn read(table: Region<'_>, at: u64) -> Result<Self, OffsetError> {
+        let words: [u64; WORDS] = table.read(Offset::new(at + WORDS_AT)?)?;
+        let (name, shape) = words[1..].split_at(NAME_WORDS);
         Ok(Self {
-            name: Name(table.read(Offset::new(at + NAME_AT)?)?),
-            offset: table.read(Offset::new(at + OFFSET_AT)?)?,
-            shape: table.read(Offset::new(at + SHAPE_AT)?)?,
+            name: Name(bytemuck::pod_read_unaligned(bytemuck::cast_slice(name))),
+            offset: words[0],
+            shape: bytemuck::pod_read_unaligned(bytemuck::cast_slice(shape)),
         })
     }
 
     /// Writes the entry at byte `at` of the table. To be used before it is published, under the lock.
     pub(super) fn write(self, table: Region<'_>, at: u64) -> Result<(), OffsetError> {
-        table.write(Offset::new(at + NAME_AT)?, self.name.0)?;
-        table.write(Offset::new(at + OFFSET_AT)?, self.offset)?;
-        table.write(Offset::new(at + SHAPE_AT)?, self.shape)
+        let mut words = [self.offset; WORDS];
+        let (name, shape) = words[1..].split_at_mut(NAME_WORDS);
+        bytemuck::cast_slice_mut(name).copy_from_slice(&self.name.0);
+        bytemuck::cast_slice_mut(shape).copy_from_slice(bytemuck::bytes_of(&self.shape));
+        table.write(Offset::new(at + WORDS_AT)?, words)
     }
 
     /// Returns the field, and its value, that makes this entry one that no peer of this version writes into a segment
     /// of `len` bytes, where the objects before it end at `start`.
     pub(super) fn defect(&self, start: u64, len: u64) -> Option<(&'static str, u64)> {
         let Shape { bytes, align, .. } = self.shape;
-        if self.name.text().is_none() {
-            return Some(("first byte of the name", self.name.0[0].into()));
+        if self.name.0[0] == 0 {
+            return Some(("first byte of the name", 0));
         }
         if !align.is_power_of_two() || align > MAX_ALIGN {
             return Some(("alignment", align));
@@ -114,8 +121,15 @@ impl Record {
         self.offset.saturating_add(self.shape.bytes)
     }
 
-    pub(super) fn entry(&self) -> Entry {
-        Entry { name: self.name.text().unwrap_or("?").to_owned(), shape: self.shape }
+    /// Returns the entry as people see it; `None` if its name is no name. To find an object, which has one, nobody
+    /// need look at the text of the others' names.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        Some(Entry { name: self.name.text()?.to_owned(), shape: self.shape })
+    }
+
+    /// Returns the first byte of the name.
+    pub(super) fn initial(&self) -> u8 {
+        self.name.0[0]
     }
 }
 
@@ -149,8 +163,11 @@ mod tests {
             bad.defect(1024, 1088).map(|(field, _)| field)
         };
         assert_eq!(with(|r| r.name.0[0] = 0), Some("first byte of the name"));
-        assert_eq!(with(|r| r.name.0[0] = 0xff), Some("first byte of the name"));
-        assert_eq!(with(|r| r.name.0[47] = 1), Some("first byte of the name"));
+        for at in [0, 47] {
+            let mut bad = good;
+            bad.name.0[at] = 0xff;
+            assert_eq!(bad.entry(), None);
+        }
         assert_eq!(with(|r| r.shape.align = 0), Some("alignment"));
         assert_eq!(with(|r| r.shape.align = 3), Some("alignment"));
         assert_eq!(with(|r| r.shape.align = 1 << 13), Some("alignment"));

@@ -139,7 +139,11 @@ impl<'a> Directory<'a> {
         let mut entries = Vec::new();
         let mut scan = self.scan();
         while let Some(record) = scan.next().map_err(Reason::of_directory)? {
-            entries.push(record.entry());
+            let index = scan.index - 1;
+            entries.push(record.entry().ok_or_else(|| {
+                let found = record.initial().into();
+                Reason::Corrupt { field: "first byte of the name", index, found }.of_directory()
+            })?);
         }
         Ok(entries)
     }

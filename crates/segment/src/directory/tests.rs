@@ -254,7 +254,6 @@ fn what_no_peer_writes_is_an_error() {
         (8, 2048),                       // offset: at the end
         (8, !127),                       // offset: far out
         (16, 0),                         // no name
-        (16, 0xff),                      // no UTF-8
         (64 + 8 + 48 + 8, u64::MAX),     // bytes
         (64 + 8 + 48 + 16, 0),           // alignment
         (64 + 8 + 48 + 16, 3),           // alignment
@@ -273,6 +272,11 @@ fn what_no_peer_writes_is_an_error() {
         directory.find::<Unsigned<'_>, _>("a", &me).expect("what lies before it is good");
         memory.poke(at, good);
     }
+    // A name that is none: whoever looks for another is not concerned.
+    memory.poke(second + 16, 0xff_u64);
+    assert_eq!(directory.entries().unwrap_err().kind(), Is::Corrupt);
+    directory.find::<Unsigned<'_>, _>("a", &me).expect("not concerned");
+    memory.poke(second + 16, u64::from(b'b'));
     // A length that does not fit into the object's bytes.
     memory.poke(second + 64 + 8 + 48, 17_u64);
     let error = directory.find::<Unsigned<'_>, _>("b", &me).unwrap_err();
