@@ -29,7 +29,7 @@ pub use crate::arena::Arena;
 pub use crate::board::{Board, SEATS, Seat, Sheet, now};
 pub use crate::fault::{Fault, Kind};
 pub use crate::report::{Row, table};
-pub use crate::run::{Plan, Tally, run};
+pub use crate::run::{Plan, Points, Tally, run};
 pub use crate::scene::{Scene, Stage, Take};
 pub use crate::stepper::{Reached, Unit, Victim};
 

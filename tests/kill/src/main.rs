@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use shmkit_kill::scenes::fault::Seeded;
 use shmkit_kill::scenes::random::{self, Chaos};
-use shmkit_kill::{Plan, Row, Scene, run, scenes, table};
+use shmkit_kill::{Plan, Points, Row, Scene, run, scenes, table};
 
 /// The scene that kills at random moments instead of at every point.
 const RANDOM: &str = "random";
@@ -26,9 +26,12 @@ struct Args {
     /// List the scenes and the seeded faults
     #[arg(long)]
     list: bool,
-    /// Play every Nth kill point only
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    stride: u32,
+    /// Play every Nth kill point only [default: every one; every 5th of operations of thousands of instructions]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    stride: Option<u32>,
+    /// Play about N kill points of each scene only, evenly chosen
+    #[arg(long, value_name = "N", conflicts_with = "stride", value_parser = clap::value_parser!(u32).range(1..))]
+    points: Option<u32>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -41,6 +44,16 @@ struct Args {
     /// Play every seeded fault: exits with 0 if each is found
     #[arg(long)]
     self_test: bool,
+}
+
+impl Args {
+    fn points(&self) -> Points {
+        match (self.stride, self.points) {
+            (Some(stride), _) => Points::Every(stride),
+            (None, Some(points)) => Points::About(points),
+            (None, None) => Points::Usual,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -103,7 +116,7 @@ fn play(args: &Args) -> Result<Report, String> {
         args.scenes.is_empty()
             || args.scenes.iter().any(|name| scene.name.starts_with(name.as_str()))
     });
-    let plan = Plan { stride: args.stride, patience: 3 };
+    let plan = Plan { points: args.points(), patience: 3 };
     let rows: Vec<Row> = all.iter().map(|scene| one(scene, plan)).collect();
     let named = args.scenes.iter().any(|name| name == RANDOM);
     let minutes = args.minutes.or(named.then_some(10.0));
@@ -127,8 +140,9 @@ fn seeded(faults: Vec<Seeded>, args: &Args) -> Result<Report, String> {
     let found: Vec<Found> = faults
         .into_iter()
         .map(|seeded| {
-            let plan =
-                Plan { stride: if seeded.finds.is_some() { 1 } else { args.stride }, patience: 1 };
+            // What is wrong in one place is found only if every place is tried.
+            let points = if seeded.finds.is_some() { Points::Every(1) } else { args.points() };
+            let plan = Plan { points, patience: 1 };
             let row = one(&seeded.scene, plan);
             let prefix = seeded.finds.map(|kind| format!(": {kind}: "));
             let ok = match &prefix {

@@ -12,11 +12,22 @@ const REHEARSALS: u32 = 3;
 /// Between two looks at the clock of a director that waits.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Which points of a scene are played, from the first, evenly.
+#[derive(Clone, Copy, Debug)]
+pub enum Points {
+    /// As the scene says: [`Scene::stride`].
+    Usual,
+    /// Every so manyth.
+    Every(u32),
+    /// About so many.
+    About(u32),
+}
+
 /// How a scene is played.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Every how manyth point is played.
-    pub stride: u32,
+    /// Which points are played.
+    pub points: Points,
     /// After how many faults a scene is stopped.
     pub patience: usize,
 }
@@ -80,7 +91,12 @@ pub fn run(scene: &Scene, plan: Plan, watch: &mut dyn FnMut(&Tally, u32)) -> Tal
             )),
         ));
     }
-    let stride = plan.stride.max(1);
+    let stride = match plan.points {
+        Points::Usual => scene.stride,
+        Points::Every(stride) => stride,
+        Points::About(points) => length / points.max(1),
+    };
+    let stride = stride.max(1);
     let mut point = 0;
     // An operation that takes turns (a slice runs out, a lock is contended) may be longer than in the rehearsals.
     let most = length.saturating_mul(4);

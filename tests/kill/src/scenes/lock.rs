@@ -183,8 +183,8 @@ fn play_woken(
             Ok(())
         })
     })?;
-    // 1, 2, 4, 8, 16, 32 ms: the sixth slice leaves time for what follows.
-    victim.run_to_sleep(6)?;
+    // 1, 2, 4, 8, 16 ms: the fifth slice leaves time for what follows.
+    victim.run_to_sleep(5)?;
     other.cue(GO);
     other.await_asleep(WAITING)?;
     holder.cue(LEAVE);

@@ -1,6 +1,7 @@
 //! The scenes.
 
 mod cell;
+mod directory;
 pub mod fault;
 mod life;
 mod lock;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(semaphore::scenes());
     all.extend(cell::scenes());
     all.extend(ring::scenes());
+    all.extend(directory::scenes());
     all.extend(life::scenes());
     all
 }

@@ -101,7 +101,7 @@ pub(crate) fn probing() -> Scene {
 fn run_with(how: Fight, watch: &mut dyn FnMut(Duration, u64)) -> Chaos {
     let begin = Instant::now();
     let mut chaos = Chaos::default();
-    let directory = shm::file("random.d");
+    let directory = shm::file(&shm::name("random.d"));
     if let Err(fault) = fight(&directory, how, &mut chaos, watch) {
         chaos.faults.push(fault.to_string());
     }

@@ -1,0 +1,106 @@
+//! The scene of a segment's directory: an object is whole or absent, whoever was killed while making it.
+
+use shmkit_cell::Value;
+use shmkit_segment::{Options, Segment};
+
+use super::cell::Wide;
+use crate::{Actor, Fault, Scene, Stage, Take, Unit, shm};
+
+/// What the objects are made with.
+const FIRST: Wide = [7; 8];
+
+const VICTIM: usize = 0;
+const SURVIVORS: [usize; 2] = [1, 2];
+const MAKER: usize = 3;
+
+/// The actor has the segment open.
+const INSIDE: u32 = 1;
+/// The actor is about to ask for the object.
+const ASKING: u32 = 2;
+/// Ask for the object.
+const GO: u32 = 1;
+/// Leave.
+const LEAVE: u32 = 2;
+
+/// Returns the scenes.
+pub(crate) fn scenes() -> Vec<Scene> {
+    let about = "making an object in a segment killed; others find it whole or make it";
+    let scene = Scene::new("directory/object", about, 300, |stage, point| {
+        let name = shm::name("directory");
+        let take = play(stage, &name, point);
+        let left = shm::left();
+        for file in &left {
+            let _ = std::fs::remove_file(file);
+        }
+        if left.is_empty() { take } else { take.and(Err(Fault::leaked(format!("{left:?}")))) }
+    });
+    vec![scene.every(5)]
+}
+
+fn play(stage: &Stage, name: &str, point: u32) -> Result<Take, Fault> {
+    let mut maker = stage.cast(MAKER, &|actor| {
+        let options = Options::new(4096).participants(8).objects(4);
+        let segment = options.create(name).map_err(|e| Fault::hung(e.to_string()))?;
+        object(&segment, "before")?;
+        actor.phase(INSIDE);
+        actor.await_cue(LEAVE)
+    })?;
+    maker.await_phase(INSIDE)?;
+    let mut victim = stage.victim(VICTIM, &|actor| {
+        let segment = open(name)?;
+        actor.mark();
+        object(&segment, "disputed")?;
+        actor.mark();
+        Ok(())
+    })?;
+    let survivor = |actor: &Actor<'_>| {
+        let segment = open(name)?;
+        actor.phase(INSIDE);
+        actor.await_cue(GO)?;
+        actor.phase(ASKING);
+        survive(actor, &segment)
+    };
+    let [mut early, mut late] =
+        [stage.cast(SURVIVORS[0], &survivor)?, stage.cast(SURVIVORS[1], &survivor)?];
+    early.await_phase(INSIDE)?;
+    late.await_phase(INSIDE)?;
+    let reached = victim.advance(Unit::Instruction, point)?;
+    early.cue(GO);
+    early.await_asleep(ASKING)?;
+    let killed = victim.kill();
+    late.cue(GO);
+    let through = [early.finish()?, late.finish()?];
+    maker.cue(LEAVE);
+    maker.finish()?;
+    Ok(Take::new(reached, killed, through))
+}
+
+/// Finds or makes the disputed object, and one more, and finds everything in order.
+fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault> {
+    for name in ["disputed", "after", "before"] {
+        object(segment, name)?;
+    }
+    actor.through();
+    let objects = segment.objects().map_err(|e| Fault::hung(format!("objects: {e}")))?;
+    let mut names: Vec<String> = objects.into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    if names == ["after", "before", "disputed"] {
+        return Ok(());
+    }
+    Err(Fault::torn(format!("the directory holds {names:?}")))
+}
+
+fn open(name: &str) -> Result<Segment, Fault> {
+    Segment::open(name).map_err(|e| Fault::hung(e.to_string()))
+}
+
+/// Finds or makes a value, and finds it whole.
+fn object(segment: &Segment, name: &str) -> Result<(), Fault> {
+    let value = segment.object::<Value<'_, Wide>>(name, FIRST);
+    let value = value.map_err(|e| Fault::hung(format!("object {name:?}: {e}")))?;
+    let found = value.get().map_err(|e| Fault::hung(format!("get of {name:?}: {e}")))?;
+    if found == FIRST {
+        return Ok(());
+    }
+    Err(Fault::torn(format!("object {name:?} is {found:?}")))
+}
