@@ -7,6 +7,8 @@
 //! Nothing under the lock allocates: an allocator whose own fork handlers come before ours would wait for us, and we
 //! for it.
 //!
+//! No signal handler runs in a thread that has the lock, or that is about to take it or to give it back: it might fork.
+//!
 //! What this does *not* see: a raw `clone` and `_Fork` run no handlers. A child made so during the microseconds of a
 //! join, that neither executes nor exits, keeps its parent's place until it ends.
 //!
@@ -38,6 +40,9 @@ static REGISTERED: AtomicU32 = AtomicU32::new(0);
 thread_local! {
     /// How often this thread holds the join lock. A fork keeps it, as the child's thread is a copy of ours.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+
+    /// The signals that were blocked before this thread took the join lock. Means nothing while `DEPTH` is 0.
+    static MASK: Cell<Option<libc::sigset_t>> = const { Cell::new(None) };
 }
 
 unsafe extern "C" {
@@ -52,13 +57,11 @@ unsafe extern "C" {
 /// For as long as it lives no thread of this process forks or joins, and no signal handler runs in this one.
 ///
 /// For the microseconds in which a description that holds, or is about to hold, record locks has a descriptor.
-/// A thread may hold it more than once.
+/// A thread may hold it more than once, and let go in any order.
 #[derive(Debug)]
 #[must_use = "forks are held off only as long as this lives"]
 pub struct NoForks {
-    /// What the thread's signal mask was; the innermost and first has it.
-    mask: Option<libc::sigset_t>,
-    /// It belongs to the thread: the mask and `DEPTH` are the thread's.
+    /// It belongs to the thread: `MASK` and `DEPTH` are the thread's.
     _thread: PhantomData<*const ()>,
 }
 
@@ -74,27 +77,28 @@ impl NoForks {
     /// The lock is this process's own.
     pub fn hold() -> io::Result<Self> {
         register()?;
-        let mask = (DEPTH.get() == 0).then(block_signals);
         enter();
-        Ok(Self { mask, _thread: PhantomData })
+        Ok(Self { _thread: PhantomData })
     }
 }
 
 impl Drop for NoForks {
     fn drop(&mut self) {
         leave();
-        if let Some(mask) = &self.mask {
-            restore_signals(mask);
-        }
     }
 }
 
+/// Blocks signals and takes the lock, if this thread has not.
 fn enter() {
     let depth = DEPTH.get();
-    DEPTH.set(depth + 1);
     if depth > 0 {
+        DEPTH.set(depth + 1);
         return;
     }
+    // A handler that runs before this call has left again, whatever it did: `depth` is still right.
+    let mask = block_signals();
+    MASK.set(Some(mask));
+    DEPTH.set(1);
     // Acquire: pairs with the Release in `leave`.
     if LOCK.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
         return;
@@ -105,12 +109,20 @@ fn enter() {
     }
 }
 
+/// Gives the lock back and lets signals in again, if this was the last hold.
 fn leave() {
     let depth = DEPTH.get() - 1;
     DEPTH.set(depth);
+    if depth > 0 {
+        return;
+    }
     // Release: pairs with the Acquire in `enter`, so that the next thread sees what this one did.
-    if depth == 0 && LOCK.swap(FREE, Release) == CONTENDED {
+    if LOCK.swap(FREE, Release) == CONTENDED {
         futex::wake(&LOCK, 1);
+    }
+    // The last step: a handler that runs from here on finds the lock not held, and may overwrite the mask.
+    if let Some(mask) = MASK.get() {
+        restore_signals(&mask);
     }
 }
 
@@ -120,8 +132,8 @@ fn register() -> io::Result<()> {
     if REGISTERED.load(Relaxed) == 1 {
         return Ok(());
     }
-    // SAFETY: three functions that live as long as this library, and do what is safe in a forking thread: atomics,
-    // futex calls and a thread-local without destructor.
+    // SAFETY: three functions that live as long as this library, and do what is safe in a forking thread, and in a
+    // signal handler that forks: atomics, futex and signal mask calls, and thread-locals without destructors.
     let error = unsafe { pthread_atfork(prepare, parent, child) };
     if error != 0 {
         return Err(io::Error::from_raw_os_error(error));
@@ -202,15 +214,67 @@ mod tests {
         assert!(fork.join().unwrap() > released);
     }
 
+    fn blocked() -> bool {
+        let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: null changes nothing; the place is for the mask.
+        unsafe { libc::pthread_sigmask(0, core::ptr::null(), mask.as_mut_ptr()) };
+        // SAFETY: written by the call.
+        unsafe { libc::sigismember(mask.as_ptr(), libc::SIGALRM) == 1 }
+    }
+
+    /// What a handler did that ran in this process; 0 before.
+    static HANDLED: AtomicU32 = AtomicU32::new(0);
+
+    /// Notes the depth at which it runs, and how its child ended.
+    extern "C" fn fork_in_a_handler(_: libc::c_int) {
+        let depth = DEPTH.get();
+        // SAFETY: the child ends at once.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let whole = DEPTH.get() == depth && !(depth == 0 && LOCK.load(Relaxed) != FREE);
+            // SAFETY: ends the process without the parent's exit handlers.
+            unsafe { libc::_exit(i32::from(!whole)) };
+        }
+        let mut status = 0;
+        // SAFETY: our child, and a place for its status.
+        let pid = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        let ended = child > 0 && pid == child && status == 0;
+        HANDLED.store(if ended { 1 + depth } else { u32::MAX }, Relaxed);
+    }
+
+    #[test]
+    fn a_handler_that_forks_runs_before_or_after_a_fork_and_not_within() {
+        drop(NoForks::hold().unwrap());
+        let handler = fork_in_a_handler as extern "C" fn(libc::c_int);
+        // SAFETY: nothing else in these tests uses this signal; the handler does what handlers may do.
+        let before = unsafe { libc::signal(libc::SIGUSR2, handler as libc::sighandler_t) };
+        assert_ne!(before, libc::SIG_ERR);
+        for leave in [parent, child] {
+            HANDLED.store(0, Relaxed);
+            prepare();
+            assert!(blocked());
+            // SAFETY: a signal to this thread, which handles it.
+            assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
+            assert_eq!(HANDLED.load(Relaxed), 0, "the lock is held");
+            leave();
+            assert_eq!(HANDLED.load(Relaxed), 1, "at depth 0, and the child was whole");
+            assert!(!blocked());
+        }
+    }
+
+    #[test]
+    fn guards_are_dropped_in_any_order() {
+        let outer = NoForks::hold().unwrap();
+        let inner = NoForks::hold().unwrap();
+        drop(outer);
+        assert!(blocked(), "the lock is still held");
+        assert_ne!(LOCK.load(Relaxed), FREE);
+        drop(inner);
+        assert!(!blocked());
+    }
+
     #[test]
     fn signals_are_blocked_and_back_again() {
-        fn blocked() -> bool {
-            let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
-            // SAFETY: null changes nothing; the place is for the mask.
-            unsafe { libc::pthread_sigmask(0, core::ptr::null(), mask.as_mut_ptr()) };
-            // SAFETY: written by the call.
-            unsafe { libc::sigismember(mask.as_ptr(), libc::SIGALRM) == 1 }
-        }
         assert!(!blocked());
         let hold = NoForks::hold().unwrap();
         assert!(blocked());
