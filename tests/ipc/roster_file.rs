@@ -220,6 +220,23 @@ fn a_ticket_does_without_proc() {
     wait_until_dead(&me, id);
 }
 
+/// To its owner, locks of its own description would look like nobody's.
+#[test]
+fn a_ticket_that_is_somebody_elses_data_descriptor_makes_no_death() {
+    let table = Table::new(4);
+    let me = table.join();
+    let mut peer = Peer::fork("with a wrong ticket", |channel| {
+        let ticket = Description::Ticket(table.file().try_clone().unwrap());
+        let them = Participant::join(table.roster(), table.fresh(), ticket, Link::Nameless);
+        channel.say(&them.as_ref().unwrap().id().unwrap().get().to_string());
+        channel.hear();
+    });
+    let id = hear_id(&mut peer);
+    assert_eq!(me.verdict(id), Verdict::Alive);
+    peer.kill();
+    wait_until_dead(&me, id);
+}
+
 fn send(socket: &OwnedFd, ticket: OwnedFd) {
     let fds = [ticket.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&fds)];

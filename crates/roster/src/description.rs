@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{self, OFlag};
+use nix::errno::Errno;
+use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::sys::stat::{Mode, fstat};
 
 /// Where the private description comes from that carries a participant's locks.
@@ -21,8 +22,17 @@ pub enum Description {
     /// A description that was opened for this participant: by the sender, who passed it and closed its own copy.
     ///
     /// For a receiver without `/proc`, without permission to open the file, or in a sandbox. It must be open for
-    /// reading and writing. A sender that keeps its copy, or a child forked between receiving and joining, keeps the
-    /// participant's place after its death.
+    /// reading and writing, and received with `MSG_CMSG_CLOEXEC`: a program that another thread starts before the join
+    /// sets the flag itself would inherit it, as a child forked between receiving and joining does.
+    ///
+    /// Where the receiver can open files through `/proc` after all, the ticket only says which, and it does not matter
+    /// who else has it. Where it cannot, the ticket itself carries the locks:
+    ///
+    /// - Whoever else has it (a sender that keeps its copy, a child) keeps the participant's place after its death.
+    /// - If it is a duplicate of somebody's *data* descriptor, that somebody does not see the locks, takes the living
+    ///   participant for dead, and robs it. Only the receiver's own data descriptor is recognised
+    ///   ([`JoinErrorKind::Ticket`](crate::JoinErrorKind::Ticket)). Send nothing but a description that was opened for
+    ///   it: with segments, what `Segment::ticket` made.
     Ticket(OwnedFd),
 }
 
@@ -69,6 +79,25 @@ pub(crate) fn reopen(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     write!(&mut path[..], "/proc/self/fd/{}", file.as_raw_fd())?;
     let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
     Ok(fcntl::open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Returns a description of the ticket's file that nobody else has: another one if it can be opened, which leaves the
+/// ticket in its place, or else the ticket.
+pub(crate) fn redeem(ticket: &mut Option<OwnedFd>) -> io::Result<OwnedFd> {
+    let fd = ticket.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    // No fork handlers run in `posix_spawn`: the program that it starts must not keep what will carry the locks.
+    fcntl::fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    match reopen(fd.as_fd()) {
+        Ok(own) => Ok(own),
+        // Not for lack of a number: the ticket may be somebody's data descriptor.
+        Err(e) if is_out_of_descriptors(&e) => Err(e),
+        Err(_) => ticket.take().ok_or_else(|| io::ErrorKind::NotFound.into()),
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let full = [Errno::EMFILE, Errno::ENFILE].map(|errno| errno as i32);
+    error.raw_os_error().is_some_and(|code| full.contains(&code))
 }
 
 /// Opens another description of the file called `path`.

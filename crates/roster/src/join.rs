@@ -36,7 +36,7 @@ pub(crate) struct Join<'j> {
 pub(crate) enum Source<'j> {
     Proc,
     Path(&'j Path),
-    /// The ticket; nothing while a try has it, and when it is spent.
+    /// The ticket; nothing while a try has it for its own description, and when it is spent.
     Ticket(Option<OwnedFd>),
 }
 
@@ -64,7 +64,7 @@ impl Join<'_> {
         let own = match source {
             Source::Proc => description::reopen(self.file),
             Source::Path(path) => description::open(path),
-            Source::Ticket(ticket) => ticket.take().ok_or_else(|| io::ErrorKind::NotFound.into()),
+            Source::Ticket(ticket) => description::redeem(ticket),
         };
         let own = own.map_err(|e| JoinError::with(JoinErrorKind::Description, e))?;
         let status = Status::of(own.as_fd()).map_err(JoinError::system)?;
@@ -77,7 +77,7 @@ impl Join<'_> {
         // 3 to 5: the locks.
         let id = match self.take_place(own.as_fd()) {
             Err(error) if error.kind() == JoinErrorKind::Removing => {
-                if let Source::Ticket(ticket) = source {
+                if let Source::Ticket(ticket @ None) = source {
                     *ticket = Some(own); // It holds no lock: good for another try.
                 }
                 return Err(error);
@@ -92,6 +92,11 @@ impl Join<'_> {
                 Source::Ticket(_) => JoinErrorKind::Ticket,
                 _ => JoinErrorKind::Unsupported,
             }));
+        }
+        if let Source::Ticket(Some(ticket)) = source
+            && self.is_shared(ticket.as_fd(), id)?
+        {
+            return Err(JoinError::new(JoinErrorKind::Ticket));
         }
         // 6: no descriptor. There are file systems (overlayfs) whose mappings keep another description than the
         // descriptor's: what everybody will ask the kernel must have the right answer from now on.
@@ -151,6 +156,19 @@ impl Join<'_> {
         Ok(None)
     }
 
+    /// Returns whether a ticket that was only reopened is a duplicate of the data descriptor. That did no harm here;
+    /// where there is no `/proc` it would, and had better not be found out there.
+    fn is_shared(self, ticket: BorrowedFd<'_>, id: OwnerId) -> Result<bool, JoinError> {
+        // Nobody else has this byte: whatever others try at the same time, they try under other names.
+        let trial = Range::trial(id);
+        if !range::try_lock(ticket, trial).map_err(lock_error)? {
+            return Ok(false);
+        }
+        let seen = range::conflict(self.file, trial).map(|lock| lock.is_some());
+        range::unlock(ticket, trial).map_err(lock_error)?;
+        Ok(!seen.map_err(lock_error)?)
+    }
+
     /// Returns whether the data descriptor shows that `id` is taken, as every other process will see it.
     fn sees(self, id: OwnerId) -> Result<bool, JoinError> {
         range::conflict(self.file, Range::id(id)).map(|lock| lock.is_some()).map_err(lock_error)
@@ -163,4 +181,46 @@ fn lock_error(error: io::Error) -> JoinError {
         if unsupported { JoinErrorKind::Unsupported } else { JoinErrorKind::System },
         error,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    use super::*;
+    use crate::removal;
+    use crate::testing::{Bytes, memfd, reopen};
+
+    fn is_closed_on_exec(fd: &OwnedFd) -> bool {
+        fcntl(fd, FcntlArg::F_GETFD).unwrap() & FdFlag::FD_CLOEXEC.bits() != 0
+    }
+
+    #[test]
+    fn a_ticket_is_closed_on_exec_before_any_lock() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(2));
+        let identity = Identity::new().unwrap();
+        let join = Join {
+            roster: bytes.roster(2),
+            identity: &identity,
+            file: file.as_fd(),
+            node: Status::of(file.as_fd()).unwrap().node,
+            link: Link::Nameless,
+        };
+        // A child that another test forks now would inherit the ticket and the remover.
+        let _no_forks = NoForks::hold().unwrap();
+        let ticket = reopen(&file);
+        fcntl(&ticket, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        assert!(!is_closed_on_exec(&ticket));
+        // A try that cannot get a lock, and gives the ticket back.
+        let remover = reopen(&file);
+        let removal = removal::nobody_alive(remover.as_fd()).unwrap().unwrap();
+        let mut source = Source::Ticket(Some(ticket));
+        let error = join.try_once(&mut source).unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::Removing);
+        let Source::Ticket(Some(ticket)) = &source else { panic!("{source:?}") };
+        assert!(is_closed_on_exec(ticket));
+        drop(removal);
+        join.run(source).unwrap();
+    }
 }

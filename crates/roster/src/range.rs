@@ -1,8 +1,8 @@
 //! The record locks that say who is alive, far past the data of the file.
 //!
 //! ```text
-//! 0 …            2^61 = S                S+1024 = R   S+1025          2^62 = I
-//! | data | … | slot 0 … slot 1023 | remover | …      | I+id, one byte for every id there can be |
+//! 0 …            2^61 = S                S+1024 = R   S+1025          2^62 = I     I+2^30     I+2^61 = T
+//! | data | … | slot 0 … slot 1023 | remover | …      | I+id, a byte an id | … | T+id, a byte an id |
 //! ```
 //!
 //! They are [open file description locks]: owned by a description, not by a process, so that no other descriptor of
@@ -21,6 +21,8 @@ const SLOTS: u64 = 1 << 61;
 const REMOVER: u64 = SLOTS + OwnerId::MAX_SLOTS as u64;
 /// I: where the ids' bytes begin.
 const IDS: u64 = 1 << 62;
+/// T: where the bytes begin by which a joiner tries its ticket.
+const TRIALS: u64 = IDS + (1 << 61);
 
 /// Bytes of a file that are locked together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,11 @@ impl Range {
     /// I + id: held by the participant of that name, and by nobody else, ever.
     pub(crate) const fn id(id: OwnerId) -> Self {
         Self { start: IDS + id.get() as u64, len: 1 }
+    }
+
+    /// T + id: held for a moment by the ticket of who takes that name, to see which descriptors share it. Says nothing.
+    pub(crate) const fn trial(id: OwnerId) -> Self {
+        Self { start: TRIALS + id.get() as u64, len: 1 }
     }
 
     /// Returns whether all of `other` lies in here.
@@ -133,7 +140,8 @@ mod tests {
         assert!(!Range::EVERYBODY.covers(Range { start: REMOVER + 1, len: 1 }));
         assert!(!last_slot.covers(Range::REMOVER));
         let last_id = OwnerId::new(1023, OwnerId::MAX_GENERATION).unwrap();
-        assert!(Range::id(last_id).start < i64::MAX as u64);
+        assert!(Range::id(last_id).start < TRIALS);
+        assert!(Range::trial(last_id).start < i64::MAX as u64);
         assert!(!Range::EVERYBODY.covers(Range::id(OwnerId::new(0, 1).unwrap())));
     }
 
