@@ -140,7 +140,7 @@ impl Join<'_> {
             }
             match slot.begin(n) {
                 Some(id) if range::try_lock(own, Range::id(id)).map_err(lock_error)? => {
-                    slot.card.sign();
+                    slot.sign(id);
                     self.roster.advance(n);
                     return Ok(Some(id));
                 }

@@ -61,7 +61,7 @@ impl Card {
         }
     }
 
-    /// Copies the card, which a peer may be rewriting: the mixture is for people to puzzle over.
+    /// Copies the card, which a peer may be rewriting: a mixture, unless the slot shows that nobody was.
     pub(crate) fn read(&self) -> Person {
         let mut bytes = [0; COMMAND];
         for (chunk, word) in bytes.chunks_exact_mut(8).zip(&self.command) {
@@ -75,7 +75,7 @@ impl Card {
         }
     }
 
-    fn write(&self, pid: u32, start_time: u64, command: &[u8]) {
+    pub(crate) fn write(&self, pid: u32, start_time: u64, command: &[u8]) {
         let mut bytes = [0; COMMAND];
         let len = command.len().min(COMMAND - 1);
         bytes[..len].copy_from_slice(&command[..len]);

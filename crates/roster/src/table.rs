@@ -3,8 +3,8 @@
 use core::fmt;
 use std::os::fd::BorrowedFd;
 
-use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
+use shmkit_atomic::{AtomicU32, fence};
 use shmkit_layout::{Offset, Region, Shared};
 
 use crate::person::{Card, Person};
@@ -30,10 +30,11 @@ unsafe impl Shared for Head {}
 pub(crate) struct Slot {
     /// The last generation that was given out, 0 to [`OwnerId::MAX_GENERATION`]; at the maximum the slot is retired.
     generation: AtomicU32,
-    /// 0.
-    reserved: AtomicU32,
+    /// The generation whose card is complete. Another than `generation` while somebody joins, and after they died of
+    /// it: the card is then nobody's.
+    signed: AtomicU32,
     /// Who it was given to.
-    pub(crate) card: Card,
+    card: Card,
 }
 
 // SAFETY: atomics and a `repr(C)` struct of atomics, every pattern valid.
@@ -43,28 +44,47 @@ const _: () = assert!(size_of::<Head>() == 128, "part of the segment format");
 const _: () = assert!(size_of::<Slot>() == 40, "part of the segment format");
 
 impl Slot {
-    /// Returns the last generation that was given out.
-    pub(crate) fn generation(&self) -> u32 {
-        // Acquire: pairs with the Release in `begin`, for who reads the card next.
-        self.generation.load(Acquire)
-    }
-
     /// Gives out the next generation of `slot`, or none if it is retired. Only with the slot's lock.
     ///
     /// The number is spent before the name's lock is asked for: killed in between, nobody ever has the name.
     pub(crate) fn begin(&self, slot: u32) -> Option<OwnerId> {
         // `new` refuses what is past the maximum, whatever a peer wrote here.
-        let id = OwnerId::new(slot, self.generation().checked_add(1)?)?;
-        // Release: pairs with the Acquire in `generation`; the slot's lock orders the writers themselves.
-        self.generation.store(id.generation(), Release);
+        // Relaxed: the slot's lock orders the writers, and who only reads sees no card before it is signed.
+        let id = OwnerId::new(slot, self.generation.load(Relaxed).checked_add(1)?)?;
+        self.generation.store(id.generation(), Relaxed);
         Some(id)
+    }
+
+    /// Writes this process's card under its generation. Only with the slot's lock, and the name's.
+    pub(crate) fn sign(&self, id: OwnerId) {
+        self.write(id.generation(), Card::sign);
+    }
+
+    fn write(&self, generation: u32, write: impl FnOnce(&Card)) {
+        // Release: pairs with the Acquire fence in `read`. Who read a word of the new card sees the new generation (or
+        // a later one) at its second look; who does not see it read nothing of the new card.
+        fence(Release);
+        write(&self.card);
+        // Release: pairs with the first Acquire in `read`, so that the whole card is seen.
+        self.signed.store(generation, Release);
+    }
+
+    /// Returns the generation that the slot has, and its card: the one that belongs to it, or none if it is not
+    /// signed, or given to another while we read.
+    fn read(&self) -> Option<(u32, Person)> {
+        // Acquire: pairs with the Release in `write`.
+        let signed = self.signed.load(Acquire);
+        let person = self.card.read();
+        // Acquire: pairs with the Release fence in `write`.
+        fence(Acquire);
+        (self.generation.load(Relaxed) == signed).then_some((signed, person))
     }
 }
 
 /// The roster of a region: a table of slots, each for one participant at a time.
 ///
 /// ```text
-/// 0 cursor  4 slots  128 slot 0: generation, reserved, start time, command, pid  168 slot 1 …
+/// 0 cursor  4 slots  128 slot 0: generation, signed, start time, command, pid  168 slot 1 …
 /// ```
 ///
 /// A view of bytes that somebody keeps mapped. It says who *may* be there; whether they live, only the kernel knows.
@@ -149,31 +169,38 @@ impl<'a> Roster<'a> {
         self.head.cursor.store((slot + 1) % self.slots(), Relaxed);
     }
 
-    /// Returns who `owner` is, as long as its slot is not given to another.
+    /// Returns who `owner` is, as long as its slot is not given to another. Nobody yet, if it is still joining.
     pub fn person(self, owner: OwnerId) -> Option<Person> {
-        let slot = self.slots.get(owner.slot() as usize)?;
-        let is_owners = || slot.generation() == owner.generation();
-        (is_owners()).then(|| slot.card.read()).filter(|_| is_owners())
+        let (generation, person) = self.slots.get(owner.slot() as usize)?.read()?;
+        (generation == owner.generation()).then_some(person)
     }
 
     /// Returns the last participant of every slot that had one, in the order of slots, with the kernel's verdict:
     /// for people, and for the command that lists segments. Takes part in nothing and needs no place.
     ///
+    /// Whoever is joining at this moment, or died of it, is not there; nor is who had that slot before, and is dead.
+    ///
     /// `file` is any descriptor of the file whose participants these are. A participant of its *own* description
     /// cannot be there: joining makes a private one.
     pub fn participants(self, file: BorrowedFd<'_>) -> Vec<Member> {
-        let nobody = matches!(range::conflict(file, Range::EVERYBODY), Ok(None));
         let member = |(n, slot): (u32, &Slot)| {
-            let id = OwnerId::new(n, slot.generation())?;
-            let verdict = match range::conflict(file, Range::id(id)) {
-                _ if nobody => Verdict::Dead,
+            let (generation, person) = slot.read()?;
+            Some(Member { id: OwnerId::new(n, generation)?, person, verdict: Verdict::Dead })
+        };
+        // The names first: a card is signed with both locks held, so that whoever is listed and alive is in what the
+        // kernel is asked from here on.
+        let mut members: Vec<_> = (0..).zip(self.slots).filter_map(member).collect();
+        if matches!(range::conflict(file, Range::EVERYBODY), Ok(None)) {
+            return members; // One question instead of many.
+        }
+        for member in &mut members {
+            member.verdict = match range::conflict(file, Range::id(member.id)) {
                 Ok(None) => Verdict::Dead,
                 Ok(Some(_)) => Verdict::Alive,
                 Err(_) => Verdict::Unknown,
             };
-            Some(Member { id, person: slot.card.read(), verdict })
-        };
-        (0..).zip(self.slots).filter_map(member).collect()
+        }
+        members
     }
 }
 
@@ -197,8 +224,11 @@ pub struct Member {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
-    use crate::testing::Bytes;
+    use crate::atfork::NoForks;
+    use crate::testing::{Bytes, memfd};
 
     #[test]
     fn a_roster_is_as_large_as_it_says() {
@@ -250,7 +280,65 @@ mod tests {
         for retired in [OwnerId::MAX_GENERATION, OwnerId::MAX_GENERATION + 1, u32::MAX] {
             slot.generation.store(retired, Relaxed);
             assert_eq!(slot.begin(0), None);
-            assert_eq!(slot.generation(), retired, "nothing was written");
+            assert_eq!(slot.generation.load(Relaxed), retired, "nothing was written");
         }
+    }
+
+    #[test]
+    fn a_card_is_shown_only_under_the_name_it_was_signed_for() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(1));
+        let roster = bytes.roster(1);
+        let slot = &roster.slots[0];
+        let _no_forks = NoForks::hold().unwrap();
+        let listed = || {
+            let members = roster.participants(file.as_fd());
+            members.into_iter().map(|m| m.id).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(), [], "no slot was ever given out");
+        let first = slot.begin(0).unwrap();
+        assert_eq!((roster.person(first), listed()), (None, vec![]), "not signed yet");
+        slot.sign(first);
+        assert_eq!(roster.person(first).unwrap().pid, std::process::id());
+        assert_eq!(listed(), [first]);
+        let second = slot.begin(0).unwrap();
+        assert_eq!([first, second].map(|id| roster.person(id)), [None, None], "the predecessor's");
+        assert_eq!(listed(), []);
+        slot.sign(second);
+        assert_eq!(roster.person(first), None);
+        assert!(roster.person(second).is_some());
+        assert_eq!(listed(), [second]);
+    }
+
+    /// Whoever reads while a slot goes from hand to hand sees whole cards of the right generation.
+    #[test]
+    fn a_card_is_never_a_mixture() {
+        const GENERATIONS: u32 = 20_000;
+        let bytes = Bytes::new(Roster::bytes(1));
+        let roster = bytes.roster(1);
+        let slot = &roster.slots[0];
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut seen = 0;
+                while seen < GENERATIONS {
+                    let Some((generation, person)) = slot.read() else { continue };
+                    if generation > 0 {
+                        assert_eq!(person.pid, generation);
+                        assert_eq!(person.start_time, u64::from(generation));
+                        assert_eq!(person.command, generation.to_string());
+                    }
+                    assert!(generation >= seen);
+                    seen = generation;
+                }
+            });
+            for _ in 0..GENERATIONS {
+                let generation = slot.begin(0).unwrap().generation();
+                let command = generation.to_string();
+                slot.write(generation, |card| {
+                    card.write(generation, generation.into(), command.as_bytes());
+                });
+            }
+            reader.join().unwrap();
+        });
     }
 }
