@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use std::io;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
-use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 
 use crate::OwnerId;
@@ -51,7 +51,7 @@ unsafe impl Sync for Identity {}
 impl Identity {
     /// Finds or maps an empty page.
     pub(crate) fn new() -> io::Result<Self> {
-        // Acquire: pairs with the AcqRel in `drop`, so that the page is seen empty.
+        // Acquire: pairs with the Release half of the swap in `drop`, so that the page is seen empty.
         if let Some(page) = NonNull::new(SPARE.swap(ptr::null_mut(), Acquire)) {
             return Ok(Self { page });
         }
@@ -69,8 +69,9 @@ impl Identity {
     /// Returns the participant's name; `None` before it joined, in a forked child, and after its place was lost.
     #[inline]
     pub(crate) fn id(&self) -> Option<OwnerId> {
-        // Relaxed: the id alone; in a child the kernel's fork orders everything.
-        NonZeroU32::new(self.page().id.load(Relaxed)).map(OwnerId::from_own)
+        // Acquire: pairs with the Release in `settle`: who sees the name sees the anchor that keeps it, and everything
+        // that its thread did to join. The kernel's wiping of a child's page is ordered by the fork.
+        NonZeroU32::new(self.page().id.load(Acquire)).map(OwnerId::from_own)
     }
 
     /// Takes a name and the anchor that keeps it.
@@ -81,7 +82,8 @@ impl Identity {
         page.anchor.store(addr.as_ptr(), Relaxed);
         page.anchor_len.store(len, Relaxed);
         page.lost.store(0, Relaxed);
-        page.id.store(id.get(), Relaxed);
+        // Release: pairs with the Acquire in `id`.
+        page.id.store(id.get(), Release);
     }
 
     /// Gives up the name, since the kernel no longer keeps it: nothing may be done in it any more. Under the join lock.
@@ -125,7 +127,8 @@ impl Drop for Identity {
         self.page().id.store(0, Relaxed);
         self.page().lost.store(0, Relaxed);
         drop(self.take_anchor());
-        // AcqRel: pairs with itself and with the Acquire in `new`; whoever takes the page sees it empty.
+        // AcqRel: the Release half pairs with the Acquire in `new`, and with the Acquire half here of the next drop:
+        // whoever takes the page, to use or to unmap it, does so after all that was done to it.
         if let Some(other) = NonNull::new(SPARE.swap(self.page.as_ptr(), AcqRel)) {
             unmap(other);
         }
