@@ -20,9 +20,12 @@ const RANDOM: &str = "random";
 #[derive(Debug, Parser)]
 #[command(name = "kill", version)]
 struct Args {
-    /// Play this scene, or those that begin so; may be given several times
-    #[arg(long = "scene", value_name = "NAME")]
+    /// Scenes to play, or what their names begin with [default: all but `random`]
+    #[arg(value_name = "SCENE")]
     scenes: Vec<String>,
+    /// The same; may be given several times
+    #[arg(long = "scene", value_name = "NAME")]
+    more: Vec<String>,
     /// List the scenes and the seeded faults
     #[arg(long)]
     list: bool,
@@ -39,7 +42,7 @@ struct Args {
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
     /// Play the scene with this seeded fault: exits with 0 if it is found
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["scenes", "self_test"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["scenes", "more", "self_test"])]
     fault: Option<String>,
     /// Play every seeded fault: exits with 0 if each is found
     #[arg(long)]
@@ -78,7 +81,8 @@ struct Found {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    args.scenes.append(&mut args.more);
     if args.list {
         list();
         return ExitCode::SUCCESS;
