@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::unistd::{Pid, getppid};
 use shmkit::{Atomic, PipeError, Segment, Sender};
 
@@ -84,7 +84,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let [chunk, what] = match orders.recv_timeout(PATIENCE) {
             Ok(order) => order,
             Err(PipeError::Closed) => return Ok(ExitCode::SUCCESS),
-            Err(PipeError::PeerDied { .. }) => bail!("the tour died; its worker ends"),
+            // The tour was killed, or interrupted: there is nobody to tell.
+            Err(PipeError::PeerDied { .. }) => return Ok(ExitCode::FAILURE),
             Err(error) => return Err(error).context("no order came"),
         };
         // Dropped after the report, or by death: then whoever needs it finds that out.
