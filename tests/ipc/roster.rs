@@ -438,3 +438,28 @@ fn people_can_see_who_takes_part() {
     assert_eq!(members[0].person.command, "peer");
     assert!(members[0].person.start_time > 0);
 }
+
+#[test]
+fn nobody_is_listed_as_dead_for_joining() {
+    const SLOTS: u32 = 512;
+    let table = Table::new(SLOTS);
+    let mut peer = Peer::fork("joins until it is full", |channel| {
+        channel.hear();
+        let all: Vec<_> = (0..SLOTS).map(|_| table.join()).collect();
+        channel.hear();
+        drop(all);
+    });
+    peer.say("begin");
+    let (observer, mut seen) = (table.fresh(), 0);
+    wait_until(|| {
+        // Nobody leaves, so nobody is dead.
+        let members = table.roster().participants(observer.as_fd());
+        let dead = members.iter().find(|m| m.verdict != Verdict::Alive);
+        assert_eq!(dead, None, "of {}", members.len());
+        assert!(members.len() >= seen);
+        seen = members.len();
+        seen == SLOTS as usize
+    });
+    peer.say("end");
+    peer.join();
+}
