@@ -3,7 +3,7 @@
 //! * [`nobody_alive`] is the condition of every cleanup: having it proves that no participant is alive *and* keeps
 //!   joiners out until it is dropped.
 //! * [`remover`] is for removing a name whose participants may live: no other remover is at work in the meantime.
-//! * [`in_use`] is the cheap first question: one call for the whole roster.
+//! * [`in_use`] is the cheap first question: one call for the whole roster; [`holder`] says whose lock it is.
 //!
 //! What this does *not* do: it removes nothing. Having the lock, check that the name still leads to this very file.
 
@@ -61,6 +61,28 @@ pub fn remover(file: BorrowedFd<'_>) -> io::Result<Option<Removal<'_>>> {
 /// The file system has no such locks.
 pub fn in_use(file: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(range::conflict(file, Range::EVERYBODY)?.is_some())
+}
+
+/// Whose lock keeps a remover out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Somebody who is alive, or is joining. There may be removers too.
+    Participant,
+    /// Another remover, who will be done in microseconds.
+    Remover,
+}
+
+/// Returns whose lock kept this description from being a remover's; `None` if it is free by now.
+///
+/// # Errors
+///
+/// The file system has no such locks.
+pub fn holder(file: BorrowedFd<'_>) -> io::Result<Option<Holder>> {
+    let holder = |lock: Range| match lock.covers(Range::REMOVER) {
+        true => Holder::Remover,
+        false => Holder::Participant,
+    };
+    Ok(range::conflict(file, Range::EVERYBODY)?.map(holder))
 }
 
 fn take(file: BorrowedFd<'_>, range: Range) -> io::Result<Option<Removal<'_>>> {

@@ -25,13 +25,13 @@ pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Fa
     let deadline = Deadline::after(PATIENCE);
     // Before anything is allocated that may be for nothing.
     if Status::of_path(place.path()).is_ok() {
-        clear(place)?;
+        clear(place, deadline)?;
     }
     let made = Made::new(place.directory(), options)?;
     let shared = loop {
         match file::link(made.participant.file(), place) {
             Ok(()) => break made.named(place),
-            Err(Errno::EEXIST) => clear(place)?,
+            Err(Errno::EEXIST) => clear(place, deadline)?,
             Err(errno) => return Err(cannot_link(errno, place)),
         }
         pause(deadline, place)?;
@@ -140,20 +140,24 @@ impl Made {
 }
 
 /// Makes room for a new segment, if nobody lives in the old one.
-fn clear(place: &Place) -> Result<(), Failure> {
+fn clear(place: &Place, deadline: Deadline) -> Result<(), Failure> {
     let exists = |found: &str, what_to_do: &str| {
         Err(Failure::new(
             ErrorKind::AlreadyExists,
             format!("{} exists and {found}: {what_to_do}", place.path().display()),
         ))
     };
-    match remove::if_dead(place)? {
+    match remove::if_dead_by(place, deadline)? {
         Outcome::Removed | Outcome::Gone => Ok(()),
         Outcome::Persistent => exists("is persistent", "open it, unlink it, or use another name"),
         Outcome::Foreign => exists("is not a segment of this user", "use another name"),
         Outcome::Damaged(defect) => exists(
             &format!("is a segment that this program cannot use ({defect})"),
             "unlink it, or use another name",
+        ),
+        Outcome::Linked(names) => exists(
+            &format!("is dead, but has other names ({names} in all)"),
+            "remove them, or use another name",
         ),
         Outcome::InUse | Outcome::Dead => {
             exists("is in use", "open it, use `open_or_create`, or use another name")

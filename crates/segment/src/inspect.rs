@@ -178,14 +178,15 @@ pub(crate) fn header(
 
 /// Reads and checks the header alone.
 pub(crate) fn read(file: BorrowedFd<'_>, size: u64) -> Result<Header, Failure> {
-    Ok(try_read(file, size)??)
+    let header = try_read(file, size).map_err(|errno| Failure::os(errno, "reading the header"))?;
+    Ok(header?)
 }
 
-/// As [`read`], with what is wrong with the header apart from what is wrong with reading.
+/// As [`read`], with what is wrong with the header apart from what is wrong with reading. It allocates nothing.
 pub(crate) fn try_read(
     file: BorrowedFd<'_>,
     size: u64,
-) -> Result<Result<Header, HeaderError>, Failure> {
+) -> Result<Result<Header, HeaderError>, Errno> {
     let mut bytes = [0; size_of::<Header>()];
     let mut done = 0;
     while done < bytes.len() {
@@ -193,7 +194,7 @@ pub(crate) fn try_read(
         match retry(|| pread(file, &mut bytes[done..], done as libc::off_t)) {
             Ok(0) => break,
             Ok(n) => done += n,
-            Err(errno) => return Err(Failure::os(errno, "reading the header")),
+            Err(errno) => return Err(errno),
         }
     }
     Ok(Header::parse(&bytes[..done], size))

@@ -137,6 +137,7 @@ impl Sweep {
             Ok(Outcome::Removed) => Fate::Removed,
             Ok(Outcome::InUse) => Fate::InUse,
             Ok(Outcome::Persistent) => Fate::Persistent,
+            Ok(Outcome::Linked(names)) => Fate::Foreign(Foreign::Links(names)),
             // Another file has taken the name since it was examined.
             Ok(_) => Fate::Vanished,
             Err(error) => Fate::Failed(error),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use shmkit_segment::{ErrorKind, OpenOptions, Outcome, Segment, sweep};
 
 use crate::{Name, directory, refused, small};
@@ -88,6 +89,58 @@ fn a_creator_removes_the_dead_of_its_name() {
     let new = small().directory(directory.path()).create("mine").unwrap();
     let path = new.path().unwrap();
     assert_ne!(old.ino(), fs::metadata(path).unwrap().ino());
+}
+
+#[test]
+fn the_dead_with_other_names_is_left_and_a_creator_told() {
+    let directory = directory();
+    dead(directory.path(), "mine");
+    let path = directory.path().join("shmkit.mine");
+    fs::hard_link(&path, directory.path().join("kept")).unwrap();
+    let open = OpenOptions::new().directory(directory.path());
+    assert_eq!(open.remove_if_dead("mine").unwrap(), Outcome::Linked(2));
+    let survey = sweep::survey(directory.path()).unwrap();
+    assert_eq!(*survey[0].outcome.as_ref().unwrap(), Outcome::Linked(2));
+    let create = small().directory(directory.path());
+    let says = ["is dead", "has other names (2 in all)", "remove them"];
+    refused(create.create("mine"), ErrorKind::AlreadyExists, &says);
+    fs::remove_file(directory.path().join("kept")).unwrap();
+    assert!(create.create("mine").unwrap().is_linked());
+}
+
+/// Locks what a remover does, by a description of its own.
+fn be_remover(path: &std::path::Path) -> fs::File {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let lock = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as _,
+        l_whence: nix::libc::SEEK_SET as _,
+        l_start: 1 << 61,
+        l_len: 1025,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+    file
+}
+
+#[test]
+fn a_creator_waits_for_another_remover() {
+    let directory = directory();
+    dead(directory.path(), "mine");
+    let remover = be_remover(&directory.path().join("shmkit.mine"));
+    let open = OpenOptions::new().directory(directory.path());
+    assert_eq!(open.remove_if_dead("mine").unwrap(), Outcome::InUse);
+    let (begin, begun) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let creator = scope.spawn(|| {
+            begin.send(()).unwrap();
+            small().directory(directory.path()).create("mine").map(drop)
+        });
+        begun.recv().unwrap();
+        // Not for order: a creator that does not wait has this long to show it.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        drop(remover);
+        creator.join().unwrap().unwrap();
+    });
 }
 
 #[test]
