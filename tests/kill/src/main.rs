@@ -29,7 +29,7 @@ struct Args {
     /// List the scenes and the seeded faults
     #[arg(long)]
     list: bool,
-    /// Play every Nth kill point only [default: every one; every 5th of operations of thousands of instructions]
+    /// Play every Nth kill point only [default: every one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     stride: Option<u32>,
     /// Play about N kill points of each scene only, evenly chosen
@@ -54,7 +54,7 @@ impl Args {
         match (self.stride, self.points) {
             (Some(stride), _) => Points::Every(stride),
             (None, Some(points)) => Points::About(points),
-            (None, None) => Points::Usual,
+            (None, None) => Points::Every(1),
         }
     }
 }

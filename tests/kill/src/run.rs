@@ -15,8 +15,6 @@ const TICK: Duration = Duration::from_millis(20);
 /// Which points of a scene are played, from the first, evenly.
 #[derive(Clone, Copy, Debug)]
 pub enum Points {
-    /// As the scene says: [`Scene::stride`].
-    Usual,
     /// Every so manyth.
     Every(u32),
     /// About so many.
@@ -92,7 +90,6 @@ pub fn run(scene: &Scene, plan: Plan, watch: &mut dyn FnMut(&Tally, u32)) -> Tal
         ));
     }
     let stride = match plan.points {
-        Points::Usual => scene.stride,
         Points::Every(stride) => stride,
         Points::About(points) => length / points.max(1),
     };

@@ -18,9 +18,6 @@ pub struct Scene {
     pub about: String,
     /// The least points that such an operation can have: below it, something else was killed.
     pub floor: u32,
-    /// Every how manyth point is played if nobody says otherwise: 1, unless the operation is so long that trying all
-    /// of them, which takes the square of its length, is for a night.
-    pub stride: u32,
     play: Box<Play>,
 }
 
@@ -51,12 +48,7 @@ impl Scene {
         floor: u32,
         play: impl Fn(&Stage, u32) -> Result<Take, Fault> + 'static,
     ) -> Self {
-        Self { name: name.into(), about: about.into(), floor, stride: 1, play: Box::new(play) }
-    }
-
-    /// The same scene, of which only every `stride`th point is played if nobody says otherwise.
-    pub fn every(self, stride: u32) -> Self {
-        Self { stride, ..self }
+        Self { name: name.into(), about: about.into(), floor, play: Box::new(play) }
     }
 
     /// Plays the scene for one kill point.
