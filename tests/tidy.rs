@@ -72,7 +72,9 @@ fn refuse(folder: &str, except: &[&str], why: &str, bad: impl Fn(&str) -> bool) 
 /// An atomic loom does not know about is an interleaving loom never tries.
 #[test]
 fn atomics_come_from_one_crate() {
-    refuse("crates", &["crates/atomic/"], "use shmkit_atomic", |line| {
+    // Not part of any model: what the models count their own runs with, and the switch of seeded faults.
+    let models = ["crates/atomic/", "crates/sync/src/crash.rs", "/tests/"];
+    refuse("crates", &models, "use shmkit_atomic", |line| {
         [
             "core::sync::atomic",
             "std::sync::atomic",
@@ -181,19 +183,15 @@ fn orderings_are_explained() {
     const NEAR: usize = 12;
     let mut found = Vec::new();
     for (name, text) in files("crates", "rs") {
+        if name.contains("/tests/") || name.contains("/examples/") {
+            continue;
+        }
         let body = text.split("#[cfg(test)]").next().unwrap();
         let lines: Vec<_> = body.lines().collect();
         for (n, line) in code(body) {
             let used = ["Acquire", "Release", "AcqRel", "SeqCst"].into_iter().find(|ordering| {
-                // An argument of a call: `, Acquire` or `(Acquire`.
-                [
-                    format!(", {ordering}"),
-                    format!("({ordering}"),
-                    format!("::{ordering}"),
-                    format!(" {ordering},"),
-                ]
-                .iter()
-                .any(|form| line.contains(form.as_str()))
+                // An argument of a call, and not the beginning of another name.
+                line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == *ordering)
             });
             let Some(used) = used else { continue };
             if line.trim_start().starts_with("use ") || line.trim_start().starts_with("pub use ") {

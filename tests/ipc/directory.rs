@@ -15,7 +15,8 @@ use crate::support::{Peer, unique, wait_until};
 #[derive(Debug)]
 struct Others;
 
-impl<'a> Object<'a, Participant<'a>> for Others {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a> Object<'a, Participant<'a>> for Others {
     const KIND: Kind = Kind::new("words");
     const TAG: TypeTag = f64::TAG;
     type Spec = ();

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Judge, NoForks, OwnerId, Verdict};
 use shmkit_segment::{CommandExt, ErrorKind, OpenOptions, Options, Outcome, Segment, sweep};
 use shmkit_tests::segment::{last, small};
@@ -47,12 +48,12 @@ fn shm_02_and_15_what_one_process_writes_the_other_reads() {
     let directory = directory();
     let ours = small(directory.path()).create("it").unwrap();
     let mut theirs = joined("open", directory.path());
-    ours.region().write(last(&ours), 42_u8).unwrap();
+    last(&ours).store(42, Relaxed);
     theirs.say("get");
     theirs.expect("42");
     theirs.say("put 77");
     theirs.expect("put");
-    assert_eq!(ours.region().read(last(&ours)), Ok(77));
+    assert_eq!(last(&ours).load(Relaxed), 77);
     leave(theirs);
 }
 
@@ -92,7 +93,7 @@ fn a_killed_creator_leaves_a_whole_segment_that_is_adopted() {
     creator.kill();
     assert_eq!(names(directory.path()), 1);
     let adopted = small(directory.path()).open_or_create("it").unwrap();
-    assert_eq!(adopted.region().read(last(&adopted)), Ok(5));
+    assert_eq!(last(&adopted).load(Relaxed), 5);
     let members = adopted.participant().roster().participants(adopted.as_fd());
     let verdicts: Vec<_> = members.iter().map(|member| member.verdict).collect();
     assert_eq!(verdicts, [Verdict::Dead, Verdict::Alive]);
@@ -110,7 +111,7 @@ fn a_killed_creator_is_replaced_by_the_next_one() {
     assert_eq!(exists.kind(), ErrorKind::AlreadyExists);
     creator.kill();
     let ours = small(directory.path()).create("it").unwrap();
-    assert_eq!(ours.region().read(last(&ours)), Ok(0));
+    assert_eq!(last(&ours).load(Relaxed), 0);
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn another_user_that_may_can_join_and_be_the_last_one_out() {
     let mut theirs = joined("open-as-nobody", directory.path());
     theirs.say("put 2");
     theirs.expect("put");
-    assert_eq!(ours.region().read(last(&ours)), Ok(2));
+    assert_eq!(last(&ours).load(Relaxed), 2);
     drop(ours);
     assert_eq!(names(directory.path()), 1);
     leave(theirs);
@@ -157,7 +158,7 @@ fn a_persistent_segment_survives_its_processes() {
     maker.kill();
     leave(joined("open", directory.path()));
     let again = open(directory.path()).unwrap();
-    assert_eq!(again.region().read(last(&again)), Ok(9));
+    assert_eq!(last(&again).load(Relaxed), 9);
     OpenOptions::new().directory(directory.path()).unlink("it").unwrap();
 }
 
@@ -241,7 +242,7 @@ fn an_anonymous_segment_is_inherited() {
     let mut theirs = heir(&ours);
     theirs.say("put 3");
     theirs.expect("put");
-    assert_eq!(ours.region().read(last(&ours)), Ok(3));
+    assert_eq!(last(&ours).load(Relaxed), 3);
     theirs.say("again work");
     theirs.expect("true");
     theirs.say("name");
@@ -280,7 +281,7 @@ fn lck_16_an_heir_can_hand_it_on() {
     child.say("pass 8");
     child.expect("passed");
     child.expect("0");
-    assert_eq!(ours.region().read(last(&ours)), Ok(8));
+    assert_eq!(last(&ours).load(Relaxed), 8);
     leave(child);
 }
 
@@ -370,7 +371,7 @@ fn who_may_not_open_the_file_joins_by_ticket() {
     assert_eq!(ours.participant().verdict(id), Verdict::Alive);
     peer.say("put 6");
     peer.expect("put");
-    assert_eq!(ours.region().read(last(&ours)), Ok(6));
+    assert_eq!(last(&ours).load(Relaxed), 6);
     peer.kill();
     wait_until(|| ours.participant().verdict(id) == Verdict::Dead);
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Judge, Verdict};
 use shmkit_segment::{ErrorKind, OpenOptions, Segment};
 use shmkit_tests::segment::{last, small};
@@ -22,13 +23,13 @@ fn a_child_is_nobody_until_it_joins() {
         assert_eq!(ours.participant().me(), Some(mine));
         assert_eq!(ours.join_after_fork().unwrap(), mine);
         assert_eq!(ours.participant().verdict(me), Verdict::Alive);
-        ours.region().write(last(&ours), 4_u8).unwrap();
+        last(&ours).store(4, Relaxed);
         channel.say(&mine.get().to_string());
         channel.hear();
     });
     let theirs = child.hear().parse().ok().and_then(shmkit_roster::OwnerId::from_word).unwrap();
     assert_eq!(ours.participant().verdict(theirs), Verdict::Alive);
-    assert_eq!(ours.region().read(last(&ours)), Ok(4), "SHM-15");
+    assert_eq!(last(&ours).load(Relaxed), 4, "SHM-15");
     child.say("end");
     child.join();
     assert_eq!(ours.participant().verdict(theirs), Verdict::Dead);
@@ -43,11 +44,11 @@ fn a_child_that_opens_shares_what_it_inherited() {
     let anonymous = small(directory.path()).anonymous().unwrap();
     Peer::fork("open", |_| {
         let again = OpenOptions::new().directory(directory.path()).open("it").unwrap();
-        assert_eq!(again.region().base(), ours.region().base());
+        assert_eq!(again.data().base(), ours.data().base());
         assert!(again.participant().me().is_some());
         assert_eq!(again.participant().me(), ours.participant().me());
         let again = Segment::from_fd(std::os::fd::AsFd::as_fd(&anonymous)).unwrap();
-        assert_eq!(again.region().base(), anonymous.region().base());
+        assert_eq!(again.data().base(), anonymous.data().base());
         assert!(anonymous.participant().me().is_some());
     })
     .join();

@@ -200,6 +200,8 @@ fn a_pipe_that_is_looked_at_does_not_wake_its_writer() {
     wait_until(|| writer.is_asleep());
     assert_eq!(sweep(&directory, false), [("fifo".to_owned(), "foreign")]);
     list(directory.path()).unwrap();
+    // A creator sweeps a little.
+    drop(Options::new(4096).directory(directory.path()).create("b").unwrap());
     assert!(writer.is_asleep());
     // A reader at last: the writer had not been woken before.
     let _reader = fs::File::open(&fifo).unwrap();

@@ -37,7 +37,8 @@ impl Words<'_> {
     }
 }
 
-impl<'a> Object<'a, Participant<'a>> for Words<'a> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a> Object<'a, Participant<'a>> for Words<'a> {
     const KIND: Kind = Kind::new("words");
     const TAG: TypeTag = u64::TAG;
     type Spec = Spec;

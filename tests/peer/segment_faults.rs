@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Gid, Uid, fork, geteuid, pause, setgroups, setresgid, setresuid};
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment, SegmentError};
 
 use crate::segment::last;
@@ -20,10 +21,7 @@ pub(crate) fn run(script: &str, args: &[String]) {
     match script {
         "put" => {
             let segment = Segment::inherited(&args[0]).expect("inherit");
-            segment
-                .region()
-                .write(last(&segment), args[1].parse::<u8>().expect("a byte"))
-                .expect("write");
+            last(&segment).store(args[1].parse().expect("a byte"), Relaxed);
         }
         "full" => full(Path::new(&args[0])),
         "no-inodes" => no_inodes(Path::new(&args[0])),

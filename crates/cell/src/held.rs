@@ -28,11 +28,12 @@ impl<'a, J: Judge + ?Sized> Held<'a, J> {
         judge: &'a J,
         deadline: Option<Deadline>,
     ) -> Result<Self, LockFailure> {
-        let id = judge.me().ok_or(LockFailure::NotJoined)?;
         let outcome = match deadline {
             Some(deadline) => mutex.lock(judge, deadline)?,
             None => mutex.try_lock(judge)?,
         };
+        // From the word, not from the judge: another thread may lose our place and join again at any time.
+        let id = mutex.owner().ok_or(LockFailure::NotJoined)?;
         let held = Self { mutex, judge, id, _not_send: PhantomData };
         match outcome {
             Outcome::Clean => {}
@@ -55,8 +56,9 @@ impl<'a, J: Judge + ?Sized> Held<'a, J> {
 impl<J: Judge + ?Sized> Drop for Held<'_, J> {
     fn drop(&mut self) {
         if self.judge.me() == Some(self.id) {
+            // SAFETY: `take` took it, once, and what it guards is borrowed only through `self`, which ends.
             // Refused only if the word is not ours, and then there is nothing to release.
-            let _ = self.mutex.unlock(self.judge);
+            let _ = unsafe { self.mutex.unlock(self.judge) };
         }
     }
 }

@@ -316,7 +316,8 @@ const fn slots_at<T>() -> u64 {
     }
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Value<'a, T, J> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Value<'a, T, J> {
     const KIND: Kind = Kind::new("value");
     const TAG: TypeTag = T::TAG;
 

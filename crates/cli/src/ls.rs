@@ -235,7 +235,7 @@ impl Participant {
             state: match member.verdict {
                 Verdict::Alive => "alive",
                 Verdict::Dead => "dead",
-                Verdict::Unknown => "unknown",
+                Verdict::Unknown | Verdict::Nobody => "unknown",
             },
         }
     }

@@ -91,6 +91,7 @@ impl Header {
     /// # Errors
     ///
     /// [`HeaderError`], in the order of its variants: what is not ours at all first.
+    #[cfg(not(loom))]
     pub fn read(region: Region<'_>) -> Result<Self, HeaderError> {
         let truncated = HeaderError::Truncated { found: region.len() as u64, expected: 128 };
         let header: Self = region.read(Offset::ZERO).map_err(|_| truncated)?;
@@ -123,6 +124,7 @@ impl Header {
     /// # Errors
     ///
     /// [`HeaderError::Truncated`] if the region is smaller than the header.
+    #[cfg(not(loom))]
     pub fn write(self, region: Region<'_>) -> Result<(), HeaderError> {
         let truncated = HeaderError::Truncated { found: region.len() as u64, expected: 128 };
         region.write(Offset::ZERO, self).map_err(|_| truncated)

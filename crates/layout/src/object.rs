@@ -85,7 +85,12 @@ impl fmt::Display for Shape {
 ///
 /// An object of this trait is a *handle*: it borrows the region and the participant for `'a`, so that nobody leaves
 /// while somebody still uses a lock. The bytes in the region are the object itself.
-pub trait Object<'a, J: ?Sized>: Sized {
+///
+/// # Safety
+///
+/// `KIND` and `TAG` must belong to this one layout: a directory has an object [`attach`](Self::attach)ed to bytes of
+/// which it knows no more than that both agree.
+pub unsafe trait Object<'a, J: ?Sized>: Sized {
     /// What it is.
     const KIND: Kind;
 
@@ -110,7 +115,8 @@ pub trait Object<'a, J: ?Sized>: Sized {
     ///
     /// # Safety
     ///
-    /// The bytes must be zero, and nobody else may use them until this returns.
+    /// The bytes must be zero, and nobody else may use them until this returns. From then on they must be used as this
+    /// object only, and all who use it must use judges of one roster.
     unsafe fn init(region: Region<'a>, spec: Self::Spec, judge: &'a J) -> Result<Self, ShapeError>;
 
     /// Uses the object that somebody made in `region`, which begins at the object's first byte. `len` is the length
@@ -123,7 +129,8 @@ pub trait Object<'a, J: ?Sized>: Sized {
     ///
     /// # Safety
     ///
-    /// The bytes must have been made by [`init`](Self::init) of the same type, and be used as such an object only.
+    /// The bytes must have been made by [`init`](Self::init) of the same type, and be used as such an object only, by
+    /// all of its users with judges of one roster.
     unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError>;
 }
 

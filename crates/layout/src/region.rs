@@ -1,7 +1,14 @@
 //! Borrowed views of mapped bytes.
 
 use core::marker::PhantomData;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
+
+#[cfg(not(loom))]
+use bytemuck::{bytes_of, bytes_of_mut};
+#[cfg(not(loom))]
+use shmkit_atomic::Ordering::Relaxed;
+#[cfg(not(loom))]
+use shmkit_atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use crate::{Offset, OffsetError, Shared, ShmSafe};
 
@@ -17,7 +24,8 @@ pub struct Region<'a> {
     _owner: PhantomData<&'a ()>,
 }
 
-// SAFETY: a region is an address and a length; every access through it is either atomic (`Shared`) or `unsafe`.
+// SAFETY: a region is an address and a length; every access through it is either atomic (`get`, `slice`, `read`,
+// `write`) or `unsafe`.
 unsafe impl Send for Region<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Region<'_> {}
@@ -29,7 +37,8 @@ impl<'a> Region<'a> {
     ///
     /// `base` must be valid for reads and writes of `len` bytes for all of `'a`, and nobody may hold a reference to
     /// those bytes in that time except to `Shared` types, or under the right (a lock, a ring position) that the bytes
-    /// are guarded by.
+    /// are guarded by. Whoever gets a copy of the region may read and write all of its bytes, atomically, at any time:
+    /// it goes to those who leave the bytes of living objects alone, and [`sub`](Self::sub) is for the others.
     pub const unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Self {
         Self { base, len, _owner: PhantomData }
     }
@@ -97,29 +106,74 @@ impl<'a> Region<'a> {
 
     /// Copies the value at `at` out.
     ///
-    /// What is read is a copy, which no peer can change between a check and its use. It is whole only if no peer
-    /// writes at this moment.
+    /// What is read is a copy, which no peer can change between a check and its use. It is read word by word, each
+    /// atomically: the whole is whole only if no peer writes at this moment.
     ///
     /// # Errors
     ///
     /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
+    #[cfg(not(loom))]
     pub fn read<T: ShmSafe>(self, at: Offset<T>) -> Result<T, OffsetError> {
-        let ptr = self.place(at, 1)?;
-        // SAFETY: in bounds and aligned (`place`), mapped (`from_raw_parts`), any bytes are a `T` (`Pod`). Volatile:
-        // the compiler may not read it again, so that a check holds for the copy.
-        Ok(unsafe { ptr::read_volatile(ptr.as_ptr()) })
+        let mut value = T::zeroed();
+        let bytes = bytes_of_mut(&mut value);
+        // Relaxed, all: what orders a value is how its reader learned of it.
+        match width::<T>() {
+            8 => {
+                for (to, word) in bytes.chunks_exact_mut(8).zip(self.words::<T, AtomicU64>(at)?) {
+                    to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+                }
+            }
+            4 => {
+                for (to, word) in bytes.chunks_exact_mut(4).zip(self.words::<T, AtomicU32>(at)?) {
+                    to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+                }
+            }
+            _ => {
+                for (to, word) in bytes.iter_mut().zip(self.words::<T, AtomicU8>(at)?) {
+                    *to = word.load(Relaxed);
+                }
+            }
+        }
+        Ok(value)
     }
 
-    /// Copies a value in, at `at`. To be used before peers can see the bytes, or with the right to them.
+    /// Copies a value in, at `at`, word by word, each atomically. To be used before peers can see the bytes, or with the
+    /// right to them.
     ///
     /// # Errors
     ///
     /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
+    #[cfg(not(loom))]
     pub fn write<T: ShmSafe>(self, at: Offset<T>, value: T) -> Result<(), OffsetError> {
-        let ptr = self.place(at, 1)?;
-        // SAFETY: in bounds and aligned (`place`), mapped for writing (`from_raw_parts`).
-        unsafe { ptr::write_volatile(ptr.as_ptr(), value) };
+        let bytes = bytes_of(&value);
+        // Relaxed, all: what orders a value is how its reader learns of it.
+        match width::<T>() {
+            8 => {
+                for (from, word) in bytes.as_chunks().0.iter().zip(self.words::<T, AtomicU64>(at)?)
+                {
+                    word.store(u64::from_ne_bytes(*from), Relaxed);
+                }
+            }
+            4 => {
+                for (from, word) in bytes.as_chunks().0.iter().zip(self.words::<T, AtomicU32>(at)?)
+                {
+                    word.store(u32::from_ne_bytes(*from), Relaxed);
+                }
+            }
+            _ => {
+                for (from, word) in bytes.iter().zip(self.words::<T, AtomicU8>(at)?) {
+                    word.store(*from, Relaxed);
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// The atomic words `W` that the `T` at `at` consists of.
+    #[cfg(not(loom))]
+    fn words<T: ShmSafe, W: Shared>(self, at: Offset<T>) -> Result<&'a [W], OffsetError> {
+        // The alignment of `T` is at least that of `W` (`width`); that of the address is checked once more.
+        self.slice(Offset::new(at.get())?, size_of::<T>() / size_of::<W>())
     }
 
     /// Returns the address of byte `start`, if `bytes` bytes from there lie inside the region and the address is a
@@ -139,11 +193,19 @@ impl<'a> Region<'a> {
     }
 }
 
+/// Bytes of the words in which a `T` is copied: of one width only, which follows from the type, because accesses of
+/// two widths to the same bytes would be a race.
+#[cfg(not(loom))]
+const fn width<T>() -> usize {
+    match (align_of::<T>(), size_of::<T>()) {
+        (8.., size) if size.is_multiple_of(8) => 8,
+        (4.., size) if size.is_multiple_of(4) => 4,
+        _ => 1,
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use shmkit_atomic::AtomicU32;
-    use shmkit_atomic::Ordering::Relaxed;
-
     use super::*;
 
     #[repr(align(128))]
@@ -162,6 +224,20 @@ mod tests {
         assert_eq!(region.read::<u32>(Offset::new(8).unwrap()), Ok(0x0102_0304));
         let word = region.get::<AtomicU32>(Offset::new(8).unwrap()).unwrap();
         assert_eq!(word.load(Relaxed), 0x0102_0304);
+    }
+
+    #[test]
+    fn values_of_every_width_are_copied() {
+        let mut bytes = Bytes([0; 256]);
+        let region = region(&mut bytes);
+        region.write(Offset::new(1).unwrap(), [1_u8, 2, 3]).unwrap();
+        region.write(Offset::new(6).unwrap(), [4_u16, 5]).unwrap();
+        region.write(Offset::new(12).unwrap(), [6_u32, 7, 8]).unwrap();
+        region.write(Offset::new(32).unwrap(), u128::MAX - 1).unwrap();
+        assert_eq!(region.read::<[u8; 3]>(Offset::new(1).unwrap()), Ok([1, 2, 3]));
+        assert_eq!(region.read::<[u16; 2]>(Offset::new(6).unwrap()), Ok([4, 5]));
+        assert_eq!(region.read::<[u32; 3]>(Offset::new(12).unwrap()), Ok([6, 7, 8]));
+        assert_eq!(region.read::<u128>(Offset::new(32).unwrap()), Ok(u128::MAX - 1));
     }
 
     #[test]

@@ -8,6 +8,10 @@ use shmkit_roster::{Judge, Participant};
 use crate::places::Places;
 use crate::{PipeError, RawEnd};
 
+/// What a forked child is told that uses a loan of its parent.
+const NOT_OURS: &str =
+    "a loan was used by a process that does not have the pipe's end: claim it after the fork";
+
 /// Free places of a pipe, lent to its sender by [`Sender::reserve`](crate::Sender::reserve).
 ///
 /// Dropped without [`commit`](Self::commit), nothing was sent. The places are this process's alone; a child that is forked
@@ -46,16 +50,22 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Slots<'s, 'a, T, J> {
     ///
     /// # Panics
     ///
-    /// If `at` is not less than the length.
+    /// If `at` is not less than the length; and in a forked child, which inherited the loan but not the end.
     #[inline]
     pub fn write(&mut self, at: usize, value: T) {
+        assert!(self.end.check(self.judge).is_ok(), "{NOT_OURS}");
         assert!(at < self.len, "place {at} of {} was written", self.len);
         // SAFETY: `at < len <= ready` (above and `new`): the place is free, and free places are the sender's alone.
         unsafe { self.places.write(self.end.index() + at as u64, value) };
     }
 
     /// Borrows the places, to the end of the ring and from its beginning. They hold old values.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the loan but not the end.
     pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
+        assert!(self.end.check(self.judge).is_ok(), "{NOT_OURS}");
         // SAFETY: `len <= ready <= count` places from our index on are free (`new`) and the sender's alone, of which
         // this is the only loan (`&mut`).
         unsafe { self.places.borrow_mut(self.end.index(), self.len) }
@@ -120,7 +130,12 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Items<'s, 'a, T, J> {
     }
 
     /// Borrows the items, to the end of the ring and from its beginning.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the loan but not the end.
     pub fn as_slices(&self) -> (&[T], &[T]) {
+        assert!(self.end.check(self.judge).is_ok(), "{NOT_OURS}");
         // SAFETY: `len <= ready <= count` items lie from our index on (`new`), and the sender does not write to them
         // before we release them, which ends this borrow.
         unsafe { self.places.borrow(self.end.index(), self.len) }

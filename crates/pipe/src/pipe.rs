@@ -122,7 +122,8 @@ impl<T: ShmSafe, J: Judge> fmt::Debug for Pipe<'_, T, J> {
     }
 }
 
-impl<'a, T: ShmSafe, J: Judge> Object<'a, J> for Pipe<'a, T, J> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: ShmSafe, J: Judge> Object<'a, J> for Pipe<'a, T, J> {
     const KIND: Kind = Kind::new("pipe");
     const TAG: TypeTag = T::TAG;
 

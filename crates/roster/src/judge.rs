@@ -14,6 +14,8 @@ pub enum Verdict {
     Dead,
     /// Nobody can tell now. It is *not* a death: keep waiting to the deadline, then report it.
     Unknown,
+    /// No participant can have this id: what it stands in is corrupt.
+    Nobody,
 }
 
 /// Answers the two questions that every primitive asks: *who am I*, and *is this owner alive*.
@@ -21,8 +23,11 @@ pub enum Verdict {
 /// The kernel answers through [`Participant`](crate::Participant); a model answers in loom and in fuzzers; other
 /// systems that know their processes may answer themselves.
 ///
-/// An implementation must never call a living owner dead, nor give one id to two participants: locks would be robbed.
-pub trait Judge: Sync {
+/// # Safety
+///
+/// An implementation must never call a living owner dead, nor give one id to two address spaces: locks would be robbed,
+/// and data that a lock guards borrowed twice.
+pub unsafe trait Judge: Sync {
     /// Returns this address space's id, or `None` in a forked child that has not joined.
     ///
     /// Asked at every operation, drops of guards included: one load.
@@ -32,7 +37,8 @@ pub trait Judge: Sync {
     fn verdict(&self, owner: OwnerId) -> Verdict;
 }
 
-impl<J: Judge + ?Sized> Judge for &J {
+// SAFETY: the same answers.
+unsafe impl<J: Judge + ?Sized> Judge for &J {
     fn me(&self) -> Option<OwnerId> {
         (**self).me()
     }

@@ -29,7 +29,8 @@ impl ModelJudge {
         Self { me: None, dead: self.dead.clone() }
     }
 
-    /// This participant dies: from now on everybody's verdict on it is `Dead`. It must do nothing afterwards.
+    /// This participant dies: from now on everybody's verdict on it is `Dead`. It must do nothing afterwards: whatever it
+    /// still borrows is robbed. For models only.
     pub fn die(&self) {
         let mark = || {
             if let Some(me) = self.me {
@@ -44,7 +45,8 @@ impl ModelJudge {
     }
 }
 
-impl Judge for ModelJudge {
+// SAFETY: each participant has a slot of its own, and is dead only once its model has called `die`.
+unsafe impl Judge for ModelJudge {
     fn me(&self) -> Option<OwnerId> {
         self.me
     }
@@ -54,7 +56,7 @@ impl Judge for ModelJudge {
             // Acquire: pairs with the Release in `die`.
             Some(dead) if dead.load(Acquire) == 0 => Verdict::Alive,
             Some(_) => Verdict::Dead,
-            None => Verdict::Unknown,
+            None => Verdict::Nobody,
         }
     }
 }

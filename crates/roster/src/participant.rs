@@ -167,18 +167,18 @@ impl<'a> Participant<'a> {
     }
 }
 
-impl Judge for Participant<'_> {
+// SAFETY: ids are issued once, under the roster's locks (`join`), and the kernel alone calls an owner dead (`probe`).
+unsafe impl Judge for Participant<'_> {
     #[inline]
     fn me(&self) -> Option<OwnerId> {
         self.id()
     }
 
     fn verdict(&self, owner: OwnerId) -> Verdict {
-        match self.id() {
-            // A slot that the roster does not have: the word is corrupt, and nobody's.
-            Some(me) if owner.slot() < self.roster.slots() => probe::verdict(self, me, owner),
-            _ => Verdict::Unknown,
+        if owner.slot() >= self.roster.slots() {
+            return Verdict::Nobody;
         }
+        self.id().map_or(Verdict::Unknown, |me| probe::verdict(self, me, owner))
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
         let file = memfd();
         let bytes = Bytes::of(&file, Roster::bytes(4));
         let one = join(bytes.roster(4), &file).unwrap();
-        assert_eq!(one.verdict(OwnerId::new(4, 1).unwrap()), Verdict::Unknown);
+        assert_eq!(one.verdict(OwnerId::new(4, 1).unwrap()), Verdict::Nobody);
         assert_eq!(one.verdict(OwnerId::new(3, 1).unwrap()), Verdict::Dead);
     }
 

@@ -231,6 +231,8 @@ fn not_inherited(detail: String) -> Failure {
 mod tests {
     use std::os::fd::IntoRawFd;
 
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -240,6 +242,10 @@ mod tests {
         assert_eq!(token.to_value(), "3:19:4d:ffffffffffffffff");
         assert_eq!(Token::from_value(&token.to_value()), Some(token));
     }
+
+    /// Held by each test that closes descriptors: what is known as closed is known by its number, which a program's
+    /// parent gives once, but two tests of one process get twice.
+    static NUMBERS: Mutex<()> = Mutex::new(());
 
     /// A segment that nobody lives in, and tokens for it.
     fn left<const N: usize>(participants: u32) -> (tempfile::TempDir, std::fs::File, [Token; N]) {
@@ -257,6 +263,8 @@ mod tests {
 
     #[test]
     fn what_fails_may_be_tried_again_until_it_is_joined() {
+        let _numbers = NUMBERS.lock();
+        TAKEN.lock().clear();
         let (_directory, other, [first, second]) = left(2);
         // All places are taken.
         let mut lock = libc::flock {
@@ -288,6 +296,8 @@ mod tests {
 
     #[test]
     fn threads_with_one_key_share_the_segment() {
+        let _numbers = NUMBERS.lock();
+        TAKEN.lock().clear();
         let (_directory, _file, tokens) = left::<50>(8);
         for token in &tokens {
             let start = std::sync::Barrier::new(2);

@@ -19,7 +19,7 @@ use crate::{Segment, SegmentError};
 /// ```
 /// # fn main() -> Result<(), shmkit_segment::SegmentError> {
 /// let segment = shmkit_segment::Options::new(1 << 20).participants(16).anonymous()?;
-/// assert!(segment.region().len() > 1 << 20);
+/// assert!(segment.header().size > 1 << 20);
 /// # Ok(())
 /// # }
 /// ```

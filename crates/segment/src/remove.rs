@@ -87,6 +87,10 @@ pub(crate) fn consider(
 
 /// As [`consider`]; `None` if another remover is at work, or was a moment ago.
 fn attempt(place: &Place, only: Option<Identity>, dead: Dead) -> Result<Option<Outcome>, Failure> {
+    // To open a pipe would wake who waits at its other end.
+    if Status::of_path(place.path()).is_ok_and(|status| !status.is_regular) {
+        return Ok(Some(Outcome::Foreign));
+    }
     let result = {
         // A child forked now would inherit the description that is about to hold the remover's lock.
         let _no_forks = NoForks::hold().ok();

@@ -180,8 +180,18 @@ impl Segment {
         OpenOptions::new().remove_if_dead(name)
     }
 
-    /// Returns all bytes of the segment: header, roster, directory and the user's.
-    pub fn region(&self) -> Region<'_> {
+    /// Returns all bytes of the segment: header, roster, directory and what they lead to.
+    ///
+    /// # Safety
+    ///
+    /// A region lets safe code write to all of its bytes. Nothing may be written to header, roster and directory, nor to
+    /// any object that the directory has or will have. For reading, and for bytes that are yours: [`data`](Self::data)
+    /// of a segment without a directory has them.
+    pub unsafe fn region(&self) -> Region<'_> {
+        self.whole()
+    }
+
+    pub(crate) fn whole(&self) -> Region<'_> {
         let mapping = &self.shared.mapping;
         let base = std::ptr::NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
         // SAFETY: the mapping is `len` bytes long, shared and writable, and is unmapped only when the last handle is
@@ -190,12 +200,15 @@ impl Segment {
         unsafe { Region::from_raw_parts(base, mapping.len()) }
     }
 
-    /// Returns the bytes after header, roster and directory. With a directory they are its objects'; made with
-    /// [`objects(0)`](crate::Options::objects) they are yours.
+    /// Returns the bytes that are yours: those after header and roster, if the segment was made with
+    /// [`objects(0)`](crate::Options::objects). None, if it has a directory: then they are its objects'.
     pub fn data(&self) -> Region<'_> {
         let header = self.header();
-        let start = Plan::new(header.roster_slots, header.directory_entries).data;
-        let region = self.region();
+        let region = self.whole();
+        let start = match header.directory_entries {
+            0 => Plan::new(header.roster_slots, 0).data,
+            _ => region.len() as u64,
+        };
         // Checked at attach and planned at create: `start` lies inside.
         region.sub(start, region.len() as u64 - start).expect("the plan lies inside the segment")
     }

@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn a_ring_wakes_a_sleeper() {
         let bell = Doorbell::new();
-        let open = std::sync::atomic::AtomicBool::new(false);
+        let open = shmkit_atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
                 let end = Deadline::after(Duration::from_secs(10));
                 loop {
                     let armed = bell.arm();
-                    if open.load(std::sync::atomic::Ordering::Relaxed) {
+                    if open.load(Relaxed) {
                         return true;
                     }
                     if bell.sleep(armed, end) == Wake::TimedOut {
@@ -215,7 +215,7 @@ mod tests {
             while !bell.has_sleepers() {
                 std::thread::yield_now();
             }
-            open.store(true, std::sync::atomic::Ordering::Relaxed);
+            open.store(true, Relaxed);
             bell.ring(1);
             assert!(sleeper.join().unwrap(), "the ring was lost");
         });

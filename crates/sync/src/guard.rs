@@ -79,22 +79,38 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
     fn is_ours(&self) -> bool {
         self.judge.me() == Some(self.id)
     }
+
+    #[inline]
+    fn assert_ours(&self) {
+        assert!(
+            self.is_ours(),
+            "a guard was used by a process that does not hold the lock: lock it after the fork"
+        );
+    }
 }
 
 impl<T: ShmSafe, J: Judge + ?Sized> Deref for MutexGuard<'_, T, J> {
     type Target = T;
 
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: `data` is valid, and nobody writes to it: this guard's owner holds the lock (`new`). Any bytes are
-        // a `T: ShmSafe`.
+        self.assert_ours();
+        // SAFETY: `data` is valid, and nobody writes to it: this process holds the lock (`new`, and the line above).
+        // Any bytes are a `T: ShmSafe`.
         unsafe { self.data.as_ref() }
     }
 }
 
 impl<T: ShmSafe, J: Judge + ?Sized> DerefMut for MutexGuard<'_, T, J> {
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
+        self.assert_ours();
         // SAFETY: as in `deref`; nobody reads it either, for `&mut self` is the only borrow of the only guard.
         unsafe { self.data.as_mut() }
     }
@@ -116,7 +132,7 @@ impl<T: ShmSafe, J: Judge + ?Sized> Drop for MutexGuard<'_, T, J> {
 
 impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for MutexGuard<'_, T, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
+        if self.is_ours() { (**self).fmt(f) } else { f.write_str("<not ours>") }
     }
 }
 

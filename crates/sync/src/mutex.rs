@@ -232,7 +232,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     }
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Mutex<'a, T, J> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Mutex<'a, T, J> {
     const KIND: Kind = Kind::new("mutex");
     const TAG: TypeTag = T::TAG;
 

@@ -108,8 +108,13 @@ impl RawMutex {
     /// # Errors
     ///
     /// [`NotOwner`] if this process does not hold the lock: nothing was touched.
+    ///
+    /// # Safety
+    ///
+    /// Whatever the caller took the lock for is over: nothing that it guards is borrowed any more. The lock was taken
+    /// once for each call of this.
     #[inline]
-    pub fn unlock<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
+    pub unsafe fn unlock<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
         let me = judge.me().ok_or(NotOwner)?;
         self.release(me)
     }
@@ -282,6 +287,7 @@ impl RawMutex {
             }
             match ask(judge, me, owner) {
                 Verdict::Dead => dead = Some(owner),
+                Verdict::Nobody => return Err(LockFailure::Corrupt { word }),
                 verdict => {
                     return Ok(Attempt::Held { word, known: verdict == Verdict::Alive });
                 }

@@ -254,12 +254,16 @@ impl RawSemaphore {
     ) -> Result<Attempt, LockFailure> {
         let mut freed = self.enter(me, judge, deadline)?;
         let mut known = true;
+        let mut lost = false;
         let mut taken = self.take(me, count);
         if !taken && look == Look::Probe {
             let living = self.count_living(me, judge);
             freed |= living.freed;
             known = living.known;
-            taken = self.take(me, count);
+            // One of those verdicts may have shown that the roster has lost our place: what we took in it, others would
+            // take back.
+            lost = judge.me() != Some(me);
+            taken = !lost && self.take(me, count);
         }
         // A ring for one is not for us if one permit cannot help us, or if it is a cell that we lack.
         if !taken && (count > 1 || self.cell_of(me).is_none()) {
@@ -268,6 +272,9 @@ impl RawSemaphore {
         // Cannot be refused: `enter` has taken it.
         let _ = self.mutex.release(me);
         self.ring(0, freed, false);
+        if lost {
+            return Err(LockFailure::NotJoined);
+        }
         Ok(if taken { Attempt::Taken } else { Attempt::NotNow { known } })
     }
 
@@ -360,7 +367,8 @@ impl RawSemaphore {
             let holding = cell.load();
             let Some(owner) = holding.owner().filter(|_| holding.count() > 0) else { continue };
             match ask(judge, me, owner) {
-                Verdict::Dead => {
+                // What nobody can hold, nobody holds.
+                Verdict::Dead | Verdict::Nobody => {
                     freed = true;
                     // Cannot fail: cells change under the mutex only.
                     let _ = cell.replace(holding, Holding::NOTHING);

@@ -242,7 +242,8 @@ const BYTES: u64 = match align_up(size_of::<RawSemaphore>() as u64, ALIGN) {
     None => unreachable!(),
 };
 
-impl<'a, J: Judge + ?Sized> Object<'a, J> for Semaphore<'a, J> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Semaphore<'a, J> {
     const KIND: Kind = Kind::new("sema");
     const TAG: TypeTag = TypeTag::NONE;
 

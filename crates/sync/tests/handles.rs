@@ -136,15 +136,20 @@ fn lck_01_to_05_a_lock_is_taken_once_and_shows_it() {
 fn lck_03_a_lock_that_is_not_held_cannot_be_released() {
     let judges = ModelJudge::new(2);
     let raw = RawMutex::new();
-    assert_eq!(raw.unlock(&judges[0]), Err(NotOwner));
+    // SAFETY: the lock guards nothing.
+    assert_eq!(unsafe { raw.unlock(&judges[0]) }, Err(NotOwner));
     raw.try_lock(&judges[0]).unwrap();
     // LCK-09: nor by another than its owner.
-    assert_eq!(raw.unlock(&judges[1]), Err(NotOwner));
+    // SAFETY: the lock guards nothing.
+    assert_eq!(unsafe { raw.unlock(&judges[1]) }, Err(NotOwner));
     assert_eq!(raw.make_consistent(&judges[1]), Err(NotOwner));
-    assert_eq!(raw.unlock(&judges[0].forked()), Err(NotOwner));
+    // SAFETY: the lock guards nothing.
+    assert_eq!(unsafe { raw.unlock(&judges[0].forked()) }, Err(NotOwner));
     assert_eq!(raw.owner(), judges[0].me());
-    raw.unlock(&judges[0]).unwrap();
-    assert_eq!(raw.unlock(&judges[0]), Err(NotOwner));
+    // SAFETY: taken above, and nothing that it guards is borrowed.
+    unsafe { raw.unlock(&judges[0]) }.unwrap();
+    // SAFETY: the lock guards nothing.
+    assert_eq!(unsafe { raw.unlock(&judges[0]) }, Err(NotOwner));
 }
 
 #[test]
@@ -280,7 +285,8 @@ fn a_state_that_nobody_writes_counts_as_the_worst() {
 /// Cannot tell about anybody.
 struct Blind(ModelJudge);
 
-impl Judge for Blind {
+// SAFETY: it calls nobody dead.
+unsafe impl Judge for Blind {
     fn me(&self) -> Option<OwnerId> {
         self.0.me()
     }
@@ -320,7 +326,8 @@ struct Lost {
     lost: AtomicU32,
 }
 
-impl Judge for Lost {
+// SAFETY: it calls nobody dead.
+unsafe impl Judge for Lost {
     fn me(&self) -> Option<OwnerId> {
         self.judge.me().filter(|_| self.lost.load(Relaxed) == 0)
     }

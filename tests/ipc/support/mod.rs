@@ -24,6 +24,10 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Executes `peer <script> <args>`; `prepare` may hand things over, a segment above all.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "`wait` reaps it by its number, as it does a forked one"
+    )]
     #[track_caller]
     pub(crate) fn execute(script: &str, args: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let (theirs_in, ours_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();

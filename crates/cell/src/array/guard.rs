@@ -59,12 +59,23 @@ impl<T: ShmSafe, J: Judge + ?Sized> ArrayGuard<'_, T, J> {
             self.writing = false;
         }
     }
+
+    fn assert_ours(&self) {
+        assert!(
+            self.held.check().is_ok(),
+            "a guard was used by a process that does not hold the array's lock: lock it after the fork"
+        );
+    }
 }
 
 impl<T: ShmSafe, J: Judge + ?Sized> Deref for ArrayGuard<'_, T, J> {
     type Target = [T];
 
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
     fn deref(&self) -> &[T] {
+        self.assert_ours();
         self.array.elements(&self.held)
     }
 }
@@ -74,10 +85,7 @@ impl<T: ShmSafe, J: Judge + ?Sized> DerefMut for ArrayGuard<'_, T, J> {
     ///
     /// In a forked child, which inherited the guard but not the lock.
     fn deref_mut(&mut self) -> &mut [T] {
-        assert!(
-            self.held.check().is_ok(),
-            "a guard was used by a process that does not hold the array's lock: lock it after the fork"
-        );
+        self.assert_ours();
         if !self.writing {
             self.array.raw.mark(WRITING);
             self.writing = true;
@@ -99,6 +107,10 @@ impl<T: ShmSafe, J: Judge + ?Sized> Drop for ArrayGuard<'_, T, J> {
 
 impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for ArrayGuard<'_, T, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ArrayGuard").field(&&**self).finish()
+        let mut debug = f.debug_tuple("ArrayGuard");
+        if self.held.check().is_ok() {
+            debug.field(&&**self);
+        }
+        debug.finish()
     }
 }

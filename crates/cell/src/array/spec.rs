@@ -99,7 +99,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     }
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Array<'a, T, J> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Array<'a, T, J> {
     const KIND: Kind = Kind::new("array");
     const TAG: TypeTag = T::TAG;
 

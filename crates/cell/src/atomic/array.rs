@@ -100,7 +100,8 @@ const fn most<T: AtomicWord>() -> u64 {
     isize::MAX as u64 / size_of::<T::Cell>() as u64
 }
 
-impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for AtomicArray<'a, T> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for AtomicArray<'a, T> {
     const KIND: Kind = Kind::new("atomics");
     const TAG: TypeTag = T::TAG;
 

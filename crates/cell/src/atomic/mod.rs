@@ -166,7 +166,8 @@ impl<T: AtomicInteger> Atomic<'_, T> {
     }
 }
 
-impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for Atomic<'a, T> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for Atomic<'a, T> {
     const KIND: Kind = Kind::new("atomic");
     const TAG: TypeTag = T::TAG;
 

@@ -85,6 +85,9 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                 Some(holder) => match ask(judge, me, holder) {
                     Verdict::Alive => return Err(ClaimError::Taken { holder }),
                     Verdict::Unknown => return Err(ClaimError::CannotJudge { holder }),
+                    Verdict::Nobody => {
+                        return Err(ClaimError::Corrupt { field: ROLE, found: found.into() });
+                    }
                     Verdict::Dead => {}
                 },
             }
@@ -202,6 +205,9 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             Verdict::Alive => Peer::Present,
             Verdict::Dead => Peer::Dead(peer),
             Verdict::Unknown => Peer::Unknown(peer),
+            Verdict::Nobody => {
+                return Err(PipeError::Corrupt { field: ROLE, found: word.into() });
+            }
         })
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::Release;
 use shmkit_layout::{Object, Offset, Shape};
-use shmkit_roster::Judge;
-use shmkit_sync::{Outcome, RawMutex};
+use shmkit_roster::{Judge, OwnerId};
+use shmkit_sync::{LockFailure, Outcome, RawMutex};
 
 use super::entry::{Name, Record};
 use super::error::Reason;
@@ -36,15 +36,17 @@ impl<'a> Directory<'a> {
     {
         let wanted = Wanted::new::<O, J>(name, &spec)?;
         let run = || {
-            if let Some(found) = self.look(wanted.name)? {
+            let mut scan = self.scan();
+            if let Some(found) = scan.seek(wanted.name)? {
                 return self.use_same(found, &wanted.shape, judge);
             }
             let held = self.hold(judge)?;
-            if let Some(found) = self.look(wanted.name)? {
+            // What was walked past never changes: on with what was published meanwhile.
+            if let Some(found) = scan.seek(wanted.name)? {
                 drop(held);
                 return self.use_same(found, &wanted.shape, judge);
             }
-            self.build(&held, wanted, spec, judge)
+            self.build(&held, &scan, wanted, spec, judge)
         };
         run().map_err(|reason| reason.of(name))
     }
@@ -70,9 +72,10 @@ impl<'a> Directory<'a> {
         let wanted = Wanted::new::<O, J>(name, &spec)?;
         let run = || {
             let held = self.hold(judge)?;
-            match self.look(wanted.name)? {
+            let mut scan = self.scan();
+            match scan.seek(wanted.name)? {
                 Some(found) => Err(Reason::Exists { found: found.shape }),
-                None => self.build(&held, wanted, spec, judge),
+                None => self.build(&held, &scan, wanted, spec, judge),
             }
         };
         run().map_err(|reason| reason.of(name))
@@ -94,10 +97,11 @@ impl<'a> Directory<'a> {
         self.use_found(found, judge)
     }
 
-    /// Makes an object in the next free bytes and publishes it.
+    /// Makes an object in the next free bytes and publishes it. `scan` has walked past all that is published.
     fn build<O, J>(
         self,
-        _held: &Held<'a, J>,
+        held: &Held<'a, J>,
+        scan: &Scan<'_>,
         wanted: Wanted,
         spec: O::Spec,
         judge: &'a J,
@@ -107,8 +111,9 @@ impl<'a> Directory<'a> {
         J: Judge + ?Sized,
     {
         let Wanted { name, shape } = wanted;
-        let (index, offset) = self.room(&shape)?;
+        let (index, offset) = self.room(scan, &shape)?;
         let region = self.region.sub(offset, shape.bytes).map_err(Reason::Place)?;
+        held.check()?;
         // A killed maker may have written to them.
         // SAFETY: `region` is mapped for writing (`Region::from_raw_parts`), the length is its own, and nobody else uses
         // the bytes: they lie behind every published object (`room`), and only the holder of the lock, which is us,
@@ -118,17 +123,17 @@ impl<'a> Directory<'a> {
         // object and only the holder of the lock uses such bytes, as above.
         let object = unsafe { O::init(region, spec, judge) }.map_err(Reason::Spec)?;
 
+        // The object's own code has run: it may have forked, or learned that the roster has lost our place.
+        held.check()?;
         Record { name, offset, shape }.write(self.table, entry_at(index)).map_err(Reason::Place)?;
         // Release: pairs with the Acquire in `Scan::next`, so that who sees the entry sees the object whole.
         self.state(index)?.store(PUBLISHED, Release);
         Ok(object)
     }
 
-    /// Returns the next free entry and the place of an object of this shape. Only the holder of the lock may ask.
-    fn room(self, shape: &Shape) -> Result<(u32, u64), Reason> {
-        let mut scan = self.scan();
-        while scan.next()?.is_some() {}
-        let Scan { index, end, .. } = scan;
+    /// Returns the next free entry and the place of an object of this shape, after a walk to the end with the lock held.
+    fn room(self, scan: &Scan<'a>, shape: &Shape) -> Result<(u32, u64), Reason> {
+        let &Scan { index, end, .. } = scan;
         if index == self.entries {
             return Err(Reason::Full { entries: self.entries });
         }
@@ -149,7 +154,8 @@ impl<'a> Directory<'a> {
         let lock: &RawMutex = self.table.get(Offset::ZERO).map_err(Reason::Place)?;
         let fails = |failure| Reason::Lock { failure, owner: lock.owner() };
         let outcome = lock.lock(judge, Deadline::after(PATIENCE)).map_err(fails)?;
-        let held = Held { lock, judge };
+        let id = lock.owner();
+        let held = Held { lock, judge, id };
         match outcome {
             Outcome::Clean => {}
             // Whole entries are published, others are free: the directory is consistent at every instruction.
@@ -190,11 +196,24 @@ impl Wanted {
 struct Held<'a, J: Judge + ?Sized> {
     lock: &'a RawMutex,
     judge: &'a J,
+    /// Who took it.
+    id: Option<OwnerId>,
+}
+
+impl<J: Judge + ?Sized> Held<'_, J> {
+    /// Fails if this process is not, or no longer, the one that took the lock: it must not write.
+    fn check(&self) -> Result<(), Reason> {
+        if self.id.is_some() && self.judge.me() == self.id && self.lock.owner() == self.id {
+            return Ok(());
+        }
+        Err(Reason::Lock { failure: LockFailure::NotJoined, owner: self.lock.owner() })
+    }
 }
 
 impl<J: Judge + ?Sized> Drop for Held<'_, J> {
     fn drop(&mut self) {
+        // SAFETY: `hold` took it, once, and what it guards is used only by who has a `Held`, which ends.
         // Fails only if the lock is not ours, in a forked child: then it is not ours to release.
-        let _ = self.lock.unlock(self.judge);
+        let _ = unsafe { self.lock.unlock(self.judge) };
     }
 }

@@ -123,7 +123,7 @@ impl<'a> Directory<'a> {
         O: Object<'a, J>,
         J: Judge + ?Sized,
     {
-        let found = self.look(Name::new(name)?).map_err(|reason| reason.of(name))?;
+        let found = self.scan().seek(Name::new(name)?).map_err(|reason| reason.of(name))?;
         let Some(record) = found else {
             return Err(Reason::NotFound { there: self.entries().unwrap_or_default() }.of(name));
         };
@@ -146,17 +146,6 @@ impl<'a> Directory<'a> {
             })?);
         }
         Ok(entries)
-    }
-
-    /// Returns the entry called `name`, if it is published.
-    fn look(self, name: Name) -> Result<Option<Record>, Reason> {
-        let mut scan = self.scan();
-        while let Some(record) = scan.next()? {
-            if record.name == name {
-                return Ok(Some(record));
-            }
-        }
-        Ok(None)
     }
 
     /// Begins a walk through the published entries.
@@ -196,6 +185,16 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// Walks on to the entry called `name`, or past the last one that is published.
+    fn seek(&mut self, name: Name) -> Result<Option<Record>, Reason> {
+        while let Some(record) = self.next()? {
+            if record.name == name {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
     /// Copies the next entry out and checks it; `None` after the last one.
     fn next(&mut self) -> Result<Option<Record>, Reason> {
         let Self { directory, index, end } = *self;

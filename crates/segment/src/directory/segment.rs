@@ -74,7 +74,7 @@ impl Segment {
             return Err(Reason::NoDirectory);
         }
         // A file may be longer than its segment.
-        let region = self.region().sub(0, header.size).map_err(Reason::Place)?;
+        let region = self.whole().sub(0, header.size).map_err(Reason::Place)?;
         // SAFETY: the creator zeroed the file and put a directory of so many entries there, as the header says, which
         // was checked against the one plan there is when this process joined; the bytes after it are its objects'.
         unsafe { Directory::attach(region, header.directory, header.directory_entries) }

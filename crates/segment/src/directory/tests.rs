@@ -52,7 +52,8 @@ impl Me {
     }
 }
 
-impl Judge for Me {
+// SAFETY: a test's judge, of one thread that uses one object at a time.
+unsafe impl Judge for Me {
     fn me(&self) -> Option<OwnerId> {
         OwnerId::new(self.0, 1)
     }
@@ -70,7 +71,8 @@ impl Judge for Me {
 #[derive(Debug)]
 struct Words<'a, const TAG_OF_U64: bool>(&'a [AtomicU64]);
 
-impl<'a, const U: bool> Object<'a, Me> for Words<'a, U> {
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, const U: bool> Object<'a, Me> for Words<'a, U> {
     const KIND: Kind = Kind::new("words");
     const TAG: TypeTag = if U { u64::TAG } else { i64::TAG };
     type Spec = (u64, u64);
