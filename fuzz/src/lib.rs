@@ -1,0 +1,9 @@
+//! What the fuzz targets do with their bytes.
+//!
+//! The targets in `targets/` are three lines each. The modules here are also part of the workspace's tests
+//! (`tests/ipc/corpus.rs`), which replay the inputs in `corpus/` without a fuzzer; they use nothing that is not
+//! there too.
+
+pub mod attach;
+pub mod input;
+pub mod ring;

@@ -1,0 +1,40 @@
+//! The kept inputs of the fuzz targets, without a fuzzer.
+
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/attach.rs"]
+mod attach;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/input.rs"]
+mod input;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/ring.rs"]
+mod ring;
+
+/// Runs every kept input of `target`, each within a limit.
+fn replay(target: &str, run: fn(&[u8])) {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus");
+    let mut inputs = 0;
+    for file in std::fs::read_dir(format!("{corpus}/{target}")).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let (end, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            run(&bytes);
+            end.send(()).unwrap();
+        });
+        let ended = ended.recv_timeout(std::time::Duration::from_secs(20));
+        assert!(ended.is_ok(), "{}: {ended:?}", path.display());
+        inputs += 1;
+    }
+    assert!(inputs >= 20, "only {inputs} inputs in {corpus}/{target}");
+}
+
+#[test]
+fn any_bytes_are_a_segment_or_an_error() {
+    replay("attach", attach::run);
+}
+
+#[test]
+fn any_positions_are_a_ring_or_an_error() {
+    replay("ring", ring::run);
+}
