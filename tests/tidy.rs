@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Which crates of ours each crate may use, apart from tests: the arrows of `crates/README.md`.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -167,6 +168,23 @@ fn arrows_run_one_way() {
             assert!(allowed.contains(&ours), "crates/{folder} must not know shmkit-{ours}");
         }
     }
+}
+
+/// Locks are embedded in other people's systems: what they bring along is counted.
+#[test]
+fn locks_bring_at_most_twelve_foreign_crates() {
+    let tree = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["tree", "--package", "shmkit-sync", "--edges", "normal,build", "--prefix", "none"])
+        .args(["--offline", "--locked", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    let names: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let foreign: Vec<_> = names.iter().filter(|name| !name.starts_with("shmkit-")).collect();
+    assert!(names.contains("shmkit-roster") && foreign.contains(&&"libc"), "{names:?}");
+    assert!(foreign.len() <= 12, "{} crates: {foreign:?}", foreign.len());
 }
 
 #[test]

@@ -263,8 +263,12 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
 }
 
 /// What the end of the time means to who gave none.
+#[inline]
 fn now(error: PipeError) -> PipeError {
-    if error == PipeError::TimedOut { PipeError::Empty } else { error }
+    match error {
+        PipeError::TimedOut => PipeError::Empty,
+        other => other,
+    }
 }
 
 impl<'s, 'a, T: ShmSafe, J: Judge> IntoIterator for &'s mut Receiver<'a, T, J> {

@@ -271,8 +271,12 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
 }
 
 /// What the end of the time means to who gave none.
+#[inline]
 fn now(error: PipeError) -> PipeError {
-    if error == PipeError::TimedOut { PipeError::Full } else { error }
+    match error {
+        PipeError::TimedOut => PipeError::Full,
+        other => other,
+    }
 }
 
 impl<T, J: Judge> Drop for Sender<'_, T, J> {

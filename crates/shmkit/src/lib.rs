@@ -255,6 +255,11 @@
 
 mod objects;
 
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 pub use bytemuck;
 
 #[doc(inline)]

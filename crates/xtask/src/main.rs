@@ -67,6 +67,13 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Task::Ci => {
             test()?;
+            run(&mut cargo([
+                "test",
+                "--package",
+                "shmkit-segment",
+                "--features",
+                "shared_memory",
+            ]))?;
             lint()?;
             loom(2)
         }

@@ -165,7 +165,7 @@ impl Attendance<'_, '_> {
                 Err(error) => return Err(error).context("cannot hear its reports"),
             }
             if let Some((place, _)) = self.victim
-                && self.shared.parked.load() == self.worker.number + 1
+                && self.shared.parked[place as usize].load() == self.worker.number + 1
             {
                 return self.kill(place);
             }

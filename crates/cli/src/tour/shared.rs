@@ -21,7 +21,9 @@ const ORDERS: u64 = 8;
 /// Reports that fit in a worker's pipe: those of some chunks.
 const REPORTS: u64 = 32;
 /// Objects besides the pipes, at most.
-const OBJECTS: u32 = 24;
+const OBJECTS: u32 = 25;
+/// Where victims say that they stand, in the order of [`Place`](super::board::Place).
+const PARKED: [&str; 2] = ["parked-in-mutex", "parked-in-pipe"];
 
 /// Chunk and what to do with it: see [`order`](super::worker::order).
 pub(super) type Order = [u64; 2];
@@ -44,8 +46,9 @@ pub(super) struct Shared<'a> {
     pub(super) ledger: Ledger<'a>,
     /// One for each chunk that may be counted at a time.
     pub(super) permits: Semaphore<'a>,
-    /// 1 more than the number of the worker that stands where it is to be killed.
-    pub(super) parked: Atomic<'a, u64>,
+    /// 1 more than the number of the worker that stands where it is to be killed, for each place in the order of
+    /// [`Place`](super::board::Place): both victims may stand there at the same time.
+    pub(super) parked: [Atomic<'a, u64>; 2],
 }
 
 /// The work of one chunk, copied out of shared memory.
@@ -98,7 +101,7 @@ impl<'a> Shared<'a> {
             segment.value(name, 0_u64)?;
         }
         segment.array::<u64>("histogram", 256)?;
-        for name in ["mark", "killed-at", "healed-at", "parked"] {
+        for name in ["mark", "killed-at", "healed-at", PARKED[0], PARKED[1]] {
             segment.atomic(name, 0_u64)?;
         }
         segment.atomic("heir", 0_u32)?;
@@ -132,7 +135,7 @@ impl<'a> Shared<'a> {
             outcomes: segment.find("outcomes")?,
             ledger: Ledger { record, totals, recovery },
             permits: segment.find("permits")?,
-            parked: atomic("parked")?,
+            parked: [atomic(PARKED[0])?, atomic(PARKED[1])?],
         })
     }
 

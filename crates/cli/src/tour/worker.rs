@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use nix::unistd::{Pid, getppid};
 use shmkit::{Atomic, PipeError, Segment, Sender};
 
+use super::board::Place;
 use super::count::{self, Counts};
 use super::outcome::Outcome;
 use super::plan::Piece;
@@ -78,7 +79,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let shared = Shared::find(&segment)?;
     let (orders, reports) = shared.pipes(args.number)?;
     let (mut orders, mut reports) = (orders.receiver()?, reports.sender()?);
-    let parking = Parking { parked: shared.parked, number: args.number, tour: getppid() };
+    let tour = getppid();
+    let parking =
+        |place| Parking { parked: shared.parked[place as usize], number: args.number, tour };
+    let (in_mutex, in_pipe) = (parking(Place::Mutex), parking(Place::Pipe));
     let mut buffer = Vec::new();
     loop {
         let [chunk, what] = match orders.recv_timeout(PATIENCE) {
@@ -92,7 +96,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let _permit = shared.permits.acquire_timeout(PATIENCE).context("no permit came")?;
         let work = shared.work(chunk)?;
         let (counts, outcomes) = count(&work, &mut buffer);
-        let half_way = (what == order::DIE_IN_MUTEX).then_some(&parking);
+        let half_way = (what == order::DIE_IN_MUTEX).then_some(&in_mutex);
         let new = shared.finish(chunk, work.first, &counts, &outcomes, half_way)?;
         let batch = [
             [chunk, report::BYTES, counts.bytes],
@@ -100,7 +104,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             [chunk, report::WORDS, counts.words],
             [chunk, report::FINISHED, u64::from(new)],
         ];
-        let half_way = (what == order::DIE_IN_PIPE).then_some(&parking);
+        let half_way = (what == order::DIE_IN_PIPE).then_some(&in_pipe);
         send(&mut reports, &batch, half_way)?;
     }
 }

@@ -64,34 +64,33 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         self.wait_long(judge, want, deadline)
     }
 
-    /// Looks once more, for who does not wait.
+    /// Ends a [`wait`](Self::wait) that has just looked in vain, for who does not wait.
     ///
     /// Whether the other side is alive costs a system call, and to know that it is time to ask costs a look at the
     /// clock, as much as a message: neither is done every time.
+    #[inline]
     fn poll<J: Judge + ?Sized>(&mut self, judge: &J, want: u64) -> Result<u64, PipeError> {
-        let asked = if self.polls == 0 {
-            self.polls = POLLS;
-            self.ask_at.has_passed()
-        } else {
-            self.polls -= 1;
-            false
-        };
+        if self.polls == 0 || self.peer_closed() {
+            return self.poll_and_ask(judge, want);
+        }
+        self.polls -= 1;
+        Err(PipeError::TimedOut)
+    }
+
+    #[cold]
+    fn poll_and_ask<J: Judge + ?Sized>(&mut self, judge: &J, want: u64) -> Result<u64, PipeError> {
+        let asked = self.ask_at.has_passed();
         match self.look_at_all(judge, want, asked) {
             Ok(Look::Ready(ready)) => Ok(ready),
-            Ok(Look::Wait(Peer::Unknown(peer))) => {
-                self.polls = 0;
-                Err(PipeError::CannotJudge { peer })
-            }
+            // It is asked again, and told again, at the next attempt.
+            Ok(Look::Wait(Peer::Unknown(peer))) => Err(PipeError::CannotJudge { peer }),
+            Err(error) => Err(error),
             Ok(Look::Wait(_)) => {
                 if asked {
                     self.ask_at = Deadline::after(ASK_AFTER);
                 }
+                self.polls = POLLS;
                 Err(PipeError::TimedOut)
-            }
-            Err(error) => {
-                // It is asked again, and told again, at the next attempt.
-                self.polls = 0;
-                Err(error)
             }
         }
     }
