@@ -20,7 +20,7 @@
 //!
 //! # Examples
 //!
-//! In a mapping that the program made, with a roster in its first bytes (`examples/embed.rs` is the whole program):
+//! In a mapping that the program made, with a roster in its first bytes (`examples/embedded_cells.rs` is the whole program):
 //!
 //! ```
 //! use shmkit_cell::{Array, ArraySpec, Value};

@@ -27,7 +27,7 @@
 //!
 //! The roster takes the first [`Roster::bytes`] of any shared mapping of a file, and the rest is yours.
 #![cfg_attr(not(loom), doc = "```")]
-#![cfg_attr(not(loom), doc = include_str!("../examples/embed.rs"))]
+#![cfg_attr(not(loom), doc = include_str!("../examples/embedded_roster.rs"))]
 #![cfg_attr(not(loom), doc = "```")]
 
 #[cfg(not(loom))]

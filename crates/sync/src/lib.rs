@@ -5,7 +5,7 @@
 //!
 //! Both lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
 //! *participant*, who is known to the others by an id and whose death they learn from the kernel: see
-//! [`shmkit_roster`]. `examples/embedded.rs` puts both into a mapping of its own.
+//! [`shmkit_roster`]. `examples/embedded_locks.rs` puts both into a mapping of its own.
 //!
 //! Below them are the machines, which hold no data and know no memory but their own words. They are what other
 //! primitives are made of, and what `tests/loom` tries in every interleaving with a death before every step:

@@ -138,6 +138,8 @@ impl Sheet {
             )));
         }
         if told == Some(false) {
+            // Who finds this ends inside: the next one is not to take it for a second owner.
+            self.fall(seat);
             return Err(Fault::torn(format!(
                 "actor {other} died inside and actor {seat} was not told"
             )));

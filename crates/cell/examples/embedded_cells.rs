@@ -1,7 +1,7 @@
 //! Cells in a mapping that the program made itself: a memfd, a roster in its first bytes, a value and an array behind
 //! it. There is no segment.
 //!
-//! Run it: `cargo run -p shmkit-cell --example embed`. The program executes itself as a second process, which inherits
+//! Run it: `cargo run -p shmkit-cell --example embedded_cells`. The program executes itself as a second process, which inherits
 //! the file as its standard input.
 
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! A mutex and a semaphore in a mapping that the program made itself: no segment, no name, no library above.
 //!
-//! `cargo run -p shmkit-sync --example embedded`
+//! `cargo run -p shmkit-sync --example embedded_locks`
 //!
 //! The program starts itself twice over the same unnamed file. One child is killed while it holds the lock and a
 //! permit, half-way through a change; the other and the parent go on.
