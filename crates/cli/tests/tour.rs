@@ -135,7 +135,8 @@ fn workers_are_killed_and_the_survivors_finish() {
     assert_ne!(mutex["pid"], pipe["pid"]);
     let started: BTreeSet<_> =
         report["by_worker"].as_array().unwrap().iter().map(|w| number(&w["pid"])).collect();
-    assert_eq!(started.len(), 6, "four workers, and one in the place of each of the two");
+    // One in the place of each of the two, unless the others have finished the work by then.
+    assert!((4..=6).contains(&started.len()), "{started:?}");
     for killed in [mutex, pipe] {
         assert!(started.contains(&number(&killed["pid"])));
         assert!(killed["peer_died_ms"].as_f64().unwrap() > 0.0);
@@ -165,7 +166,9 @@ fn one_worker_and_eight_do_it_as_well() {
         let report = tour(&["--json", "-w", workers], &[dir.path()]).good();
         assert!(!report["kills"]["in_mutex"].is_null() && !report["kills"]["in_pipe"].is_null());
         let started = report["by_worker"].as_array().unwrap().len();
-        assert_eq!(started, workers.parse::<usize>().unwrap() + 2);
+        // Replaced, unless nothing was left to do by then; a worker that is alone must have been, after the first kill.
+        let workers: usize = workers.parse().unwrap();
+        assert!((workers.max(2)..=workers + 2).contains(&started), "{started} of {workers}");
     }
 }
 
