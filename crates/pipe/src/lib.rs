@@ -43,7 +43,11 @@
 //! which makes the kernel fence whoever is running (0.4 µs, or 2.5 µs if the other side is), and `send` and `recv` have
 //! none. What was thought of instead: a look at the bell without any fence, with the end of a slice as the net, stalls for a
 //! millisecond whenever the race is lost; a fence every so many messages leaves the last one of a burst to the net. Where
-//! the kernel or a sandbox refuses `membarrier`, and under loom, both sides fence.
+//! the kernel or a sandbox refuses `membarrier`, and under loom, both sides fence. The price is at the claim of an end:
+//! to register a process that already has threads took 17 ms, once.
+//!
+//! There and back between two spinning processes takes 1.2 to 1.4 times as long as two bare lines do, since a message
+//! moves two: that of its item, and that of `tail`. (To prefetch the item's line while spinning gained nothing.)
 //!
 //! [rtrb]: https://docs.rs/rtrb
 
