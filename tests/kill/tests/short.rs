@@ -3,6 +3,7 @@
 //! The program is run, and not its library called: it forks, so it must have one thread, and a test runner has many.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,9 +11,13 @@ use serde_json::Value;
 /// Far more than it takes.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// One harness at a time: the creators of one look after the dead segments of the other.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// Runs the harness and returns its report; fails if it fails, leaves something, or takes too long.
 #[track_caller]
 fn report(args: &[&str]) -> Value {
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut program = Command::new(env!("CARGO_BIN_EXE_kill"));
     let child = Guard(program.args(args).arg("--json").stdout(Stdio::piped()).spawn().unwrap());
     let pid = child.0.id();
