@@ -46,7 +46,7 @@ impl Channel {
     ///
     /// # Panics
     ///
-    /// If none comes within [`LIMIT`], or the other side is gone.
+    /// If none comes within 20 seconds, or the other side is gone.
     #[track_caller]
     pub fn hear(&mut self) -> String {
         self.try_hear(LIMIT).expect("the other side said nothing")
