@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
 use shared_memory::ShmemConf;
 use shmkit_benches::{Candidate, Group};
 use shmkit_segment::Options;

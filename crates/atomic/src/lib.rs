@@ -13,6 +13,7 @@ pub mod barrier;
 pub mod cell;
 mod clock;
 pub mod futex;
+mod prefetch;
 
 #[cfg(not(loom))]
 pub use core::{hint, sync::atomic::*};
@@ -20,6 +21,7 @@ pub use core::{hint, sync::atomic::*};
 pub use loom::{hint, sync::atomic::*};
 
 pub use crate::clock::Deadline;
+pub use crate::prefetch::prefetch;
 
 /// Declares a function `const` in a normal build; loom's atomics can only be made at run time.
 #[macro_export]

@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::slice;
 
+use shmkit_atomic::prefetch;
 use shmkit_layout::ShmSafe;
 
 /// The places of a ring's items. Which of them may be touched is the business of its two ends.
@@ -52,6 +53,12 @@ impl<'a, T: ShmSafe> Places<'a, T> {
         let index = index as usize & (self.count - 1);
         // SAFETY: `index < count`, and `count` values lie there (`new`).
         unsafe { self.first.add(index) }
+    }
+
+    /// Starts to bring the place at `index` here, to be read.
+    #[inline]
+    pub(crate) fn prefetch(self, index: u64) {
+        prefetch(self.at(index).as_ptr());
     }
 
     /// Writes one value.

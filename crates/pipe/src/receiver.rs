@@ -54,6 +54,11 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
     /// As [`recv`](Self::recv), and [`PipeError::Empty`].
     #[inline]
     pub fn try_recv(&mut self) -> Result<T, PipeError> {
+        if self.end.ready() == 0 {
+            // The item comes in one line, the position that says so in another: fetch both at once, not one after
+            // the other. Who waits does not: it would take the line from a sender that is still writing.
+            self.places.prefetch(self.end.index());
+        }
         self.recv_by(Deadline::PASSED).map_err(now)
     }
 

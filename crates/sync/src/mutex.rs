@@ -185,12 +185,30 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     #[inline]
     fn lock_by(&self, deadline: Deadline) -> LockResult<'a, T, J> {
         let me = self.me()?;
-        let taken = self.raw.take(me, self.judge, deadline)?;
-        self.guard(me, taken)
+        // What is rare is out of line, so that the other way keeps all it needs in registers: after a locked
+        // instruction every load from the stack is waited for.
+        if self.raw.take_free(me) { self.taken(me) } else { self.wait(me, deadline) }
     }
 
-    /// Turns a lock that was taken into its guard.
+    #[cold]
+    fn wait(&self, me: OwnerId, deadline: Deadline) -> LockResult<'a, T, J> {
+        let dead = self.raw.wait(me, self.judge, deadline)?;
+        self.guard(me, self.raw.taken(dead))
+    }
+
+    /// Turns a lock that was free into its guard.
     #[inline]
+    fn taken(&self, me: OwnerId) -> LockResult<'a, T, J> {
+        let taken = self.raw.taken(None);
+        if !taken.is_plain() {
+            return self.guard(me, taken);
+        }
+        // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
+        Ok(unsafe { MutexGuard::new(self.raw, self.data, self.judge, me, None) })
+    }
+
+    /// Turns a lock that was taken into its guard, and says what is wrong with the data.
+    #[cold]
     fn guard(&self, me: OwnerId, taken: Taken) -> LockResult<'a, T, J> {
         // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
         let guard = unsafe { MutexGuard::new(self.raw, self.data, self.judge, me, taken.dead) };
