@@ -4,6 +4,8 @@ use shmkit_atomic::Ordering::Acquire;
 use shmkit_atomic::fence;
 
 use crate::OwnerId;
+#[cfg(not(loom))]
+use crate::Person;
 
 /// What is known of an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,13 @@ pub unsafe trait Judge: Sync {
 
     /// Returns what is known of `owner`. Asked only before a sleep and between the slices of one.
     fn verdict(&self, owner: OwnerId) -> Verdict;
+
+    /// Returns who `owner` is or was, to be shown to people, if that is known.
+    #[cfg(not(loom))]
+    fn person(&self, owner: OwnerId) -> Option<Person> {
+        let _ = owner;
+        None
+    }
 }
 
 // SAFETY: the same answers.
@@ -45,6 +54,11 @@ unsafe impl<J: Judge + ?Sized> Judge for &J {
 
     fn verdict(&self, owner: OwnerId) -> Verdict {
         (**self).verdict(owner)
+    }
+
+    #[cfg(not(loom))]
+    fn person(&self, owner: OwnerId) -> Option<Person> {
+        (**self).person(owner)
     }
 }
 

@@ -124,7 +124,7 @@ impl<'a> Participant<'a> {
 
     /// Returns who `owner` is or was, as long as its slot is not given to another.
     pub fn person(&self, owner: OwnerId) -> Option<Person> {
-        self.roster.person(owner)
+        Judge::person(self, owner)
     }
 
     /// Returns the descriptor of the file.
@@ -179,6 +179,10 @@ unsafe impl Judge for Participant<'_> {
             return Verdict::Nobody;
         }
         self.id().map_or(Verdict::Unknown, |me| probe::verdict(self, me, owner))
+    }
+
+    fn person(&self, owner: OwnerId) -> Option<Person> {
+        self.roster.person(owner)
     }
 }
 

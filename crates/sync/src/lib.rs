@@ -42,6 +42,8 @@ mod raw_semaphore;
 #[cfg(not(loom))]
 mod semaphore;
 mod slices;
+#[cfg(not(loom))]
+mod who;
 mod word;
 
 pub use crate::doorbell::{Armed, Doorbell};

@@ -282,8 +282,11 @@ unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Mutex<'a, T, J>
     }
 }
 
+/// Shows who holds the lock and in which condition the data is, not the data.
 impl<T, J: Judge + ?Sized> fmt::Debug for Mutex<'_, T, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Mutex").field(self.raw).finish()
+        let mut debug = f.debug_struct("Mutex");
+        self.raw.describe(self.judge, &mut debug);
+        debug.finish()
     }
 }

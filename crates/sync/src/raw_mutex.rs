@@ -13,6 +13,8 @@ use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
+#[cfg(not(loom))]
+use crate::who::Who;
 use crate::word::Word;
 use crate::{LockFailure, NotOwner, Outcome, Slices};
 
@@ -391,24 +393,45 @@ impl Default for RawMutex {
     }
 }
 
-impl fmt::Debug for RawMutex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.word.load(Relaxed);
-        let mut debug = f.debug_struct("RawMutex");
-        match owner(word) {
-            Ok(owner) => debug.field("owner", &owner),
-            Err(word) => debug.field("corrupt", &word),
+#[cfg(not(loom))]
+impl RawMutex {
+    /// Shows what stands in the lock, with who holds it in words, as fields of something.
+    pub(crate) fn describe<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        debug: &mut fmt::DebugStruct<'_, '_>,
+    ) {
+        match owner(self.word.load(Relaxed)) {
+            Ok(owner) => debug.field("holder", &owner.map(|owner| Who(judge, owner))),
+            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
         };
+        self.describe_state(debug);
+    }
+}
+
+impl RawMutex {
+    fn describe_state(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
         let state = match self.state.load(Relaxed) & !POISONED {
             0 => "clean",
             INCONSISTENT => "inconsistent",
             _ => "unrecoverable",
         };
         debug
-            .field("waiters", &(word & WAITERS != 0))
+            .field("waiters", &(self.word.load(Relaxed) & WAITERS != 0))
             .field("state", &format_args!("{state}"))
             .field("deaths", &self.epoch())
-            .field("poisoned", &self.is_poisoned())
-            .finish()
+            .field("poisoned", &self.is_poisoned());
+    }
+}
+
+impl fmt::Debug for RawMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("RawMutex");
+        match owner(self.word.load(Relaxed)) {
+            Ok(owner) => debug.field("owner", &owner),
+            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
+        };
+        self.describe_state(&mut debug);
+        debug.finish()
     }
 }

@@ -394,10 +394,16 @@ impl RawSemaphore {
     }
 }
 
+impl RawSemaphore {
+    /// Returns who holds how many, one after the other: true of each for itself, while others take and give back.
+    pub fn holders(&self) -> impl Iterator<Item = Holding> + '_ {
+        self.cells.iter().map(HolderCell::load).filter(|holding| holding.count() > 0)
+    }
+}
+
 impl fmt::Debug for RawSemaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let holders: Vec<_> =
-            self.cells.iter().map(HolderCell::load).filter(|holding| holding.count() > 0).collect();
+        let holders: Vec<_> = self.holders().collect();
         f.debug_struct("RawSemaphore")
             .field("permits", &self.permits())
             .field("available", &self.available())

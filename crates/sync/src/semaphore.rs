@@ -10,6 +10,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Participant};
 
+use crate::who::Who;
 use crate::{RawSemaphore, ReleaseError, SemaphoreError};
 
 /// A number of permits, of which processes hold some.
@@ -273,9 +274,19 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Semaphore<'a, J> {
     }
 }
 
+/// Shows the permits and who holds how many.
 impl<J: Judge + ?Sized> fmt::Debug for Semaphore<'_, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Semaphore").field(self.raw).finish()
+        let holders: Vec<_> = self
+            .raw
+            .holders()
+            .filter_map(|holding| Some((Who(self.judge, holding.owner()?), holding.count())))
+            .collect();
+        f.debug_struct("Semaphore")
+            .field("permits", &self.raw.permits())
+            .field("available", &self.raw.available())
+            .field("holders", &holders)
+            .finish()
     }
 }
 

@@ -123,7 +123,7 @@ fn lck_01_to_05_a_lock_is_taken_once_and_shows_it() {
     *guard = 8;
     assert_eq!(mine.owner(), judges[0].me());
     assert!(
-        format!("{theirs:?}").contains("owner: Some(OwnerId(0.1)), waiters: false, state: clean")
+        format!("{theirs:?}").contains("holder: Some(0.1: alive), waiters: false, state: clean")
     );
     assert_eq!(failure(mine.try_lock()), LockFailure::WouldBlock, "not recursive");
     assert_eq!(failure(theirs.try_lock()), LockFailure::WouldBlock);
@@ -320,6 +320,29 @@ fn an_owner_that_cannot_be_judged_is_not_robbed() {
     drop(doors.acquire().unwrap());
 }
 
+#[test]
+fn the_text_of_a_lock_names_its_holder() {
+    let judges = ModelJudge::new(2);
+    let (mut one, mut two) = (Bytes::new(), Bytes::new());
+    let (one, two) = (one.region(), two.region());
+    let lock = mutex(one, &judges[0]);
+    assert!(format!("{lock:?}").starts_with("Mutex { holder: None, waiters: false, state: clean"));
+    let guard = lock.lock().unwrap();
+    assert!(format!("{lock:?}").contains("holder: Some(0.1: this process)"), "{lock:?}");
+    let theirs = attach(one, &judges[1]);
+    assert!(format!("{theirs:?}").contains("holder: Some(0.1: alive)"), "{theirs:?}");
+    let doors = semaphore(two, &judges[0]);
+    let permits = doors.acquire_many(2).unwrap();
+    let theirs = join(two, &judges[1]);
+    assert_eq!(
+        format!("{theirs:?}"),
+        "Semaphore { permits: 3, available: 1, holders: [(0.1: alive, 2)] }"
+    );
+    judges[0].die();
+    assert!(format!("{theirs:?}").contains("0.1: dead"), "{theirs:?}");
+    core::mem::forget((guard, permits));
+}
+
 /// Finds out, when it is asked about somebody, that it has lost its own place.
 struct Lost {
     judge: ModelJudge,
@@ -403,7 +426,10 @@ fn sem_01_and_02_permits_are_counted() {
     let two = theirs.acquire_many(2).unwrap();
     assert_eq!((mine.available(), mine.held(), theirs.held(), two.count()), (0, 1, 2, 2));
     assert_eq!(mine.try_acquire().unwrap_err(), SemaphoreError::WouldBlock);
-    assert!(format!("{mine:?}").contains("holders: [0.1 holds 1, 1.1 holds 2]"), "{mine:?}");
+    assert!(
+        format!("{mine:?}").contains("holders: [(0.1: this process, 1), (1.1: alive, 2)]"),
+        "{mine:?}"
+    );
     drop(one);
     two.release().unwrap();
     assert_eq!(mine.available(), 3);
