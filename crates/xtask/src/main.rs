@@ -1,5 +1,7 @@
-//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | fuzz | bench | versus`.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | faults | fuzz | bench | versus`.
 #![forbid(unsafe_code)]
+
+mod faults;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Seed faults into a copy of the code, one at a time: each must be caught by its check
+    Faults(faults::Args),
     /// Fuzz every target, or the ones named
     Fuzz {
         /// For how long, each, in seconds
@@ -83,6 +87,7 @@ fn main() -> Result<()> {
         Task::Kill { args } => {
             run(cargo(["run", "--release", "--package", "shmkit-kill", "--"]).args(args))
         }
+        Task::Faults(args) => faults::run(&args),
         Task::Fuzz { seconds, targets } => fuzz(seconds, &targets),
         Task::Bench { args } => {
             run(cargo(["run", "--release", "--package", "shmkit-benches", "--"]).args(args))

@@ -1,0 +1,93 @@
+//! Faults seeded into the code itself, each with the check that must catch it.
+//!
+//! A fault is a few lines of a source file, and what a careless hand would have written instead. The workspace is
+//! copied, one fault at a time is put into the copy, and its check is run there: it must fail. Before that, every
+//! check must pass in the copy without a fault, or it proves nothing.
+
+mod check;
+mod list;
+mod report;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::check::{Check, Outcome};
+use self::list::Fault;
+use self::report::{Report, Row};
+use self::tree::Tree;
+
+/// Which faults are tried, and how the result is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the faults whose name contains one of these
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// List the faults
+    #[arg(long)]
+    list: bool,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut faults = list::read()?;
+    faults.retain(|fault| {
+        args.names.is_empty() || args.names.iter().any(|name| fault.name.contains(name.as_str()))
+    });
+    if faults.is_empty() {
+        bail!("no fault has such a name: --list names them all");
+    }
+    if args.list {
+        for Fault { name, what, check, .. } in &faults {
+            println!("{name:34} {what} [{check}]");
+        }
+        return Ok(());
+    }
+    let tree = Tree::copy()?;
+    let checks: BTreeSet<&Check> = faults.iter().map(|fault| &fault.check).collect();
+    let bar = ProgressBar::new((checks.len() + faults.len()) as u64);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
+    let began = Instant::now();
+    for check in checks {
+        bar.set_message(format!("without a fault: {check}"));
+        match check.run(&tree)? {
+            Outcome::Passed => bar.inc(1),
+            other => bail!("`{check}` fails without a fault, so that it can catch none: {other}"),
+        }
+    }
+    let mut rows = Vec::new();
+    for fault in &faults {
+        bar.set_message(fault.name.clone());
+        rows.push(one(fault, &tree)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let report = Report::new(rows, began.elapsed());
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    match report.survived {
+        0 => Ok(()),
+        survived => bail!("{survived} of {} faults were not caught", faults.len()),
+    }
+}
+
+/// Puts one fault into the copy, runs its check, and takes it out again.
+fn one(fault: &Fault, tree: &Tree) -> Result<Row> {
+    let began = Instant::now();
+    let seeded = tree.seed(fault)?;
+    let outcome = fault.check.run(tree);
+    drop(seeded);
+    let outcome = outcome?;
+    if let Outcome::Unbuilt(complaint) = &outcome {
+        bail!("the fault {} does not compile, so that it shows nothing:\n{complaint}", fault.name);
+    }
+    Ok(Row::new(fault, &outcome, began.elapsed()))
+}
