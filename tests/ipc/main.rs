@@ -3,6 +3,7 @@
 mod cell;
 mod corpus;
 mod directory;
+mod namespaces;
 mod pipe;
 mod roster;
 mod roster_file;

@@ -9,7 +9,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Description, JoinErrorKind, Judge, Link, OwnerId, Participant, Verdict};
 use shmkit_tests::roster::{Table, is_in_use, obey, set_next_generation};
 
-use crate::support::{Peer, wait_until};
+use crate::support::{Peer, new_pid_namespace, wait_until};
 
 /// A freshly executed process that joined the table, and its id.
 #[track_caller]
@@ -413,14 +413,6 @@ fn two_namespaces_with_equal_pids_are_two() {
     two.expect("Dead");
     let heir = start();
     assert_eq!((me.verdict(a), me.verdict(heir.1)), (Verdict::Dead, Verdict::Alive));
-}
-
-fn new_pid_namespace() {
-    use nix::sched::{CloneFlags, unshare};
-    // As root, or as anybody with a user namespace of one's own.
-    unshare(CloneFlags::CLONE_NEWPID)
-        .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID))
-        .unwrap();
 }
 
 #[test]

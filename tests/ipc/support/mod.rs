@@ -104,19 +104,12 @@ impl Peer {
     /// Waits until the peer's main thread sleeps in a futex call.
     #[track_caller]
     pub(crate) fn wait_until_in_futex(&self) {
-        let syscall = format!("/proc/{}/syscall", self.pid);
-        let futex = libc::SYS_futex.to_string();
-        wait_until(|| {
-            let now = std::fs::read_to_string(&syscall).unwrap_or_default();
-            self.is_asleep() && now.split(' ').next() == Some(&futex)
-        });
+        wait_until_in_futex(self.pid);
     }
 
     /// Returns the state of the main thread as a letter: R, S, D, T, t, Z, X.
     pub(crate) fn state(&self) -> char {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        after_name.trim_start().chars().next().unwrap_or('X')
+        state(self.pid)
     }
 
     /// Sends a signal.
@@ -199,6 +192,33 @@ pub(crate) fn wait_until(mut happened: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it never happened");
         std::thread::yield_now();
     }
+}
+
+/// Returns the state of a process's main thread as a letter (proc_pid_stat(5)).
+fn state(pid: Pid) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after_name.trim_start().chars().next().unwrap_or('X')
+}
+
+/// Waits until a process's main thread sleeps in a futex call.
+#[track_caller]
+pub(crate) fn wait_until_in_futex(pid: Pid) {
+    let syscall = format!("/proc/{pid}/syscall");
+    let futex = libc::SYS_futex.to_string();
+    wait_until(|| {
+        let now = std::fs::read_to_string(&syscall).unwrap_or_default();
+        state(pid) == 'S' && now.split(' ').next() == Some(&futex)
+    });
+}
+
+/// The children of this process will be in a PID namespace of their own, of which the first is process 1.
+pub(crate) fn new_pid_namespace() {
+    use nix::sched::{CloneFlags, unshare};
+    // As root, or as anybody with a user namespace of one's own.
+    unshare(CloneFlags::CLONE_NEWPID)
+        .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID))
+        .unwrap();
 }
 
 /// A segment name of this test alone.
