@@ -289,7 +289,8 @@ pub use shmkit_segment::{
     SegmentError,
 };
 pub use shmkit_sync::{
-    LockError, LockFailure, Mutex, MutexGuard, Permit, ReleaseError, Semaphore, SemaphoreError,
+    LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,
+    SemaphoreError,
 };
 
 pub use crate::objects::Objects;

@@ -1,15 +1,33 @@
-//! The right to the data of a mutex.
+//! The right to the data of a mutex, and to a part of it.
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
-use std::thread;
 
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId, Participant};
 
 use crate::RawMutex;
+use crate::held::{Exclusive, Held, Hold, Lock, leads_to_its_data};
+
+impl Lock for &RawMutex {
+    #[inline]
+    fn release(&self, me: OwnerId) {
+        let _ = RawMutex::release(self, me);
+    }
+
+    fn poison(&self) {
+        RawMutex::poison(self);
+    }
+}
+
+// SAFETY: it is a mutex.
+unsafe impl Exclusive for &RawMutex {
+    fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) {
+        let _ = RawMutex::make_consistent(self, judge);
+    }
+}
 
 /// The lock of a [`Mutex`](crate::Mutex) while it is held; dropping it releases the lock.
 ///
@@ -23,21 +41,9 @@ use crate::RawMutex;
 /// ```
 #[must_use = "dropping the guard releases the lock"]
 pub struct MutexGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawMutex,
-    data: NonNull<T>,
-    judge: &'a J,
-    /// Who took the lock.
-    id: OwnerId,
-    /// The dead owner that it was taken from.
-    dead: Option<OwnerId>,
-    /// Whether the thread was panicking when it took the lock: then a panic at the drop is not of its making.
-    panicking: bool,
-    /// A reference to the data, that stays with its thread.
-    _not_send: PhantomData<(&'a mut T, *const ())>,
+    held: Held<'a, &'a RawMutex, T, J>,
+    _data: PhantomData<&'a mut T>,
 }
-
-// SAFETY: a shared guard gives `&T` (`ShmSafe` is Sync), `make_consistent` (one atomic store) and `&J` (Sync).
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for MutexGuard<'_, T, J> {}
 
 impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
     /// # Safety
@@ -52,8 +58,11 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
         id: OwnerId,
         dead: Option<OwnerId>,
     ) -> Self {
-        let panicking = thread::panicking();
-        Self { raw, data, judge, id, dead, panicking, _not_send: PhantomData }
+        // SAFETY: `id` is this process's, has taken `raw`, and does not release it otherwise (caller).
+        let hold = unsafe { Hold::new(raw, judge, id, dead) };
+        // SAFETY: valid and guarded by `raw` (caller); any bytes are a `T: ShmSafe`.
+        let held = unsafe { Held::new(hold, data) };
+        Self { held, _data: PhantomData }
     }
 
     /// Answers for the data: it is whole again, whatever has happened to it.
@@ -61,83 +70,107 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
     /// For who got the guard out of [`LockError::OwnerDied`](crate::LockError::OwnerDied), and has repaired the data;
     /// or out of [`NotRecoverable`](crate::LockError::NotRecoverable), and has made it anew.
     pub fn make_consistent(&self) {
-        if self.is_ours() {
-            // Refused only if the word is not ours, because a wrong peer wrote to it: then it is not ours to answer
-            // for.
-            let _ = self.raw.make_consistent(self.judge);
-        }
+        self.held.make_consistent();
     }
 
     /// Returns the dead owner that the lock was taken from, if this guard came with
     /// [`LockError::OwnerDied`](crate::LockError::OwnerDied). The roster knows the process it was.
     pub fn dead_owner(&self) -> Option<OwnerId> {
-        self.dead
+        self.held.dead_owner()
     }
 
-    /// Returns whether this process is the one that took the lock, and not a forked child of it.
-    #[inline]
-    fn is_ours(&self) -> bool {
-        self.judge.me() == Some(self.id)
-    }
-
-    #[inline]
-    fn assert_ours(&self) {
-        assert!(
-            self.is_ours(),
-            "a guard was used by a process that does not hold the lock: lock it after the fork"
-        );
-    }
-}
-
-impl<T: ShmSafe, J: Judge + ?Sized> Deref for MutexGuard<'_, T, J> {
-    type Target = T;
-
+    /// Goes on with a part of the data; the lock stays held. An associated function, like the others, so that it does
+    /// not hide a method of `T`.
+    ///
+    /// Who answers for data that a death has left does it before: a part cannot.
+    ///
     /// # Panics
     ///
-    /// In a forked child, which inherited the guard but not the lock.
-    #[inline]
-    fn deref(&self) -> &T {
-        self.assert_ours();
-        // SAFETY: `data` is valid, and nobody writes to it: this process holds the lock (`new`, and the line above).
-        // Any bytes are a `T: ShmSafe`.
-        unsafe { self.data.as_ref() }
+    /// If `part` does: then the lock is released, and poisoned. In a forked child.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use shmkit_roster::model::ModelJudge;
+    /// # use shmkit_sync::{MappedMutexGuard, Mutex, MutexGuard};
+    /// fn second<'a>(
+    ///     pair: MutexGuard<'a, [u64; 2], ModelJudge>,
+    /// ) -> MappedMutexGuard<'a, u64, ModelJudge> {
+    ///     MutexGuard::map(pair, |pair| &mut pair[1])
+    /// }
+    /// ```
+    pub fn map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> &mut U,
+    ) -> MappedMutexGuard<'a, U, J> {
+        let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
+        MappedMutexGuard { held, _data: PhantomData }
     }
-}
 
-impl<T: ShmSafe, J: Judge + ?Sized> DerefMut for MutexGuard<'_, T, J> {
+    /// Goes on with a part of the data, if there is such a part; the lock stays held.
+    ///
+    /// # Errors
+    ///
+    /// The guard as it was, if `part` returned `None`.
+    ///
     /// # Panics
     ///
-    /// In a forked child, which inherited the guard but not the lock.
-    #[inline]
-    fn deref_mut(&mut self) -> &mut T {
-        self.assert_ours();
-        // SAFETY: as in `deref`; nobody reads it either, for `&mut self` is the only borrow of the only guard.
-        unsafe { self.data.as_mut() }
-    }
-}
-
-impl<T: ShmSafe, J: Judge + ?Sized> Drop for MutexGuard<'_, T, J> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.is_ours() {
-            return;
+    /// As with [`map`](Self::map).
+    pub fn filter_map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> Option<&mut U>,
+    ) -> Result<MappedMutexGuard<'a, U, J>, Self> {
+        match guard.held.part_mut(part) {
+            Ok(held) => Ok(MappedMutexGuard { held, _data: PhantomData }),
+            Err(held) => Err(Self { held, _data: PhantomData }),
         }
-        if !self.panicking && thread::panicking() {
-            self.raw.poison();
+    }
+}
+
+leads_to_its_data!(exclusive MutexGuard, ShmSafe);
+
+/// A part of the data of a [`Mutex`](crate::Mutex) while the lock is held, made by [`MutexGuard::map`]; dropping it
+/// releases the lock.
+///
+/// In a forked child it does nothing when dropped, as the [`MutexGuard`] that it was.
+#[must_use = "dropping the guard releases the lock"]
+pub struct MappedMutexGuard<'a, T: ?Sized, J: Judge + ?Sized = Participant<'a>> {
+    held: Held<'a, &'a RawMutex, T, J>,
+    _data: PhantomData<&'a mut T>,
+}
+
+impl<'a, T: ?Sized, J: Judge + ?Sized> MappedMutexGuard<'a, T, J> {
+    /// Goes on with a part of the part.
+    ///
+    /// # Panics
+    ///
+    /// As with [`MutexGuard::map`].
+    pub fn map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> &mut U,
+    ) -> MappedMutexGuard<'a, U, J> {
+        let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
+        MappedMutexGuard { held, _data: PhantomData }
+    }
+
+    /// Goes on with a part of the part, if there is such a part.
+    ///
+    /// # Errors
+    ///
+    /// The guard as it was, if `part` returned `None`.
+    ///
+    /// # Panics
+    ///
+    /// As with [`MutexGuard::map`].
+    pub fn filter_map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> Option<&mut U>,
+    ) -> Result<MappedMutexGuard<'a, U, J>, Self> {
+        match guard.held.part_mut(part) {
+            Ok(held) => Ok(MappedMutexGuard { held, _data: PhantomData }),
+            Err(held) => Err(Self { held, _data: PhantomData }),
         }
-        // Refused only if the word is not ours, because a wrong peer wrote to it: then there is nothing to release.
-        let _ = self.raw.release(self.id);
     }
 }
 
-impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for MutexGuard<'_, T, J> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_ours() { (**self).fmt(f) } else { f.write_str("<not ours>") }
-    }
-}
-
-impl<T: ShmSafe + fmt::Display, J: Judge + ?Sized> fmt::Display for MutexGuard<'_, T, J> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
+leads_to_its_data!(exclusive MappedMutexGuard, ?Sized);

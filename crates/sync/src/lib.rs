@@ -33,6 +33,8 @@ mod doorbell;
 mod error;
 #[cfg(not(loom))]
 mod guard;
+#[cfg(not(loom))]
+mod held;
 mod holder;
 #[cfg(not(loom))]
 mod mutex;
@@ -55,7 +57,7 @@ pub use crate::raw_semaphore::RawSemaphore;
 pub use crate::slices::Slices;
 #[cfg(not(loom))]
 pub use crate::{
-    guard::MutexGuard,
+    guard::{MappedMutexGuard, MutexGuard},
     mutex::{LockResult, Mutex},
     semaphore::{Permit, Semaphore},
 };

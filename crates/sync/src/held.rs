@@ -1,0 +1,209 @@
+//! A lock while it is held: the one place that says who may use what it guards, and what its end does.
+
+use core::fmt;
+use core::ptr::NonNull;
+use std::thread;
+
+use shmkit_roster::{Judge, OwnerId};
+
+/// A lock that was taken, as its guard knows it.
+pub(crate) trait Lock {
+    /// Releases it. Refused only if it is not `me` who holds it, because a wrong peer wrote to its words: then there
+    /// is nothing to release.
+    fn release(&self, me: OwnerId);
+
+    /// Says that a thread panicked while it held the lock.
+    fn poison(&self);
+}
+
+/// A lock that one may hold at a time.
+///
+/// # Safety
+///
+/// Nobody else must have taken it between [`Hold::new`] and [`Lock::release`].
+pub(crate) unsafe trait Exclusive: Lock {
+    /// Answers for the data. Refused as [`Lock::release`] is.
+    fn make_consistent<J: Judge + ?Sized>(&self, judge: &J);
+}
+
+/// A lock that is held. Dropping it releases the lock; in a forked child, which does not hold it, it does nothing.
+pub(crate) struct Hold<'a, L: Lock, J: Judge + ?Sized> {
+    lock: L,
+    judge: &'a J,
+    /// Who took the lock.
+    id: OwnerId,
+    /// The dead owner that it was taken from.
+    dead: Option<OwnerId>,
+    /// Whether the thread was panicking when it took the lock: then a panic at the drop is not of its making.
+    panicking: bool,
+}
+
+impl<'a, L: Lock, J: Judge + ?Sized> Hold<'a, L, J> {
+    /// # Safety
+    ///
+    /// `id` must be this process's, have taken `lock`, and release it only by dropping this.
+    #[inline]
+    pub(crate) unsafe fn new(lock: L, judge: &'a J, id: OwnerId, dead: Option<OwnerId>) -> Self {
+        Self { lock, judge, id, dead, panicking: thread::panicking() }
+    }
+
+    /// Returns whether this process is the one that took the lock, and not a forked child of it.
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.judge.me() == Some(self.id)
+    }
+
+    #[inline]
+    fn assert_ours(&self) {
+        assert!(
+            self.is_ours(),
+            "a guard was used by a process that does not hold the lock: lock it after the fork"
+        );
+    }
+}
+
+impl<L: Lock, J: Judge + ?Sized> Drop for Hold<'_, L, J> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        if !self.panicking && thread::panicking() {
+            self.lock.poison();
+        }
+        self.lock.release(self.id);
+    }
+}
+
+/// A held lock, and what of its data the guard leads to: the inside of every guard.
+pub(crate) struct Held<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> {
+    hold: Hold<'a, L, J>,
+    data: NonNull<T>,
+}
+
+// SAFETY: a shared guard gives `&T`, `make_consistent` (atomic steps) and `&J` (every `Judge` is Sync).
+unsafe impl<L: Lock + Sync, T: ?Sized + Sync, J: Judge + ?Sized> Sync for Held<'_, L, T, J> {}
+
+impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
+    /// # Safety
+    ///
+    /// `data` must be valid for `'a`, hold a `T`, and be guarded by the lock of `hold`.
+    #[inline]
+    pub(crate) unsafe fn new(hold: Hold<'a, L, J>, data: NonNull<T>) -> Self {
+        Self { hold, data }
+    }
+
+    /// Returns the lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> &L {
+        &self.hold.lock
+    }
+
+    /// Returns the dead owner that the lock was taken from.
+    pub(crate) fn dead_owner(&self) -> Option<OwnerId> {
+        self.hold.dead
+    }
+
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
+    #[inline]
+    pub(crate) fn get(&self) -> &T {
+        self.hold.assert_ours();
+        // SAFETY: `data` is valid, and nobody writes to it: this process holds the lock (`new`, and the line above).
+        unsafe { self.data.as_ref() }
+    }
+
+    /// Leads to a part of the data, if `part` finds it: what it returns lives as long as the data does.
+    pub(crate) fn part<U: ?Sized>(
+        self,
+        part: impl FnOnce(&T) -> Option<&U>,
+    ) -> Result<Held<'a, L, U, J>, Self> {
+        match part(self.get()).map(NonNull::from) {
+            Some(data) => Ok(Held { hold: self.hold, data }),
+            None => Err(self),
+        }
+    }
+
+    /// Shows the data, but not in a forked child.
+    pub(crate) fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result
+    where
+        T: fmt::Debug,
+    {
+        if self.hold.is_ours() { self.get().fmt(f) } else { f.write_str("<not ours>") }
+    }
+}
+
+impl<'a, L: Exclusive, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.hold.assert_ours();
+        // SAFETY: as in `get`; nobody reads it either, for the lock is `Exclusive` and `&mut self` is the only borrow
+        // of its only guard.
+        unsafe { self.data.as_mut() }
+    }
+
+    /// Leads to a part of the data that may be changed, if `part` finds it: it lives as long as the data does.
+    pub(crate) fn part_mut<U: ?Sized>(
+        mut self,
+        part: impl FnOnce(&mut T) -> Option<&mut U>,
+    ) -> Result<Held<'a, L, U, J>, Self> {
+        match part(self.get_mut()).map(NonNull::from) {
+            Some(data) => Ok(Held { hold: self.hold, data }),
+            None => Err(self),
+        }
+    }
+
+    /// Answers for the data, but not in a forked child.
+    pub(crate) fn make_consistent(&self) {
+        if self.hold.is_ours() {
+            self.hold.lock.make_consistent(self.hold.judge);
+        }
+    }
+}
+
+/// Lets a guard, whose field `held` is a [`Held`], be used as what it leads to: `shared` to look, `exclusive` to change.
+macro_rules! leads_to_its_data {
+    (shared $guard:ident, $($bound:tt)+) => {
+        impl<T: $($bound)+, J: Judge + ?Sized> Deref for $guard<'_, T, J> {
+            type Target = T;
+
+            /// # Panics
+            ///
+            /// In a forked child, which inherited the guard but not the lock.
+            #[inline]
+            fn deref(&self) -> &T {
+                self.held.get()
+            }
+        }
+
+        impl<T: $($bound)+ + fmt::Debug, J: Judge + ?Sized> fmt::Debug for $guard<'_, T, J> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.held.debug(f)
+            }
+        }
+
+        impl<T: $($bound)+ + fmt::Display, J: Judge + ?Sized> fmt::Display for $guard<'_, T, J> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (**self).fmt(f)
+            }
+        }
+    };
+    (exclusive $guard:ident, $($bound:tt)+) => {
+        $crate::held::leads_to_its_data!(shared $guard, $($bound)+);
+
+        impl<T: $($bound)+, J: Judge + ?Sized> DerefMut for $guard<'_, T, J> {
+            /// # Panics
+            ///
+            /// In a forked child, which inherited the guard but not the lock.
+            #[inline]
+            fn deref_mut(&mut self) -> &mut T {
+                self.held.get_mut()
+            }
+        }
+    };
+}
+pub(crate) use leads_to_its_data;
