@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | faults | fuzz | bench | versus`.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | soak | faults | fuzz | bench | versus`.
 #![forbid(unsafe_code)]
 
 mod faults;
@@ -40,6 +40,12 @@ enum Task {
     /// Kill at every instruction (release build); try `-- --help`
     Kill {
         /// Passed on to the harness
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Use everything at once from many processes, and kill them at random (release build); try `-- --help`
+    Soak {
+        /// Passed on to the program
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -86,6 +92,9 @@ fn main() -> Result<()> {
         Task::Loom { preemptions } => loom(preemptions),
         Task::Kill { args } => {
             run(cargo(["run", "--release", "--package", "shmkit-kill", "--"]).args(args))
+        }
+        Task::Soak { args } => {
+            run(cargo(["run", "--release", "--package", "shmkit-soak", "--"]).args(args))
         }
         Task::Faults(args) => faults::run(&args),
         Task::Fuzz { seconds, targets } => fuzz(seconds, &targets),

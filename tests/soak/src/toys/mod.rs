@@ -1,0 +1,63 @@
+//! The primitives, each with a way to use it at random and the invariant that must hold.
+
+mod cell;
+mod mutex;
+mod pipe;
+mod semaphore;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use shmkit::Segment;
+
+use crate::witness::Me;
+
+/// Longer than anybody holds anything: who waits so long in vain is hanging.
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+/// How long to wait for what need not come.
+pub(crate) const SHORT: Duration = Duration::from_millis(4);
+
+/// A primitive in use.
+pub(crate) trait Toy {
+    /// What it is called.
+    fn name(&self) -> &'static str;
+
+    /// Uses it once, as number `n` of the toys.
+    fn play(&self, me: Me<'_>, n: usize, random: &mut fastrand::Rng) -> Result<(), String>;
+
+    /// Whether all is free and whole, when everybody who used it is dead.
+    fn look_at_what_is_left(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// How long a use may wait on purpose.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Makes or finds all of them.
+pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
+    Ok(vec![
+        Box::new(mutex::Locked::new(segment)?),
+        Box::new(semaphore::Owned::new(segment)?),
+        Box::new(cell::Whole::new(segment)?),
+        Box::new(cell::Elements::new(segment)?),
+        Box::new(pipe::Sending::new(segment)?),
+        Box::new(pipe::Receiving::new(segment)?),
+    ])
+}
+
+/// What an operation failed with that must not fail.
+pub(crate) fn failed(what: &str, error: impl std::fmt::Display) -> String {
+    format!("{what}: {error}")
+}
+
+/// Keeps what is held for a moment: nothing, some instructions, or a system call.
+pub(crate) fn linger(random: &mut fastrand::Rng) {
+    match random.u8(..16) {
+        0 => std::thread::yield_now(),
+        1..4 => (0..random.u32(..2000)).for_each(|_| std::hint::spin_loop()),
+        _ => {}
+    }
+}
