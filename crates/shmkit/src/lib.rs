@@ -239,6 +239,8 @@
 //! | `Array('i', 10)`, `Array('i', [1, 2])` | [`segment.array::<i32>("row", 10)`](Objects::array) | `IndexError` is an error value |
 //! | `RawArray('i', 10)` | [`segment.atomic_array::<i32>("row", 10)`](Objects::atomic_array) | |
 //! | `Lock()` | [`segment.mutex("lock", data)`](Objects::mutex) | guards data; survives its owner |
+//! | `Lock()`, released by another process | [`segment.lock("lock")`](Objects::lock) | who comes after a dead holder is told who it was |
+//! | `RLock()` | [`segment.rlock("lock")`](Objects::rlock), [`reentrant_mutex`](Objects::reentrant_mutex) | the owner is a thread of a process, as in Python; survives it |
 //! | `BoundedSemaphore(2)` | [`segment.semaphore("slots", 2)`](Objects::semaphore) | permits of the dead come back |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](CommandExt::share_segment) | freshly executed, nothing is pickled |
@@ -287,6 +289,10 @@ pub use shmkit_roster::{Judge, OwnerId, Participant};
 pub use shmkit_segment::{
     CommandExt, Entry, ErrorKind, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment,
     SegmentError,
+};
+pub use shmkit_sync::{
+    Acquired, Lock, LockGuard, NotOwner, RLock, RLockGuard, ReentrantMutex, ReentrantMutexGuard,
+    UnlockError,
 };
 pub use shmkit_sync::{
     LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,

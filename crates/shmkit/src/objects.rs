@@ -3,8 +3,8 @@
 use shmkit_segment::ObjectError;
 
 use crate::{
-    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Mutex, Pipe, Segment, Semaphore, ShmSafe,
-    Value,
+    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Lock, Mutex, Pipe, RLock, ReentrantMutex,
+    Segment, Semaphore, ShmSafe, Value,
 };
 
 mod sealed {
@@ -70,6 +70,31 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<'_, T>, ObjectError>;
 
+    /// A [`ReentrantMutex`] with the data that it guards.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn reentrant_mutex<T: ShmSafe>(
+        &self,
+        name: &str,
+        first: T,
+    ) -> Result<ReentrantMutex<'_, T>, ObjectError>;
+
+    /// A [`Lock`], without data, that anybody may release.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn lock(&self, name: &str) -> Result<Lock<'_>, ObjectError>;
+
+    /// An [`RLock`], without data, that its owner may acquire again.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn rlock(&self, name: &str) -> Result<RLock<'_>, ObjectError>;
+
     /// A [`Semaphore`] of so many permits.
     ///
     /// # Errors
@@ -112,6 +137,22 @@ impl Objects for Segment {
 
     fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<'_, T>, ObjectError> {
         self.object(name, first)
+    }
+
+    fn reentrant_mutex<T: ShmSafe>(
+        &self,
+        name: &str,
+        first: T,
+    ) -> Result<ReentrantMutex<'_, T>, ObjectError> {
+        self.object(name, first)
+    }
+
+    fn lock(&self, name: &str) -> Result<Lock<'_>, ObjectError> {
+        self.object(name, ())
+    }
+
+    fn rlock(&self, name: &str) -> Result<RLock<'_>, ObjectError> {
+        self.object(name, ())
     }
 
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError> {

@@ -18,6 +18,9 @@ fn every_kind_is_made_and_found_again() {
         segment.atomic_array("atomics", vec![1.5_f64; 4]).unwrap();
         segment.mutex("mutex", [0_i32; 3]).unwrap();
         segment.semaphore("semaphore", 3).unwrap();
+        segment.reentrant_mutex("reentrant", 5_i64).unwrap();
+        segment.lock("lock").unwrap();
+        segment.rlock("rlock").unwrap();
         segment.pipe::<u16>("pipe", 100).unwrap();
     }
     let shown: Vec<String> =
@@ -31,6 +34,9 @@ fn every_kind_is_made_and_found_again() {
             "atomics of f64 (8 bytes), length 4",
             "mutex of [i32; 3] (12 bytes)",
             "sema, length 3",
+            "remutex of i64 (8 bytes)",
+            "lock",
+            "rlock",
             "pipe of u16 (2 bytes), length 128",
         ]
     );

@@ -100,6 +100,10 @@ pub(crate) mod futex {
         futex::wait(word, expected, deadline)
     }
 
+    pub(crate) fn wake(word: &AtomicU32, n: u32) -> u32 {
+        futex::wake(word, n)
+    }
+
     pub(crate) fn wake_op(word: &AtomicU32, op: Op, n: u32) -> u32 {
         if has(Fault::WakeApart) {
             futex::wake_op(word, op, 0);

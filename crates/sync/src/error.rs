@@ -15,6 +15,8 @@ pub enum LockFailure {
     NotJoined,
     /// The deadline passed, and nobody could tell whether the owner is alive. It was not robbed.
     CannotJudge,
+    /// This thread has taken the lock 2^32-1 times already. Only of locks that a thread may take again.
+    TooDeep,
     /// The lock's word names an owner that cannot exist.
     Corrupt {
         /// The word found.
@@ -32,6 +34,9 @@ impl fmt::Display for LockFailure {
             ),
             Self::CannotJudge => f.write_str(
                 "the lock was still held at the deadline and the kernel could not be asked whether its owner is alive: keep the shared file's descriptor open",
+            ),
+            Self::TooDeep => f.write_str(
+                "this thread has taken the lock 2^32-1 times: release it as often as it is taken",
             ),
             Self::Corrupt { word } => write!(
                 f,
@@ -130,17 +135,47 @@ impl<G> Error for LockError<G> {
     }
 }
 
-/// The caller is not the owner of the lock: nothing was done.
+/// The caller (this process, or this thread where a thread is the owner) does not hold the lock: nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOwner;
 
 impl fmt::Display for NotOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the lock is not held by this process: take it first")
+        f.write_str("the lock is not held by the caller: take it first")
     }
 }
 
 impl Error for NotOwner {}
+
+/// Why a lock that anybody may release was not released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnlockError {
+    /// Nobody holds the lock: it was released too many times.
+    NotLocked,
+    /// This process may not, or the lock's word is corrupt.
+    Failed(LockFailure),
+}
+
+impl fmt::Display for UnlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotLocked => {
+                "the lock was released too many times: nobody holds it, or somebody has acquired it since"
+            }
+            Self::Failed(_) => "the lock was not released",
+        })
+    }
+}
+
+impl Error for UnlockError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::NotLocked => None,
+        }
+    }
+}
 
 /// Why no permit was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +207,8 @@ impl From<LockFailure> for SemaphoreError {
     fn from(failure: LockFailure) -> Self {
         match failure {
             LockFailure::TimedOut => Self::TimedOut,
-            LockFailure::WouldBlock => Self::WouldBlock,
+            // A semaphore's own lock has no depth.
+            LockFailure::WouldBlock | LockFailure::TooDeep => Self::WouldBlock,
             LockFailure::NotJoined => Self::NotJoined,
             LockFailure::CannotJudge => Self::CannotJudge,
             LockFailure::Corrupt { word } => Self::Corrupt { word },

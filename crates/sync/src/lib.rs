@@ -1,6 +1,8 @@
 //! Locks between processes that survive the death of their owner.
 //!
 //! * [`Mutex`]: a value that one process at a time may use. Who finds the owner dead takes over and is told so.
+//! * [`ReentrantMutex`]: the same for one *thread* at a time, which may lock it again while it holds it.
+//! * [`Lock`] and [`RLock`]: Python's, without data: anybody may release the one, its owner may acquire the other again.
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
 //!
 //! Both lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
@@ -10,7 +12,8 @@
 //! Below them are the machines, which hold no data and know no memory but their own words. They are what other
 //! primitives are made of, and what `tests/loom` tries in every interleaving with a death before every step:
 //!
-//! * [`RawMutex`] and [`RawSemaphore`];
+//! * [`RawMutex`], [`RawReentrantMutex`] and [`RawLock`];
+//! * [`RawSemaphore`];
 //! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
 //! * [`HolderCell`]: who holds how many, in one word;
 //! * [`Slices`]: how long to sleep before asking who is alive.
@@ -23,8 +26,8 @@
 //!
 //! # What this does not do
 //!
-//! No lock here is fair, and none is recursive. There is no deadlock detection, but every wait can have a deadline.
-//! Locks are held by processes, not by threads. A participant that lies about who is dead
+//! No lock here is fair, and none is recursive unless it says so. There is no deadlock detection, but every wait can have a deadline.
+//! Locks are held by processes, not by threads, unless they say so. A participant that lies about who is dead
 //! ([`Judge`](shmkit_roster::Judge)), or a peer that writes to a word without the right to, breaks exclusion.
 
 #[cfg(loom)]
@@ -37,27 +40,50 @@ mod guard;
 mod held;
 mod holder;
 #[cfg(not(loom))]
+mod lock;
+#[cfg(not(loom))]
 mod mutex;
 mod outcome;
+mod raw_lock;
 mod raw_mutex;
+mod raw_reentrant;
 mod raw_semaphore;
+#[cfg(not(loom))]
+mod reentrant;
+#[cfg(not(loom))]
+mod reentrant_guard;
+#[cfg(not(loom))]
+mod rlock;
 #[cfg(not(loom))]
 mod semaphore;
 mod slices;
+mod thread;
 #[cfg(not(loom))]
 mod who;
 mod word;
 
 pub use crate::doorbell::{Armed, Doorbell};
-pub use crate::error::{LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError};
+pub use crate::error::{
+    LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError, UnlockError,
+};
 pub use crate::holder::{HolderCell, Holding};
-pub use crate::outcome::Outcome;
+pub use crate::outcome::{Acquired, Outcome};
+pub use crate::raw_lock::RawLock;
 pub use crate::raw_mutex::RawMutex;
+pub use crate::raw_reentrant::RawReentrantMutex;
 pub use crate::raw_semaphore::RawSemaphore;
 pub use crate::slices::Slices;
+pub use crate::thread::ThreadToken;
 #[cfg(not(loom))]
 pub use crate::{
     guard::{MappedMutexGuard, MutexGuard},
     mutex::{LockResult, Mutex},
     semaphore::{Permit, Semaphore},
+};
+#[cfg(not(loom))]
+pub use crate::{
+    lock::{Lock, LockGuard},
+    reentrant::{ReentrantLockResult, ReentrantMutex},
+    reentrant_guard::ReentrantMutexGuard,
+    rlock::{RLock, RLockGuard},
 };

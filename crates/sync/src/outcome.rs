@@ -20,12 +20,37 @@ pub enum Outcome {
     NotRecoverable,
 }
 
+/// How a lock was acquired that guards no data of its own. In both cases the caller holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// Nobody died while it held the lock.
+    Clean,
+    /// This process died while it held the lock: what the program guards by it may be half-changed. The roster knows who
+    /// it was.
+    OwnerDied(OwnerId),
+}
+
+impl Acquired {
+    /// Returns who died while it held the lock.
+    pub fn dead_owner(self) -> Option<OwnerId> {
+        match self {
+            Self::Clean => None,
+            Self::OwnerDied(owner) => Some(owner),
+        }
+    }
+}
+
+impl From<Option<OwnerId>> for Acquired {
+    fn from(dead: Option<OwnerId>) -> Self {
+        dead.map_or(Self::Clean, Self::OwnerDied)
+    }
+}
+
 /// A lock that was taken.
 #[derive(Clone, Copy)]
 pub(crate) struct Taken {
     state: u32,
     /// The dead owner that it was taken from.
-    #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
     pub(crate) dead: Option<OwnerId>,
 }
 

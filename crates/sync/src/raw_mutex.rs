@@ -21,7 +21,7 @@ use crate::{LockFailure, NotOwner, Outcome, Slices};
 /// Nobody holds the lock, nobody sleeps.
 const FREE: u32 = 0;
 /// Somebody may sleep on the word: who releases must wake. It is set whenever somebody sleeps, free lock or held.
-const WAITERS: u32 = 1 << 31;
+pub(crate) const WAITERS: u32 = 1 << 31;
 
 /// How often to look at a held lock before sleeping.
 const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
@@ -42,7 +42,7 @@ const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 /// death while it sleeps, wakes or releases nobody takes notice.
 #[repr(C)]
 pub struct RawMutex {
-    word: Word,
+    pub(crate) word: Word,
     state: Word,
     epoch: Word,
     reserved: Word,
@@ -379,7 +379,7 @@ enum Attempt {
 
 /// Returns who holds a lock of this word, or the word itself if nobody can.
 #[inline]
-fn owner(word: u32) -> Result<Option<OwnerId>, u32> {
+pub(crate) fn owner(word: u32) -> Result<Option<OwnerId>, u32> {
     match word & !WAITERS {
         FREE => Ok(None),
         id if id > OwnerId::MASK => Err(word),
@@ -401,16 +401,25 @@ impl RawMutex {
         judge: &J,
         debug: &mut fmt::DebugStruct<'_, '_>,
     ) {
+        self.describe_holder(judge, debug);
+        self.describe_state(debug);
+    }
+
+    /// Shows who holds the lock, in words.
+    pub(crate) fn describe_holder<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        debug: &mut fmt::DebugStruct<'_, '_>,
+    ) {
         match owner(self.word.load(Relaxed)) {
             Ok(owner) => debug.field("holder", &owner.map(|owner| Who(judge, owner))),
             Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
         };
-        self.describe_state(debug);
     }
 }
 
 impl RawMutex {
-    fn describe_state(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
+    pub(crate) fn describe_state(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
         let state = match self.state.load(Relaxed) & !POISONED {
             0 => "clean",
             INCONSISTENT => "inconsistent",

@@ -87,6 +87,12 @@ impl Word {
         futex::wait(&self.0, expected, deadline)
     }
 
+    /// [`futex::wake`](shmkit_atomic::futex::wake).
+    pub(crate) fn wake(&self, n: u32) -> u32 {
+        crash::step();
+        futex::wake(&self.0, n)
+    }
+
     /// [`futex::wake_op`](shmkit_atomic::futex::wake_op).
     pub(crate) fn wake_op(&self, op: Op, n: u32) -> u32 {
         crash::step();
@@ -122,6 +128,12 @@ impl Word64 {
     #[inline(always)]
     pub(crate) fn load(&self, order: Ordering) -> u64 {
         self.0.load(order)
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        crash::step();
+        self.0.store(value, order);
     }
 
     #[inline(always)]

@@ -1,0 +1,312 @@
+//! Python's `Lock` in a region: a lock without data that anybody may release.
+
+use core::fmt;
+use core::mem;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::rlock::is_alive;
+use crate::{Acquired, LockFailure, RawLock, UnlockError};
+
+/// A lock that guards no data of its own, that one process acquires and any process may release.
+///
+/// Two ways of using it: [`acquire`](Self::acquire) and [`release`](Self::release), or [`lock`](Self::lock), whose guard
+/// releases when dropped. It is not recursive: who acquires it twice waits for somebody to release it.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it.
+///
+/// Where nobody but the owner is to release it, a [`Mutex`](crate::Mutex) sees to that, and keeps the data with it.
+///
+/// # If a peer dies
+///
+/// The lock of a killed process is taken over by the next one that asks, which is told by [`Acquired::OwnerDied`] who
+/// died. It is told of once; this lock does not remember, as a [`Mutex`](crate::Mutex) does, whether anybody put
+/// things right.
+///
+/// Anybody may release it: so who means to release it for somebody that has died frees, if it comes too late, whoever
+/// has taken it over meanwhile. And what a holder wrote is visible to the next one only if the one that released it had
+/// heard of it.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::{Acquired, Lock, LockFailure, UnlockError};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let lock = unsafe { Lock::init(region, (), participant) }?;
+/// if let Acquired::OwnerDied(dead) = lock.acquire()? {
+///     println!("{dead} was killed in the middle");
+/// }
+/// assert_eq!(lock.try_acquire(), Err(LockFailure::WouldBlock));
+/// lock.release()?; // by anybody
+/// assert_eq!(lock.release(), Err(UnlockError::NotLocked));
+///
+/// let guard = lock.lock()?;
+/// assert!(lock.locked());
+/// drop(guard);
+/// assert!(!lock.locked());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Lock<'a, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawLock,
+    judge: &'a J,
+}
+
+impl<J: Judge + ?Sized> Clone for Lock<'_, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J: Judge + ?Sized> Copy for Lock<'_, J> {}
+
+impl<'a, J: Judge + ?Sized> Lock<'a, J> {
+    /// Acquires the lock, sleeping while somebody has it, for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`], but never `TimedOut` or `WouldBlock`; the lock was not acquired.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`Acquired::OwnerDied`] within about 40 ms of the death.
+    #[inline]
+    pub fn acquire(&self) -> Result<Acquired, LockFailure> {
+        self.raw.acquire(self.judge, Deadline::NEVER)
+    }
+
+    /// Acquires the lock if nobody alive has it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; `WouldBlock` if somebody has it.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`Acquired::OwnerDied`] at once.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Acquired, LockFailure> {
+        self.raw.try_acquire(self.judge)
+    }
+
+    /// Acquires the lock, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; `TimedOut` not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, wait: Duration) -> Result<Acquired, LockFailure> {
+        self.raw.acquire(self.judge, Deadline::after(wait))
+    }
+
+    /// Acquires the lock, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; `TimedOut` not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Acquired, LockFailure> {
+        self.raw.acquire(self.judge, Deadline::at(deadline))
+    }
+
+    /// Releases the lock, whoever has acquired it.
+    ///
+    /// # Errors
+    ///
+    /// [`UnlockError::NotLocked`] if nobody has it: it was released too many times.
+    #[inline]
+    pub fn release(&self) -> Result<(), UnlockError> {
+        self.raw.release(self.judge)
+    }
+
+    /// [`acquire`](Self::acquire) until the end of a scope: the guard releases when dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # If a peer dies
+    ///
+    /// [`LockGuard::acquired`] tells, within about 40 ms of the death.
+    #[inline]
+    pub fn lock(&self) -> Result<LockGuard<'a, J>, LockFailure> {
+        self.lock_by(Deadline::NEVER)
+    }
+
+    /// [`try_acquire`](Self::try_acquire) until the end of a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// # If a peer dies
+    ///
+    /// [`LockGuard::acquired`] tells, at once.
+    #[inline]
+    pub fn try_lock(&self) -> Result<LockGuard<'a, J>, LockFailure> {
+        let id = self.me()?;
+        let acquired = self.raw.try_take(id, self.judge)?;
+        Ok(LockGuard { lock: *self, id, acquired })
+    }
+
+    /// [`acquire_timeout`](Self::acquire_timeout) until the end of a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_timeout(&self, wait: Duration) -> Result<LockGuard<'a, J>, LockFailure> {
+        self.lock_by(Deadline::after(wait))
+    }
+
+    /// [`acquire_deadline`](Self::acquire_deadline) until the end of a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_deadline`](Self::acquire_deadline).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_deadline(&self, deadline: Instant) -> Result<LockGuard<'a, J>, LockFailure> {
+        self.lock_by(Deadline::at(deadline))
+    }
+
+    /// Returns whether a living process has the lock, this one included.
+    ///
+    /// # If a peer dies
+    ///
+    /// The kernel is asked about whoever has it: what a dead one had is free to be acquired.
+    pub fn locked(&self) -> bool {
+        is_alive(self.judge, self.owner())
+    }
+
+    /// Returns which process had acquired the lock a moment ago.
+    pub fn owner(&self) -> Option<OwnerId> {
+        self.raw.owner()
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawLock {
+        self.raw
+    }
+
+    #[inline]
+    fn me(&self) -> Result<OwnerId, LockFailure> {
+        self.judge.me().ok_or(LockFailure::NotJoined)
+    }
+
+    #[inline]
+    fn lock_by(&self, deadline: Deadline) -> Result<LockGuard<'a, J>, LockFailure> {
+        let id = self.me()?;
+        let acquired = self.raw.take(id, self.judge, deadline)?;
+        Ok(LockGuard { lock: *self, id, acquired })
+    }
+}
+
+const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
+const BYTES: u64 = match align_up(size_of::<RawLock>() as u64, ALIGN) {
+    Some(bytes) => bytes,
+    None => unreachable!(),
+};
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Lock<'a, J> {
+    const KIND: Kind = Kind::new("lock");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    type Spec = ();
+
+    fn shape(_: &()) -> Result<Shape, ShapeError> {
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    }
+
+    unsafe fn init(region: Region<'a>, _: (), judge: &'a J) -> Result<Self, ShapeError> {
+        // Zero bytes are a free lock (caller).
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+}
+
+/// Shows who has acquired the lock.
+impl<J: Judge + ?Sized> fmt::Debug for Lock<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Lock");
+        self.raw.describe(self.judge, &mut debug);
+        debug.finish()
+    }
+}
+
+/// A [`Lock`] until the end of a scope; dropping it releases the lock, if this process still has it.
+///
+/// In a forked child it does nothing when dropped: the parent has the lock, not the child.
+#[must_use = "dropping the guard releases the lock"]
+pub struct LockGuard<'a, J: Judge + ?Sized = Participant<'a>> {
+    lock: Lock<'a, J>,
+    /// Who acquired it.
+    id: OwnerId,
+    acquired: Acquired,
+}
+
+impl<J: Judge + ?Sized> LockGuard<'_, J> {
+    /// Returns whether the lock was taken over from somebody who died.
+    pub fn acquired(&self) -> Acquired {
+        self.acquired
+    }
+
+    /// Keeps the lock beyond the scope, to be [released](Lock::release) by hand, by anybody.
+    pub fn keep(self) -> Acquired {
+        let acquired = self.acquired;
+        mem::forget(self);
+        acquired
+    }
+}
+
+impl<J: Judge + ?Sized> Drop for LockGuard<'_, J> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.lock.judge.me() == Some(self.id) {
+            // Refused if somebody has released it before, and perhaps acquired it since.
+            let _ = self.lock.raw.give_up(Some(self.id));
+        }
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for LockGuard<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LockGuard({:?})", self.acquired)
+    }
+}

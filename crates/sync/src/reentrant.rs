@@ -1,0 +1,272 @@
+//! The robust mutex that its owner may take again, with the data it guards.
+
+use core::fmt;
+use core::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::outcome::Taken;
+use crate::{LockError, LockFailure, Outcome, RawReentrantMutex, ReentrantMutexGuard, ThreadToken};
+
+/// A value that one thread of one process at a time may use, and that a thread may lock again while it holds it.
+///
+/// For code that locks, and calls code that locks. The guard gives a [`Cell`](core::cell::Cell), not a `&mut T`: the
+/// calls further out have guards, too. (Where no function calls another with the lock held, a [`Mutex`](crate::Mutex)
+/// gives more for less.)
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it, and exclude each other.
+///
+/// ```text
+/// 0 RawReentrantMutex | 32, or the next multiple of T's alignment: T | padding to 128
+/// ```
+///
+/// # If a peer dies
+///
+/// As with a [`Mutex`](crate::Mutex): the next thread that asks gets the lock, once, however often the dead one had
+/// taken it, and is told so by [`LockError::OwnerDied`]. Until [`ReentrantMutexGuard::make_consistent`] is called, it is
+/// told so again whenever it locks again.
+///
+/// A forked child inherits neither lock nor count: it is another process, which waits for its parent.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::{ReentrantMutex, ReentrantMutexGuard};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let total = unsafe { ReentrantMutex::init(region, 0_u64, participant) }?;
+/// let add = |n| total.lock().map(|total| total.set(total.get() + n)).map_err(|e| e.to_string());
+///
+/// let outer = total.lock().map_err(|error| error.to_string())?;
+/// add(1)?; // locks again
+/// add(2)?;
+/// assert_eq!(outer.get(), 3);
+/// # Ok(())
+/// # }
+/// ```
+pub struct ReentrantMutex<'a, T, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawReentrantMutex,
+    /// Where the value lies; to be touched by the thread that holds `raw` only.
+    data: NonNull<T>,
+    judge: &'a J,
+}
+
+// SAFETY: the pointer is to bytes that are shared between processes anyway and that only the thread that holds the lock
+// touches; `T: ShmSafe` is Send, and a `&J` may be sent because every `Judge` is Sync.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for ReentrantMutex<'_, T, J> {}
+// SAFETY: as above; two threads of one process exclude each other by the lock as two processes do.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for ReentrantMutex<'_, T, J> {}
+
+impl<T, J: Judge + ?Sized> Clone for ReentrantMutex<'_, T, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, J: Judge + ?Sized> Copy for ReentrantMutex<'_, T, J> {}
+
+/// What taking a reentrant lock gives: the guard, or an error that may carry it.
+pub type ReentrantLockResult<'a, T, J = Participant<'a>> =
+    Result<ReentrantMutexGuard<'a, T, J>, LockError<ReentrantMutexGuard<'a, T, J>>>;
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
+    /// Takes the lock, at once if this thread holds it, and otherwise sleeping while somebody else holds it, for as long
+    /// as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; in three of its four cases the lock is held.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`LockError::OwnerDied`] within about 40 ms of the death.
+    #[inline]
+    pub fn lock(&self) -> ReentrantLockResult<'a, T, J> {
+        self.lock_by(Deadline::NEVER)
+    }
+
+    /// Takes the lock if this thread or nobody alive holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::WouldBlock`] if somebody else holds it.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`LockError::OwnerDied`] at once.
+    #[inline]
+    pub fn try_lock(&self) -> ReentrantLockResult<'a, T, J> {
+        let (me, thread) = self.me()?;
+        let taken = self.raw.try_take(me, thread, self.judge)?;
+        self.guard(me, thread, taken)
+    }
+
+    /// Takes the lock, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_timeout(&self, wait: Duration) -> ReentrantLockResult<'a, T, J> {
+        self.lock_by(Deadline::after(wait))
+    }
+
+    /// Takes the lock, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_deadline(&self, deadline: Instant) -> ReentrantLockResult<'a, T, J> {
+        self.lock_by(Deadline::at(deadline))
+    }
+
+    /// Returns how often this thread has taken the lock, and not released it.
+    pub fn depth(&self) -> u32 {
+        self.raw.depth(self.judge)
+    }
+
+    /// Returns whether a thread panicked while it held the lock, and nobody has cleared that.
+    pub fn is_poisoned(&self) -> bool {
+        self.raw.mutex().is_poisoned()
+    }
+
+    /// Forgets the panic: for who has looked at the data.
+    pub fn clear_poison(&self) {
+        self.raw.mutex().clear_poison();
+    }
+
+    /// Returns which process held the lock a moment ago.
+    pub fn owner(&self) -> Option<OwnerId> {
+        self.raw.owner()
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawReentrantMutex {
+        self.raw
+    }
+
+    #[inline]
+    fn me(&self) -> Result<(OwnerId, ThreadToken), LockFailure> {
+        Ok((self.judge.me().ok_or(LockFailure::NotJoined)?, ThreadToken::current()))
+    }
+
+    #[inline]
+    fn lock_by(&self, deadline: Deadline) -> ReentrantLockResult<'a, T, J> {
+        let (me, thread) = self.me()?;
+        let taken = self.raw.take(me, thread, self.judge, deadline)?;
+        self.guard(me, thread, taken)
+    }
+
+    /// Turns a lock that was taken into its guard, and says what is wrong with the data.
+    #[inline]
+    fn guard(
+        &self,
+        me: OwnerId,
+        thread: ThreadToken,
+        taken: Taken,
+    ) -> ReentrantLockResult<'a, T, J> {
+        // SAFETY: `thread` of `me`, which is this one (`me()`), has just taken `raw`, which guards `data` (`place`).
+        let guard = unsafe {
+            ReentrantMutexGuard::new(self.raw, self.data, self.judge, (me, thread), taken.dead)
+        };
+        if taken.is_plain() {
+            return Ok(guard);
+        }
+        Err(match taken.outcome() {
+            Outcome::Clean => LockError::Poisoned(guard),
+            Outcome::OwnerDied => LockError::OwnerDied(guard),
+            Outcome::NotRecoverable => LockError::NotRecoverable(guard),
+        })
+    }
+
+    /// Where the value begins, in bytes.
+    const DATA: u64 = match align_up(size_of::<RawReentrantMutex>() as u64, align_of::<T>() as u64)
+    {
+        Some(bytes) => bytes,
+        None => panic!("an alignment beyond every address"),
+    };
+    /// Alone in its cache lines: what a neighbour does must not slow down who holds the lock.
+    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
+        align_of::<T>() as u64
+    } else {
+        align_of::<CachePadded<u8>>() as u64
+    };
+    /// Size of lock, value and padding.
+    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
+        Some(bytes) => bytes,
+        None => panic!("a value beyond every address"),
+    };
+
+    /// Finds lock and value in `region`.
+    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+        let raw = region.get::<RawReentrantMutex>(Offset::ZERO)?;
+        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        Ok(Self { raw, data, judge })
+    }
+}
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for ReentrantMutex<'a, T, J> {
+    const KIND: Kind = Kind::new("remutex");
+    const TAG: TypeTag = T::TAG;
+
+    type Spec = T;
+
+    fn shape(_: &T) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: Self::BYTES,
+            align: Self::ALIGN,
+        })
+    }
+
+    unsafe fn init(region: Region<'a>, spec: T, judge: &'a J) -> Result<Self, ShapeError> {
+        let mutex = Self::place(region, judge)?;
+        // Zero bytes are a free lock (caller).
+        region.write(Offset::new(Self::DATA)?, spec)?;
+        Ok(mutex)
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Self::place(region, judge)
+    }
+}
+
+/// Shows who holds the lock how often and in which condition the data is, not the data.
+impl<T, J: Judge + ?Sized> fmt::Debug for ReentrantMutex<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ReentrantMutex");
+        self.raw.describe_holder(self.judge, &mut debug);
+        self.raw.mutex().describe_state(&mut debug);
+        debug.finish()
+    }
+}

@@ -1,0 +1,123 @@
+//! The right to the data of a mutex that its owner may take again.
+
+use core::cell::Cell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use std::thread;
+
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::{RawReentrantMutex, ThreadToken};
+
+/// One of the times that a thread has taken a [`ReentrantMutex`](crate::ReentrantMutex); dropping it undoes this one, and
+/// dropping the last one releases the lock, in whatever order.
+///
+/// It gives the value as a [`Cell`]: to be read and written in whole, or, where it is an array, element by element
+/// (`as_slice_of_cells`).
+///
+/// In a forked child it does nothing when dropped: the parent holds the lock, not the child. A guard stays with its
+/// thread, which is the lock's owner; not even a reference to it may be sent.
+///
+/// ```compile_fail
+/// fn needs_sync<T: Sync>() {}
+/// needs_sync::<shmkit_sync::ReentrantMutexGuard<'static, u64>>();
+/// ```
+#[must_use = "dropping the guard releases the lock"]
+pub struct ReentrantMutexGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawReentrantMutex,
+    data: NonNull<T>,
+    judge: &'a J,
+    /// Who took the lock.
+    id: OwnerId,
+    /// The dead owner that it was taken from.
+    dead: Option<OwnerId>,
+    /// The thread that took it, and that a guard cannot leave: a token is not Send.
+    thread: ThreadToken,
+    /// Whether the thread was panicking when it took the lock: then a panic at the drop is not of its making.
+    panicking: bool,
+    _data: PhantomData<&'a Cell<T>>,
+}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutexGuard<'a, T, J> {
+    /// # Safety
+    ///
+    /// The two of `who` must be this process's id and this thread's token; they must have taken `raw` once for this, and
+    /// release that only by this guard. `data` must be valid for `'a`, and touched only by the thread that holds `raw`,
+    /// through such guards.
+    #[inline]
+    pub(crate) unsafe fn new(
+        raw: &'a RawReentrantMutex,
+        data: NonNull<T>,
+        judge: &'a J,
+        who: (OwnerId, ThreadToken),
+        dead: Option<OwnerId>,
+    ) -> Self {
+        let (id, thread) = who;
+        let panicking = thread::panicking();
+        Self { raw, data, judge, id, dead, thread, panicking, _data: PhantomData }
+    }
+
+    /// Answers for the data: it is whole again, whatever has happened to it.
+    ///
+    /// For who got the guard out of [`LockError::OwnerDied`](crate::LockError::OwnerDied), and has repaired the data;
+    /// or out of [`NotRecoverable`](crate::LockError::NotRecoverable), and has made it anew.
+    pub fn make_consistent(&self) {
+        // Refused only if the lock is not ours, in a forked child or because a wrong peer wrote to it: then it is not
+        // ours to answer for.
+        let _ = self.raw.make_consistent(self.judge);
+    }
+
+    /// Returns the dead owner that the lock was taken from, if it was by this guard. The roster knows the process it
+    /// was.
+    pub fn dead_owner(&self) -> Option<OwnerId> {
+        self.dead
+    }
+
+    /// Returns whether the thread that took the lock still has it, and this is not a forked child of its process.
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.judge.me() == Some(self.id) && self.raw.is_mine(self.id, self.thread)
+    }
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> Deref for ReentrantMutexGuard<'_, T, J> {
+    type Target = Cell<T>;
+
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
+    #[inline]
+    fn deref(&self) -> &Cell<T> {
+        assert!(
+            self.is_ours(),
+            "a guard was used by a process that does not hold the lock: lock it after the fork"
+        );
+        // SAFETY: `data` is valid for `'a` (`new`), a `Cell<T>` has the layout of its `T`, and any bytes are a
+        // `T: ShmSafe`. Only this thread touches them now (the line above), and only through such cells, which do not
+        // leave it.
+        unsafe { self.data.cast::<Cell<T>>().as_ref() }
+    }
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> Drop for ReentrantMutexGuard<'_, T, J> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.judge.me() != Some(self.id) {
+            return;
+        }
+        if !self.panicking && thread::panicking() {
+            self.raw.mutex().poison();
+        }
+        // Refused only if the lock is not ours, because a wrong peer wrote to it: then there is nothing to release.
+        let _ = self.raw.release(self.id, self.thread);
+    }
+}
+
+impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for ReentrantMutexGuard<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_ours() { self.get().fmt(f) } else { f.write_str("<not ours>") }
+    }
+}

@@ -1,0 +1,337 @@
+//! Python's `RLock` in a region: a lock without data that its owner may acquire again.
+
+use core::fmt;
+use core::mem;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, OwnerId, Participant, Verdict, ask};
+
+use crate::outcome::Taken;
+use crate::{Acquired, LockFailure, NotOwner, RawReentrantMutex, ThreadToken};
+
+/// A lock that guards no data of its own and that its owner, one thread of one process, may acquire again; to be
+/// released as often.
+///
+/// Two ways of using it: [`acquire`](Self::acquire) and [`release`](Self::release), or [`lock`](Self::lock), whose guard
+/// releases when dropped. They may be mixed.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it, and exclude each other.
+///
+/// # If a peer dies
+///
+/// The lock of a killed owner, however often it had acquired it, is taken over by the next one that asks, which has then
+/// acquired it once, and is told by [`Acquired::OwnerDied`] who died. It is told of once; this lock does not
+/// remember, as a [`Mutex`](crate::Mutex) does, whether anybody put things right.
+///
+/// A forked child inherits neither lock nor count: it is another process, which waits for its parent.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::{Acquired, NotOwner, RLock};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let printer = unsafe { RLock::init(region, (), participant) }?;
+/// if let Acquired::OwnerDied(dead) = printer.acquire()? {
+///     println!("{dead} was killed in the middle of a page");
+/// }
+/// {
+///     let _again = printer.lock()?;
+///     assert_eq!(printer.depth(), 2);
+/// }
+/// printer.release()?;
+/// assert_eq!(printer.release(), Err(NotOwner));
+/// # Ok(())
+/// # }
+/// ```
+pub struct RLock<'a, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawReentrantMutex,
+    judge: &'a J,
+}
+
+impl<J: Judge + ?Sized> Clone for RLock<'_, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J: Judge + ?Sized> Copy for RLock<'_, J> {}
+
+impl<'a, J: Judge + ?Sized> RLock<'a, J> {
+    /// Acquires the lock, at once if this thread has it, and otherwise sleeping while somebody else has it, for as long
+    /// as it takes. To be [released](Self::release) once for each time.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`], but never `TimedOut` or `WouldBlock`; the lock was not acquired (again).
+    ///
+    /// # If a peer dies
+    ///
+    /// [`Acquired::OwnerDied`] within about 40 ms of the death.
+    #[inline]
+    pub fn acquire(&self) -> Result<Acquired, LockFailure> {
+        self.lock().map(RLockGuard::keep)
+    }
+
+    /// Acquires the lock if this thread or nobody alive has it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; `WouldBlock` if somebody else has it.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`Acquired::OwnerDied`] at once.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Acquired, LockFailure> {
+        self.try_lock().map(RLockGuard::keep)
+    }
+
+    /// Acquires the lock, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; `TimedOut` not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, wait: Duration) -> Result<Acquired, LockFailure> {
+        self.lock_timeout(wait).map(RLockGuard::keep)
+    }
+
+    /// Acquires the lock, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; `TimedOut` not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Acquired, LockFailure> {
+        self.lock_deadline(deadline).map(RLockGuard::keep)
+    }
+
+    /// Undoes one acquisition of this thread; the last one frees the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this thread does not have the lock: nothing was touched.
+    #[inline]
+    pub fn release(&self) -> Result<(), NotOwner> {
+        let me = self.judge.me().ok_or(NotOwner)?;
+        self.raw.release(me, ThreadToken::current())
+    }
+
+    /// [`acquire`](Self::acquire) until the end of a scope: the guard releases when dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # If a peer dies
+    ///
+    /// [`RLockGuard::acquired`] tells, within about 40 ms of the death.
+    #[inline]
+    pub fn lock(&self) -> Result<RLockGuard<'a, J>, LockFailure> {
+        self.lock_by(Deadline::NEVER)
+    }
+
+    /// [`try_acquire`](Self::try_acquire) until the end of a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// # If a peer dies
+    ///
+    /// [`RLockGuard::acquired`] tells, at once.
+    #[inline]
+    pub fn try_lock(&self) -> Result<RLockGuard<'a, J>, LockFailure> {
+        let (me, thread) = self.me()?;
+        self.raw.try_take(me, thread, self.judge).map(|taken| self.guard(me, thread, taken))
+    }
+
+    /// [`acquire_timeout`](Self::acquire_timeout) until the end of a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_timeout(&self, wait: Duration) -> Result<RLockGuard<'a, J>, LockFailure> {
+        self.lock_by(Deadline::after(wait))
+    }
+
+    /// [`acquire_deadline`](Self::acquire_deadline) until the end of a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_deadline`](Self::acquire_deadline).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_deadline(&self, deadline: Instant) -> Result<RLockGuard<'a, J>, LockFailure> {
+        self.lock_by(Deadline::at(deadline))
+    }
+
+    /// Returns how often this thread has acquired the lock, and not released it.
+    pub fn depth(&self) -> u32 {
+        self.raw.depth(self.judge)
+    }
+
+    /// Returns whether a thread of a living process has the lock, this one included.
+    ///
+    /// # If a peer dies
+    ///
+    /// The kernel is asked about whoever has it: what a dead one had is free to be acquired.
+    pub fn locked(&self) -> bool {
+        is_alive(self.judge, self.owner())
+    }
+
+    /// Returns which process had the lock a moment ago.
+    pub fn owner(&self) -> Option<OwnerId> {
+        self.raw.owner()
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawReentrantMutex {
+        self.raw
+    }
+
+    #[inline]
+    fn me(&self) -> Result<(OwnerId, ThreadToken), LockFailure> {
+        Ok((self.judge.me().ok_or(LockFailure::NotJoined)?, ThreadToken::current()))
+    }
+
+    #[inline]
+    fn lock_by(&self, deadline: Deadline) -> Result<RLockGuard<'a, J>, LockFailure> {
+        let (me, thread) = self.me()?;
+        let taken = self.raw.take(me, thread, self.judge, deadline)?;
+        Ok(self.guard(me, thread, taken))
+    }
+
+    /// Turns a lock that was taken into its guard.
+    #[inline]
+    fn guard(&self, id: OwnerId, thread: ThreadToken, taken: Taken) -> RLockGuard<'a, J> {
+        if !taken.is_plain() {
+            // There is no data to answer for: who is told does that for the program. Cannot be refused, we hold it.
+            let _ = self.raw.make_consistent(self.judge);
+        }
+        RLockGuard { lock: *self, id, thread, acquired: taken.dead.into() }
+    }
+}
+
+/// Returns whether `owner` is somebody, and not known to be dead.
+pub(crate) fn is_alive<J: Judge + ?Sized>(judge: &J, owner: Option<OwnerId>) -> bool {
+    let dead = |me, owner| ask(judge, me, owner) == Verdict::Dead;
+    owner.is_some_and(|owner| judge.me().is_none_or(|me| !dead(me, owner)))
+}
+
+const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
+const BYTES: u64 = match align_up(size_of::<RawReentrantMutex>() as u64, ALIGN) {
+    Some(bytes) => bytes,
+    None => unreachable!(),
+};
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for RLock<'a, J> {
+    const KIND: Kind = Kind::new("rlock");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    type Spec = ();
+
+    fn shape(_: &()) -> Result<Shape, ShapeError> {
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    }
+
+    unsafe fn init(region: Region<'a>, _: (), judge: &'a J) -> Result<Self, ShapeError> {
+        // Zero bytes are a free lock (caller).
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+}
+
+/// Shows who has the lock, and how often.
+impl<J: Judge + ?Sized> fmt::Debug for RLock<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("RLock");
+        self.raw.describe_holder(self.judge, &mut debug);
+        debug.finish()
+    }
+}
+
+/// One of the times that a thread has acquired an [`RLock`]; dropping it releases this one.
+///
+/// It stays with its thread, which is the lock's owner. In a forked child it does nothing when dropped: the parent has
+/// the lock, not the child.
+///
+/// ```compile_fail
+/// fn needs_send<T: Send>() {}
+/// needs_send::<shmkit_sync::RLockGuard<'static>>();
+/// ```
+#[must_use = "dropping the guard releases the lock"]
+pub struct RLockGuard<'a, J: Judge + ?Sized = Participant<'a>> {
+    lock: RLock<'a, J>,
+    /// Who acquired it.
+    id: OwnerId,
+    /// The thread that acquired it, and that a guard cannot leave: a token is not Send.
+    thread: ThreadToken,
+    acquired: Acquired,
+}
+
+impl<J: Judge + ?Sized> RLockGuard<'_, J> {
+    /// Returns whether the lock was taken over from somebody who died.
+    pub fn acquired(&self) -> Acquired {
+        self.acquired
+    }
+
+    /// Keeps the lock beyond the scope, to be [released](RLock::release) by hand.
+    pub fn keep(self) -> Acquired {
+        let acquired = self.acquired;
+        mem::forget(self);
+        acquired
+    }
+}
+
+impl<J: Judge + ?Sized> Drop for RLockGuard<'_, J> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.lock.judge.me() == Some(self.id) {
+            // Refused only if somebody has released by hand what this guard was to release.
+            let _ = self.lock.raw.release(self.id, self.thread);
+        }
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for RLockGuard<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RLockGuard({:?})", self.acquired)
+    }
+}
