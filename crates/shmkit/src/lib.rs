@@ -209,6 +209,7 @@
 //! | changed the elements of an [`Array`] in bulk | `OwnerDied`, until somebody has repaired it |
 //! | held a [`Mutex`] | `OwnerDied` with the guard, to one; then clean |
 //! | held permits of a [`Semaphore`] | the permits, free |
+//! | set, cleared or waited for an [`Event`] | nothing amiss |
 //! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
 //! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
 //! | made an object | no object, and they make it |
@@ -242,6 +243,7 @@
 //! | `Lock()`, released by another process | [`segment.lock("lock")`](Objects::lock) | who comes after a dead holder is told who it was |
 //! | `RLock()` | [`segment.rlock("lock")`](Objects::rlock), [`reentrant_mutex`](Objects::reentrant_mutex) | the owner is a thread of a process, as in Python; survives it |
 //! | `BoundedSemaphore(2)` | [`segment.semaphore("slots", 2)`](Objects::semaphore) | permits of the dead come back |
+//! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](CommandExt::share_segment) | freshly executed, nothing is pickled |
 //! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
@@ -294,6 +296,7 @@ pub use shmkit_sync::{
     Acquired, Lock, LockGuard, NotOwner, RLock, RLockGuard, ReentrantMutex, ReentrantMutexGuard,
     UnlockError,
 };
+pub use shmkit_sync::{Event, EventError};
 pub use shmkit_sync::{
     LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,
     SemaphoreError,

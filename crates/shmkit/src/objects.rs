@@ -2,6 +2,7 @@
 
 use shmkit_segment::ObjectError;
 
+use crate::Event;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Lock, Mutex, Pipe, RLock, ReentrantMutex,
     Segment, Semaphore, ShmSafe, Value,
@@ -102,6 +103,13 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError>;
 
+    /// An [`Event`], which is not set if it is made.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn event(&self, name: &str) -> Result<Event<'_>, ObjectError>;
+
     /// A [`Pipe`] that can hold at least `capacity` items; it is rounded up to a power of two.
     ///
     /// # Errors
@@ -157,6 +165,10 @@ impl Objects for Segment {
 
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError> {
         self.object(name, permits)
+    }
+
+    fn event(&self, name: &str) -> Result<Event<'_>, ObjectError> {
+        self.object(name, ())
     }
 
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<'_, T>, ObjectError> {

@@ -22,6 +22,7 @@ fn every_kind_is_made_and_found_again() {
         segment.lock("lock").unwrap();
         segment.rlock("rlock").unwrap();
         segment.pipe::<u16>("pipe", 100).unwrap();
+        segment.event("event").unwrap();
     }
     let shown: Vec<String> =
         segment.objects().unwrap().iter().map(|entry| entry.shape.to_string()).collect();
@@ -38,6 +39,7 @@ fn every_kind_is_made_and_found_again() {
             "lock",
             "rlock",
             "pipe of u16 (2 bytes), length 128",
+            "event",
         ]
     );
 }

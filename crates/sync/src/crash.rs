@@ -69,6 +69,10 @@ pub enum Fault {
     RingUnseen,
     /// A doorbell's mark is taken away without moving its sequence.
     ClearUnseen,
+    /// An event that is set already is not written to.
+    SetSkipped,
+    /// An event is cleared without moving its generation.
+    PulseUnseen,
 }
 
 static SEEDED: AtomicU8 = AtomicU8::new(Fault::None as u8);
@@ -82,10 +86,19 @@ fn has(fault: Fault) -> bool {
     SEEDED.load(Ordering::Relaxed) == fault as u8
 }
 
-/// What a compare-exchange of a mutex's word writes.
+/// What a compare-exchange of a mutex's or an event's word writes.
 pub(crate) fn seeded(current: u32, new: u32) -> u32 {
+    let cleared = current & 1 != 0 && new == (current + 1) & !(1 << 31);
+    if cleared && has(Fault::PulseUnseen) {
+        return current & !1 & !(1 << 31);
+    }
     let taken_with_waiters = current == 1 << 31;
     if taken_with_waiters && has(Fault::WaitersLost) { new & !current } else { new }
+}
+
+/// Returns whether a compare-exchange that changes nothing is left out.
+pub(crate) fn skips(current: u32, new: u32) -> bool {
+    current == new && has(Fault::SetSkipped)
 }
 
 /// The futex calls, in which faults can be seeded.

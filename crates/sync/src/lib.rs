@@ -4,6 +4,7 @@
 //! * [`ReentrantMutex`]: the same for one *thread* at a time, which may lock it again while it holds it.
 //! * [`Lock`] and [`RLock`]: Python's, without data: anybody may release the one, its owner may acquire the other again.
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
+//! * [`Event`]: a flag to wait for.
 //!
 //! Both lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
 //! *participant*, who is known to the others by an id and whose death they learn from the kernel: see
@@ -14,6 +15,7 @@
 //!
 //! * [`RawMutex`], [`RawReentrantMutex`] and [`RawLock`];
 //! * [`RawSemaphore`];
+//! * [`RawEvent`];
 //! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
 //! * [`HolderCell`]: who holds how many, in one word;
 //! * [`Slices`]: how long to sleep before asking who is alive.
@@ -61,6 +63,14 @@ mod thread;
 #[cfg(not(loom))]
 mod who;
 mod word;
+
+#[cfg(not(loom))]
+mod event;
+mod raw_event;
+
+#[cfg(not(loom))]
+pub use crate::event::Event;
+pub use crate::raw_event::{EventError, RawEvent};
 
 pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{

@@ -25,6 +25,11 @@ mod crash {
     pub(super) fn seeded(_: u32, new: u32) -> u32 {
         new
     }
+
+    #[inline(always)]
+    pub(super) fn skips(_: u32, _: u32) -> bool {
+        false
+    }
 }
 
 /// A `u32` in shared memory that can be slept on.
@@ -66,6 +71,9 @@ impl Word {
         failure: Ordering,
     ) -> Result<u32, u32> {
         crash::step();
+        if crash::skips(current, new) {
+            return Ok(current);
+        }
         self.0.compare_exchange(current, crash::seeded(current, new), success, failure)
     }
 

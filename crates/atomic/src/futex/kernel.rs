@@ -43,15 +43,20 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Wake 
 }
 
 pub(super) fn wake(word: &AtomicU32, n: u32) -> u32 {
+    let before = errno();
     // SAFETY: `word` is a live, aligned u32; the kernel uses only its address.
     let result = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, n) };
-    u32::try_from(result).unwrap_or(0)
+    u32::try_from(result).unwrap_or_else(|_| {
+        set_errno(before);
+        0
+    })
 }
 
 pub(super) fn wake_op(word: &AtomicU32, op: Op, n: u32) -> u32 {
     // Release: pairs with the Acquire of whoever reads the word that the kernel is about to change.
     fence(Release);
     if n != 0 {
+        let before = errno();
         // SAFETY: `word` is a live, aligned u32, given for both of the call's addresses; the kernel changes it
         // atomically. The fourth argument is a count for this operation, not a pointer.
         let result = unsafe {
@@ -68,6 +73,7 @@ pub(super) fn wake_op(word: &AtomicU32, op: Op, n: u32) -> u32 {
         if let Ok(woken) = u32::try_from(result) {
             return woken;
         }
+        set_errno(before);
     }
     // A negative result means that nothing happened (a sandbox that answers ENOSYS, a page that could not be read
     // in): the same in two steps. Release: as the fence above.
@@ -94,6 +100,14 @@ const fn encode(op: Op) -> u32 {
 
 fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// Wakes may be done by a signal handler, which leaves `errno` as it was.
+fn set_errno(number: i32) {
+    // SAFETY: returns the address of this thread's `errno`, always.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: valid for as long as the thread, which is the only one to use it.
+    unsafe { *place = number };
 }
 
 #[cfg(test)]

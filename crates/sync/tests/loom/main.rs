@@ -7,6 +7,7 @@
 #![cfg(loom)]
 
 mod doorbell;
+mod event;
 mod mutex;
 mod seeded;
 mod semaphore;

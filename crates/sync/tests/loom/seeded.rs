@@ -24,6 +24,8 @@ pub(crate) fn seed() {
         "waiters-lost" => Fault::WaitersLost,
         "ring-unseen" => Fault::RingUnseen,
         "clear-unseen" => Fault::ClearUnseen,
+        "set-skipped" => Fault::SetSkipped,
+        "pulse-unseen" => Fault::PulseUnseen,
         _ => Fault::None,
     });
 }
@@ -110,4 +112,14 @@ fn a_mark_taken_away_without_moving_the_bell_is_found() {
 #[test]
 fn a_semaphore_with_a_wrong_lock_is_found() {
     fails("semaphore::a_survivor_gets_in_whenever_the_other_dies", "wake-first", "deadlock");
+}
+
+#[test]
+fn a_set_that_is_left_out_is_found() {
+    fails("event::nothing_done_before_a_set_is_overlooked", "set-skipped", "deadlock");
+}
+
+#[test]
+fn a_pulse_that_moves_nothing_is_found() {
+    fails("event::nobody_who_waits_misses_a_pulse", "pulse-unseen", "deadlock");
 }

@@ -1,0 +1,177 @@
+//! The event in a region.
+
+use core::fmt;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, Participant};
+
+use crate::{EventError, RawEvent};
+
+/// A flag that processes set, clear and wait for.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it. What was done before a [`set`](Self::set)
+/// is visible to whoever sees it.
+///
+/// A wait that has begun when the event is set ends, even if the event is cleared at once: **no pulse is missed**.
+///
+/// What it does *not* do: it counts nothing, and belongs to nobody.
+///
+/// # If a peer dies
+///
+/// while it waits, sets or clears, the others do not notice. If it is the one who would have set the event, nobody can
+/// know: give the wait a deadline, or wait for something that has an owner.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use std::time::Duration;
+/// use shmkit_sync::{Event, EventError};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let ready = unsafe { Event::init(region, (), participant) }?;
+/// assert_eq!(ready.wait_timeout(Duration::from_millis(1)), Err(EventError::TimedOut));
+/// ready.set()?; // in any other process
+/// ready.wait()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Event<'a, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawEvent,
+    judge: &'a J,
+}
+
+impl<J: Judge + ?Sized> Clone for Event<'_, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J: Judge + ?Sized> Copy for Event<'_, J> {}
+
+impl<'a, J: Judge + ?Sized> Event<'a, J> {
+    /// Sets the event, and wakes everybody who waits for it. If it is set already, it stays so.
+    ///
+    /// It may be called by a signal handler, whatever that has interrupted, this event's own operations included: it
+    /// allocates nothing, takes no lock, and leaves `errno` as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`EventError::NotJoined`] in a forked child that has not joined; the event was not touched.
+    pub fn set(&self) -> Result<(), EventError> {
+        self.raw.set(self.judge)
+    }
+
+    /// Clears the event. Who waited before and has yet to notice that it was set will do so nevertheless.
+    ///
+    /// May be called by a signal handler, as [`set`](Self::set).
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    pub fn clear(&self) -> Result<(), EventError> {
+        self.raw.clear(self.judge)
+    }
+
+    /// Returns whether the event is set: the wait that does not wait.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        self.raw.is_set()
+    }
+
+    /// Waits until the event is set, or was set since this began.
+    ///
+    /// # Errors
+    ///
+    /// [`EventError::NotJoined`] in a forked child that has not joined.
+    ///
+    /// # If a peer dies
+    ///
+    /// The wait goes on: somebody else may set the event.
+    pub fn wait(&self) -> Result<(), EventError> {
+        self.raw.wait(self.judge, Deadline::NEVER)
+    }
+
+    /// Waits until the event is set, or was set since this began, for at most `wait`, on the monotonic clock. A wait
+    /// that overflows the clock is for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`EventError`]; `TimedOut` not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_timeout(&self, wait: Duration) -> Result<(), EventError> {
+        self.raw.wait(self.judge, Deadline::after(wait))
+    }
+
+    /// Waits until the event is set, or was set since this began, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`EventError`]; `TimedOut` not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<(), EventError> {
+        self.raw.wait(self.judge, Deadline::at(deadline))
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawEvent {
+        self.raw
+    }
+}
+
+const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
+const BYTES: u64 = match align_up(size_of::<RawEvent>() as u64, ALIGN) {
+    Some(bytes) => bytes,
+    None => unreachable!(),
+};
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Event<'a, J> {
+    const KIND: Kind = Kind::new("event");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    /// Nothing: a new event is not set.
+    type Spec = ();
+
+    fn shape((): &()) -> Result<Shape, ShapeError> {
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    }
+
+    unsafe fn init(region: Region<'a>, (): (), judge: &'a J) -> Result<Self, ShapeError> {
+        // Zero bytes are an event that is not set (caller).
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for Event<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Event").field(self.raw).finish()
+    }
+}
