@@ -17,17 +17,35 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// One candidate's share of a round.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// How long the work took.
+    pub took: Duration,
+    /// What else there is to say of it, by name: the same names in every sample of a group.
+    pub facts: Vec<(&'static str, f64)>,
+}
+
+impl From<Duration> for Sample {
+    fn from(took: Duration) -> Self {
+        Self { took, facts: Vec::new() }
+    }
+}
+
 /// One way of doing a group's work.
 pub struct Candidate<'a> {
     name: &'static str,
     /// Does the work `n` times and says how long that took.
-    run: Box<dyn FnMut(u32) -> Result<Duration> + 'a>,
+    run: Box<dyn FnMut(u32) -> Result<Sample> + 'a>,
 }
 
 impl<'a> Candidate<'a> {
     /// Names a way of doing the work.
-    pub fn new(name: &'static str, run: impl FnMut(u32) -> Result<Duration> + 'a) -> Self {
-        Self { name, run: Box::new(run) }
+    pub fn new<S: Into<Sample>>(
+        name: &'static str,
+        mut run: impl FnMut(u32) -> Result<S> + 'a,
+    ) -> Self {
+        Self { name, run: Box::new(move |n| run(n).map(Into::into)) }
     }
 }
 
@@ -46,12 +64,31 @@ pub struct Group<'a> {
     candidates: Vec<Candidate<'a>>,
     /// Peers that we promised a ratio against, with the most it may be.
     limits: Vec<(&'static str, f64)>,
+    /// What we promised of our own facts.
+    fact_limits: Vec<(&'static str, FactLimit)>,
+}
+
+/// What we promised of one of our facts.
+#[derive(Clone, Copy, Debug)]
+enum FactLimit {
+    /// Ours is at least this.
+    AtLeast(f64),
+    /// Ours is at most this.
+    AtMost(f64),
+    /// Ours is at most so many times each peer's.
+    Times(f64),
 }
 
 impl<'a> Group<'a> {
     /// Makes a group around our candidate.
     pub fn new(name: &'static str, per_sample: u32, ours: Candidate<'a>) -> Self {
-        Self { name, per_sample, candidates: vec![ours], limits: Vec::new() }
+        Self {
+            name,
+            per_sample,
+            candidates: vec![ours],
+            limits: Vec::new(),
+            fact_limits: Vec::new(),
+        }
     }
 
     /// Adds a peer.
@@ -64,6 +101,24 @@ impl<'a> Group<'a> {
     pub fn at_most(mut self, limit: f64, peer: Candidate<'a>) -> Self {
         self.limits.push((peer.name, limit));
         self.against(peer)
+    }
+
+    /// Promises that a fact of ours is at least `limit`.
+    pub fn fact_at_least(mut self, fact: &'static str, limit: f64) -> Self {
+        self.fact_limits.push((fact, FactLimit::AtLeast(limit)));
+        self
+    }
+
+    /// Promises that a fact of ours is at most `limit`.
+    pub fn fact_at_most(mut self, fact: &'static str, limit: f64) -> Self {
+        self.fact_limits.push((fact, FactLimit::AtMost(limit)));
+        self
+    }
+
+    /// Promises that a fact of ours is at most `limit` times each peer's.
+    pub fn fact_at_most_times(mut self, fact: &'static str, limit: f64) -> Self {
+        self.fact_limits.push((fact, FactLimit::Times(limit)));
+        self
     }
 
     /// Returns the group's name.
@@ -80,6 +135,7 @@ impl<'a> Group<'a> {
         ensure!(settings.rounds > 0, "no rounds: ask for at least one");
         let mut random = fastrand::Rng::with_seed(settings.seed);
         let mut samples: Vec<Vec<f64>> = vec![Vec::new(); self.candidates.len()];
+        let mut facts: Vec<Vec<Vec<(&'static str, f64)>>> = vec![Vec::new(); self.candidates.len()];
         let mut lines = Vec::new();
         let mut order: Vec<usize> = (0..self.candidates.len()).collect();
         // The first round warms everything up and does not count.
@@ -91,10 +147,11 @@ impl<'a> Group<'a> {
             }
             for &i in &order {
                 let candidate = &mut self.candidates[i];
-                let took = (candidate.run)(self.per_sample)
+                let sample = (candidate.run)(self.per_sample)
                     .with_context(|| format!("{}: {}", self.name, candidate.name))?;
                 if round > 0 {
-                    samples[i].push(took.as_nanos() as f64 / f64::from(self.per_sample));
+                    samples[i].push(sample.took.as_nanos() as f64 / f64::from(self.per_sample));
+                    facts[i].push(sample.facts);
                 }
             }
             progress.inc(u64::from(round > 0));
@@ -119,8 +176,52 @@ impl<'a> Group<'a> {
             ours: self.candidates[0].name,
             nanos: Quartiles::of(&ours),
             ratios: ratios.collect(),
+            facts: self.facts(&facts),
             cache_line: Quartiles::of(&lines),
         })
+    }
+
+    /// Compares what else there was to say, fact by fact and peer by peer.
+    fn facts(&self, samples: &[Vec<Vec<(&'static str, f64)>>]) -> Vec<Fact> {
+        let names: Vec<&'static str> = samples[0][0].iter().map(|(name, _)| *name).collect();
+        let of = |candidate: usize, name: &str| -> Vec<f64> {
+            let find = |facts: &Vec<(&'static str, f64)>| {
+                facts.iter().find(|(n, _)| *n == name).map(|(_, figure)| *figure)
+            };
+            samples[candidate].iter().filter_map(find).collect()
+        };
+        let mut all = Vec::new();
+        for name in names {
+            let ours = of(0, name);
+            let limit = self.fact_limits.iter().find(|(n, _)| *n == name).map(|(_, limit)| *limit);
+            let own = Quartiles::of(&ours);
+            for (i, candidate) in self.candidates.iter().enumerate().skip(1) {
+                let theirs = of(i, name);
+                if theirs.is_empty() {
+                    continue;
+                }
+                let ratio: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
+                let ratio = Quartiles::of(&ratio);
+                all.push(Fact {
+                    fact: name,
+                    ours: own,
+                    peer: candidate.name,
+                    theirs: Quartiles::of(&theirs),
+                    ratio,
+                    limit: limit.map(|limit| match limit {
+                        FactLimit::AtLeast(least) => format!("at least {least}"),
+                        FactLimit::AtMost(most) => format!("at most {most}"),
+                        FactLimit::Times(most) => format!("at most {most} times"),
+                    }),
+                    kept: limit.map(|limit| match limit {
+                        FactLimit::AtLeast(least) => own.median >= least,
+                        FactLimit::AtMost(most) => own.median <= most,
+                        FactLimit::Times(most) => ratio.median <= most,
+                    }),
+                });
+            }
+        }
+        all
     }
 }
 
@@ -160,6 +261,8 @@ pub struct Outcome {
     pub nanos: Quartiles,
     /// Ours against every peer.
     pub ratios: Vec<Ratio>,
+    /// What else there is to say.
+    pub facts: Vec<Fact>,
     /// Nanoseconds of a cache line's round trip between two cores, probed before each round.
     pub cache_line: Quartiles,
 }
@@ -175,6 +278,25 @@ pub struct Ratio {
     pub ratio: Quartiles,
     /// The most we allow ourselves.
     pub limit: Option<f64>,
+    /// Whether the median keeps to it.
+    pub kept: Option<bool>,
+}
+
+/// Something else than time, ours against one peer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fact {
+    /// What it is, with its unit.
+    pub fact: &'static str,
+    /// Ours.
+    pub ours: Quartiles,
+    /// The peer.
+    pub peer: &'static str,
+    /// Theirs.
+    pub theirs: Quartiles,
+    /// Ours as a multiple of theirs, round by round.
+    pub ratio: Quartiles,
+    /// What we promised.
+    pub limit: Option<String>,
     /// Whether the median keeps to it.
     pub kept: Option<bool>,
 }

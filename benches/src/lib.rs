@@ -14,6 +14,6 @@ mod shared;
 mod two;
 
 pub use crate::cli::run;
-pub use crate::group::{Candidate, Group, Outcome, Quartiles, Ratio, Settings};
+pub use crate::group::{Candidate, Fact, Group, Outcome, Quartiles, Ratio, Sample, Settings};
 pub use crate::shared::Shared;
 pub use crate::two::time_with_child;

@@ -2,12 +2,20 @@
 
 use anyhow::Result;
 
+mod contended;
 mod mutex;
 mod pthread;
 mod ring;
 mod segment;
+mod takeover;
 
 fn main() -> Result<()> {
-    let groups = [mutex::groups()?, ring::groups()?, segment::groups()?];
+    let groups = [
+        mutex::groups()?,
+        contended::groups()?,
+        takeover::groups()?,
+        ring::groups()?,
+        segment::groups()?,
+    ];
     shmkit_benches::run(groups.into_iter().flatten().collect())
 }

@@ -33,10 +33,26 @@ impl PthreadMutex {
     /// Locks and unlocks.
     #[inline]
     pub(crate) fn lock_and_unlock(&self) -> bool {
+        self.lock() && self.unlock()
+    }
+
+    /// Locks.
+    #[inline]
+    pub(crate) fn lock(&self) -> bool {
         // SAFETY: initialised in `new` and mapped until `self` is dropped.
-        let locked = unsafe { libc::pthread_mutex_lock(self.memory.get()) };
-        // SAFETY: as above; locked by this thread a moment ago.
-        let unlocked = unsafe { libc::pthread_mutex_unlock(self.memory.get()) };
-        locked == 0 && unlocked == 0
+        unsafe { libc::pthread_mutex_lock(self.memory.get()) == 0 }
+    }
+
+    /// Locks, and returns whether it was told that the owner died.
+    pub(crate) fn lock_of_the_dead(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { libc::pthread_mutex_lock(self.memory.get()) == libc::EOWNERDEAD }
+    }
+
+    /// Unlocks what this thread locked.
+    #[inline]
+    pub(crate) fn unlock(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { libc::pthread_mutex_unlock(self.memory.get()) == 0 }
     }
 }

@@ -47,12 +47,45 @@ pub(crate) fn print_table(machine: &Machine, rounds: u32, outcomes: &[Outcome]) 
         }
     }
     println!("{table}");
+    print_facts(outcomes);
     println!(
         "noise: how far the middle half of the peer's own samples spreads; line: a cache line's round trip."
     );
-    let missed = outcomes.iter().flat_map(|o| &o.ratios).filter(|r| r.kept == Some(false)).count();
+    let missed = outcomes.iter().flat_map(|o| &o.ratios).filter(|r| r.kept == Some(false)).count()
+        + outcomes.iter().flat_map(|o| &o.facts).filter(|f| f.kept == Some(false)).count();
     if missed > 0 {
         println!("{missed} of our limits missed.");
+    }
+}
+
+/// Prints what else there is to say, if there is.
+fn print_facts(outcomes: &[Outcome]) {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["work", "figure", "ours", "peer", "theirs", "ours/peer", "limit"]);
+    for outcome in outcomes {
+        for fact in &outcome.facts {
+            let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+            let limit = fact.limit.as_deref().unwrap_or_default();
+            let limit = match fact.kept {
+                Some(true) => right(format!("{limit}: kept")).fg(Color::Green),
+                Some(false) => right(format!("{limit}: MISSED")).fg(Color::Red),
+                None => right(String::new()),
+            };
+            let (ours, theirs, r) = (fact.ours, fact.theirs, fact.ratio);
+            table.add_row([
+                Cell::new(format!("{}: {}", outcome.group, outcome.ours)),
+                Cell::new(fact.fact),
+                right(format!("{:.2} [{:.2} {:.2}]", ours.median, ours.lower, ours.upper)),
+                Cell::new(fact.peer),
+                right(format!("{:.2} [{:.2} {:.2}]", theirs.median, theirs.lower, theirs.upper)),
+                right(format!("{:.2} [{:.2} {:.2}]", r.median, r.lower, r.upper)),
+                limit,
+            ]);
+        }
+    }
+    if !table.is_empty() {
+        println!("{table}");
     }
 }
 

@@ -299,7 +299,7 @@ pub use shmkit_sync::{
 pub use shmkit_sync::{Event, EventError};
 pub use shmkit_sync::{
     LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,
-    SemaphoreError,
+    SemaphoreError, Slices,
 };
 
 pub use crate::objects::Objects;

@@ -3,13 +3,26 @@
 use core::time::Duration;
 
 use shmkit_atomic::Deadline;
+#[cfg(not(loom))]
+use shmkit_atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The first slice, in milliseconds.
 const FIRST: u64 = 1;
-/// The longest slice, in milliseconds.
-const LONGEST: u64 = 32;
+/// The longest slice that there can be, in milliseconds: a second.
+#[cfg(not(loom))]
+const MOST: u32 = 1000;
+
+/// The longest slice unless the process says otherwise, in milliseconds.
+const USUAL: u32 = 32;
+
+/// The longest slice of this process, in milliseconds.
+#[cfg(not(loom))]
+static LONGEST: AtomicU32 = AtomicU32::new(USUAL);
 
 /// The slices of one wait: 1 ms, doubling to 32 ms, and never beyond the deadline.
+///
+/// [`set_longest`](Self::set_longest) chooses another end of the doubling for this process. Half of the longest slice
+/// is what a sleeper takes on average to notice a death.
 ///
 /// Nobody wakes the sleepers of a process that was killed, so no sleep is longer than a slice; when one has run out,
 /// the sleeper asks the roster about whoever it waits for. Short ones first, because a death is most probable where
@@ -29,8 +42,42 @@ impl Slices {
     /// Returns the end of a slice that begins now.
     pub fn next(&mut self, deadline: Deadline) -> Deadline {
         let end = Deadline::after(Duration::from_millis(self.millis));
-        self.millis = (self.millis * 2).min(LONGEST);
+        self.millis = (self.millis * 2).min(Self::longest_millis());
         end.min(deadline)
+    }
+
+    /// Sets the longest slice of this process, for its waits from now on: whole milliseconds, 1 to 1000; what is shorter
+    /// or longer counts as the nearest of these. 32 unless it is set.
+    ///
+    /// A sleeper notices a death after half of it on average, and wakes this often to ask: with 1 ms a death is noticed
+    /// within half a millisecond, for about one per cent of a processor for each thread that sleeps.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use shmkit_sync::Slices;
+    ///
+    /// Slices::set_longest(Duration::from_millis(2));
+    /// assert_eq!(Slices::longest(), Duration::from_millis(2));
+    /// ```
+    #[cfg(not(loom))]
+    pub fn set_longest(longest: Duration) {
+        let millis = longest.as_millis().clamp(1, MOST.into()) as u32;
+        // Relaxed: a setting, which orders nothing.
+        LONGEST.store(millis, Relaxed);
+    }
+
+    /// Returns the longest slice of this process.
+    pub fn longest() -> Duration {
+        Duration::from_millis(Self::longest_millis())
+    }
+
+    fn longest_millis() -> u64 {
+        #[cfg(not(loom))]
+        let millis = LONGEST.load(Relaxed);
+        #[cfg(loom)]
+        let millis = USUAL;
+        millis.into()
     }
 }
 
