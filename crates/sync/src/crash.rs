@@ -73,6 +73,8 @@ pub enum Fault {
     SetSkipped,
     /// An event is cleared without moving its generation.
     PulseUnseen,
+    /// Who releases a lock that it may take again leaves its names there.
+    NamesLeft,
 }
 
 static SEEDED: AtomicU8 = AtomicU8::new(Fault::None as u8);
@@ -99,6 +101,11 @@ pub(crate) fn seeded(current: u32, new: u32) -> u32 {
 /// Returns whether a compare-exchange that changes nothing is left out.
 pub(crate) fn skips(current: u32, new: u32) -> bool {
     current == new && has(Fault::SetSkipped)
+}
+
+/// Whether a store of a number of 64 bits is forgotten.
+pub(crate) fn forgets(value: u64) -> bool {
+    value == 0 && has(Fault::NamesLeft)
 }
 
 /// The futex calls, in which faults can be seeded.

@@ -8,7 +8,9 @@
 
 mod doorbell;
 mod event;
+mod lock;
 mod mutex;
+mod reentrant;
 mod seeded;
 mod semaphore;
 

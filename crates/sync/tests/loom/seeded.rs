@@ -26,6 +26,7 @@ pub(crate) fn seed() {
         "clear-unseen" => Fault::ClearUnseen,
         "set-skipped" => Fault::SetSkipped,
         "pulse-unseen" => Fault::PulseUnseen,
+        "names-left" => Fault::NamesLeft,
         _ => Fault::None,
     });
 }
@@ -122,4 +123,14 @@ fn a_set_that_is_left_out_is_found() {
 #[test]
 fn a_pulse_that_moves_nothing_is_found() {
     fails("event::nobody_who_waits_misses_a_pulse", "pulse-unseen", "deadlock");
+}
+
+#[test]
+fn a_released_lock_that_names_its_owner_is_found() {
+    fails("reentrant::who_has_released_holds_nothing", "names-left", "panicked");
+}
+
+#[test]
+fn a_lost_mark_of_a_locks_waiters_is_found() {
+    fails("lock::two_survivors_get_the_lock_whenever_the_third_dies", "waiters-lost", "deadlock");
 }
