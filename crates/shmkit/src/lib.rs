@@ -175,6 +175,23 @@
 //! # }
 //! ```
 //!
+//! An [`RwLock`] lets many processes look at the data together, or one change them; a writer can go on as a reader:
+//!
+//! ```
+//! # use shmkit::{Objects, Options};
+//! use shmkit::RwLockWriteGuard;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let rates = segment.rwlock("rates", [1.0_f64; 4])?;
+//! let mut writing = rates.write().map_err(|error| error.to_string())?;
+//! writing[2] = 1.25; // killed here: readers and writers are told, until a writer has repaired it
+//! let reading = RwLockWriteGuard::downgrade(writing);
+//! assert_eq!(rates.read().map_err(|error| error.to_string())?[2], reading[2]); // killed while reading: nobody minds
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Every operation that waits exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and so on.
 //!
 //! # Pipes
@@ -208,6 +225,8 @@
 //! | wrote a [`Value`], or one element of an [`Array`] | the old one or the new one, whole |
 //! | changed the elements of an [`Array`] in bulk | `OwnerDied`, until somebody has repaired it |
 //! | held a [`Mutex`] | `OwnerDied` with the guard, to one; then clean |
+//! | read under an [`RwLock`] | nothing amiss |
+//! | wrote under an [`RwLock`] | `OwnerDied` with the guard, to all; until a writer has repaired it |
 //! | held permits of a [`Semaphore`] | the permits, free |
 //! | set, cleared or waited for an [`Event`] | nothing amiss |
 //! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
@@ -253,7 +272,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `pipe`, `pool`.
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`.
 
 #![forbid(unsafe_code)]
 
@@ -300,6 +319,9 @@ pub use shmkit_sync::{Event, EventError};
 pub use shmkit_sync::{
     LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,
     SemaphoreError, Slices,
+};
+pub use shmkit_sync::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 
 pub use crate::objects::Objects;

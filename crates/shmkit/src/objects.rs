@@ -3,6 +3,7 @@
 use shmkit_segment::ObjectError;
 
 use crate::Event;
+use crate::RwLock;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Lock, Mutex, Pipe, RLock, ReentrantMutex,
     Segment, Semaphore, ShmSafe, Value,
@@ -96,6 +97,13 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn rlock(&self, name: &str) -> Result<RLock<'_>, ObjectError>;
 
+    /// An [`RwLock`] with the data that it guards.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<'_, T>, ObjectError>;
+
     /// A [`Semaphore`] of so many permits.
     ///
     /// # Errors
@@ -161,6 +169,10 @@ impl Objects for Segment {
 
     fn rlock(&self, name: &str) -> Result<RLock<'_>, ObjectError> {
         self.object(name, ())
+    }
+
+    fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<'_, T>, ObjectError> {
+        self.object(name, first)
     }
 
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError> {

@@ -83,3 +83,10 @@ fn a_pipe_ends_with_its_sender() {
 fn workers_answer_every_job() {
     assert_eq!(run("pool"), "60 jobs by 3 workers; the longest took 112 steps\n");
 }
+
+#[test]
+fn readers_see_whole_prices_whoever_is_killed() {
+    let printed = run("prices");
+    assert!(printed.contains("a writer was, in the middle: repaired\n"), "{printed}");
+    assert!(printed.ends_with("3 readers saw whole prices only\n"), "{printed}");
+}

@@ -17,6 +17,7 @@ fn every_kind_is_made_and_found_again() {
         segment.atomic("atomic", 9_u32).unwrap();
         segment.atomic_array("atomics", vec![1.5_f64; 4]).unwrap();
         segment.mutex("mutex", [0_i32; 3]).unwrap();
+        segment.rwlock("rwlock", [0_u16; 2]).unwrap();
         segment.semaphore("semaphore", 3).unwrap();
         segment.reentrant_mutex("reentrant", 5_i64).unwrap();
         segment.lock("lock").unwrap();
@@ -34,6 +35,7 @@ fn every_kind_is_made_and_found_again() {
             "atomic of u32 (4 bytes)",
             "atomics of f64 (8 bytes), length 4",
             "mutex of [i32; 3] (12 bytes)",
+            "rwlock of [u16; 2] (4 bytes)",
             "sema, length 3",
             "remutex of i64 (8 bytes)",
             "lock",

@@ -1,6 +1,7 @@
 //! A lock while it is held: the one place that says who may use what it guards, and what its end does.
 
 use core::fmt;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use std::thread;
 
@@ -60,6 +61,21 @@ impl<'a, L: Lock, J: Judge + ?Sized> Hold<'a, L, J> {
             "a guard was used by a process that does not hold the lock: lock it after the fork"
         );
     }
+
+    /// Goes on as the hold of another lock, into which `turn` turns this one.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
+    fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Hold<'a, M, J>
+    where
+        L: Copy,
+    {
+        self.assert_ours();
+        let this = ManuallyDrop::new(self);
+        let lock = turn(&this.lock, this.id);
+        Hold { lock, judge: this.judge, id: this.id, dead: this.dead, panicking: this.panicking }
+    }
 }
 
 impl<L: Lock, J: Judge + ?Sized> Drop for Hold<'_, L, J> {
@@ -91,12 +107,6 @@ impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
     #[inline]
     pub(crate) unsafe fn new(hold: Hold<'a, L, J>, data: NonNull<T>) -> Self {
         Self { hold, data }
-    }
-
-    /// Returns the lock.
-    #[inline]
-    pub(crate) fn lock(&self) -> &L {
-        &self.hold.lock
     }
 
     /// Returns the dead owner that the lock was taken from.
@@ -155,6 +165,18 @@ impl<'a, L: Exclusive, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
             Some(data) => Ok(Held { hold: self.hold, data }),
             None => Err(self),
         }
+    }
+
+    /// Goes on with another lock of the same data, into which `turn` turns this one.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
+    pub(crate) fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Held<'a, M, T, J>
+    where
+        L: Copy,
+    {
+        Held { hold: self.hold.turn(turn), data: self.data }
     }
 
     /// Answers for the data, but not in a forked child.

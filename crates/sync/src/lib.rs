@@ -3,6 +3,7 @@
 //! * [`Mutex`]: a value that one process at a time may use. Who finds the owner dead takes over and is told so.
 //! * [`ReentrantMutex`]: the same for one *thread* at a time, which may lock it again while it holds it.
 //! * [`Lock`] and [`RLock`]: Python's, without data: anybody may release the one, its owner may acquire the other again.
+//! * [`RwLock`]: a value that many processes may read at a time, or one change. A killed reader keeps nobody out.
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
 //! * [`Event`]: a flag to wait for.
 //!
@@ -16,9 +17,12 @@
 //! * [`RawMutex`], [`RawReentrantMutex`] and [`RawLock`];
 //! * [`RawSemaphore`];
 //! * [`RawEvent`];
+//! * [`RawRwLock`];
 //! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
 //! * [`HolderCell`]: who holds how many, in one word;
 //! * [`Slices`]: how long to sleep before asking who is alive.
+//!
+//! [`FutexLock`] stands apart: four bytes, no roster, and **not robust**.
 //!
 //! # If a peer dies
 //!
@@ -36,6 +40,7 @@
 pub mod crash;
 mod doorbell;
 mod error;
+mod futex_lock;
 #[cfg(not(loom))]
 mod guard;
 #[cfg(not(loom))]
@@ -49,6 +54,7 @@ mod outcome;
 mod raw_lock;
 mod raw_mutex;
 mod raw_reentrant;
+mod raw_rwlock;
 mod raw_semaphore;
 #[cfg(not(loom))]
 mod reentrant;
@@ -56,6 +62,10 @@ mod reentrant;
 mod reentrant_guard;
 #[cfg(not(loom))]
 mod rlock;
+#[cfg(not(loom))]
+mod rwlock;
+#[cfg(not(loom))]
+mod rwlock_guard;
 #[cfg(not(loom))]
 mod semaphore;
 mod slices;
@@ -76,11 +86,13 @@ pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{
     LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError, UnlockError,
 };
+pub use crate::futex_lock::FutexLock;
 pub use crate::holder::{HolderCell, Holding};
 pub use crate::outcome::{Acquired, Outcome};
 pub use crate::raw_lock::RawLock;
 pub use crate::raw_mutex::RawMutex;
 pub use crate::raw_reentrant::RawReentrantMutex;
+pub use crate::raw_rwlock::{RawRwLock, Reading};
 pub use crate::raw_semaphore::RawSemaphore;
 pub use crate::slices::Slices;
 pub use crate::thread::ThreadToken;
@@ -88,6 +100,10 @@ pub use crate::thread::ThreadToken;
 pub use crate::{
     guard::{MappedMutexGuard, MutexGuard},
     mutex::{LockResult, Mutex},
+    rwlock::{ReadResult, RwLock, WriteResult},
+    rwlock_guard::{
+        MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+    },
     semaphore::{Permit, Semaphore},
 };
 #[cfg(not(loom))]

@@ -8,9 +8,11 @@
 
 mod doorbell;
 mod event;
+mod futex_lock;
 mod lock;
 mod mutex;
 mod reentrant;
+mod rwlock;
 mod seeded;
 mod semaphore;
 

@@ -1,0 +1,450 @@
+//! The robust readers-writer lock, without data.
+
+mod readers;
+mod word;
+
+use core::fmt;
+
+use shmkit_atomic::Deadline;
+use shmkit_atomic::Ordering::{Relaxed, Release};
+use shmkit_atomic::fence;
+#[cfg(not(loom))]
+use shmkit_layout::Shared;
+use shmkit_roster::{Judge, OwnerId};
+
+use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
+#[cfg(not(loom))]
+use crate::who::Who;
+use crate::word::Word;
+use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome};
+use word::{FREE, WAITERS, owner};
+
+/// How many processes can read at a time without keeping each other out.
+pub(crate) const CELLS: usize = if cfg!(loom) { 2 } else { 16 };
+
+/// A readers-writer lock that guards nothing by itself, works between processes, and survives its holders.
+///
+/// ```text
+/// word      31 WAITERS | 30 always 0 | 29 .. 0 id of who writes or is about to, 0 = nobody
+/// state     bits: 1 inconsistent, 2 unrecoverable, 4 poisoned: changed by who holds the word
+/// epoch     deaths of writers, counted by their heirs
+/// writing   0, or the id of who holds the word and may be in the middle of a change: stored by who holds the word
+/// drain     a doorbell: who holds the word sleeps on it until the readers have left
+/// reserved  0
+/// cells     16 of who reads how often
+/// ```
+///
+/// A reader counts itself into a cell, and is in if nobody holds the word *then*; otherwise it takes itself out again
+/// and sleeps on the word. A writer takes the word, which keeps new readers out, and waits until the cells are empty:
+/// that is why readers who come and go never keep a writer out. Who releases the word wakes *all* who sleep on it, for
+/// readers share it. If all cells are other processes', a reader holds the word itself: 16 processes read together, and
+/// a 17th alone.
+///
+/// The holder is a *process*. Reading twice in one thread is a deadlock if a writer comes in between.
+///
+/// *If a peer dies* while it reads, its cell counts as empty. If it dies while it *writes*, whoever comes next,
+/// reader or writer, inherits the word and marks the data: all are told until a writer has answered for them. A writer
+/// that dies while it waits for readers, or a reader that holds the word, has changed nothing, and nobody is told.
+#[repr(C)]
+pub struct RawRwLock {
+    word: Word,
+    state: Word,
+    epoch: Word,
+    writing: Word,
+    drain: Doorbell,
+    reserved: Word,
+    cells: [HolderCell; CELLS],
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<RawRwLock>() == 152, "part of the segment format");
+
+// SAFETY: `repr(C)`, six words and 16 cells, made of `Shared` types of which any value is handled.
+#[cfg(not(loom))]
+unsafe impl Shared for RawRwLock {}
+
+/// How a reader is in: to be given back to [`RawRwLock::unlock_read`].
+#[derive(Debug)]
+#[must_use = "who is in must get out"]
+pub struct Reading {
+    /// The cell it is counted in; `None` if it holds the word.
+    cell: Option<u8>,
+}
+
+impl Reading {
+    /// Of who is not in: there is no such cell.
+    #[cfg(not(loom))]
+    pub(crate) const NONE: Self = Self { cell: Some(u8::MAX) };
+}
+
+impl RawRwLock {
+    /// Makes a free lock. All zero bytes are one.
+    pub fn new() -> Self {
+        Self {
+            word: Word::new(FREE),
+            state: Word::new(0),
+            epoch: Word::new(0),
+            writing: Word::new(0),
+            drain: Doorbell::new(),
+            reserved: Word::new(0),
+            cells: core::array::from_fn(|_| HolderCell::new()),
+        }
+    }
+
+    /// Enters as a reader, sleeping while somebody writes or waits to write, at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; the caller is not in.
+    ///
+    /// # If a peer dies
+    ///
+    /// while it writes, the caller gets in within about 40 ms, and the outcome says what happened. A dead reader keeps
+    /// nobody out.
+    pub fn read<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<(Reading, Outcome), LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        let reading = self.take_read(me, judge, deadline)?;
+        Ok((reading, self.found().outcome()))
+    }
+
+    /// Enters as a reader if nobody alive writes or waits to write.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure::WouldBlock`] and the others but `TimedOut`; the caller is not in.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read), but at once.
+    pub fn try_read<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+    ) -> Result<(Reading, Outcome), LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        let reading = self.try_take_read(me, judge)?;
+        Ok((reading, self.found().outcome()))
+    }
+
+    /// Ends a reader's stay.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process is not in: nothing was touched.
+    ///
+    /// # Safety
+    ///
+    /// `reading` is from this lock, and nothing that it guards is borrowed on the strength of it any more.
+    pub unsafe fn unlock_read<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        reading: Reading,
+    ) -> Result<(), NotOwner> {
+        let me = judge.me().ok_or(NotOwner)?;
+        self.release_read(me, &reading)
+    }
+
+    /// Enters as the one writer, sleeping until everybody else has left, at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; the caller is not in.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn write<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<Outcome, LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        self.take_write(me, judge, deadline).map(Taken::outcome)
+    }
+
+    /// Enters as the one writer if nobody alive is in.
+    ///
+    /// May refuse while another's attempt is on its way that comes to nothing either.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure::WouldBlock`] and the others but `TimedOut`; the caller is not in.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_read`](Self::try_read).
+    pub fn try_write<J: Judge + ?Sized>(&self, judge: &J) -> Result<Outcome, LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        self.try_take_write(me, judge).map(Taken::outcome)
+    }
+
+    /// Ends the writer's stay, and wakes everybody who waits.
+    ///
+    /// After a writer's death, and without [`make_consistent`](Self::make_consistent), the data is given up: everybody
+    /// is told [`Outcome::NotRecoverable`] from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process does not hold the word: nothing was touched.
+    ///
+    /// # Safety
+    ///
+    /// The caller is in as the writer, and nothing that the lock guards is borrowed any more.
+    pub unsafe fn unlock_write<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
+        let me = judge.me().ok_or(NotOwner)?;
+        self.release_write(me)
+    }
+
+    /// Makes the writer a reader, with nobody in between.
+    ///
+    /// Data that a death has left are answered for before, or given up as by [`unlock_write`](Self::unlock_write).
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process does not hold the word: nothing was touched.
+    ///
+    /// # Safety
+    ///
+    /// The caller is in as the writer, and nothing that the lock guards is borrowed mutably any more.
+    pub unsafe fn downgrade<J: Judge + ?Sized>(&self, judge: &J) -> Result<Reading, NotOwner> {
+        let me = judge.me().ok_or(NotOwner)?;
+        self.turn_reader(me)
+    }
+
+    /// Answers for the data: it is whole again, whatever has happened. For the writer.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process does not hold the word: nothing was touched.
+    pub fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
+        self.check_holds(judge.me().ok_or(NotOwner)?)?;
+        // Relaxed: the release of the word publishes it. The mark in `writing` stays: whoever inherits after our
+        // death in the middle of a further change is told.
+        self.state.fetch_and(POISONED, Relaxed);
+        Ok(())
+    }
+
+    /// Returns who held the word a moment ago: who writes, or waits until it can.
+    pub fn writer(&self) -> Option<OwnerId> {
+        owner(self.word.load(Relaxed)).ok().flatten()
+    }
+
+    /// Returns how many processes were counted as readers a moment ago, the dead among them.
+    pub fn readers(&self) -> usize {
+        self.cells.iter().filter(|cell| cell.load().count() > 0).count()
+    }
+
+    /// Returns how many writers have died in the middle, as far as their heirs came to count them.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// Returns whether a writer's thread panicked, and nobody has cleared that.
+    pub fn is_poisoned(&self) -> bool {
+        // Relaxed: exact for who is in, to whom the lock has published it; a hint for others.
+        self.state.load(Relaxed) & POISONED != 0
+    }
+
+    /// Says that the writer's thread panicked. For the writer.
+    pub fn poison(&self) {
+        // Relaxed: the release of the word publishes it.
+        self.state.fetch_or(POISONED, Relaxed);
+    }
+
+    /// Forgets the panic.
+    pub fn clear_poison(&self) {
+        // Relaxed: about the state alone. A read-modify-write, like every change of the state: the writer may be at it.
+        self.state.fetch_and(!POISONED, Relaxed);
+    }
+
+    /// [`read`](Self::read) for who knows its id already; what was found is to be asked for then.
+    pub(crate) fn take_read<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<Reading, LockFailure> {
+        match self.enter(me) {
+            Ok(reading) => Ok(reading),
+            Err(_) => self.wait(deadline, |probe| self.attempt_read(me, judge, probe)),
+        }
+    }
+
+    /// [`try_read`](Self::try_read) for who knows its id already.
+    pub(crate) fn try_take_read<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Reading, LockFailure> {
+        match self.enter(me) {
+            Ok(reading) => Ok(reading),
+            Err(_) => self.once(|| self.attempt_read(me, judge, true)),
+        }
+    }
+
+    /// [`unlock_read`](Self::unlock_read) for who knows its id already.
+    pub(crate) fn release_read(&self, me: OwnerId, reading: &Reading) -> Result<(), NotOwner> {
+        match reading.cell {
+            Some(cell) => self.leave(me, cell),
+            // Not the writer's release: who only read neither spoils the data nor answers for them.
+            None => self.free(me),
+        }
+    }
+
+    /// [`write`](Self::write) for who knows its id already.
+    pub(crate) fn take_write<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<Taken, LockFailure> {
+        let dead = if self.take_free(me) {
+            None
+        } else {
+            self.wait(deadline, |probe| self.attempt_write(me, judge, probe))?
+        };
+        self.expel(me, judge, deadline)?;
+        Ok(self.begin(me, dead))
+    }
+
+    /// [`try_write`](Self::try_write) for who knows its id already.
+    pub(crate) fn try_take_write<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Taken, LockFailure> {
+        // Readers are looked for first: taking the word for nothing would send others to sleep for nothing.
+        self.check_empty(me, judge)?;
+        let dead = self.once(|| self.attempt_write(me, judge, true))?;
+        if let Err(failure) = self.check_empty(me, judge) {
+            // Who has lost its place is dead to the others: the word is theirs to inherit.
+            if failure != LockFailure::NotJoined {
+                // Cannot be refused: we hold it.
+                let _ = self.free(me);
+            }
+            return Err(failure);
+        }
+        Ok(self.begin(me, dead))
+    }
+
+    /// [`unlock_write`](Self::unlock_write) for who knows its id already.
+    pub(crate) fn release_write(&self, me: OwnerId) -> Result<(), NotOwner> {
+        self.check_holds(me)?;
+        self.end();
+        self.free(me)
+    }
+
+    /// [`downgrade`](Self::downgrade) for who knows its id already.
+    pub(crate) fn turn_reader(&self, me: OwnerId) -> Result<Reading, NotOwner> {
+        self.check_holds(me)?;
+        self.end();
+        // Counted before the word is free: the next writer, who takes it from us, finds the cell.
+        let cell = self.count_in(me);
+        if cell.is_some() {
+            self.free(me)?;
+        }
+        Ok(Reading { cell })
+    }
+
+    /// Returns in which condition the data is, for who is in.
+    pub(crate) fn found(&self) -> Taken {
+        // Relaxed: changed by who holds the word while nobody else is in, and we are in.
+        Taken::new(self.state.load(Relaxed), None)
+    }
+
+    /// The word is ours and nobody reads: from here on the data may be changed.
+    fn begin(&self, me: OwnerId, dead: Option<OwnerId>) -> Taken {
+        // Relaxed: for our heir, whom our death tells all that we did.
+        self.writing.store(me.get(), Relaxed);
+        // Release: a fence, whose other half is the Acquire with which an heir learns of our death (`ask`). It keeps
+        // every change of the data behind the mark: killed in between, half of it would be there and nobody told.
+        fence(Release);
+        Taken::new(self.state.load(Relaxed), dead)
+    }
+
+    /// The data is as it shall be: nobody need be told of our death any more.
+    fn end(&self) {
+        // Relaxed: changed by who holds the word; its release publishes it.
+        if self.state.load(Relaxed) & INCONSISTENT != 0 {
+            self.state.fetch_or(UNRECOVERABLE, Relaxed);
+        }
+        // Release: as in `begin`, the other way: every change of the data stays before it.
+        self.writing.store(0, Release);
+    }
+
+    /// Settles what the dead holder of the word, from whom we have just taken it, was at. Returns who had died in the
+    /// middle of a change. Killed in the middle, the next heir does it again.
+    fn inherit(&self) -> Option<OwnerId> {
+        // Relaxed, all: changed by who holds the word, published by its release or by our death.
+        let writing = self.writing.load(Relaxed);
+        if writing == 0 {
+            // It was still waiting for readers, or was one itself, or had ended.
+            return None;
+        }
+        self.epoch.store(self.epoch.load(Relaxed).wrapping_add(1), Relaxed);
+        if self.state.load(Relaxed) & !POISONED == 0 {
+            self.state.fetch_or(INCONSISTENT, Relaxed);
+        }
+        // Only when the state says it.
+        self.writing.store(0, Relaxed);
+        OwnerId::from_word(writing)
+    }
+
+    fn describe_state(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
+        let state = match self.state.load(Relaxed) & !POISONED {
+            0 => "clean",
+            INCONSISTENT => "inconsistent",
+            _ => "unrecoverable",
+        };
+        debug
+            .field("writing", &(self.writing.load(Relaxed) != 0))
+            .field("waiters", &(self.word.load(Relaxed) & WAITERS != 0))
+            .field("state", &format_args!("{state}"))
+            .field("deaths", &self.epoch())
+            .field("poisoned", &self.is_poisoned());
+    }
+}
+
+#[cfg(not(loom))]
+impl RawRwLock {
+    /// Shows what stands in the lock, with who is in in words, as fields of something.
+    pub(crate) fn describe<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        debug: &mut fmt::DebugStruct<'_, '_>,
+    ) {
+        match owner(self.word.load(Relaxed)) {
+            Ok(owner) => debug.field("holder", &owner.map(|owner| Who(judge, owner))),
+            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
+        };
+        let readers: Vec<_> = self
+            .holdings()
+            .filter_map(|holding| holding.owner())
+            .map(|id| Who(judge, id))
+            .collect();
+        debug.field("readers", &readers);
+        self.describe_state(debug);
+    }
+}
+
+impl Default for RawRwLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RawRwLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("RawRwLock");
+        match owner(self.word.load(Relaxed)) {
+            Ok(owner) => debug.field("holder", &owner),
+            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
+        };
+        debug.field("readers", &self.holdings().collect::<Vec<_>>());
+        self.describe_state(&mut debug);
+        debug.finish()
+    }
+}

@@ -1,0 +1,265 @@
+//! The readers' side: cells, and the writer that waits until they are empty.
+
+use shmkit_atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use shmkit_atomic::futex::Wake;
+use shmkit_atomic::{Deadline, fence, hint};
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+
+use super::word::{Attempt, FREE, SPINS, Seen, WAITERS};
+use super::{CELLS, RawRwLock, Reading};
+use crate::{Holding, LockFailure, NotOwner, Slices};
+
+/// Why a reader is not in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Out {
+    /// Somebody holds the word.
+    Barred,
+    /// All cells are others', who read.
+    NoCell,
+}
+
+/// What a look at all cells came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readers {
+    None,
+    Some {
+        /// Whether each of them is known to be alive, or was not asked about.
+        known: bool,
+    },
+}
+
+impl RawRwLock {
+    /// Enters as a reader if nobody holds the word and there is a cell.
+    #[inline]
+    pub(super) fn enter(&self, me: OwnerId) -> Result<Reading, Out> {
+        // Relaxed: only so that a writer who waits for readers is not kept by those who will not get in.
+        if self.word.load(Relaxed) & !WAITERS != FREE {
+            return Err(Out::Barred);
+        }
+        let cell = self.count_in(me).ok_or(Out::NoCell)?;
+        // SeqCst: pairs with the fences in `expel` and `check_empty`. Either this one is first: then the writer finds
+        // our cell and waits; or the writer's is first: then we see its word, and are out.
+        fence(SeqCst);
+        // Acquire: pairs with the Release in `free`: we see what the last writer has written.
+        if self.word.load(Acquire) & !WAITERS == FREE {
+            return Ok(Reading { cell: Some(cell) });
+        }
+        // Cannot be refused: we are counted.
+        let _ = self.leave(me, cell);
+        Err(Out::Barred)
+    }
+
+    /// Tries to read, and settles what a dead holder of the word has left if asked to `probe`.
+    pub(super) fn attempt_read<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        probe: bool,
+    ) -> Result<Attempt<Reading>, LockFailure> {
+        let out = match self.enter(me) {
+            Ok(reading) => {
+                // The last verdict, or another of our threads, may have shown that the roster has lost our place.
+                if judge.me() == Some(me) {
+                    return Ok(Attempt::Taken(reading));
+                }
+                let _ = self.release_read(me, &reading);
+                return Err(LockFailure::NotJoined);
+            }
+            Err(out) => out,
+        };
+        match self.look(me, judge, probe)? {
+            Seen::Held { word, known } => Ok(Attempt::Held { word, known }),
+            Seen::Dead { word } => {
+                if self.take(word, me) {
+                    self.inherit();
+                    // Cannot be refused: we hold it. Not the writer's release: what we found is for all to see.
+                    let _ = self.free(me);
+                }
+                Ok(Attempt::Again)
+            }
+            // Free again, since.
+            Seen::Free { .. } if out == Out::Barred => Ok(Attempt::Again),
+            Seen::Free { word } => {
+                if probe && self.clear_dead_cell(me, judge) {
+                    return Ok(Attempt::Again);
+                }
+                // As above.
+                if judge.me() != Some(me) {
+                    return Err(LockFailure::NotJoined);
+                }
+                if !self.take(word, me) {
+                    return Ok(Attempt::Again);
+                }
+                Ok(Attempt::Taken(Reading { cell: None }))
+            }
+        }
+    }
+
+    /// Counts one more reader of `me`, and returns in which cell.
+    pub(super) fn count_in(&self, me: OwnerId) -> Option<u8> {
+        // Beginning where few others begin, so that the own cell is mostly the first.
+        let start = me.slot() as usize % CELLS;
+        let at = |i: usize| (start + i) % CELLS;
+        'again: loop {
+            let mut empty = None;
+            for i in (0..CELLS).map(at) {
+                let holding = self.cells[i].load();
+                let count = holding.count_of(me);
+                if holding.owner() == Some(me) && count < u32::MAX {
+                    if self.cells[i].replace(holding, Holding::new(me, count + 1)).is_ok() {
+                        return Some(i as u8);
+                    }
+                    // Another of our threads, or somebody who took an empty cell of ours.
+                    continue 'again;
+                }
+                if holding.count() == 0 && empty.is_none() {
+                    empty = Some((i, holding));
+                }
+            }
+            let (i, holding) = empty?;
+            if self.cells[i].replace(holding, Holding::new(me, 1)).is_ok() {
+                return Some(i as u8);
+            }
+        }
+    }
+
+    /// Counts a reader of `me` out of its cell, and tells a writer who waits for it.
+    pub(super) fn leave(&self, me: OwnerId, cell: u8) -> Result<(), NotOwner> {
+        let cell = self.cells.get(cell as usize).ok_or(NotOwner)?;
+        let mut holding = cell.load();
+        loop {
+            let rest = holding.count_of(me).checked_sub(1).ok_or(NotOwner)?;
+            match cell.replace(holding, Holding::new(me, rest)) {
+                Ok(()) => break,
+                Err(other) => holding = other,
+            }
+        }
+        // Killed before this, the writer finds the empty cell at the end of its slice.
+        self.drain.ring_all();
+        Ok(())
+    }
+
+    /// Empties a cell of somebody dead, and returns whether there was one.
+    fn clear_dead_cell<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J) -> bool {
+        self.cells.iter().any(|cell| {
+            let holding = cell.load();
+            let dead = holding.owner().is_some_and(|owner| {
+                holding.count() > 0
+                    && matches!(ask(judge, me, owner), Verdict::Dead | Verdict::Nobody)
+            });
+            dead && cell.replace(holding, Holding::NOTHING).is_ok()
+        })
+    }
+
+    /// The word is ours: waits until the readers have left. If they do not by `deadline`, the word is free again.
+    pub(super) fn expel<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<(), LockFailure> {
+        // SeqCst: pairs with the fence in `enter`.
+        fence(SeqCst);
+        if self.look_for_readers(me, judge, false) == Readers::None {
+            return Ok(());
+        }
+        self.wait_for_readers(me, judge, deadline)
+    }
+
+    #[cold]
+    fn wait_for_readers<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<(), LockFailure> {
+        for _ in 0..SPINS {
+            hint::spin_loop();
+            if self.look_for_readers(me, judge, false) == Readers::None {
+                return Ok(());
+            }
+        }
+        let mut slices = Slices::new();
+        let mut slice = slices.next(deadline);
+        // Before the first sleep, and when a slice has run out: whether the readers live.
+        let mut probe = true;
+        let mut judged = true;
+        loop {
+            let armed = self.drain.arm();
+            let readers = self.look_for_readers(me, judge, probe);
+            // One of those verdicts may have shown that the roster has lost our place. Then we are dead to the others,
+            // and the word is theirs to inherit.
+            if judge.me() != Some(me) {
+                return Err(LockFailure::NotJoined);
+            }
+            let Readers::Some { known } = readers else { return Ok(()) };
+            if probe {
+                judged = known;
+            }
+            // Only now: who was woken has looked first, so that no ring is lost to a deadline.
+            if deadline.has_passed() {
+                // Cannot be refused: we hold it.
+                let _ = self.free(me);
+                return Err(if judged { LockFailure::TimedOut } else { LockFailure::CannotJudge });
+            }
+            let wake = self.drain.sleep(armed, slice);
+            probe = false;
+            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+            if wake == Wake::TimedOut || slice.has_passed() {
+                probe = true;
+                slice = slices.next(deadline);
+            }
+        }
+    }
+
+    /// Whether nobody alive reads.
+    pub(super) fn check_empty<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<(), LockFailure> {
+        // SeqCst: pairs with the fence in `enter`.
+        fence(SeqCst);
+        let readers = self.look_for_readers(me, judge, true);
+        if judge.me() != Some(me) {
+            return Err(LockFailure::NotJoined);
+        }
+        match readers {
+            Readers::None => Ok(()),
+            Readers::Some { known: true } => Err(LockFailure::WouldBlock),
+            Readers::Some { known: false } => Err(LockFailure::CannotJudge),
+        }
+    }
+
+    /// Looks at all cells, and empties those of the dead if asked to `probe`.
+    fn look_for_readers<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J, probe: bool) -> Readers {
+        let mut readers = Readers::None;
+        let mut known = true;
+        for cell in &self.cells {
+            let holding = cell.load();
+            let Some(reader) = holding.owner().filter(|_| holding.count() > 0) else { continue };
+            if probe {
+                match ask(judge, me, reader) {
+                    // What nobody can hold, nobody holds. If somebody takes the cell in this moment, it is not for us
+                    // to empty: it belongs to who comes to read, and finds that it cannot.
+                    Verdict::Dead | Verdict::Nobody
+                        if cell.replace(holding, Holding::NOTHING).is_ok() =>
+                    {
+                        continue;
+                    }
+                    verdict => known &= verdict != Verdict::Unknown,
+                }
+            }
+            readers = Readers::Some { known };
+        }
+        match readers {
+            Readers::None => Readers::None,
+            Readers::Some { .. } => Readers::Some { known },
+        }
+    }
+
+    /// What stands in the cells that are not empty.
+    pub(super) fn holdings(&self) -> impl Iterator<Item = Holding> {
+        self.cells.iter().map(|cell| cell.load()).filter(|holding| holding.count() > 0)
+    }
+}

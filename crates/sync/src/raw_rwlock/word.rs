@@ -1,0 +1,196 @@
+//! The word: who writes or is about to, and everybody's sleep.
+
+use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use shmkit_atomic::futex::{ALL, Op, Wake};
+use shmkit_atomic::{Deadline, hint};
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+
+use super::RawRwLock;
+use crate::{LockFailure, NotOwner, Slices};
+
+/// Nobody holds the word, nobody sleeps on it.
+pub(super) const FREE: u32 = 0;
+/// Somebody may sleep on the word: who frees it wakes all.
+pub(super) const WAITERS: u32 = 1 << 31;
+
+/// How often to look before sleeping.
+pub(super) const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
+
+/// What one attempt came to.
+pub(super) enum Attempt<R> {
+    Taken(R),
+    /// The word changed under our hands.
+    Again,
+    Held {
+        /// The word, not free.
+        word: u32,
+        /// Whether its holder is known to be alive, or was not asked about.
+        known: bool,
+    },
+}
+
+/// What one look at the word came to.
+pub(super) enum Seen {
+    Free { word: u32 },
+    Dead { word: u32 },
+    Held { word: u32, known: bool },
+}
+
+impl RawRwLock {
+    /// Takes a word that nobody holds and nobody waits for.
+    #[inline]
+    pub(super) fn take_free(&self, me: OwnerId) -> bool {
+        self.take(FREE, me)
+    }
+
+    /// Takes the word from nobody or from the dead, if it still is `word`.
+    #[inline]
+    pub(super) fn take(&self, word: u32, me: OwnerId) -> bool {
+        let taken = me.get() | (word & WAITERS);
+        // AcqRel: Acquire pairs with the Release in `free`, so that the last writer's changes are visible; Release with
+        // the Acquire in `look`: whoever reads our id there finds that we have joined.
+        self.word.compare_exchange(word, taken, AcqRel, Relaxed).is_ok()
+    }
+
+    /// Takes the word if it is free or, when asked to `probe`, if its holder is dead. Returns who had died in the
+    /// middle of a change.
+    pub(super) fn attempt_write<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        probe: bool,
+    ) -> Result<Attempt<Option<OwnerId>>, LockFailure> {
+        match self.look(me, judge, probe)? {
+            Seen::Held { word, known } => Ok(Attempt::Held { word, known }),
+            Seen::Free { word } if self.take(word, me) => Ok(Attempt::Taken(None)),
+            Seen::Dead { word } if self.take(word, me) => Ok(Attempt::Taken(self.inherit())),
+            Seen::Free { .. } | Seen::Dead { .. } => Ok(Attempt::Again),
+        }
+    }
+
+    /// Looks at the word and, when asked to `probe`, whether its holder lives.
+    pub(super) fn look<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        probe: bool,
+    ) -> Result<Seen, LockFailure> {
+        // Acquire: pairs with the Release of who put its id there: it had joined before, so that the verdict is about
+        // a participant whose lock the kernel has seen.
+        let word = self.word.load(Acquire);
+        let seen = match owner(word).map_err(|word| LockFailure::Corrupt { word })? {
+            None => Seen::Free { word },
+            Some(_) if !probe => Seen::Held { word, known: true },
+            Some(owner) => match ask(judge, me, owner) {
+                Verdict::Dead => Seen::Dead { word },
+                Verdict::Nobody => return Err(LockFailure::Corrupt { word }),
+                verdict => Seen::Held { word, known: verdict == Verdict::Alive },
+            },
+        };
+        // After the verdict, which may have shown that the roster has lost our place: what we took then, others would
+        // take from us as from the dead.
+        if judge.me() != Some(me) {
+            return Err(LockFailure::NotJoined);
+        }
+        Ok(seen)
+    }
+
+    /// Attempts until it comes to something, without a sleep.
+    pub(super) fn once<R>(
+        &self,
+        mut attempt: impl FnMut() -> Result<Attempt<R>, LockFailure>,
+    ) -> Result<R, LockFailure> {
+        loop {
+            match attempt()? {
+                Attempt::Taken(taken) => return Ok(taken),
+                Attempt::Again => {}
+                Attempt::Held { known: true, .. } => return Err(LockFailure::WouldBlock),
+                Attempt::Held { known: false, .. } => return Err(LockFailure::CannotJudge),
+            }
+        }
+    }
+
+    /// Attempts, sleeping on the word in between, until `deadline`. The attempt is told whether to probe.
+    #[cold]
+    pub(super) fn wait<R>(
+        &self,
+        deadline: Deadline,
+        mut attempt: impl FnMut(bool) -> Result<Attempt<R>, LockFailure>,
+    ) -> Result<R, LockFailure> {
+        self.spin();
+        let mut slices = Slices::new();
+        let mut slice = slices.next(deadline);
+        // Before the first sleep, and when a slice has run out: whether the holder lives.
+        let mut probe = true;
+        let mut judged = true;
+        loop {
+            let word = match attempt(probe)? {
+                Attempt::Taken(taken) => return Ok(taken),
+                Attempt::Again => continue,
+                Attempt::Held { word, known } => {
+                    if probe {
+                        judged = known;
+                    }
+                    word
+                }
+            };
+            // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
+            if deadline.has_passed() {
+                return Err(if judged { LockFailure::TimedOut } else { LockFailure::CannotJudge });
+            }
+            probe = false;
+            // Relaxed: a mark for who frees the word, who reads it in the word that it changes.
+            if word & WAITERS == 0
+                && self.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed).is_err()
+            {
+                continue;
+            }
+            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+            if self.word.wait(word | WAITERS, slice) == Wake::TimedOut || slice.has_passed() {
+                probe = true;
+                slice = slices.next(deadline);
+            }
+        }
+    }
+
+    /// Looks at the word until it is worth acting on.
+    fn spin(&self) {
+        for _ in 0..SPINS {
+            // Relaxed: only a hint; what follows decides.
+            let word = self.word.load(Relaxed);
+            if word & !WAITERS == FREE || word & WAITERS != 0 {
+                return;
+            }
+            hint::spin_loop();
+        }
+    }
+
+    /// Whether `me` holds the word.
+    pub(super) fn check_holds(&self, me: OwnerId) -> Result<(), NotOwner> {
+        // Relaxed: if it is our own id, it was this process that put it there.
+        if self.word.load(Relaxed) & !WAITERS == me.get() { Ok(()) } else { Err(NotOwner) }
+    }
+
+    /// Frees the word, and wakes everybody: readers share it, and waking one of them would strand the rest.
+    pub(super) fn free(&self, me: OwnerId) -> Result<(), NotOwner> {
+        // Release: pairs with the Acquire in `take` and in `enter`.
+        if self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok() {
+            return Ok(());
+        }
+        self.check_holds(me)?;
+        // WAITERS is set, and only we could take it away. Free and wake in one step: killed before it we are a dead
+        // holder, after it everybody is awake.
+        self.word.wake_op(Op::set(FREE), ALL);
+        Ok(())
+    }
+}
+
+/// Returns who holds a lock of this word, or the word itself if nobody can.
+#[inline]
+pub(super) fn owner(word: u32) -> Result<Option<OwnerId>, u32> {
+    match word & !WAITERS {
+        FREE => Ok(None),
+        id if id > OwnerId::MASK => Err(word),
+        id => OwnerId::from_word(id).map(Some).ok_or(word),
+    }
+}

@@ -1,0 +1,343 @@
+//! The robust readers-writer lock, with the data it guards.
+
+use core::fmt;
+use core::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::outcome::Taken;
+use crate::{
+    LockError, LockFailure, Outcome, RawRwLock, Reading, RwLockReadGuard, RwLockWriteGuard,
+};
+
+/// A value that many processes may look at together, or one change, and that outlives every one of them.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it.
+///
+/// A writer who waits keeps new readers out, so that readers who come and go never starve it; a stream of writers can
+/// starve readers. A thread that reads must not ask to read or write again: it may wait for a writer who waits for it.
+/// Up to 16 *processes* read together, each with as many threads as it likes; a 17th reads alone.
+///
+/// ```text
+/// 0 RawRwLock | 152, or the next multiple of T's alignment: T | padding to 128
+/// ```
+///
+/// # If a peer dies
+///
+/// A process that is killed while it reads keeps nobody out. One that is killed while it *writes* leaves the lock to
+/// the next one that asks, reader or writer, and everybody is told by [`LockError::OwnerDied`], with the guard inside,
+/// until a writer has repaired the data and said so ([`RwLockWriteGuard::make_consistent`]). If a writer ends without
+/// it, everybody is told [`LockError::NotRecoverable`]. Waiting takes at most about 40 ms longer than the death. A
+/// process that is merely stopped, slow or in a debugger is alive and keeps what it has.
+///
+/// A *panic* of a writer is a separate fact, as with `std`: the lock is released, and [`LockError::Poisoned`] tells
+/// those who come. A reader's panic is nobody's business.
+///
+/// A forked child inherits neither the place in the roster nor the locks: its operations answer
+/// [`LockFailure::NotJoined`] until it has joined, and a guard that it inherited does nothing when dropped.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::{LockError, RwLock, RwLockWriteGuard};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let table = unsafe { RwLock::init(region, [0_u64; 8], participant) }?;
+/// let mut writing = match table.write() {
+///     Ok(writing) => writing,
+///     Err(LockError::OwnerDied(mut writing)) => {
+///         writing.fill(0); // As your program sees fit.
+///         writing.make_consistent();
+///         writing
+///     }
+///     Err(error) => return Err(error.to_string().into()),
+/// };
+/// writing[3] = 7;
+/// let reading = RwLockWriteGuard::downgrade(writing);
+/// assert_eq!(reading[3], table.read().unwrap()[3]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct RwLock<'a, T, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawRwLock,
+    /// Where the value lies; to be touched by who is in only.
+    data: NonNull<T>,
+    judge: &'a J,
+}
+
+// SAFETY: the pointer is to bytes that are shared between processes anyway and that only who is in touches;
+// `T: ShmSafe` is Send, and a `&J` may be sent because every `Judge` is Sync.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for RwLock<'_, T, J> {}
+// SAFETY: as above, and `T: ShmSafe` is Sync; two threads of one process exclude each other by the lock as two processes
+// do.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for RwLock<'_, T, J> {}
+
+impl<T, J: Judge + ?Sized> Clone for RwLock<'_, T, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, J: Judge + ?Sized> Copy for RwLock<'_, T, J> {}
+
+/// What entering as a reader gives: the guard, or an error that may carry it.
+pub type ReadResult<'a, T, J = Participant<'a>> =
+    Result<RwLockReadGuard<'a, T, J>, LockError<RwLockReadGuard<'a, T, J>>>;
+
+/// What entering as the writer gives: the guard, or an error that may carry it.
+pub type WriteResult<'a, T, J = Participant<'a>> =
+    Result<RwLockWriteGuard<'a, T, J>, LockError<RwLockWriteGuard<'a, T, J>>>;
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
+    /// Enters as a reader, sleeping while somebody writes or waits to write, for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; in three of its four cases the lock is held.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`LockError::OwnerDied`] within about 40 ms, if it was a writer in the middle; a dead reader keeps nobody out.
+    pub fn read(&self) -> ReadResult<'a, T, J> {
+        self.read_by(Deadline::NEVER)
+    }
+
+    /// Enters as a reader if nobody alive writes or waits to write.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::WouldBlock`] if somebody does.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read), but at once.
+    pub fn try_read(&self) -> ReadResult<'a, T, J> {
+        let me = self.me()?;
+        let reading = self.raw.try_take_read(me, self.judge)?;
+        self.reader(me, reading)
+    }
+
+    /// Enters as a reader, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn read_timeout(&self, wait: Duration) -> ReadResult<'a, T, J> {
+        self.read_by(Deadline::after(wait))
+    }
+
+    /// Enters as a reader, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn read_deadline(&self, deadline: Instant) -> ReadResult<'a, T, J> {
+        self.read_by(Deadline::at(deadline))
+    }
+
+    /// Enters as the one writer, sleeping until everybody else has left, for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; in three of its four cases the lock is held.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn write(&self) -> WriteResult<'a, T, J> {
+        self.write_by(Deadline::NEVER)
+    }
+
+    /// Enters as the one writer if nobody alive is in.
+    ///
+    /// May refuse while another's attempt is on its way that comes to nothing either.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::WouldBlock`] if somebody is in.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_read`](Self::try_read).
+    pub fn try_write(&self) -> WriteResult<'a, T, J> {
+        let me = self.me()?;
+        let taken = self.raw.try_take_write(me, self.judge)?;
+        self.writer(me, taken)
+    }
+
+    /// Enters as the one writer, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is
+    /// for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn write_timeout(&self, wait: Duration) -> WriteResult<'a, T, J> {
+        self.write_by(Deadline::after(wait))
+    }
+
+    /// Enters as the one writer, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`]; [`LockFailure::TimedOut`] not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn write_deadline(&self, deadline: Instant) -> WriteResult<'a, T, J> {
+        self.write_by(Deadline::at(deadline))
+    }
+
+    /// Returns whether a writer's thread panicked, and nobody has cleared that.
+    pub fn is_poisoned(&self) -> bool {
+        self.raw.is_poisoned()
+    }
+
+    /// Forgets the panic: for who has looked at the data.
+    pub fn clear_poison(&self) {
+        self.raw.clear_poison();
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawRwLock {
+        self.raw
+    }
+
+    fn me(&self) -> Result<OwnerId, LockFailure> {
+        self.judge.me().ok_or(LockFailure::NotJoined)
+    }
+
+    fn read_by(&self, deadline: Deadline) -> ReadResult<'a, T, J> {
+        let me = self.me()?;
+        let reading = self.raw.take_read(me, self.judge, deadline)?;
+        self.reader(me, reading)
+    }
+
+    fn write_by(&self, deadline: Deadline) -> WriteResult<'a, T, J> {
+        let me = self.me()?;
+        let taken = self.raw.take_write(me, self.judge, deadline)?;
+        self.writer(me, taken)
+    }
+
+    /// Makes the guard of a reader, and says what is wrong with the data.
+    fn reader(&self, me: OwnerId, reading: Reading) -> ReadResult<'a, T, J> {
+        let found = self.raw.found();
+        // SAFETY: `me` has just got `reading` from `raw`, which guards `data` (`place`).
+        let guard = unsafe { RwLockReadGuard::new(self.raw, reading, self.data, self.judge, me) };
+        complain(guard, found)
+    }
+
+    /// Makes the guard of a writer, and says what is wrong with the data.
+    fn writer(&self, me: OwnerId, taken: Taken) -> WriteResult<'a, T, J> {
+        // SAFETY: `me` has just got into `raw` as the writer, which guards `data` (`place`).
+        let guard =
+            unsafe { RwLockWriteGuard::new(self.raw, self.data, self.judge, me, taken.dead) };
+        complain(guard, taken)
+    }
+
+    /// Where the value begins, in bytes.
+    const DATA: u64 = match align_up(size_of::<RawRwLock>() as u64, align_of::<T>() as u64) {
+        Some(bytes) => bytes,
+        None => panic!("an alignment beyond every address"),
+    };
+    /// Alone in its cache lines: what a neighbour does must not slow down who is in.
+    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
+        align_of::<T>() as u64
+    } else {
+        align_of::<CachePadded<u8>>() as u64
+    };
+    /// Size of lock, value and padding.
+    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
+        Some(bytes) => bytes,
+        None => panic!("a value beyond every address"),
+    };
+
+    /// Finds lock and value in `region`.
+    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+        let raw = region.get::<RawRwLock>(Offset::ZERO)?;
+        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        Ok(Self { raw, data, judge })
+    }
+}
+
+/// Puts a guard into what says in which condition the data was found.
+fn complain<G>(guard: G, taken: Taken) -> Result<G, LockError<G>> {
+    if taken.is_plain() {
+        return Ok(guard);
+    }
+    Err(match taken.outcome() {
+        Outcome::Clean => LockError::Poisoned(guard),
+        Outcome::OwnerDied => LockError::OwnerDied(guard),
+        Outcome::NotRecoverable => LockError::NotRecoverable(guard),
+    })
+}
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for RwLock<'a, T, J> {
+    const KIND: Kind = Kind::new("rwlock");
+    const TAG: TypeTag = T::TAG;
+
+    type Spec = T;
+
+    fn shape(_: &T) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: Self::BYTES,
+            align: Self::ALIGN,
+        })
+    }
+
+    unsafe fn init(region: Region<'a>, spec: T, judge: &'a J) -> Result<Self, ShapeError> {
+        let lock = Self::place(region, judge)?;
+        // Zero bytes are a free lock (caller).
+        region.write(Offset::new(Self::DATA)?, spec)?;
+        Ok(lock)
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Self::place(region, judge)
+    }
+}
+
+/// Shows who is in and in which condition the data is, not the data.
+impl<T, J: Judge + ?Sized> fmt::Debug for RwLock<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("RwLock");
+        self.raw.describe(self.judge, &mut debug);
+        debug.finish()
+    }
+}

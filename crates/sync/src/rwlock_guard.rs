@@ -1,0 +1,311 @@
+//! The right to look at the data of a readers-writer lock, or to change it.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::held::{Exclusive, Held, Hold, Lock, leads_to_its_data};
+use crate::{RawRwLock, Reading};
+
+/// A lock that was taken for reading.
+pub(crate) struct Shared<'a> {
+    raw: &'a RawRwLock,
+    reading: Reading,
+}
+
+impl Lock for Shared<'_> {
+    fn release(&self, me: OwnerId) {
+        let _ = self.raw.release_read(me, &self.reading);
+    }
+
+    /// A reader changes nothing: its panic leaves the data as it was.
+    fn poison(&self) {}
+}
+
+impl Lock for &RawRwLock {
+    fn release(&self, me: OwnerId) {
+        let _ = self.release_write(me);
+    }
+
+    fn poison(&self) {
+        RawRwLock::poison(self);
+    }
+}
+
+// SAFETY: a plain reference stands for the writer (`RwLockWriteGuard::new`), of whom there is one.
+unsafe impl Exclusive for &RawRwLock {
+    fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) {
+        let _ = RawRwLock::make_consistent(self, judge);
+    }
+}
+
+/// The right to look at the data of an [`RwLock`](crate::RwLock); dropping it is the reader's end.
+///
+/// In a forked child it does nothing when dropped: the parent reads, not the child.
+///
+/// A guard stays with its thread, as `std`'s does. The lock itself belongs to the process.
+#[must_use = "dropping the guard releases the lock"]
+pub struct RwLockReadGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
+    held: Held<'a, Shared<'a>, T, J>,
+    _data: PhantomData<&'a T>,
+}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockReadGuard<'a, T, J> {
+    /// # Safety
+    ///
+    /// `id` must be this process's, have got `reading` from `raw`, and end it only by this guard. `data` must be valid
+    /// for `'a` and written to only by the writer of `raw`.
+    pub(crate) unsafe fn new(
+        raw: &'a RawRwLock,
+        reading: Reading,
+        data: NonNull<T>,
+        judge: &'a J,
+        id: OwnerId,
+    ) -> Self {
+        // SAFETY: `id` is this process's, reads, and does not end that otherwise (caller).
+        let hold = unsafe { Hold::new(Shared { raw, reading }, judge, id, None) };
+        // SAFETY: valid and guarded by `raw` (caller); any bytes are a `T: ShmSafe`.
+        let held = unsafe { Held::new(hold, data) };
+        Self { held, _data: PhantomData }
+    }
+
+    /// Goes on with a part of the data; the lock stays held.
+    ///
+    /// # Panics
+    ///
+    /// If `part` does, and in a forked child.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use shmkit_roster::model::ModelJudge;
+    /// # use shmkit_sync::{MappedRwLockReadGuard, RwLockReadGuard};
+    /// fn second<'a>(
+    ///     pair: RwLockReadGuard<'a, [u64; 2], ModelJudge>,
+    /// ) -> MappedRwLockReadGuard<'a, u64, ModelJudge> {
+    ///     RwLockReadGuard::map(pair, |pair| &pair[1])
+    /// }
+    /// ```
+    pub fn map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&T) -> &U,
+    ) -> MappedRwLockReadGuard<'a, U, J> {
+        let Ok(held) = guard.held.part(|data| Some(part(data))) else { unreachable!() };
+        MappedRwLockReadGuard { held, _data: PhantomData }
+    }
+
+    /// Goes on with a part of the data, if there is such a part; the lock stays held.
+    ///
+    /// # Errors
+    ///
+    /// The guard as it was, if `part` returned `None`.
+    ///
+    /// # Panics
+    ///
+    /// As with [`map`](Self::map).
+    pub fn filter_map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&T) -> Option<&U>,
+    ) -> Result<MappedRwLockReadGuard<'a, U, J>, Self> {
+        match guard.held.part(part) {
+            Ok(held) => Ok(MappedRwLockReadGuard { held, _data: PhantomData }),
+            Err(held) => Err(Self { held, _data: PhantomData }),
+        }
+    }
+}
+
+leads_to_its_data!(shared RwLockReadGuard, ShmSafe);
+
+/// A part of the data of an [`RwLock`](crate::RwLock) to look at, made by [`RwLockReadGuard::map`]; dropping it is the
+/// reader's end.
+#[must_use = "dropping the guard releases the lock"]
+pub struct MappedRwLockReadGuard<'a, T: ?Sized, J: Judge + ?Sized = Participant<'a>> {
+    held: Held<'a, Shared<'a>, T, J>,
+    _data: PhantomData<&'a T>,
+}
+
+impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockReadGuard<'a, T, J> {
+    /// Goes on with a part of the part.
+    ///
+    /// # Panics
+    ///
+    /// As with [`RwLockReadGuard::map`].
+    pub fn map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&T) -> &U,
+    ) -> MappedRwLockReadGuard<'a, U, J> {
+        let Ok(held) = guard.held.part(|data| Some(part(data))) else { unreachable!() };
+        MappedRwLockReadGuard { held, _data: PhantomData }
+    }
+
+    /// Goes on with a part of the part, if there is such a part.
+    ///
+    /// # Errors
+    ///
+    /// The guard as it was, if `part` returned `None`.
+    ///
+    /// # Panics
+    ///
+    /// As with [`RwLockReadGuard::map`].
+    pub fn filter_map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&T) -> Option<&U>,
+    ) -> Result<MappedRwLockReadGuard<'a, U, J>, Self> {
+        match guard.held.part(part) {
+            Ok(held) => Ok(MappedRwLockReadGuard { held, _data: PhantomData }),
+            Err(held) => Err(Self { held, _data: PhantomData }),
+        }
+    }
+}
+
+leads_to_its_data!(shared MappedRwLockReadGuard, ?Sized);
+
+/// The right to change the data of an [`RwLock`](crate::RwLock); dropping it is the writer's end.
+///
+/// In a forked child it does nothing when dropped: the parent writes, not the child.
+///
+/// A guard stays with its thread, as `std`'s does. The lock itself belongs to the process.
+#[must_use = "dropping the guard releases the lock"]
+pub struct RwLockWriteGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
+    held: Held<'a, &'a RawRwLock, T, J>,
+    _data: PhantomData<&'a mut T>,
+}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockWriteGuard<'a, T, J> {
+    /// # Safety
+    ///
+    /// `id` must be this process's, be in `raw` as the writer, and end that only by this guard. `data` must be valid
+    /// for `'a` and touched only by who is in.
+    pub(crate) unsafe fn new(
+        raw: &'a RawRwLock,
+        data: NonNull<T>,
+        judge: &'a J,
+        id: OwnerId,
+        dead: Option<OwnerId>,
+    ) -> Self {
+        // SAFETY: `id` is this process's, writes, and does not end that otherwise (caller).
+        let hold = unsafe { Hold::new(raw, judge, id, dead) };
+        // SAFETY: valid and guarded by `raw` (caller); any bytes are a `T: ShmSafe`.
+        let held = unsafe { Held::new(hold, data) };
+        Self { held, _data: PhantomData }
+    }
+
+    /// Answers for the data: it is whole again, whatever has happened to it.
+    ///
+    /// For who got the guard out of [`LockError::OwnerDied`](crate::LockError::OwnerDied), and has repaired the data;
+    /// or out of [`NotRecoverable`](crate::LockError::NotRecoverable), and has made it anew.
+    pub fn make_consistent(&self) {
+        self.held.make_consistent();
+    }
+
+    /// Returns the writer that died in the middle, if it is this guard that the lock passed to from it. The roster
+    /// knows the process it was.
+    pub fn dead_owner(&self) -> Option<OwnerId> {
+        self.held.dead_owner()
+    }
+
+    /// Goes on as a reader, with nobody in between. All who wait for the writer's end are woken.
+    ///
+    /// Data that a death has left are answered for before ([`make_consistent`](Self::make_consistent)): otherwise they
+    /// are given up, as by dropping the guard.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child.
+    ///
+    /// # If a peer dies
+    ///
+    /// If it is this process, at any instruction of this: the data is whole, and nobody is told.
+    pub fn downgrade(guard: Self) -> RwLockReadGuard<'a, T, J> {
+        let held = guard.held.turn(|&raw, me| {
+            // Refused only if the word is not ours, because a wrong peer wrote to it: then there is nothing to end.
+            let reading = raw.turn_reader(me).unwrap_or(Reading::NONE);
+            Shared { raw, reading }
+        });
+        RwLockReadGuard { held, _data: PhantomData }
+    }
+
+    /// Goes on with a part of the data; the lock stays held.
+    ///
+    /// Who answers for data that a death has left does it before: a part cannot.
+    ///
+    /// # Panics
+    ///
+    /// If `part` does: then the lock is released, and poisoned. In a forked child.
+    pub fn map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> &mut U,
+    ) -> MappedRwLockWriteGuard<'a, U, J> {
+        let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
+        MappedRwLockWriteGuard { held, _data: PhantomData }
+    }
+
+    /// Goes on with a part of the data, if there is such a part; the lock stays held.
+    ///
+    /// # Errors
+    ///
+    /// The guard as it was, if `part` returned `None`.
+    ///
+    /// # Panics
+    ///
+    /// As with [`map`](Self::map).
+    pub fn filter_map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> Option<&mut U>,
+    ) -> Result<MappedRwLockWriteGuard<'a, U, J>, Self> {
+        match guard.held.part_mut(part) {
+            Ok(held) => Ok(MappedRwLockWriteGuard { held, _data: PhantomData }),
+            Err(held) => Err(Self { held, _data: PhantomData }),
+        }
+    }
+}
+
+leads_to_its_data!(exclusive RwLockWriteGuard, ShmSafe);
+
+/// A part of the data of an [`RwLock`](crate::RwLock) to change, made by [`RwLockWriteGuard::map`]; dropping it is the
+/// writer's end.
+#[must_use = "dropping the guard releases the lock"]
+pub struct MappedRwLockWriteGuard<'a, T: ?Sized, J: Judge + ?Sized = Participant<'a>> {
+    held: Held<'a, &'a RawRwLock, T, J>,
+    _data: PhantomData<&'a mut T>,
+}
+
+impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockWriteGuard<'a, T, J> {
+    /// Goes on with a part of the part.
+    ///
+    /// # Panics
+    ///
+    /// As with [`RwLockWriteGuard::map`].
+    pub fn map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> &mut U,
+    ) -> MappedRwLockWriteGuard<'a, U, J> {
+        let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
+        MappedRwLockWriteGuard { held, _data: PhantomData }
+    }
+
+    /// Goes on with a part of the part, if there is such a part.
+    ///
+    /// # Errors
+    ///
+    /// The guard as it was, if `part` returned `None`.
+    ///
+    /// # Panics
+    ///
+    /// As with [`RwLockWriteGuard::map`].
+    pub fn filter_map<U: ?Sized>(
+        guard: Self,
+        part: impl FnOnce(&mut T) -> Option<&mut U>,
+    ) -> Result<MappedRwLockWriteGuard<'a, U, J>, Self> {
+        match guard.held.part_mut(part) {
+            Ok(held) => Ok(MappedRwLockWriteGuard { held, _data: PhantomData }),
+            Err(held) => Err(Self { held, _data: PhantomData }),
+        }
+    }
+}
+
+leads_to_its_data!(exclusive MappedRwLockWriteGuard, ?Sized);

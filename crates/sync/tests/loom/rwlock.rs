@@ -1,0 +1,262 @@
+//! The readers-writer lock: readers share, a writer is alone, and whoever dies, the others get in and are told.
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use shmkit_atomic::Deadline;
+use shmkit_roster::Judge;
+use shmkit_roster::model::ModelJudge;
+use shmkit_sync::{LockFailure, Outcome, RawRwLock, Reading, crash};
+
+use crate::{Lives, model, with_every_crash, with_every_crash_and};
+
+/// Two numbers that are equal unless somebody is in the middle.
+struct Pair {
+    lock: RawRwLock,
+    numbers: UnsafeCell<(u32, u32)>,
+}
+
+// SAFETY: `numbers` is only touched by who is in `lock`; that is the claim under test, and loom checks it.
+unsafe impl Sync for Pair {}
+// SAFETY: as above.
+unsafe impl Send for Pair {}
+
+/// What a participant does with the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Read,
+    Write,
+    /// Writes, then reads without letting anybody write in between.
+    Downgrade,
+}
+
+use Use::{Downgrade, Read, Write};
+
+/// As many preemptions as were asked for.
+const ALL: usize = usize::MAX;
+
+impl Pair {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { lock: RawRwLock::new(), numbers: UnsafeCell::new((0, 0)) })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut (u32, u32))) {
+        // SAFETY: loom panics here if another thread has access.
+        self.numbers.with_mut(|numbers| change(unsafe { &mut *numbers }));
+    }
+
+    fn look(&self) -> (u32, u32) {
+        // SAFETY: loom panics here if another thread writes.
+        self.numbers.with(|numbers| unsafe { *numbers })
+    }
+
+    /// One participant's use of the pair.
+    fn play(&self, what: Use, judge: &ModelJudge) {
+        let reading = if what == Read {
+            let (reading, outcome) = self.lock.read(judge, Deadline::NEVER).unwrap();
+            self.check_whole(outcome);
+            reading
+        } else {
+            match self.lock.write(judge, Deadline::NEVER).unwrap() {
+                Outcome::Clean => self.check_whole(Outcome::Clean),
+                Outcome::OwnerDied => {
+                    self.change(|n| n.1 = n.0);
+                    self.lock.make_consistent(judge).unwrap();
+                }
+                Outcome::NotRecoverable => panic!("nobody gave up"),
+            }
+            crash::step();
+            self.change(|n| n.0 += 1);
+            crash::step();
+            self.change(|n| n.1 += 1);
+            if what == Write {
+                // SAFETY: in as the writer, and nothing that it guards is borrowed.
+                return unsafe { self.lock.unlock_write(judge) }.unwrap();
+            }
+            let written = self.look();
+            // SAFETY: as above.
+            let reading = unsafe { self.lock.downgrade(judge) }.unwrap();
+            assert_eq!(self.look(), written, "somebody wrote in between");
+            reading
+        };
+        crash::step();
+        self.leave(judge, reading);
+    }
+
+    fn check_whole(&self, outcome: Outcome) {
+        let (first, second) = self.look();
+        assert!(first == second || outcome == Outcome::OwnerDied, "half-written, and not told");
+    }
+
+    fn leave(&self, judge: &ModelJudge, reading: Reading) {
+        // SAFETY: from this lock, and nothing that it guards is borrowed.
+        unsafe { self.lock.unlock_read(judge, reading) }.unwrap();
+    }
+
+    /// Everybody has ended: the lock is free for readers and writers, and the data whole or known not to be.
+    fn check(&self, judge: &ModelJudge, least: u32) {
+        let (reading, told) = self.lock.try_read(judge).unwrap();
+        self.check_whole(told);
+        self.leave(judge, reading);
+        assert_eq!(self.lock.try_write(judge), Ok(told));
+        assert!(self.look().0 >= least, "{:?} after {least} additions", self.look());
+        self.lock.make_consistent(judge).unwrap();
+        // SAFETY: in as the writer, and nothing that it guards is borrowed.
+        unsafe { self.lock.unlock_write(judge) }.unwrap();
+        assert_eq!((self.lock.readers(), self.lock.writer()), (0, None));
+    }
+}
+
+/// The first dies after `steps` steps; the others get in, and see whole data or are told.
+fn everybody_gets_in(uses: &'static [Use], steps: u32, lives: &Lives) {
+    let pair = Pair::new();
+    let mut players = uses.iter().copied().zip(ModelJudge::new(uses.len() as u32));
+    let (first, mortal) = players.next().unwrap();
+    let threads: Vec<_> = players
+        .map(|(what, judge)| {
+            let pair = pair.clone();
+            thread::spawn(move || {
+                pair.play(what, &judge);
+                judge
+            })
+        })
+        .collect();
+    if crash::after(steps, || pair.play(first, &mortal)).is_err() {
+        lives.died();
+        // A writer that has released is missed by nobody: the others do not even need the end of a slice.
+        if first != Write || pair.lock.writer() == mortal.me() {
+            mortal.die();
+        }
+    }
+    let judges: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let writers = uses[1..].iter().filter(|&&what| what != Read).count() as u32;
+    pair.check(&judges[0], writers);
+}
+
+/// A model for each cast, with a bound of its own on the preemptions; the first dies.
+macro_rules! casts {
+    ($($name:ident: $($what:ident),+; at most $preemptions:expr;)+) => {$(
+        #[test]
+        fn $name() {
+            let name = concat!("rwlock, ", stringify!($($what)+));
+            with_every_crash_and(name, $preemptions, |steps, lives| {
+                everybody_gets_in(&[$($what),+], steps, lives)
+            });
+        }
+    )+};
+}
+
+casts! {
+    a_writer_gets_in_whenever_a_reader_dies: Read, Write; at most ALL;
+    a_reader_gets_in_whenever_a_writer_dies: Write, Read; at most ALL;
+    a_writer_gets_in_whenever_a_writer_dies: Write, Write; at most ALL;
+    a_writer_gets_in_whenever_a_downgrader_dies: Downgrade, Write; at most ALL;
+    a_reader_and_a_writer_get_in_whenever_a_writer_dies: Write, Read, Write; at most 2;
+    a_reader_and_a_writer_get_in_whenever_a_reader_dies: Read, Read, Write; at most 2;
+    two_readers_get_in_whenever_a_writer_dies: Write, Read, Read; at most 1;
+    a_reader_and_a_writer_get_in_whenever_a_downgrader_dies: Downgrade, Read, Write; at most 1;
+}
+
+/// A writer died in the middle; its heir, of whatever kind, dies too; a reader and a writer come.
+fn heirs(name: &str, heir: Use) {
+    with_every_crash(name, move |steps, lives| {
+        let pair = Pair::new();
+        let [dead, mortal, third] = ModelJudge::new(3).try_into().unwrap();
+        pair.lock.write(&dead, Deadline::NEVER).unwrap();
+        pair.change(|n| n.0 += 1);
+        dead.die();
+        let thread = {
+            let pair = pair.clone();
+            thread::spawn(move || {
+                let other = if heir == Read { Write } else { Read };
+                pair.play(other, &third);
+                third
+            })
+        };
+        if crash::after(steps, || pair.play(heir, &mortal)).is_err() {
+            lives.died();
+            mortal.die();
+        }
+        let third = thread.join().unwrap();
+        assert!((1..=3).contains(&pair.lock.epoch()));
+        let (reading, told) = pair.lock.try_read(&third).unwrap();
+        pair.check_whole(told);
+        pair.leave(&third, reading);
+    });
+}
+
+#[test]
+fn a_reading_heir_that_dies_has_heirs() {
+    heirs("rwlock, a reader is the heir", Read);
+}
+
+#[test]
+fn a_writing_heir_that_dies_has_heirs() {
+    heirs("rwlock, a writer is the heir", Write);
+}
+
+/// Under loom there are two cells: the third reader holds the word, and the writer gets in after all of them.
+#[test]
+fn a_reader_without_a_cell_keeps_writers_out_and_readers_in() {
+    with_every_crash("rwlock, no cell", |steps, lives| {
+        let pair = Pair::new();
+        let judges: [ModelJudge; 4] = ModelJudge::new(4).try_into().unwrap();
+        let inside = [0, 1].map(|i| pair.lock.try_read(&judges[i]).unwrap().0);
+        let writer = {
+            let (pair, judge) = (pair.clone(), judges[3].clone());
+            thread::spawn(move || pair.play(Write, &judge))
+        };
+        let third = crash::after(steps, || {
+            match pair.lock.try_read(&judges[2]) {
+                Ok((reading, _)) => {
+                    pair.look();
+                    crash::step();
+                    pair.leave(&judges[2], reading);
+                }
+                Err(LockFailure::WouldBlock) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+            // Be there for a death at the end, too.
+            (0..4).for_each(|_| crash::step());
+        });
+        if third.is_err() {
+            lives.died();
+            judges[2].die();
+        }
+        for (judge, reading) in judges.iter().zip(inside) {
+            pair.look();
+            pair.leave(judge, reading);
+        }
+        writer.join().unwrap();
+        pair.check(&judges[0], 1);
+    });
+}
+
+/// A try that comes to nothing sends nobody to sleep for ever.
+#[test]
+fn tries_that_fail_leave_nothing_behind() {
+    model(|| {
+        let pair = Pair::new();
+        let [a, b, c] = ModelJudge::new(3).try_into().unwrap();
+        let reader = {
+            let pair = pair.clone();
+            thread::spawn(move || pair.play(Read, &b))
+        };
+        let writer = {
+            let pair = pair.clone();
+            thread::spawn(move || pair.play(Write, &c))
+        };
+        match pair.lock.try_write(&a) {
+            Ok(outcome) => {
+                assert_eq!(outcome, Outcome::Clean);
+                pair.change(|n| *n = (n.0 + 1, n.1 + 1));
+                // SAFETY: in as the writer, and nothing that it guards is borrowed.
+                unsafe { pair.lock.unlock_write(&a) }.unwrap();
+            }
+            Err(failure) => assert_eq!(failure, LockFailure::WouldBlock),
+        }
+        reader.join().unwrap();
+        writer.join().unwrap();
+        pair.check(&a, 1);
+    });
+}

@@ -1,0 +1,525 @@
+//! The readers-writer lock as a program holds it, with participants of a model in one process.
+#![cfg(not(loom))]
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicBool, AtomicU32};
+use shmkit_layout::{Object, Offset, Region};
+use shmkit_roster::model::ModelJudge;
+use shmkit_roster::{Judge, OwnerId, Verdict};
+use shmkit_sync::{
+    LockError, LockFailure, NotOwner, RawRwLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+
+#[repr(C, align(128))]
+struct Bytes([u8; 1024]);
+
+impl Bytes {
+    fn new() -> Box<Self> {
+        Box::new(Self([0; 1024]))
+    }
+
+    fn region(&mut self) -> Region<'_> {
+        // SAFETY: the bytes are borrowed mutably for as long as the region.
+        unsafe { Region::from_raw_parts(NonNull::from(&mut self.0).cast(), 1024) }
+    }
+}
+
+/// The lock as each of the judges sees it.
+fn locks<'a, const N: usize, J: Judge>(
+    region: Region<'a>,
+    judges: &'a [J],
+) -> [RwLock<'a, u64, J>; N] {
+    // SAFETY: the bytes are zero.
+    unsafe { RwLock::init(region, 7, &judges[0]) }.unwrap();
+    // SAFETY: made above.
+    std::array::from_fn(|i| unsafe { RwLock::attach(region, 1, &judges[i]) }.unwrap())
+}
+
+#[track_caller]
+fn failure<G>(result: Result<G, LockError<G>>) -> LockFailure {
+    match result {
+        Err(LockError::Failed(failure)) => failure,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("locked"),
+    }
+}
+
+fn word(region: Region<'_>, at: u64) -> &AtomicU32 {
+    region.get(Offset::new(at).unwrap()).unwrap()
+}
+
+#[test]
+fn the_format_of_a_readers_writer_lock_is_fixed() {
+    let shape = <RwLock<'_, u64, ModelJudge> as Object<'_, ModelJudge>>::shape(&0).unwrap();
+    assert_eq!((shape.bytes, shape.align, shape.len), (256, 128, 1));
+    assert_eq!(shape.to_string(), "rwlock of u64 (8 bytes)");
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let [_lock] = locks(bytes.region(), &judges);
+    assert!(bytes.0[..152].iter().all(|&byte| byte == 0));
+    assert_eq!(bytes.0[152..160], [7, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn readers_share_and_a_writer_is_alone() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let [a, b, c] = locks(bytes.region(), &judges);
+    let (one, two, three) = (a.read().unwrap(), b.try_read().unwrap(), a.read().unwrap());
+    assert_eq!((*one, *two, *three), (7, 7, 7));
+    assert_eq!(a.raw().readers(), 2, "processes, not threads");
+    for lock in [a, c] {
+        assert_eq!(failure(lock.try_write()), LockFailure::WouldBlock);
+        assert_eq!(failure(lock.write_timeout(Duration::from_millis(3))), LockFailure::TimedOut);
+    }
+    // Whoever gave up keeps nobody out.
+    drop(c.try_read().unwrap());
+    drop((one, two));
+    assert_eq!(failure(c.try_write()), LockFailure::WouldBlock);
+    drop(three);
+    let mut writing = c.write().unwrap();
+    *writing = 8;
+    assert_eq!(c.raw().writer(), judges[2].me());
+    for lock in [a, c] {
+        assert_eq!(failure(lock.try_read()), LockFailure::WouldBlock);
+        assert_eq!(failure(lock.try_write()), LockFailure::WouldBlock);
+        let wait = Duration::from_millis(5);
+        let start = Instant::now();
+        assert_eq!(failure(lock.read_timeout(wait)), LockFailure::TimedOut);
+        assert_eq!(failure(lock.write_deadline(start + wait)), LockFailure::TimedOut);
+        assert!(start.elapsed() >= wait);
+    }
+    drop(writing);
+    assert_eq!(*a.read().unwrap(), 8);
+    assert_eq!((c.raw().writer(), c.raw().readers(), c.raw().epoch()), (None, 0, 0));
+}
+
+#[test]
+fn a_dead_reader_keeps_nobody_out() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let [a, b, c] = locks(bytes.region(), &judges);
+    std::mem::forget((a.read().unwrap(), a.read().unwrap()));
+    let alive = b.read().unwrap();
+    judges[0].die();
+    assert_eq!(failure(c.try_write()), LockFailure::WouldBlock, "one of them lives");
+    drop(alive);
+    drop(c.try_write().unwrap());
+    assert_eq!(c.raw().epoch(), 0);
+    // It has not been told of, either.
+    drop(c.write().unwrap());
+}
+
+#[test]
+fn a_dead_writer_is_told_of_to_everybody_until_a_writer_answers() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let [a, b, c] = locks(bytes.region(), &judges);
+    std::mem::forget(a.write().unwrap());
+    judges[0].die();
+    // The heir is a reader.
+    let Err(LockError::OwnerDied(reading)) = b.read() else { panic!("not told") };
+    assert_eq!(b.raw().epoch(), 1);
+    assert!(matches!(c.try_read(), Err(LockError::OwnerDied(_))), "they share it");
+    drop(reading);
+    assert!(matches!(c.read(), Err(LockError::OwnerDied(_))), "a reader cannot give up on it");
+    let Err(LockError::OwnerDied(mut writing)) = c.try_write() else { panic!("not told") };
+    *writing = 9;
+    writing.make_consistent();
+    drop(writing);
+    assert_eq!(*b.read().unwrap(), 9);
+    drop(b.write().unwrap());
+    assert_eq!(b.raw().epoch(), 1);
+}
+
+#[test]
+fn the_heir_of_a_writer_knows_who_it_was() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let [a, b] = locks(bytes.region(), &judges);
+    std::mem::forget(a.write().unwrap());
+    judges[0].die();
+    let Err(LockError::OwnerDied(writing)) = b.write() else { panic!("not told") };
+    assert_eq!(writing.dead_owner(), judges[0].me());
+    drop(writing);
+    for _ in 0..2 {
+        assert!(matches!(b.read(), Err(LockError::NotRecoverable(_))));
+    }
+    let Err(LockError::NotRecoverable(writing)) = b.write() else { panic!("not told") };
+    assert_eq!(writing.dead_owner(), None);
+    writing.make_consistent();
+    drop(writing);
+    drop(b.read().unwrap());
+}
+
+/// The mark of a writer stays when it answers for the data: it may go on to change it.
+#[test]
+fn who_dies_after_answering_is_told_of_again() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let [a, b, c] = locks(bytes.region(), &judges);
+    std::mem::forget(a.write().unwrap());
+    judges[0].die();
+    let Err(LockError::OwnerDied(writing)) = b.write() else { panic!("not told") };
+    writing.make_consistent();
+    std::mem::forget(writing);
+    judges[1].die();
+    let Err(LockError::OwnerDied(writing)) = c.write() else { panic!("not told") };
+    assert_eq!(writing.dead_owner(), judges[1].me());
+}
+
+/// Whoever held the word when it died, and had not begun to write.
+#[test]
+fn who_died_before_it_wrote_is_not_told_of() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let [_a, b] = locks(region, &judges);
+    for bits in [0, 1 << 31] {
+        word(region, 0).store(judges[0].me().unwrap().get() | bits, Relaxed);
+        judges[0].die();
+        drop(b.read().unwrap());
+        word(region, 0).store(judges[0].me().unwrap().get() | bits, Relaxed);
+        drop(b.write().unwrap());
+    }
+    assert_eq!(b.raw().epoch(), 0);
+}
+
+#[test]
+fn the_seventeenth_reader_reads_alone() {
+    let judges = ModelJudge::new(19);
+    let mut bytes = Bytes::new();
+    let locks: [_; 19] = locks(bytes.region(), &judges);
+    let mut readers: Vec<_> = locks[..16].iter().map(|lock| lock.read().unwrap()).collect();
+    let again = locks[3].read().unwrap();
+    let alone = locks[16].read().unwrap();
+    assert_eq!(locks[0].raw().writer(), judges[16].me());
+    assert_eq!(failure(locks[17].try_read()), LockFailure::WouldBlock);
+    assert_eq!(failure(locks[17].try_write()), LockFailure::WouldBlock);
+    drop(alone);
+    // A cell of somebody dead serves as well.
+    std::mem::forget(readers.pop());
+    judges[15].die();
+    let in_its_place = locks[17].try_read().unwrap();
+    assert_eq!(locks[0].raw().writer(), None);
+    std::mem::forget(locks[18].try_read().unwrap());
+    assert_eq!(locks[0].raw().writer(), judges[18].me());
+    // It dies, and has changed nothing.
+    judges[18].die();
+    drop((readers, again, in_its_place));
+    drop(locks[16].try_write().unwrap());
+    assert_eq!(locks[0].raw().epoch(), 0);
+}
+
+#[test]
+fn a_writer_becomes_a_reader_with_nobody_in_between() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let [a, b] = locks(bytes.region(), &judges);
+    let mut writing = a.write().unwrap();
+    *writing = 5;
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut writing = b.write().unwrap();
+            *writing += 1;
+        });
+        while !format!("{:?}", a.raw()).contains("waiters: true") {
+            std::thread::yield_now();
+        }
+        let reading = RwLockWriteGuard::downgrade(writing);
+        assert_eq!(*reading, 5);
+        drop(reading);
+        other.join().unwrap();
+    });
+    assert_eq!(*a.read().unwrap(), 6);
+}
+
+#[test]
+fn a_downgrade_answers_for_nothing() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let [a, b] = locks(bytes.region(), &judges);
+    std::mem::forget(a.write().unwrap());
+    judges[0].die();
+    let Err(LockError::OwnerDied(writing)) = b.write() else { panic!("not told") };
+    drop(RwLockWriteGuard::downgrade(writing));
+    assert!(matches!(b.read(), Err(LockError::NotRecoverable(_))));
+}
+
+#[test]
+fn a_writers_panic_poisons_and_a_readers_does_not() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let [a, b] = locks(bytes.region(), &judges);
+    let reads = || -> () {
+        let _reading = a.read().unwrap();
+        resume_unwind(Box::new(()));
+    };
+    let writes = || -> () {
+        *a.write().unwrap() = 99;
+        let _part = RwLockWriteGuard::map(a.write().unwrap(), |number| number);
+        resume_unwind(Box::new(()));
+    };
+    let maps = || -> () {
+        drop(RwLockReadGuard::map(a.read().unwrap(), |_| -> &u8 { resume_unwind(Box::new(())) }));
+    };
+    for panics in [&reads as &dyn Fn(), &maps] {
+        catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+        assert!(!b.is_poisoned());
+    }
+    catch_unwind(AssertUnwindSafe(writes)).unwrap_err();
+    assert!(b.is_poisoned());
+    let Err(LockError::Poisoned(reading)) = b.read() else { panic!("not told") };
+    assert_eq!(*reading, 99);
+    drop(reading);
+    let Err(LockError::Poisoned(_)) = b.write() else { panic!("not told") };
+    b.clear_poison();
+    drop(b.write().unwrap());
+    assert_eq!(b.raw().epoch(), 0);
+}
+
+#[test]
+fn guards_lead_to_parts() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    // SAFETY: the bytes are zero.
+    let lock = unsafe { RwLock::init(bytes.region(), [1_u64, 2, 3], &judges[0]) }.unwrap();
+    let guard = RwLockWriteGuard::filter_map(lock.write().unwrap(), |n| n.get_mut(3)).unwrap_err();
+    let mut last = RwLockWriteGuard::map(guard, |n| &mut n[2]);
+    *last = 30;
+    assert_eq!(failure(lock.try_read()), LockFailure::WouldBlock);
+    drop(last);
+    let guard = RwLockReadGuard::filter_map(lock.read().unwrap(), |n| n.get(3)).unwrap_err();
+    let last = RwLockReadGuard::filter_map(guard, |n| n.get(1..)).unwrap();
+    assert_eq!(format!("{last:?}"), "[2, 30]");
+    assert_eq!(failure(lock.try_write()), LockFailure::WouldBlock);
+    drop(last);
+    drop(lock.try_write().unwrap());
+}
+
+/// Whose page is that of a forked child from some moment on, or which finds out that it has lost its place.
+struct Fickle {
+    judge: ModelJudge,
+    nobody: AtomicBool,
+    loses_its_place: bool,
+    verdict: Option<Verdict>,
+}
+
+impl Fickle {
+    fn new(judge: &ModelJudge) -> Self {
+        let judge = judge.clone();
+        Self { judge, nobody: false.into(), loses_its_place: false, verdict: None }
+    }
+}
+
+// SAFETY: it calls nobody dead that its model does not.
+unsafe impl Judge for Fickle {
+    fn me(&self) -> Option<OwnerId> {
+        self.judge.me().filter(|_| !self.nobody.load(Relaxed))
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        self.nobody.fetch_or(self.loses_its_place, Relaxed);
+        self.verdict.unwrap_or_else(|| self.judge.verdict(owner))
+    }
+}
+
+#[test]
+fn a_forked_child_neither_reads_nor_writes_nor_lets_go() {
+    let judges = ModelJudge::new(1);
+    let judges = [Fickle::new(&judges[0])];
+    let mut bytes = Bytes::new();
+    let [lock] = locks(bytes.region(), &judges);
+    let in_child = |then: &dyn Fn()| {
+        judges[0].nobody.store(true, Relaxed);
+        then();
+        judges[0].nobody.store(false, Relaxed);
+    };
+    let reading = lock.read().unwrap();
+    in_child(&|| {
+        assert_eq!(failure(lock.read()), LockFailure::NotJoined);
+        assert_eq!(failure(lock.try_write()), LockFailure::NotJoined);
+        assert!(catch_unwind(AssertUnwindSafe(|| *reading)).is_err());
+        // SAFETY: the child's copy; the original is the parent's.
+        drop(unsafe { std::ptr::read(&reading) });
+        // SAFETY: as above.
+        let copy = unsafe { std::ptr::read(&reading) };
+        let map = AssertUnwindSafe(|| drop(RwLockReadGuard::map(copy, |number| number)));
+        assert!(catch_unwind(map).is_err(), "the child reads");
+    });
+    assert_eq!(lock.raw().readers(), 1);
+    drop(reading);
+    let writing = lock.write().unwrap();
+    in_child(&|| {
+        // SAFETY: as above.
+        let copy = unsafe { std::ptr::read(&writing) };
+        copy.make_consistent();
+        assert_eq!(format!("{copy:?}"), "<not ours>");
+        let turn = AssertUnwindSafe(|| drop(RwLockWriteGuard::downgrade(copy)));
+        assert!(catch_unwind(turn).is_err(), "the child became a reader");
+    });
+    assert_eq!((lock.raw().writer(), lock.raw().readers()), (judges[0].me(), 0));
+    drop(writing);
+    assert_eq!(lock.raw().writer(), None);
+}
+
+#[test]
+fn who_cannot_be_judged_is_not_robbed() {
+    let judges = ModelJudge::new(2);
+    let mut judges = [Fickle::new(&judges[0]), Fickle::new(&judges[1])];
+    judges[1].verdict = Some(Verdict::Unknown);
+    let mut bytes = Bytes::new();
+    let [a, b] = locks(bytes.region(), &judges);
+    let wait = Duration::from_millis(20);
+    let reading = a.read().unwrap();
+    let start = Instant::now();
+    assert_eq!(failure(b.write_timeout(wait)), LockFailure::CannotJudge);
+    assert!(start.elapsed() >= wait, "not before the deadline");
+    assert_eq!(failure(b.try_write()), LockFailure::CannotJudge);
+    drop(reading);
+    let writing = a.write().unwrap();
+    let start = Instant::now();
+    assert_eq!(failure(b.read_timeout(wait)), LockFailure::CannotJudge);
+    assert_eq!(failure(b.write_timeout(wait)), LockFailure::CannotJudge);
+    assert!(start.elapsed() >= 2 * wait, "not before the deadline");
+    assert_eq!(failure(b.try_read()), LockFailure::CannotJudge);
+    drop(writing);
+    drop(b.write().unwrap());
+}
+
+#[test]
+fn who_loses_its_place_while_it_waits_gets_nothing() {
+    let judges = ModelJudge::new(2);
+    for reader in [false, true] {
+        let mut judges = [Fickle::new(&judges[0]), Fickle::new(&judges[1])];
+        judges[1].loses_its_place = true;
+        let mut bytes = Bytes::new();
+        let region = bytes.region();
+        let [a, b] = locks(region, &judges);
+        if reader {
+            let _reading = a.read().unwrap();
+            assert_eq!(failure(b.write()), LockFailure::NotJoined);
+            assert_eq!(failure(b.try_write()), LockFailure::NotJoined);
+        } else {
+            let _writing = a.write().unwrap();
+            assert_eq!(failure(b.read()), LockFailure::NotJoined);
+            judges[1].nobody.store(false, Relaxed);
+            assert_eq!(failure(b.write()), LockFailure::NotJoined);
+        }
+        assert_eq!(b.raw().readers(), 0);
+        // To everybody else it is dead: what it may have left standing is inherited.
+        judges[1].judge.die();
+        drop(a.write().unwrap());
+        assert_eq!(a.raw().epoch(), 0);
+    }
+}
+
+#[test]
+fn a_word_that_names_nobody_is_corrupt() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let [lock] = locks(region, &judges);
+    // No generation; bit 30; a slot that the roster does not have; with and without the mark of waiters.
+    for nonsense in [1, 1023, 1 << 30, 1 << 31 | 5, 3 << 30, 0x400 | 900] {
+        word(region, 0).store(nonsense, Relaxed);
+        let corrupt = LockFailure::Corrupt { word: nonsense };
+        assert_eq!(failure(lock.read()), corrupt);
+        assert_eq!(failure(lock.try_read()), corrupt);
+        assert_eq!(failure(lock.write()), corrupt);
+        assert_eq!(failure(lock.try_write()), corrupt);
+        assert_eq!(word(region, 0).load(Relaxed), nonsense, "it is left as it was found");
+    }
+    word(region, 0).store(0, Relaxed);
+    for nonsense in [2, 3, 8, !4] {
+        word(region, 4).store(nonsense, Relaxed);
+        assert!(matches!(lock.read(), Err(LockError::NotRecoverable(_))), "{nonsense}");
+        assert!(matches!(lock.write(), Err(LockError::NotRecoverable(_))), "{nonsense}");
+    }
+}
+
+#[test]
+fn cells_that_nobody_writes_keep_nobody_out() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let [a, b] = locks(region, &judges);
+    // No such slot; no generation.
+    for (cell, id) in [(3, 0x400 | 900), (5, 7)] {
+        word(region, 24 + 8 * cell).store(9, Relaxed);
+        word(region, 24 + 8 * cell + 4).store(id, Relaxed);
+    }
+    drop(a.try_write().unwrap());
+    // As many as a cell can count: another one is found.
+    let me = judges[0].me().unwrap().get();
+    word(region, 24).store(u32::MAX, Relaxed);
+    word(region, 28).store(me, Relaxed);
+    drop(a.read().unwrap());
+    assert_eq!(failure(b.try_write()), LockFailure::WouldBlock);
+}
+
+#[test]
+fn who_is_not_in_cannot_get_out() {
+    let judges = ModelJudge::new(2);
+    let lock = RawRwLock::new();
+    let (reading, _) = lock.try_read(&judges[0]).unwrap();
+    // SAFETY: the lock guards nothing.
+    assert_eq!(unsafe { lock.unlock_write(&judges[0]) }, Err(NotOwner));
+    // SAFETY: the lock guards nothing.
+    assert!(unsafe { lock.downgrade(&judges[0]) }.is_err());
+    assert_eq!(lock.make_consistent(&judges[0]), Err(NotOwner));
+    // SAFETY: the lock guards nothing.
+    assert_eq!(unsafe { lock.unlock_read(&judges[1], reading) }, Err(NotOwner));
+    assert_eq!(lock.readers(), 1);
+}
+
+/// Readers of two processes that are never all out: a writer gets in all the same.
+#[test]
+fn a_writer_is_not_starved_by_readers_who_come_and_go() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let [a, b, c] = locks(bytes.region(), &judges);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for lock in [a, b] {
+            let stop = &stop;
+            scope.spawn(move || {
+                let mut last = None;
+                while !stop.load(Relaxed) {
+                    // The next before the last is gone, unless a writer waits.
+                    let next = lock.try_read().ok();
+                    drop(std::mem::replace(&mut last, next));
+                }
+            });
+        }
+        for _ in 0..20 {
+            let wait = Duration::from_secs(10);
+            let result = c.write_timeout(wait).map(|mut writing| *writing += 1);
+            if result.is_err() {
+                stop.store(true, Relaxed);
+            }
+            result.unwrap();
+        }
+        stop.store(true, Relaxed);
+    });
+    assert_eq!(*c.read().unwrap(), 27);
+}
+
+#[test]
+fn a_handle_shows_who_is_in() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let [a, b] = locks(bytes.region(), &judges);
+    let reading = a.read().unwrap();
+    let shown = format!("{b:?}");
+    assert!(shown.contains("holder: None, readers: [0.1: alive], writing: false"), "{shown}");
+    drop(reading);
+    let writing = a.write().unwrap();
+    let shown = format!("{b:?}");
+    assert!(shown.contains("holder: Some(0.1: alive), readers: [], writing: true"), "{shown}");
+    drop(writing);
+}
