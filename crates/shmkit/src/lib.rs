@@ -228,7 +228,9 @@
 //! | read under an [`RwLock`] | nothing amiss |
 //! | wrote under an [`RwLock`] | `OwnerDied` with the guard, to all; until a writer has repaired it |
 //! | held permits of a [`Semaphore`] | the permits, free |
+//! | had lowered a [`CountingSemaphore`] | it stays lowered: nobody owns what it counts |
 //! | set, cleared or waited for an [`Event`] | nothing amiss |
+//! | made the value of a [`OnceCell`] | no value, and one of them makes it |
 //! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
 //! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
 //! | made an object | no object, and they make it |
@@ -262,6 +264,8 @@
 //! | `Lock()`, released by another process | [`segment.lock("lock")`](Objects::lock) | who comes after a dead holder is told who it was |
 //! | `RLock()` | [`segment.rlock("lock")`](Objects::rlock), [`reentrant_mutex`](Objects::reentrant_mutex) | the owner is a thread of a process, as in Python; survives it |
 //! | `BoundedSemaphore(2)` | [`segment.semaphore("slots", 2)`](Objects::semaphore) | permits of the dead come back |
+//! | `Semaphore(2)` | [`segment.counting_semaphore("items", 2)`](Objects::counting_semaphore) | anybody releases; a death loses what it took |
+//! | `BoundedSemaphore(2)` of which others release | [`segment.bounded_semaphore("items", 2)`](Objects::bounded_semaphore) | the bound is never passed |
 //! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](CommandExt::share_segment) | freshly executed, nothing is pickled |
@@ -315,7 +319,10 @@ pub use shmkit_sync::{
     Acquired, Lock, LockGuard, NotOwner, RLock, RLockGuard, ReentrantMutex, ReentrantMutexGuard,
     UnlockError,
 };
-pub use shmkit_sync::{Event, EventError};
+pub use shmkit_sync::{
+    Count, CountingError, CountingSemaphore, Event, EventError, InitError, Once, OnceCell,
+    OnceError, OnceState,
+};
 pub use shmkit_sync::{
     LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,
     SemaphoreError, Slices,

@@ -2,12 +2,12 @@
 
 use shmkit_segment::ObjectError;
 
-use crate::Event;
 use crate::RwLock;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Lock, Mutex, Pipe, RLock, ReentrantMutex,
     Segment, Semaphore, ShmSafe, Value,
 };
+use crate::{Count, CountingSemaphore, Event, Once, OnceCell};
 
 mod sealed {
     pub trait Sealed {}
@@ -111,6 +111,42 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError>;
 
+    /// A [`CountingSemaphore`] without a bound: Python's `Semaphore`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn counting_semaphore(
+        &self,
+        name: &str,
+        value: u32,
+    ) -> Result<CountingSemaphore<'_>, ObjectError>;
+
+    /// A [`CountingSemaphore`] that is never released above its first value: Python's `BoundedSemaphore`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn bounded_semaphore(
+        &self,
+        name: &str,
+        value: u32,
+    ) -> Result<CountingSemaphore<'_>, ObjectError>;
+
+    /// A [`Once`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn once(&self, name: &str) -> Result<Once<'_>, ObjectError>;
+
+    /// A [`OnceCell`], which is empty if it is made.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn once_cell<T: ShmSafe>(&self, name: &str) -> Result<OnceCell<'_, T>, ObjectError>;
+
     /// An [`Event`], which is not set if it is made.
     ///
     /// # Errors
@@ -177,6 +213,30 @@ impl Objects for Segment {
 
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError> {
         self.object(name, permits)
+    }
+
+    fn counting_semaphore(
+        &self,
+        name: &str,
+        value: u32,
+    ) -> Result<CountingSemaphore<'_>, ObjectError> {
+        self.object(name, Count::unbounded(value))
+    }
+
+    fn bounded_semaphore(
+        &self,
+        name: &str,
+        value: u32,
+    ) -> Result<CountingSemaphore<'_>, ObjectError> {
+        self.object(name, Count::bounded(value))
+    }
+
+    fn once(&self, name: &str) -> Result<Once<'_>, ObjectError> {
+        self.object(name, ())
+    }
+
+    fn once_cell<T: ShmSafe>(&self, name: &str) -> Result<OnceCell<'_, T>, ObjectError> {
+        self.object(name, ())
     }
 
     fn event(&self, name: &str) -> Result<Event<'_>, ObjectError> {

@@ -24,6 +24,10 @@ fn every_kind_is_made_and_found_again() {
         segment.rlock("rlock").unwrap();
         segment.pipe::<u16>("pipe", 100).unwrap();
         segment.event("event").unwrap();
+        segment.counting_semaphore("counting", 3).unwrap();
+        segment.bounded_semaphore("bounded", 3).unwrap();
+        segment.once("once").unwrap();
+        segment.once_cell::<[u8; 3]>("cell").unwrap();
     }
     let shown: Vec<String> =
         segment.objects().unwrap().iter().map(|entry| entry.shape.to_string()).collect();
@@ -42,6 +46,10 @@ fn every_kind_is_made_and_found_again() {
             "rlock",
             "pipe of u16 (2 bytes), length 128",
             "event",
+            "counting, length 2147483647",
+            "counting, length 3",
+            "once",
+            "oncecell of [u8; 3] (3 bytes)",
         ]
     );
 }

@@ -75,6 +75,8 @@ pub enum Fault {
     PulseUnseen,
     /// Who releases a lock that it may take again leaves its names there.
     NamesLeft,
+    /// Who raises a counting semaphore takes the mark of its waiters away.
+    RaiseUnmarks,
 }
 
 static SEEDED: AtomicU8 = AtomicU8::new(Fault::None as u8);
@@ -93,6 +95,10 @@ pub(crate) fn seeded(current: u32, new: u32) -> u32 {
     let cleared = current & 1 != 0 && new == (current + 1) & !(1 << 31);
     if cleared && has(Fault::PulseUnseen) {
         return current & !1 & !(1 << 31);
+    }
+    let raised = current >= 1 << 31 && new > current;
+    if raised && has(Fault::RaiseUnmarks) {
+        return new & !(1 << 31);
     }
     let taken_with_waiters = current == 1 << 31;
     if taken_with_waiters && has(Fault::WaitersLost) { new & !current } else { new }

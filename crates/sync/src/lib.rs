@@ -5,7 +5,9 @@
 //! * [`Lock`] and [`RLock`]: Python's, without data: anybody may release the one, its owner may acquire the other again.
 //! * [`RwLock`]: a value that many processes may read at a time, or one change. A killed reader keeps nobody out.
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
+//! * [`CountingSemaphore`]: a number that anybody raises and anybody lowers. A death loses what it had taken.
 //! * [`Event`]: a flag to wait for.
+//! * [`Once`] and [`OnceCell`]: what is done, or made, by whichever process comes first.
 //!
 //! Both lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
 //! *participant*, who is known to the others by an id and whose death they learn from the kernel: see
@@ -16,8 +18,8 @@
 //!
 //! * [`RawMutex`], [`RawReentrantMutex`] and [`RawLock`];
 //! * [`RawSemaphore`];
-//! * [`RawEvent`];
 //! * [`RawRwLock`];
+//! * [`RawCountingSemaphore`], [`RawEvent`] and [`RawOnce`];
 //! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
 //! * [`HolderCell`]: who holds how many, in one word;
 //! * [`Slices`]: how long to sleep before asking who is alive.
@@ -75,12 +77,28 @@ mod who;
 mod word;
 
 #[cfg(not(loom))]
+mod counting;
+#[cfg(not(loom))]
 mod event;
+#[cfg(not(loom))]
+mod once;
+#[cfg(not(loom))]
+mod once_cell;
+mod raw_counting;
 mod raw_event;
+mod raw_once;
 
 #[cfg(not(loom))]
+pub use crate::counting::{Count, CountingSemaphore};
+#[cfg(not(loom))]
 pub use crate::event::Event;
+#[cfg(not(loom))]
+pub use crate::once::{Once, OnceState};
+#[cfg(not(loom))]
+pub use crate::once_cell::{InitError, OnceCell};
+pub use crate::raw_counting::{CountingError, RawCountingSemaphore};
 pub use crate::raw_event::{EventError, RawEvent};
+pub use crate::raw_once::{OnceError, RawOnce, Turn};
 
 pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{

@@ -6,11 +6,13 @@
 //! machine or in the use of it.
 #![cfg(loom)]
 
+mod counting;
 mod doorbell;
 mod event;
 mod futex_lock;
 mod lock;
 mod mutex;
+mod once;
 mod reentrant;
 mod rwlock;
 mod seeded;

@@ -27,6 +27,7 @@ pub(crate) fn seed() {
         "set-skipped" => Fault::SetSkipped,
         "pulse-unseen" => Fault::PulseUnseen,
         "names-left" => Fault::NamesLeft,
+        "raise-unmarks" => Fault::RaiseUnmarks,
         _ => Fault::None,
     });
 }
@@ -133,4 +134,14 @@ fn a_released_lock_that_names_its_owner_is_found() {
 #[test]
 fn a_lost_mark_of_a_locks_waiters_is_found() {
     fails("lock::two_survivors_get_the_lock_whenever_the_third_dies", "waiters-lost", "deadlock");
+}
+
+#[test]
+fn a_release_that_forgets_the_others_is_found() {
+    fails("counting::no_release_is_lost", "raise-unmarks", "deadlock");
+}
+
+#[test]
+fn a_wake_before_it_is_done_is_found() {
+    fails("once::two_survivors_see_the_same_whenever_the_third_dies", "wake-first", "deadlock");
 }

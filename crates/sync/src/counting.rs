@@ -1,0 +1,222 @@
+//! The ownerless counting semaphore in a region.
+
+use core::fmt;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, Participant};
+
+use crate::{CountingError, RawCountingSemaphore};
+
+/// A number that anybody raises, and that anybody lowers by one, waiting while it is 0: Python's `Semaphore`, and with
+/// a [bound](Count::bounded) its `BoundedSemaphore`.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it. What was done before a
+/// [`release`](Self::release) is visible to who acquires afterwards.
+///
+/// What it does *not* know: who has acquired. One process may acquire and another release. It is not fair.
+///
+/// # If a peer dies
+///
+/// **What it had acquired is gone**: the value does not rise again by itself. Where those who acquire also release, use
+/// a [`Semaphore`](crate::Semaphore), whose permits come back.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::{Count, CountingError, CountingSemaphore};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let slots = unsafe { CountingSemaphore::init(region, Count::bounded(2), participant) }?;
+/// slots.acquire()?;
+/// assert_eq!(slots.value(), 1);
+/// slots.release(1)?; // here or in any other process
+/// assert!(matches!(slots.release(1), Err(CountingError::PastBound { .. })));
+/// # Ok(())
+/// # }
+/// ```
+pub struct CountingSemaphore<'a, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawCountingSemaphore,
+    judge: &'a J,
+}
+
+/// The first value of a [`CountingSemaphore`], and its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    value: u32,
+    bound: u32,
+}
+
+impl Count {
+    /// A semaphore that can be released without limit (up to 2^31-1, the type's).
+    pub const fn unbounded(value: u32) -> Self {
+        Self { value, bound: RawCountingSemaphore::MAX_VALUE }
+    }
+
+    /// A semaphore that is never released above its first value.
+    pub const fn bounded(value: u32) -> Self {
+        Self { value, bound: value }
+    }
+}
+
+impl<J: Judge + ?Sized> Clone for CountingSemaphore<'_, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J: Judge + ?Sized> Copy for CountingSemaphore<'_, J> {}
+
+impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
+    /// Lowers the value by one, sleeping while it is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError::NotJoined`] in a forked child that has not joined.
+    ///
+    /// # If a peer dies
+    ///
+    /// What it had taken does not come back: the wait goes on until somebody releases.
+    #[inline]
+    pub fn acquire(&self) -> Result<(), CountingError> {
+        self.raw.acquire(self.judge, Deadline::NEVER)
+    }
+
+    /// Lowers the value by one if it is not 0.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError::WouldBlock`] if it is 0; `NotJoined`.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<(), CountingError> {
+        self.raw.try_acquire(self.judge)
+    }
+
+    /// Lowers the value by one, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is
+    /// for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError`]; `TimedOut` not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, wait: Duration) -> Result<(), CountingError> {
+        self.raw.acquire(self.judge, Deadline::after(wait))
+    }
+
+    /// Lowers the value by one, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError`]; `TimedOut` not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_deadline(&self, deadline: Instant) -> Result<(), CountingError> {
+        self.raw.acquire(self.judge, Deadline::at(deadline))
+    }
+
+    /// Raises the value by `count`, and wakes as many of those who wait. Whoever calls it need not have acquired.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError::PastBound`] if the value would pass its [bound](Self::bound), and `NotJoined`; it was not
+    /// raised.
+    #[inline]
+    pub fn release(&self, count: u32) -> Result<(), CountingError> {
+        self.raw.release(count, self.judge)
+    }
+
+    /// Returns the value of a moment ago.
+    #[inline]
+    pub fn value(&self) -> u32 {
+        self.raw.value()
+    }
+
+    /// Returns whether the value was 0 a moment ago: who acquires would wait.
+    #[inline]
+    pub fn locked(&self) -> bool {
+        self.value() == 0
+    }
+
+    /// Returns the highest value that it can have.
+    pub fn bound(&self) -> u32 {
+        self.raw.bound()
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawCountingSemaphore {
+        self.raw
+    }
+}
+
+const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
+const BYTES: u64 = match align_up(size_of::<RawCountingSemaphore>() as u64, ALIGN) {
+    Some(bytes) => bytes,
+    None => unreachable!(),
+};
+
+/// Checks a bound.
+fn check(found: u64) -> Result<u32, ShapeError> {
+    let max = RawCountingSemaphore::MAX_VALUE;
+    match u32::try_from(found) {
+        Ok(bound) if bound <= max => Ok(bound),
+        _ => Err(ShapeError::Length { found, min: 0, max: max.into() }),
+    }
+}
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for CountingSemaphore<'a, J> {
+    const KIND: Kind = Kind::new("counting");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    /// Its length is the bound.
+    type Spec = Count;
+
+    fn shape(count: &Count) -> Result<Shape, ShapeError> {
+        // The value as well: a semaphore without a bound has one that cannot be, too.
+        check(count.value.into())?;
+        let len = check(count.bound.into())?.into();
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes: BYTES, align: ALIGN })
+    }
+
+    unsafe fn init(region: Region<'a>, count: Count, judge: &'a J) -> Result<Self, ShapeError> {
+        check(count.value.into())?;
+        let raw = region.get::<RawCountingSemaphore>(Offset::ZERO)?;
+        raw.set(count.value, check(count.bound.into())?);
+        Ok(Self { raw, judge })
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        let bound = check(len)?;
+        let raw = region.get::<RawCountingSemaphore>(Offset::ZERO)?;
+        let found = raw.bound();
+        if found != bound {
+            return Err(ShapeError::Corrupt { field: "bound", found: found.into() });
+        }
+        Ok(Self { raw, judge })
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for CountingSemaphore<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CountingSemaphore").field(self.raw).finish()
+    }
+}

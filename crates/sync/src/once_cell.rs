@@ -1,0 +1,361 @@
+//! A value that is made once for all processes, in a region.
+
+use core::error::Error;
+use core::fmt;
+use core::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, Participant};
+
+use crate::once::{Run, show};
+use crate::raw_once::Turn;
+use crate::{OnceError, RawOnce};
+
+/// A value that whichever process comes first makes, and that never changes afterwards.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it. Reading takes no lock.
+///
+/// ```text
+/// 0 RawOnce | 16, or the next multiple of T's alignment: T | padding to 128
+/// ```
+///
+/// # If a peer dies
+///
+/// while it makes the value, nobody sees what it wrote of it: whoever comes next, or waits to make it, makes it from the
+/// beginning. An initialiser that panics or fails leaves it to the next one in the same way.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::OnceCell;
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let seed = unsafe { OnceCell::<[u64; 2], _>::init(region, (), participant) }?;
+/// assert_eq!(seed.get(), None);
+/// assert_eq!(seed.get_or_init(|| [4, 2])?, &[4, 2]); // in every process; one of them makes it
+/// assert_eq!(seed.get(), Some(&[4, 2]));
+/// # Ok(())
+/// # }
+/// ```
+pub struct OnceCell<'a, T, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawOnce,
+    /// Where the value lies; written by who is at it only, and not any more when `raw` is ready.
+    data: NonNull<T>,
+    /// Where all of it lies, to write the value.
+    region: Region<'a>,
+    judge: &'a J,
+}
+
+// SAFETY: the pointer is to bytes that are shared between processes anyway, and that `raw` gives to one writer or to
+// any number of readers; `T: ShmSafe` is Send and Sync, and a `&J` may be sent because every `Judge` is Sync.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for OnceCell<'_, T, J> {}
+// SAFETY: as above.
+unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for OnceCell<'_, T, J> {}
+
+impl<T, J: Judge + ?Sized> Clone for OnceCell<'_, T, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, J: Judge + ?Sized> Copy for OnceCell<'_, T, J> {}
+
+impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
+    /// Returns the value, if it has been made.
+    #[inline]
+    pub fn get(&self) -> Option<&'a T> {
+        if !self.raw.is_ready() {
+            return None;
+        }
+        // SAFETY: `data` is valid (`place`), and nobody writes to it any more: it is ready. Any bytes are a
+        // `T: ShmSafe`.
+        Some(unsafe { self.data.as_ref() })
+    }
+
+    /// Returns the value; makes it with `f` if nobody has, and waits while somebody else is at it.
+    ///
+    /// If `f` panics, the panic goes on to the caller, and the next one may try.
+    ///
+    /// # Errors
+    ///
+    /// [`OnceError`], but never `TimedOut`, `WouldBlock` or `OwnerDied`.
+    ///
+    /// # If a peer dies
+    ///
+    /// while it makes the value, the caller makes it, within about 40 ms.
+    #[inline]
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
+        self.init_by(Deadline::NEVER, f)
+    }
+
+    /// Returns the value; makes it with `f` if nobody has and nobody is at it.
+    ///
+    /// # Errors
+    ///
+    /// [`OnceError`]; `WouldBlock` if somebody alive is at it.
+    ///
+    /// # If a peer dies
+    ///
+    /// while it makes the value, the caller makes it at once.
+    pub fn try_get_or_init(&self, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
+        self.init(self.raw.try_begin(self.judge)?, f)
+    }
+
+    /// Returns the value; makes it with `f` if nobody has, and waits for at most `wait` while somebody else is at it.
+    /// The time that `f` takes is not limited.
+    ///
+    /// # Errors
+    ///
+    /// [`OnceError`]; `TimedOut` not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`get_or_init`](Self::get_or_init).
+    pub fn get_or_init_timeout(
+        &self,
+        wait: Duration,
+        f: impl FnOnce() -> T,
+    ) -> Result<&'a T, OnceError> {
+        self.init_by(Deadline::after(wait), f)
+    }
+
+    /// Returns the value; makes it with `f` if nobody has, and waits until `deadline` at most while somebody else is at
+    /// it. The time that `f` takes is not limited.
+    ///
+    /// # Errors
+    ///
+    /// [`OnceError`]; `TimedOut` not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`get_or_init`](Self::get_or_init).
+    pub fn get_or_init_deadline(
+        &self,
+        deadline: Instant,
+        f: impl FnOnce() -> T,
+    ) -> Result<&'a T, OnceError> {
+        self.init_by(Deadline::at(deadline), f)
+    }
+
+    /// Returns the value; makes it with `f` if nobody has, and waits while somebody else is at it. If `f` fails, the next
+    /// one may try.
+    ///
+    /// # Errors
+    ///
+    /// [`InitError`]: that of `f`, or a [`OnceError`].
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`get_or_init`](Self::get_or_init).
+    pub fn get_or_try_init<E>(
+        &self,
+        f: impl FnOnce() -> Result<T, E>,
+    ) -> Result<&'a T, InitError<E>> {
+        let turn = self.raw.begin(self.judge, Deadline::NEVER)?;
+        self.try_init(turn, f)
+    }
+
+    /// Waits until somebody has made the value.
+    ///
+    /// # Errors
+    ///
+    /// [`OnceError`], but never `TimedOut` or `WouldBlock`.
+    ///
+    /// # If a peer dies
+    ///
+    /// while it makes the value: [`OnceError::OwnerDied`], within about 40 ms. Of a death before anybody began, nobody can
+    /// know.
+    pub fn wait(&self) -> Result<&'a T, OnceError> {
+        self.wait_by(Deadline::NEVER)
+    }
+
+    /// Waits until somebody has made the value, for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`OnceError`]; `TimedOut` not before `wait` has passed.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_timeout(&self, wait: Duration) -> Result<&'a T, OnceError> {
+        self.wait_by(Deadline::after(wait))
+    }
+
+    /// Waits until somebody has made the value, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`OnceError`]; `TimedOut` not before `deadline`.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<&'a T, OnceError> {
+        self.wait_by(Deadline::at(deadline))
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawOnce {
+        self.raw
+    }
+
+    fn wait_by(&self, deadline: Deadline) -> Result<&'a T, OnceError> {
+        self.raw.wait(self.judge, deadline)?;
+        self.made()
+    }
+
+    #[inline]
+    fn init_by(&self, deadline: Deadline, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.init(self.raw.begin(self.judge, deadline)?, f),
+        }
+    }
+
+    fn init(&self, turn: Turn, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
+        match self.try_init::<core::convert::Infallible>(turn, || Ok(f())) {
+            Ok(value) => Ok(value),
+            Err(InitError::Once(error)) => Err(error),
+            Err(InitError::Failed(never)) => match never {},
+        }
+    }
+
+    fn try_init<E>(
+        &self,
+        turn: Turn,
+        f: impl FnOnce() -> Result<T, E>,
+    ) -> Result<&'a T, InitError<E>> {
+        if let Some((run, _)) = Run::new(self.raw, self.judge, turn) {
+            let value = f().map_err(InitError::Failed)?;
+            if !run.is_ours() {
+                // A forked child, which must not write where its parent is about to.
+                return Err(OnceError::NotJoined.into());
+            }
+            // Killed in the middle, nobody ever reads it.
+            let written = Offset::new(Self::DATA).and_then(|at| self.region.write(at, value));
+            written.expect("`place` has found room for the value");
+            // SAFETY: the value is written, and only who is at it writes.
+            unsafe { run.finish() }?;
+        }
+        self.made().map_err(InitError::Once)
+    }
+
+    /// The value, which has been made.
+    fn made(&self) -> Result<&'a T, OnceError> {
+        // It was ready a moment ago, and stays so, unless a wrong peer writes to the word.
+        self.get().ok_or(OnceError::Corrupt { word: 0 })
+    }
+
+    /// Where the value begins, in bytes.
+    const DATA: u64 = match align_up(size_of::<RawOnce>() as u64, align_of::<T>() as u64) {
+        Some(bytes) => bytes,
+        None => panic!("an alignment beyond every address"),
+    };
+    /// Alone in its cache lines: what a neighbour does must not slow down who reads it.
+    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
+        align_of::<T>() as u64
+    } else {
+        align_of::<CachePadded<u8>>() as u64
+    };
+    /// Size of word, value and padding.
+    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
+        Some(bytes) => bytes,
+        None => panic!("a value beyond every address"),
+    };
+
+    /// Finds word and value in `region`.
+    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+        let raw = region.get::<RawOnce>(Offset::ZERO)?;
+        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        Ok(Self { raw, data, region, judge })
+    }
+}
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for OnceCell<'a, T, J> {
+    const KIND: Kind = Kind::new("oncecell");
+    const TAG: TypeTag = T::TAG;
+
+    /// Nothing: a new one is empty.
+    type Spec = ();
+
+    fn shape((): &()) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: Self::BYTES,
+            align: Self::ALIGN,
+        })
+    }
+
+    unsafe fn init(region: Region<'a>, (): (), judge: &'a J) -> Result<Self, ShapeError> {
+        // Zero bytes are one that is empty (caller).
+        Self::place(region, judge)
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Self::place(region, judge)
+    }
+}
+
+impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for OnceCell<'_, T, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("OnceCell");
+        debug.field("value", &self.get());
+        show(self.raw, self.judge, &mut debug);
+        debug.finish()
+    }
+}
+
+/// Why [`OnceCell::get_or_try_init`] has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitError<E> {
+    /// The initialiser failed, with this. The next one may try.
+    Failed(E),
+    /// The initialiser was not called.
+    Once(OnceError),
+}
+
+impl<E> From<OnceError> for InitError<E> {
+    fn from(error: OnceError) -> Self {
+        Self::Once(error)
+    }
+}
+
+impl<E> fmt::Display for InitError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed(_) => "the initialiser failed",
+            Self::Once(_) => "the value was not made",
+        })
+    }
+}
+
+impl<E: Error + 'static> Error for InitError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Once(error) => Some(error),
+        }
+    }
+}

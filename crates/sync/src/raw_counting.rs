@@ -1,0 +1,239 @@
+//! The ownerless counting semaphore, without a place to lie in.
+
+use core::error::Error;
+use core::fmt;
+
+use shmkit_atomic::Deadline;
+use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
+use shmkit_atomic::futex::{ALL, Op};
+#[cfg(not(loom))]
+use shmkit_layout::Shared;
+use shmkit_roster::Judge;
+
+use crate::Slices;
+use crate::word::Word;
+
+/// Somebody may sleep on the word: who releases must wake.
+const WAITERS: u32 = 1 << 31;
+
+/// A number that anybody raises, and that anybody lowers by one, sleeping while it is 0.
+///
+/// ```text
+/// word   31 WAITERS | 30 .. 0 value
+/// spare  by how much the bound lies below 2^31-1: 0 is a semaphore without a bound of its own
+/// ```
+///
+/// The bound is never passed: the value is compared with it and raised in one step.
+///
+/// *If a peer dies*, what it had taken does not come back: nobody knows that it was the one who had it
+/// ([`RawSemaphore`](crate::RawSemaphore) does). Killed between its release and its wake, it lets the others sleep to
+/// the end of their slice.
+#[repr(C)]
+pub struct RawCountingSemaphore {
+    word: Word,
+    spare: Word,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<RawCountingSemaphore>() == 8, "part of the segment format");
+
+// SAFETY: `repr(C)`, two atomic words, of which any value is handled.
+#[cfg(not(loom))]
+unsafe impl Shared for RawCountingSemaphore {}
+
+impl RawCountingSemaphore {
+    /// The highest value of all.
+    pub const MAX_VALUE: u32 = i32::MAX as u32;
+
+    shmkit_atomic::const_unless_loom! {
+        /// Makes a semaphore of value 0, with no bound but [`MAX_VALUE`](Self::MAX_VALUE). All zero bytes are one.
+        pub fn new() -> RawCountingSemaphore {
+            RawCountingSemaphore { word: Word::new(0), spare: Word::new(0) }
+        }
+    }
+
+    /// Gives a semaphore its first value and its bound. Before anybody else uses it.
+    ///
+    /// # Panics
+    ///
+    /// If `value` is more than `bound`, or `bound` more than [`MAX_VALUE`](Self::MAX_VALUE).
+    pub fn set(&self, value: u32, bound: u32) {
+        assert!(value <= bound && bound <= Self::MAX_VALUE, "{value} of {bound}");
+        // Relaxed: nobody else uses it yet; however it is handed to others orders this.
+        self.word.store(value, Relaxed);
+        self.spare.store(Self::MAX_VALUE - bound, Relaxed);
+    }
+
+    /// Returns the highest value that it can have.
+    #[inline]
+    pub fn bound(&self) -> u32 {
+        // Relaxed: never changes while the semaphore is used. What nobody writes counts as a bound of 0.
+        Self::MAX_VALUE.saturating_sub(self.spare.load(Relaxed))
+    }
+
+    /// Returns the value of a moment ago.
+    #[inline]
+    pub fn value(&self) -> u32 {
+        self.word.load(Relaxed) & !WAITERS
+    }
+
+    /// Returns whether somebody may be waiting.
+    pub fn has_waiters(&self) -> bool {
+        self.word.load(Relaxed) & WAITERS != 0
+    }
+
+    /// Lowers the value by one, sleeping while it is 0, at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError`], but not `PastBound`; the value was not lowered.
+    ///
+    /// # If a peer dies
+    ///
+    /// What it had taken does not come back: the wait goes on until somebody releases.
+    pub fn acquire<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<(), CountingError> {
+        judge.me().ok_or(CountingError::NotJoined)?;
+        let mut slices = Slices::new();
+        let mut slice = None;
+        loop {
+            let Err(word) = self.take() else { return Ok(()) };
+            // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
+            if deadline.has_passed() {
+                return Err(CountingError::TimedOut);
+            }
+            // Relaxed: a mark for who releases, who reads it in the word that it changes.
+            if word & WAITERS == 0
+                && self.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed).is_err()
+            {
+                continue;
+            }
+            // The first slice begins with the first sleep.
+            let until = *slice.get_or_insert_with(|| slices.next(deadline));
+            self.word.wait(WAITERS, until);
+            // By the clock: nobody is asked at a slice's end, so it does not matter why the sleep ended.
+            if until.has_passed() {
+                slice = None;
+            }
+        }
+    }
+
+    /// Lowers the value by one if it is not 0.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError::WouldBlock`] and `NotJoined`; the value was not lowered.
+    #[inline]
+    pub fn try_acquire<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), CountingError> {
+        judge.me().ok_or(CountingError::NotJoined)?;
+        self.take().map_err(|_| CountingError::WouldBlock)
+    }
+
+    /// Raises the value by `count`, and wakes as many sleepers. Anybody may, whether it has taken something or not.
+    ///
+    /// # Errors
+    ///
+    /// [`CountingError::PastBound`] and `NotJoined`; the value was not raised.
+    #[inline]
+    pub fn release<J: Judge + ?Sized>(&self, count: u32, judge: &J) -> Result<(), CountingError> {
+        judge.me().ok_or(CountingError::NotJoined)?;
+        let bound = self.bound();
+        let mut word = self.word.load(Relaxed);
+        loop {
+            let value = word & !WAITERS;
+            let Some(raised) = value.checked_add(count).filter(|&raised| raised <= bound) else {
+                return Err(CountingError::PastBound { asked: count, value, bound });
+            };
+            // Release: pairs with the Acquire in `take`.
+            match self.word.compare_exchange(word, raised | (word & WAITERS), Release, Relaxed) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
+        if word & WAITERS != 0 {
+            self.wake(count);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn wake(&self, count: u32) {
+        // Who is woken and finds the value taken marks the word again before it sleeps.
+        if count != 0 && self.word.wake(count) == 0 {
+            // Nobody slept: take the mark away, for the next release to be cheap. Whoever has come to sleep meanwhile
+            // is woken, and marks the word again.
+            self.word.wake_op(Op::and_not(WAITERS), ALL);
+        }
+    }
+
+    /// Lowers the value if it is not 0; else returns the word.
+    #[inline]
+    fn take(&self) -> Result<(), u32> {
+        let mut word = self.word.load(Relaxed);
+        while word & !WAITERS != 0 {
+            // WAITERS stays: others may sleep. Acquire: pairs with the Release in `release`: what was done before any
+            // of the releases that made up this value is visible.
+            match self.word.compare_exchange(word, word - 1, Acquire, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => word = now,
+            }
+        }
+        Err(word)
+    }
+}
+
+impl Default for RawCountingSemaphore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RawCountingSemaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawCountingSemaphore")
+            .field("value", &self.value())
+            .field("bound", &self.bound())
+            .field("waiters", &self.has_waiters())
+            .finish()
+    }
+}
+
+/// Why a counting semaphore was neither lowered nor raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CountingError {
+    /// The value was 0 at the deadline.
+    TimedOut,
+    /// The value is 0, and the caller did not want to wait.
+    WouldBlock,
+    /// This process is not a participant: it was forked and has not joined, or has lost its place.
+    NotJoined,
+    /// The release would have raised the value past its bound.
+    PastBound {
+        /// By how much it was to be raised.
+        asked: u32,
+        /// The value.
+        value: u32,
+        /// The highest value that it can have.
+        bound: u32,
+    },
+}
+
+impl fmt::Display for CountingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("the semaphore's value was still 0 at the deadline"),
+            Self::WouldBlock => f.write_str("the semaphore's value is 0"),
+            Self::NotJoined => crate::LockFailure::NotJoined.fmt(f),
+            Self::PastBound { asked, value, bound } => write!(
+                f,
+                "the semaphore's value is {value} and was to be raised by {asked}, past its bound {bound}: release what was acquired, once"
+            ),
+        }
+    }
+}
+
+impl Error for CountingError {}
