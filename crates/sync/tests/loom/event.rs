@@ -8,7 +8,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{EventError, RawEvent, crash};
 
-use crate::{model, with_every_crash};
+use crate::{model, with_every_crash, with_every_crash_and};
 
 /// Waits without slices: only a set ends it.
 fn wait(event: &RawEvent, judge: &ModelJudge) {
@@ -78,7 +78,7 @@ fn everybody_gets_through_whoever_dies() {
 
 #[test]
 fn a_waiter_that_dies_takes_nothing_with_it() {
-    with_every_crash("event, waiter", |steps, lives| {
+    with_every_crash_and("event, waiter", 1, |steps, lives| {
         let event = Arc::new(RawEvent::new());
         let judges = ModelJudge::new(3);
         let other = {
