@@ -67,6 +67,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    // Wrong code leaves what sound code would not. The sound sweep removes it, and nothing that somebody lives in.
+    crate::run(&mut crate::cargo([
+        "run",
+        "--quiet",
+        "--package",
+        "shmkit-cli",
+        "--",
+        "gc",
+        "--yes",
+    ]))?;
     let report = Report::new(rows, began.elapsed());
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -10,9 +10,6 @@ use anyhow::{Context, Result, ensure};
 use super::list::Fault;
 use crate::root;
 
-/// Where segments lie, and what their files' names begin with.
-const SEGMENTS: (&str, &str) = ("/dev/shm", "shmkit");
-
 /// The copy. Builds in it are kept from one run to the next, beside it.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -77,28 +74,6 @@ impl Tree {
     /// Another `--cfg` is another build of everything.
     pub(crate) fn for_loom(&self, command: &mut Command) {
         command.env("CARGO_TARGET_DIR", self.target.join("loom"));
-    }
-
-    /// Returns the segments that are there now.
-    pub(crate) fn segments(&self) -> Result<BTreeSet<PathBuf>> {
-        let (folder, prefix) = SEGMENTS;
-        let mut paths = BTreeSet::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(prefix) {
-                paths.insert(entry.path());
-            }
-        }
-        Ok(paths)
-    }
-
-    /// Removes the segments that have come since: wrong code may leave what sound code would not.
-    pub(crate) fn sweep(&self, before: &BTreeSet<PathBuf>) -> Result<()> {
-        for path in self.segments()?.difference(before) {
-            // Gone meanwhile is as good.
-            let _ = fs::remove_file(path);
-        }
-        Ok(())
     }
 }
 

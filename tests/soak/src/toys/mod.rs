@@ -1,6 +1,8 @@
 //! The primitives, each with a way to use it at random and the invariant that must hold.
 
 mod cell;
+mod event;
+mod lock;
 mod mutex;
 mod pipe;
 mod semaphore;
@@ -40,7 +42,11 @@ pub(crate) trait Toy {
 pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
     Ok(vec![
         Box::new(mutex::Locked::new(segment)?),
+        Box::new(lock::Plain::new(segment)?),
+        Box::new(lock::Again::new(segment)?),
+        Box::new(lock::Reentrant::new(segment)?),
         Box::new(semaphore::Owned::new(segment)?),
+        Box::new(event::Pulsing::new(segment)?),
         Box::new(cell::Whole::new(segment)?),
         Box::new(cell::Elements::new(segment)?),
         Box::new(pipe::Sending::new(segment)?),
