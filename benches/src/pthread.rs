@@ -1,4 +1,4 @@
-//! glibc's process-shared mutexes.
+//! glibc's process-shared mutexes, semaphores and barriers.
 
 use anyhow::{Result, ensure};
 use shmkit_benches::Shared;
@@ -54,5 +54,67 @@ impl PthreadMutex {
     pub(crate) fn unlock(&self) -> bool {
         // SAFETY: as above.
         unsafe { libc::pthread_mutex_unlock(self.memory.get()) == 0 }
+    }
+}
+
+/// A `sem_t` that a child process would share, with no permit.
+#[derive(Debug)]
+pub(crate) struct PthreadSemaphore {
+    memory: Shared<libc::sem_t>,
+}
+
+impl PthreadSemaphore {
+    /// Makes one.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: memory for a C struct, initialised below.
+        let memory: Shared<libc::sem_t> = unsafe { Shared::new() }?;
+        // SAFETY: zeroed mapped memory that nobody else knows yet.
+        let failed = unsafe { libc::sem_init(memory.get(), 1, 0) };
+        ensure!(failed == 0, "sem_init: {}", std::io::Error::last_os_error());
+        Ok(Self { memory })
+    }
+
+    /// Gives a permit.
+    pub(crate) fn post(&self) -> bool {
+        // SAFETY: initialised in `new` and mapped until `self` is dropped.
+        unsafe { libc::sem_post(self.memory.get()) == 0 }
+    }
+
+    /// Takes a permit.
+    pub(crate) fn wait(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { libc::sem_wait(self.memory.get()) == 0 }
+    }
+}
+
+/// A pthread barrier that a child process would share.
+#[derive(Debug)]
+pub(crate) struct PthreadBarrier {
+    memory: Shared<libc::pthread_barrier_t>,
+}
+
+impl PthreadBarrier {
+    /// Makes one for so many parties.
+    pub(crate) fn new(parties: u32) -> Result<Self> {
+        // SAFETY: memory for a C struct, initialised below.
+        let memory: Shared<libc::pthread_barrier_t> = unsafe { Shared::new() }?;
+        let mut attr = std::mem::MaybeUninit::uninit();
+        // SAFETY: `attr` is memory for an attribute object, which is initialised here.
+        let mut failed = unsafe { libc::pthread_barrierattr_init(attr.as_mut_ptr()) };
+        // SAFETY: `attr` was initialised above.
+        failed |= unsafe {
+            libc::pthread_barrierattr_setpshared(attr.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED)
+        };
+        // SAFETY: zeroed mapped memory that nobody else knows yet; `attr` is initialised.
+        failed |= unsafe { libc::pthread_barrier_init(memory.get(), attr.as_ptr(), parties) };
+        ensure!(failed == 0, "pthread_barrier_init: error {failed}");
+        Ok(Self { memory })
+    }
+
+    /// Waits for the others.
+    pub(crate) fn wait(&self) -> bool {
+        // SAFETY: initialised in `new` and mapped until `self` is dropped.
+        let waited = unsafe { libc::pthread_barrier_wait(self.memory.get()) };
+        waited == 0 || waited == libc::PTHREAD_BARRIER_SERIAL_THREAD
     }
 }
