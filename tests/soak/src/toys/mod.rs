@@ -5,6 +5,7 @@ mod event;
 mod lock;
 mod mutex;
 mod pipe;
+mod rwlock;
 mod semaphore;
 
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
         Box::new(lock::Plain::new(segment)?),
         Box::new(lock::Again::new(segment)?),
         Box::new(lock::Reentrant::new(segment)?),
+        Box::new(rwlock::Shared::new(segment)?),
         Box::new(semaphore::Owned::new(segment)?),
         Box::new(event::Pulsing::new(segment)?),
         Box::new(cell::Whole::new(segment)?),
