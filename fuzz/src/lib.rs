@@ -6,4 +6,5 @@
 
 pub mod attach;
 pub mod input;
+pub mod ops;
 pub mod ring;

@@ -7,6 +7,9 @@ mod attach;
 #[path = "../../fuzz/src/input.rs"]
 mod input;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/ops/mod.rs"]
+mod ops;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/ring.rs"]
 mod ring;
 
@@ -37,4 +40,9 @@ fn any_bytes_are_a_segment_or_an_error() {
 #[test]
 fn any_positions_are_a_ring_or_an_error() {
     replay("ring", ring::run);
+}
+
+#[test]
+fn operations_in_any_order_are_answered_as_foretold() {
+    replay("ops", ops::run);
 }

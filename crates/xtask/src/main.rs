@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 /// The crates that have loom models.
 const LOOM: [&str; 2] = ["shmkit-sync", "shmkit-pipe"];
 /// The fuzz targets.
-const FUZZ: [&str; 2] = ["attach", "ring"];
+const FUZZ: [&str; 3] = ["attach", "ops", "ring"];
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]
@@ -56,7 +56,7 @@ enum Task {
         /// For how long, each, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// `attach`, `ring`
+        /// `attach`, `ops`, `ring`
         targets: Vec<String>,
     },
     /// Ratios against named peers in one run (release build)
