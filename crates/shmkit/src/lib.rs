@@ -230,6 +230,7 @@
 //! | held permits of a [`Semaphore`] | the permits, free |
 //! | had lowered a [`CountingSemaphore`] | it stays lowered: nobody owns what it counts |
 //! | set, cleared or waited for an [`Event`] | nothing amiss |
+//! | had arrived at a [`Barrier`], or registered | `PartyDied`, at once and until somebody resets it |
 //! | made the value of a [`OnceCell`] | no value, and one of them makes it |
 //! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
 //! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
@@ -267,6 +268,7 @@
 //! | `Semaphore(2)` | [`segment.counting_semaphore("items", 2)`](Objects::counting_semaphore) | anybody releases; a death loses what it took |
 //! | `BoundedSemaphore(2)` of which others release | [`segment.bounded_semaphore("items", 2)`](Objects::bounded_semaphore) | the bound is never passed |
 //! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
+//! | `Barrier(3)` | [`segment.barrier("lap", 3)`](Objects::barrier) | a dead party breaks it instead of hanging all |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](CommandExt::share_segment) | freshly executed, nothing is pickled |
 //! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
@@ -320,8 +322,8 @@ pub use shmkit_sync::{
     UnlockError,
 };
 pub use shmkit_sync::{
-    Count, CountingError, CountingSemaphore, Event, EventError, InitError, Once, OnceCell,
-    OnceError, OnceState,
+    ActionError, Barrier, BarrierError, Count, CountingError, CountingSemaphore, Event, EventError,
+    InitError, Once, OnceCell, OnceError, OnceState, Party,
 };
 pub use shmkit_sync::{
     LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,

@@ -7,7 +7,7 @@ use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Lock, Mutex, Pipe, RLock, ReentrantMutex,
     Segment, Semaphore, ShmSafe, Value,
 };
-use crate::{Count, CountingSemaphore, Event, Once, OnceCell};
+use crate::{Barrier, Count, CountingSemaphore, Event, Once, OnceCell};
 
 mod sealed {
     pub trait Sealed {}
@@ -133,6 +133,13 @@ pub trait Objects: sealed::Sealed {
         value: u32,
     ) -> Result<CountingSemaphore<'_>, ObjectError>;
 
+    /// A [`Barrier`] for so many parties, 1 to 65,536.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn barrier(&self, name: &str, parties: u32) -> Result<Barrier<'_>, ObjectError>;
+
     /// A [`Once`].
     ///
     /// # Errors
@@ -229,6 +236,10 @@ impl Objects for Segment {
         value: u32,
     ) -> Result<CountingSemaphore<'_>, ObjectError> {
         self.object(name, Count::bounded(value))
+    }
+
+    fn barrier(&self, name: &str, parties: u32) -> Result<Barrier<'_>, ObjectError> {
+        self.object(name, parties)
     }
 
     fn once(&self, name: &str) -> Result<Once<'_>, ObjectError> {

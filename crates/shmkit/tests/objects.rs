@@ -27,6 +27,7 @@ fn every_kind_is_made_and_found_again() {
         segment.counting_semaphore("counting", 3).unwrap();
         segment.bounded_semaphore("bounded", 3).unwrap();
         segment.once("once").unwrap();
+        segment.barrier("barrier", 3).unwrap();
         segment.once_cell::<[u8; 3]>("cell").unwrap();
     }
     let shown: Vec<String> =
@@ -49,6 +50,7 @@ fn every_kind_is_made_and_found_again() {
             "counting, length 2147483647",
             "counting, length 3",
             "once",
+            "barrier, length 3",
             "oncecell of [u8; 3] (3 bytes)",
         ]
     );

@@ -77,6 +77,8 @@ pub enum Fault {
     NamesLeft,
     /// Who raises a counting semaphore takes the mark of its waiters away.
     RaiseUnmarks,
+    /// Who arrives at a barrier does not look again at which pass it is.
+    ArriveUnchecked,
 }
 
 static SEEDED: AtomicU8 = AtomicU8::new(Fault::None as u8);
@@ -102,6 +104,11 @@ pub(crate) fn seeded(current: u32, new: u32) -> u32 {
     }
     let taken_with_waiters = current == 1 << 31;
     if taken_with_waiters && has(Fault::WaitersLost) { new & !current } else { new }
+}
+
+/// Returns whether a word is not looked at again.
+pub(crate) fn trusts() -> bool {
+    has(Fault::ArriveUnchecked)
 }
 
 /// Returns whether a compare-exchange that changes nothing is left out.

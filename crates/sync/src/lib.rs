@@ -7,6 +7,7 @@
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
 //! * [`CountingSemaphore`]: a number that anybody raises and anybody lowers. A death loses what it had taken.
 //! * [`Event`]: a flag to wait for.
+//! * [`Barrier`]: where threads of any processes wait for each other.
 //! * [`Once`] and [`OnceCell`]: what is done, or made, by whichever process comes first.
 //!
 //! Both lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
@@ -19,7 +20,7 @@
 //! * [`RawMutex`], [`RawReentrantMutex`] and [`RawLock`];
 //! * [`RawSemaphore`];
 //! * [`RawRwLock`];
-//! * [`RawCountingSemaphore`], [`RawEvent`] and [`RawOnce`];
+//! * [`RawCountingSemaphore`], [`RawEvent`], [`RawBarrier`] and [`RawOnce`];
 //! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
 //! * [`HolderCell`]: who holds how many, in one word;
 //! * [`Slices`]: how long to sleep before asking who is alive.
@@ -77,6 +78,11 @@ mod who;
 mod word;
 
 #[cfg(not(loom))]
+mod barrier;
+mod barrier_arrival;
+mod barrier_cell;
+mod barrier_error;
+#[cfg(not(loom))]
 mod counting;
 #[cfg(not(loom))]
 mod event;
@@ -84,10 +90,17 @@ mod event;
 mod once;
 #[cfg(not(loom))]
 mod once_cell;
+#[cfg(not(loom))]
+mod party;
+mod raw_barrier;
 mod raw_counting;
 mod raw_event;
 mod raw_once;
 
+#[cfg(not(loom))]
+pub use crate::barrier::Barrier;
+pub use crate::barrier_cell::BarrierCell;
+pub use crate::barrier_error::{ActionError, BarrierError};
 #[cfg(not(loom))]
 pub use crate::counting::{Count, CountingSemaphore};
 #[cfg(not(loom))]
@@ -96,6 +109,9 @@ pub use crate::event::Event;
 pub use crate::once::{Once, OnceState};
 #[cfg(not(loom))]
 pub use crate::once_cell::{InitError, OnceCell};
+#[cfg(not(loom))]
+pub use crate::party::Party;
+pub use crate::raw_barrier::{BarrierFrame, RawBarrier};
 pub use crate::raw_counting::{CountingError, RawCountingSemaphore};
 pub use crate::raw_event::{EventError, RawEvent};
 pub use crate::raw_once::{OnceError, RawOnce, Turn};

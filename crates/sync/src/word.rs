@@ -27,6 +27,11 @@ mod crash {
     }
 
     #[inline(always)]
+    pub(super) fn trusts() -> bool {
+        false
+    }
+
+    #[inline(always)]
     pub(super) fn skips(_: u32, _: u32) -> bool {
         false
     }
@@ -59,6 +64,12 @@ impl Word {
     #[inline(always)]
     pub(crate) fn load(&self, order: Ordering) -> u32 {
         self.0.load(order)
+    }
+
+    /// Loads the word again, to see whether it is still `before`.
+    #[inline(always)]
+    pub(crate) fn reload(&self, before: u32, order: Ordering) -> u32 {
+        if crash::trusts() { before } else { self.0.load(order) }
     }
 
     #[inline(always)]

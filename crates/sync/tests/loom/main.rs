@@ -6,6 +6,7 @@
 //! machine or in the use of it.
 #![cfg(loom)]
 
+mod barrier;
 mod counting;
 mod doorbell;
 mod event;

@@ -28,6 +28,7 @@ pub(crate) fn seed() {
         "pulse-unseen" => Fault::PulseUnseen,
         "names-left" => Fault::NamesLeft,
         "raise-unmarks" => Fault::RaiseUnmarks,
+        "arrive-unchecked" => Fault::ArriveUnchecked,
         _ => Fault::None,
     });
 }
@@ -144,4 +145,9 @@ fn a_release_that_forgets_the_others_is_found() {
 #[test]
 fn a_wake_before_it_is_done_is_found() {
     fails("once::two_survivors_see_the_same_whenever_the_third_dies", "wake-first", "deadlock");
+}
+
+#[test]
+fn an_arrival_in_the_past_is_found() {
+    fails("barrier::one_too_many_waits_for_a_place", "arrive-unchecked", "panicked");
 }

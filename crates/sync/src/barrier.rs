@@ -1,0 +1,325 @@
+//! The barrier in a region.
+
+use core::convert::Infallible;
+use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, Participant};
+
+use crate::who::Who;
+use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Party, RawBarrier};
+
+/// A point that nobody passes before as many threads have arrived as it has parties; then all pass, and it is ready for
+/// the next time.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`. A party is a *thread*: several of one process may be parties. What
+/// each did before it arrived is visible to all who pass.
+///
+/// A barrier is *broken* for all by a party whose deadline passes, whose action fails or who dies, and by
+/// [`abort`](Self::abort). Then nobody passes, now or later, until somebody [resets](Self::reset) it.
+///
+/// # If a peer dies
+///
+/// after it arrived: [`BarrierError::PartyDied`] for all, within about 40 ms, and at once for who comes last or later. A
+/// party that was to come and died before is missed in the same way if it had [registered](Self::party); else nobody can
+/// know of it: give the wait a deadline.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::Barrier;
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let lap = unsafe { Barrier::init(region, 2, participant) }?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| lap.wait().unwrap()); // or in any other process
+///     lap.wait().unwrap();
+/// });
+/// # Ok(())
+/// # }
+/// ```
+pub struct Barrier<'a, J: Judge + ?Sized = Participant<'a>> {
+    raw: RawBarrier<'a>,
+    judge: &'a J,
+}
+
+impl<J: Judge + ?Sized> Clone for Barrier<'_, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J: Judge + ?Sized> Copy for Barrier<'_, J> {}
+
+/// No action.
+const NONE: Option<fn() -> Result<(), Infallible>> = None;
+
+impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
+    /// Most parties of a barrier.
+    pub const MAX_PARTIES: u32 = 1 << 16;
+
+    /// Waits until all parties have arrived. Returns how many had arrived before this one: each number from 0 to
+    /// `parties - 1` once.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError`], but never `TimedOut` or `CannotJudge`.
+    ///
+    /// # If a peer dies
+    ///
+    /// after it arrived, or having registered: [`BarrierError::PartyDied`].
+    pub fn wait(&self) -> Result<u32, BarrierError> {
+        self.meet(None, Deadline::NEVER)
+    }
+
+    /// Waits until all parties have arrived, for at most `wait`. A wait that overflows the clock is for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError`]; `TimedOut` not before `wait` has passed, and the barrier is broken by it.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_timeout(&self, wait: Duration) -> Result<u32, BarrierError> {
+        self.meet(None, Deadline::after(wait))
+    }
+
+    /// Waits until all parties have arrived, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError`]; `TimedOut` not before `deadline`, and the barrier is broken by it.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<u32, BarrierError> {
+        self.meet(None, Deadline::at(deadline))
+    }
+
+    /// Waits until all parties have arrived; the one that arrives last, number `parties - 1`, does its `action` before
+    /// anybody passes.
+    ///
+    /// Other parties' deadlines go on meanwhile: an action that takes too long finds the barrier broken. An action that
+    /// panics breaks it, and the panic goes on to the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`ActionError::Action`] with the action's own error: the barrier is broken by it. Else a [`BarrierError`].
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_with<E>(
+        &self,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u32, ActionError<E>> {
+        self.meet_with(None, Deadline::NEVER, action)
+    }
+
+    /// As [`wait_with`](Self::wait_with), for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`ActionError`]; `TimedOut` not before `wait` has passed, and the barrier is broken by it.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_with_timeout<E>(
+        &self,
+        wait: Duration,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u32, ActionError<E>> {
+        self.meet_with(None, Deadline::after(wait), action)
+    }
+
+    /// As [`wait_with`](Self::wait_with), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ActionError`]; `TimedOut` not before `deadline`, and the barrier is broken by it.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_with_deadline<E>(
+        &self,
+        deadline: Instant,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u32, ActionError<E>> {
+        self.meet_with(None, Deadline::at(deadline), action)
+    }
+
+    /// Registers a party: from now on its death breaks the barrier even if it has not arrived.
+    ///
+    /// It takes one of the barrier's places until it is dropped, whether it waits or not.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::Full`] if all places are taken; `NotJoined`.
+    ///
+    /// # If a peer dies
+    ///
+    /// in the middle of its own registration, this call goes on after it. A stopped one is waited for.
+    pub fn party(&self) -> Result<Party<'a, J>, BarrierError> {
+        let seat = self.raw.register(self.judge)?;
+        Ok(Party::new(*self, seat, self.judge))
+    }
+
+    /// Breaks the barrier: whoever waits, or comes later, gets [`BarrierError::Broken`].
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::NotJoined`]; it was not broken.
+    pub fn abort(&self) -> Result<(), BarrierError> {
+        self.raw.abort(self.judge)
+    }
+
+    /// Makes the barrier whole and empty. Who waits now gets [`BarrierError::Broken`]; dead parties are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::NotJoined`], or `Corrupt`; it was not reset.
+    ///
+    /// # If a peer dies
+    ///
+    /// in the middle of its own change, this call takes over from it. A stopped one is waited for.
+    pub fn reset(&self) -> Result<(), BarrierError> {
+        self.raw.reset(self.judge)
+    }
+
+    /// Returns whether the barrier is broken, as far as somebody has noticed.
+    pub fn is_broken(&self) -> bool {
+        self.raw.is_broken()
+    }
+
+    /// Returns how many parties were waiting a moment ago; 0 while they leave, and when it is broken.
+    pub fn n_waiting(&self) -> u32 {
+        self.raw.n_waiting()
+    }
+
+    /// Returns how many parties it has.
+    pub fn parties(&self) -> u32 {
+        self.raw.parties()
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> RawBarrier<'a> {
+        self.raw
+    }
+
+    pub(crate) fn meet(
+        &self,
+        seat: Option<usize>,
+        deadline: Deadline,
+    ) -> Result<u32, BarrierError> {
+        self.raw.wait(seat, self.judge, deadline, NONE).map_err(|error| match error {
+            ActionError::Barrier(error) => error,
+            ActionError::Action(never) => match never {},
+        })
+    }
+
+    pub(crate) fn meet_with<E>(
+        &self,
+        seat: Option<usize>,
+        deadline: Deadline,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u32, ActionError<E>> {
+        // A panic is carried out through the barrier as an error, so that it breaks it and gives the place back.
+        let action = || match catch_unwind(AssertUnwindSafe(action)) {
+            Ok(done) => done.map_err(Ok),
+            Err(panic) => Err(Err(panic)),
+        };
+        match self.raw.wait(seat, self.judge, deadline, Some(action)) {
+            Ok(index) => Ok(index),
+            Err(ActionError::Barrier(error)) => Err(ActionError::Barrier(error)),
+            Err(ActionError::Action(Ok(error))) => Err(ActionError::Action(error)),
+            Err(ActionError::Action(Err(panic))) => resume_unwind(panic),
+        }
+    }
+
+    fn check(parties: u64) -> Result<u32, ShapeError> {
+        match u32::try_from(parties) {
+            Ok(count) if (1..=Self::MAX_PARTIES).contains(&count) => Ok(count),
+            _ => Err(ShapeError::Length { found: parties, min: 1, max: Self::MAX_PARTIES.into() }),
+        }
+    }
+
+    /// Finds frame and cells in `region`.
+    fn place(
+        region: Region<'a>,
+        parties: u32,
+        judge: &'a J,
+    ) -> Result<(Self, &'a BarrierFrame), ShapeError> {
+        let frame = region.get::<BarrierFrame>(Offset::ZERO)?;
+        let cells = Offset::new(size_of::<BarrierFrame>() as u64)?;
+        let cells = region.slice::<BarrierCell>(cells, parties as usize)?;
+        Ok((Self { raw: RawBarrier::new(frame, cells), judge }, frame))
+    }
+}
+
+const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Barrier<'a, J> {
+    const KIND: Kind = Kind::new("barrier");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    /// How many parties there are, 1 to 65,536.
+    type Spec = u32;
+
+    fn shape(&parties: &u32) -> Result<Shape, ShapeError> {
+        let len = Self::check(parties.into())?.into();
+        let cells = len * size_of::<BarrierCell>() as u64;
+        let bytes = align_up(size_of::<BarrierFrame>() as u64 + cells, ALIGN)
+            .expect("65,536 cells are half a mebibyte");
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes, align: ALIGN })
+    }
+
+    unsafe fn init(region: Region<'a>, parties: u32, judge: &'a J) -> Result<Self, ShapeError> {
+        let parties = Self::check(parties.into())?;
+        let (barrier, frame) = Self::place(region, parties, judge)?;
+        frame.set_parties(parties);
+        Ok(barrier)
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        let parties = Self::check(len)?;
+        let (barrier, frame) = Self::place(region, parties, judge)?;
+        let found = frame.parties();
+        if found != parties {
+            return Err(ShapeError::Corrupt { field: "number of parties", found: found.into() });
+        }
+        Ok(barrier)
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for Barrier<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arrived: Vec<_> =
+            self.raw.arrived().into_iter().map(|owner| Who(self.judge, owner)).collect();
+        f.debug_struct("Barrier")
+            .field("parties", &self.parties())
+            .field("broken", &self.is_broken())
+            .field("arrived", &arrived)
+            .finish()
+    }
+}

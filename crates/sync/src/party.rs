@@ -1,0 +1,146 @@
+//! A registered party of a barrier.
+
+use core::fmt;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_roster::{Judge, OwnerId, Participant};
+
+use crate::{ActionError, Barrier, BarrierError};
+
+/// A registered party of a [`Barrier`]: one thread at a time. Dropping it gives its place to another.
+///
+/// In a forked child it does nothing: the parent is the party, not the child.
+#[must_use = "dropping the party gives its place to another"]
+pub struct Party<'a, J: Judge + ?Sized = Participant<'a>> {
+    barrier: Barrier<'a, J>,
+    judge: &'a J,
+    /// Its cell's number.
+    seat: usize,
+    /// Who registered.
+    id: Option<OwnerId>,
+}
+
+impl<'a, J: Judge + ?Sized> Party<'a, J> {
+    /// Makes the party that has just registered.
+    pub(crate) fn new(barrier: Barrier<'a, J>, seat: usize, judge: &'a J) -> Self {
+        Self { barrier, judge, seat, id: judge.me() }
+    }
+
+    /// Waits until all parties have arrived, as [`Barrier::wait`].
+    ///
+    /// # Errors
+    ///
+    /// As with [`Barrier::wait`]; `NotJoined` in a forked child.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`Barrier::wait`].
+    pub fn wait(&mut self) -> Result<u32, BarrierError> {
+        self.meet(Deadline::NEVER)
+    }
+
+    /// Waits until all parties have arrived, for at most `wait`, as [`Barrier::wait_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As with [`Barrier::wait_timeout`]; `NotJoined` in a forked child.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`Barrier::wait`].
+    pub fn wait_timeout(&mut self, wait: Duration) -> Result<u32, BarrierError> {
+        self.meet(Deadline::after(wait))
+    }
+
+    /// Waits until all parties have arrived, until `deadline` at most, as [`Barrier::wait_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As with [`Barrier::wait_deadline`]; `NotJoined` in a forked child.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`Barrier::wait`].
+    pub fn wait_deadline(&mut self, deadline: Instant) -> Result<u32, BarrierError> {
+        self.meet(Deadline::at(deadline))
+    }
+
+    /// Waits until all parties have arrived, with an action, as [`Barrier::wait_with`].
+    ///
+    /// # Errors
+    ///
+    /// As with [`Barrier::wait_with`]; `NotJoined` in a forked child.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`Barrier::wait`].
+    pub fn wait_with<E>(
+        &mut self,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u32, ActionError<E>> {
+        self.ours()?;
+        self.barrier.meet_with(Some(self.seat), Deadline::NEVER, action)
+    }
+
+    /// As [`wait_with`](Self::wait_with), for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Barrier::wait_with_timeout`]; `NotJoined` in a forked child.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`Barrier::wait`].
+    pub fn wait_with_timeout<E>(
+        &mut self,
+        wait: Duration,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u32, ActionError<E>> {
+        self.ours()?;
+        self.barrier.meet_with(Some(self.seat), Deadline::after(wait), action)
+    }
+
+    /// As [`wait_with`](Self::wait_with), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Barrier::wait_with_deadline`]; `NotJoined` in a forked child.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`Barrier::wait`].
+    pub fn wait_with_deadline<E>(
+        &mut self,
+        deadline: Instant,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u32, ActionError<E>> {
+        self.ours()?;
+        self.barrier.meet_with(Some(self.seat), Deadline::at(deadline), action)
+    }
+
+    fn meet(&self, deadline: Deadline) -> Result<u32, BarrierError> {
+        self.ours()?;
+        self.barrier.meet(Some(self.seat), deadline)
+    }
+
+    /// Whether this process is the one that registered, and not a forked child of it.
+    fn ours(&self) -> Result<(), BarrierError> {
+        let me = self.judge.me();
+        if me.is_some() && me == self.id { Ok(()) } else { Err(BarrierError::NotJoined) }
+    }
+}
+
+impl<J: Judge + ?Sized> Drop for Party<'_, J> {
+    fn drop(&mut self) {
+        if self.ours().is_ok() {
+            self.barrier.raw().unregister(self.seat, self.judge);
+        }
+    }
+}
+
+impl<J: Judge + ?Sized> fmt::Debug for Party<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Party({} of {})", self.seat, self.barrier.parties())
+    }
+}

@@ -1,0 +1,374 @@
+//! The barrier, without a place to lie in.
+
+use core::fmt;
+
+use shmkit_atomic::Deadline;
+use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use shmkit_atomic::futex::{ALL, Wake};
+#[cfg(not(loom))]
+use shmkit_layout::Shared;
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+
+use crate::barrier_arrival::{Arrival, Look};
+use crate::barrier_cell::Place;
+use crate::word::Word;
+use crate::{ActionError, BarrierCell, BarrierError, Doorbell, RawMutex, Slices};
+
+/// Of the word: the barrier is broken.
+pub(crate) const BROKEN: u32 = 1;
+/// What a pass adds to the word. Bit 1 changes with passes only.
+const PASS: u32 = 2;
+/// What a reset adds to the word.
+const RESET: u32 = 4;
+
+/// The words of a barrier that are not its parties' cells. All zero bytes but the number of parties are a fresh one.
+#[repr(C)]
+pub struct BarrierFrame {
+    /// Held while a place is taken, and while it is counted how many have arrived. An heir has nothing to repair.
+    pub(crate) mutex: RawMutex,
+    /// 31 .. 1 passes, and twice the resets | 0 BROKEN. What the parties sleep on.
+    pub(crate) word: Word,
+    /// Rung when a place becomes free.
+    pub(crate) bell: Doorbell,
+    /// How many parties there are. Stored once, by who makes the barrier.
+    parties: Word,
+    reserved: Word,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<BarrierFrame>() == 32, "part of the segment format");
+
+// SAFETY: `repr(C)`, made of `Shared` types: 16 and four times 4 bytes.
+#[cfg(not(loom))]
+unsafe impl Shared for BarrierFrame {}
+
+impl BarrierFrame {
+    /// Makes the frame of a barrier for so many parties.
+    pub fn new(parties: u32) -> Self {
+        let frame = Self {
+            mutex: RawMutex::new(),
+            word: Word::new(0),
+            bell: Doorbell::new(),
+            parties: Word::new(0),
+            reserved: Word::new(0),
+        };
+        frame.set_parties(parties);
+        frame
+    }
+
+    /// Gives a frame of all zero bytes its number of parties. Before anybody else uses it.
+    pub fn set_parties(&self, parties: u32) {
+        // Relaxed: nobody else uses it yet; however it is handed to others orders this.
+        self.parties.store(parties, Relaxed);
+    }
+
+    /// Returns how many parties there are.
+    pub fn parties(&self) -> u32 {
+        // Relaxed: never changes while the barrier is used.
+        self.parties.load(Relaxed)
+    }
+}
+
+impl fmt::Debug for BarrierFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BarrierFrame")
+            .field("word", &self.word)
+            .field("parties", &self.parties())
+            .field("bell", &self.bell)
+            .field("mutex", &self.mutex)
+            .finish()
+    }
+}
+
+/// A barrier: nobody passes before as many have arrived as it has parties.
+///
+/// A party is a *thread*: each takes a cell when it arrives and gives it back when it has passed, or keeps one that it
+/// has [registered](Self::register). What has happened is decided by **one compare-exchange of the word**: it passes,
+/// breaks or is reset, whichever comes first, and every party finds out which by comparing the word with that of its
+/// arrival. As long as one of them has not, its cell is taken, and nobody can pass again.
+///
+/// *If a peer dies* after it arrived, or having registered, the barrier is broken for all: who sleeps asks at the end of
+/// every slice, and who arrives last asks about all others.
+#[derive(Clone, Copy)]
+pub struct RawBarrier<'a> {
+    pub(crate) frame: &'a BarrierFrame,
+    pub(crate) cells: &'a [BarrierCell],
+}
+
+impl<'a> RawBarrier<'a> {
+    /// Makes a barrier of its words: a cell for every party.
+    pub fn new(frame: &'a BarrierFrame, cells: &'a [BarrierCell]) -> Self {
+        Self { frame, cells }
+    }
+
+    /// Returns how many parties there are.
+    pub fn parties(self) -> u32 {
+        // Made of a number of this type (`Barrier`), or of a model's few.
+        self.cells.len() as u32
+    }
+
+    /// Returns whether somebody has broken the barrier since it was made or reset.
+    pub fn is_broken(self) -> bool {
+        // Acquire: pairs with the Release in `break_up`.
+        self.frame.word.load(Acquire) & BROKEN != 0
+    }
+
+    /// Returns how many parties had arrived at the next pass a moment ago; 0 if it is broken.
+    pub fn n_waiting(self) -> u32 {
+        // Acquire: pairs with the Release in `commit`.
+        let word = self.frame.word.load(Acquire);
+        if word & BROKEN != 0 { 0 } else { self.count_arrived(word) }
+    }
+
+    /// Returns who had arrived at the next pass a moment ago, or at the one that was broken.
+    pub fn arrived(self) -> Vec<OwnerId> {
+        let word = self.frame.word.load(Relaxed);
+        let places = self.cells.iter().map(BarrierCell::load);
+        places.filter(|p| p.has_arrived(word)).filter_map(|p| p.owner().ok().flatten()).collect()
+    }
+
+    /// Waits, at most until `deadline`, until all parties have arrived. The last one does `action` before anybody
+    /// passes. Returns how many arrived before: the last one is number `parties - 1`.
+    ///
+    /// `seat` is the cell that the caller has [registered](Self::register).
+    ///
+    /// # Errors
+    ///
+    /// [`ActionError`]. The barrier is broken by an action that fails and by a deadline that passes.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`BarrierError::PartyDied`], for all, if it had arrived or registered: within about 40 ms. Of others' deaths the
+    /// barrier does not know.
+    pub fn wait<J: Judge + ?Sized, E>(
+        self,
+        seat: Option<usize>,
+        judge: &J,
+        deadline: Deadline,
+        action: Option<impl FnOnce() -> Result<(), E>>,
+    ) -> Result<u32, ActionError<E>> {
+        let me = judge.me().ok_or(BarrierError::NotJoined)?;
+        let arrival = self.arrive(me, seat, judge, deadline)?;
+        let passed = if arrival.index + 1 == self.parties() {
+            self.lead(me, judge, arrival, action)
+        } else {
+            self.follow(me, judge, arrival, deadline).map_err(ActionError::Barrier)
+        };
+        self.leave(arrival);
+        passed.map(|()| arrival.index)
+    }
+
+    /// Breaks the barrier: whoever waits, or comes later, is told, until it is [reset](Self::reset).
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::NotJoined`]; it was not broken.
+    pub fn abort<J: Judge + ?Sized>(self, judge: &J) -> Result<(), BarrierError> {
+        judge.me().ok_or(BarrierError::NotJoined)?;
+        self.break_now();
+        Ok(())
+    }
+
+    /// Makes the barrier whole and empty: who waits now is told that it was broken, who comes later is not.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError`]; it was not reset.
+    ///
+    /// # If a peer dies
+    ///
+    /// in the middle of its own change, this call takes over from it. A stopped one is waited for. The dead are forgotten.
+    pub fn reset<J: Judge + ?Sized>(self, judge: &J) -> Result<(), BarrierError> {
+        let me = judge.me().ok_or(BarrierError::NotJoined)?;
+        self.enter(me, judge, Deadline::NEVER)?;
+        let mut word = self.frame.word.load(Relaxed);
+        // Release: pairs with the Acquire in `follow` and `arrive`.
+        while let Err(now) = self.frame.word.compare_exchange(
+            word,
+            word.wrapping_add(RESET) & !BROKEN,
+            Release,
+            Relaxed,
+        ) {
+            word = now;
+        }
+        // Only now: killed before it, the dead are found again, and the barrier is broken again.
+        for cell in self.cells {
+            let place = cell.load();
+            let dead = match place.owner() {
+                Ok(None) => false,
+                Ok(Some(owner)) => ask(judge, me, owner) == Verdict::Dead,
+                // Nobody's: the next one's.
+                Err(_) => true,
+            };
+            if dead {
+                // Cannot fail: cells of others are taken under the mutex only.
+                cell.replace(place, Place::FREE);
+            }
+        }
+        // Cannot be refused: `enter` has taken it.
+        let _ = self.frame.mutex.release(me);
+        self.frame.word.wake(ALL);
+        self.frame.bell.ring_all();
+        Ok(())
+    }
+
+    /// Takes a cell for a party that is expected at every pass from now on; returns its number.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::Full`] if there is none; [`BarrierError`].
+    pub fn register<J: Judge + ?Sized>(self, judge: &J) -> Result<usize, BarrierError> {
+        let me = judge.me().ok_or(BarrierError::NotJoined)?;
+        self.enter(me, judge, Deadline::NEVER)?;
+        let word = self.frame.word.load(Relaxed);
+        let claimed = self.claim(me, judge, word, Place::registered(me));
+        // Cannot be refused: `enter` has taken it.
+        let _ = self.frame.mutex.release(me);
+        claimed?.map(|(at, ..)| at).ok_or(BarrierError::Full)
+    }
+
+    /// Gives the cell of a registered party back. It must not be waiting.
+    pub fn unregister<J: Judge + ?Sized>(self, seat: usize, judge: &J) {
+        let Some((me, cell)) = judge.me().zip(self.cells.get(seat)) else { return };
+        let place = cell.load();
+        if place.is_registered()
+            && place.owner() == Ok(Some(me))
+            && cell.replace(place, Place::FREE)
+        {
+            self.frame.bell.ring(1);
+        }
+    }
+
+    /// The last one: does the action, and lets everybody pass.
+    fn lead<J: Judge + ?Sized, E>(
+        self,
+        me: OwnerId,
+        judge: &J,
+        arrival: Arrival,
+        action: Option<impl FnOnce() -> Result<(), E>>,
+    ) -> Result<(), ActionError<E>> {
+        self.check(me, judge, arrival)?;
+        if let Some(action) = action {
+            if let Err(error) = action() {
+                self.break_up(arrival.word);
+                return Err(ActionError::Action(error));
+            }
+            // Again: whoever died while the action ran is not passed over.
+            self.check(me, judge, arrival)?;
+        }
+        // AcqRel: Release pairs with the Acquire in `follow`: what all parties did before they arrived, which the mutex
+        // has handed on to us, is visible to who passes.
+        let next = arrival.word.wrapping_add(PASS);
+        if self.frame.word.compare_exchange(arrival.word, next, AcqRel, Relaxed).is_err() {
+            // Broken or reset meanwhile.
+            return Err(self.broken(me, judge, arrival.word).into());
+        }
+        // Killed here, the others find out at the end of their slice.
+        if self.parties() > 1 {
+            self.frame.word.wake(ALL);
+        }
+        Ok(())
+    }
+
+    /// Breaks the pass if somebody who has arrived or registered is dead.
+    fn check<J: Judge + ?Sized>(
+        self,
+        me: OwnerId,
+        judge: &J,
+        arrival: Arrival,
+    ) -> Result<(), BarrierError> {
+        let look = self.look(me, judge, arrival.word);
+        // A verdict may have shown that the roster has lost our place: then we are dead to the others.
+        let lost = judge.me() != Some(me);
+        let error = match look {
+            Ok(_) if lost => BarrierError::NotJoined,
+            Ok(Look { dead: Some(dead), .. }) => BarrierError::PartyDied(dead),
+            Ok(_) => return Ok(()),
+            Err(corrupt) => corrupt,
+        };
+        self.break_up(arrival.word);
+        Err(error)
+    }
+
+    /// All others: sleep until the word moves.
+    fn follow<J: Judge + ?Sized>(
+        self,
+        me: OwnerId,
+        judge: &J,
+        arrival: Arrival,
+        deadline: Deadline,
+    ) -> Result<(), BarrierError> {
+        let mut slices = Slices::new();
+        let mut slice = slices.next(deadline);
+        // Not before the first sleep, which is short: who arrives last asks about everybody anyway. In a model, where a
+        // thread hears of a death once, it may have heard of it while it arrived.
+        let mut probe = cfg!(loom);
+        let mut judged = true;
+        loop {
+            // Acquire: pairs with the Release in `lead`, `break_up` and `reset`.
+            let word = self.frame.word.load(Acquire);
+            if word != arrival.word {
+                // As long as our cell is taken nobody passes twice, and resets leave the bit alone.
+                let passed = (word ^ arrival.word) & PASS != 0;
+                return if passed { Ok(()) } else { Err(self.broken(me, judge, arrival.word)) };
+            }
+            let error = if judge.me() != Some(me) {
+                // The others take us for dead, or will.
+                Some(BarrierError::NotJoined)
+            } else if probe {
+                match self.look(me, judge, arrival.word) {
+                    Ok(Look { dead: Some(dead), .. }) => Some(BarrierError::PartyDied(dead)),
+                    Ok(Look { known, .. }) => {
+                        judged = known;
+                        None
+                    }
+                    Err(corrupt) => Some(corrupt),
+                }
+            } else {
+                None
+            };
+            // Only now: who was woken has looked first.
+            let late = if judged { BarrierError::TimedOut } else { BarrierError::CannotJudge };
+            if let Some(error) = error.or(deadline.has_passed().then_some(late)) {
+                if self.break_up(arrival.word) {
+                    return Err(error);
+                }
+                continue;
+            }
+            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+            probe =
+                self.frame.word.wait(arrival.word, slice) == Wake::TimedOut || slice.has_passed();
+            if probe {
+                slice = slices.next(deadline);
+            }
+        }
+    }
+
+    /// Breaks whatever pass is the next.
+    pub(crate) fn break_now(self) {
+        loop {
+            let word = self.frame.word.load(Relaxed);
+            if word & BROKEN != 0 || self.break_up(word) {
+                return;
+            }
+        }
+    }
+
+    /// Breaks the pass of this word, unless it has been decided otherwise.
+    pub(crate) fn break_up(self, word: u32) -> bool {
+        // Release: pairs with the Acquire in `follow` and `is_broken`.
+        let broken = word & BROKEN == 0
+            && self.frame.word.compare_exchange(word, word | BROKEN, Release, Relaxed).is_ok();
+        if broken {
+            // Killed here, the others find out at the end of their slice.
+            self.frame.word.wake(ALL);
+        }
+        broken
+    }
+}
+
+impl fmt::Debug for RawBarrier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawBarrier").field("frame", self.frame).field("cells", &self.cells).finish()
+    }
+}
