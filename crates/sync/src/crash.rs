@@ -79,6 +79,10 @@ pub enum Fault {
     RaiseUnmarks,
     /// Who arrives at a barrier does not look again at which pass it is.
     ArriveUnchecked,
+    /// The notification of a condition variable that was given to somebody who died goes to nobody.
+    GrantVoid,
+    /// Who sleeps on a condition variable does not care whether owners of the lock have died.
+    DeathsIgnored,
 }
 
 static SEEDED: AtomicU8 = AtomicU8::new(Fault::None as u8);
@@ -114,6 +118,16 @@ pub(crate) fn trusts() -> bool {
 /// Returns whether a compare-exchange that changes nothing is left out.
 pub(crate) fn skips(current: u32, new: u32) -> bool {
     current == new && has(Fault::SetSkipped)
+}
+
+/// Returns whether the notifications of the dead go to nobody.
+pub(crate) fn voids_grants() -> bool {
+    has(Fault::GrantVoid)
+}
+
+/// Returns whether sleepers do not care who has died.
+pub(crate) fn ignores_deaths() -> bool {
+    has(Fault::DeathsIgnored)
 }
 
 /// Whether a store of a number of 64 bits is forgotten.

@@ -8,8 +8,10 @@ use core::ptr::NonNull;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId, Participant};
 
-use crate::RawMutex;
 use crate::held::{Exclusive, Held, Hold, Lock, leads_to_its_data};
+use crate::monitor::Monitor;
+use crate::outcome::Taken;
+use crate::{RawMutex, waitable};
 
 impl Lock for &RawMutex {
     #[inline]
@@ -26,6 +28,17 @@ impl Lock for &RawMutex {
 unsafe impl Exclusive for &RawMutex {
     fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) {
         let _ = RawMutex::make_consistent(self, judge);
+    }
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for MutexGuard<'_, T, J> {
+    fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
+        Some((self.held.owner()?, Monitor::Mutex(self.held.lock())))
+    }
+
+    fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
+        self.held.retaken(taken.dead);
+        (!taken.is_plain()).then_some(taken.outcome())
     }
 }
 

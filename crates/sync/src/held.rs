@@ -109,6 +109,22 @@ impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
         Self { hold, data }
     }
 
+    /// Returns the lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> &L {
+        &self.hold.lock
+    }
+
+    /// Returns who took the lock, if it is this process and not a forked child of it.
+    pub(crate) fn owner(&self) -> Option<OwnerId> {
+        self.hold.is_ours().then_some(self.hold.id)
+    }
+
+    /// The lock was given up and taken again, from the dead owner if there is one.
+    pub(crate) fn retaken(&mut self, dead: Option<OwnerId>) {
+        self.hold.dead = dead;
+    }
+
     /// Returns the dead owner that the lock was taken from.
     pub(crate) fn dead_owner(&self) -> Option<OwnerId> {
         self.hold.dead

@@ -4,6 +4,7 @@
 //! * [`ReentrantMutex`]: the same for one *thread* at a time, which may lock it again while it holds it.
 //! * [`Lock`] and [`RLock`]: Python's, without data: anybody may release the one, its owner may acquire the other again.
 //! * [`RwLock`]: a value that many processes may read at a time, or one change. A killed reader keeps nobody out.
+//! * [`Condvar`]: to sleep on until somebody has made a condition true, with any of these but `Lock`.
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
 //! * [`CountingSemaphore`]: a number that anybody raises and anybody lowers. A death loses what it had taken.
 //! * [`Event`]: a flag to wait for.
@@ -20,7 +21,7 @@
 //! * [`RawMutex`], [`RawReentrantMutex`] and [`RawLock`];
 //! * [`RawSemaphore`];
 //! * [`RawRwLock`];
-//! * [`RawCountingSemaphore`], [`RawEvent`], [`RawBarrier`] and [`RawOnce`];
+//! * [`RawCondvar`], [`RawCountingSemaphore`], [`RawEvent`], [`RawBarrier`] and [`RawOnce`];
 //! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
 //! * [`HolderCell`]: who holds how many, in one word;
 //! * [`Slices`]: how long to sleep before asking who is alive.
@@ -39,6 +40,9 @@
 //! Locks are held by processes, not by threads, unless they say so. A participant that lies about who is dead
 //! ([`Judge`](shmkit_roster::Judge)), or a peer that writes to a word without the right to, breaks exclusion.
 
+#[cfg(not(loom))]
+mod condvar;
+mod condvar_error;
 #[cfg(loom)]
 pub mod crash;
 mod doorbell;
@@ -51,9 +55,11 @@ mod held;
 mod holder;
 #[cfg(not(loom))]
 mod lock;
+mod monitor;
 #[cfg(not(loom))]
 mod mutex;
 mod outcome;
+mod raw_condvar;
 mod raw_lock;
 mod raw_mutex;
 mod raw_reentrant;
@@ -73,6 +79,8 @@ mod rwlock_guard;
 mod semaphore;
 mod slices;
 mod thread;
+#[cfg(not(loom))]
+mod waitable;
 #[cfg(not(loom))]
 mod who;
 mod word;
@@ -116,6 +124,7 @@ pub use crate::raw_counting::{CountingError, RawCountingSemaphore};
 pub use crate::raw_event::{EventError, RawEvent};
 pub use crate::raw_once::{OnceError, RawOnce, Turn};
 
+pub use crate::condvar_error::{NotifyError, Unwaited, WaitError, Wakeup};
 pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{
     LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError, UnlockError,
@@ -123,6 +132,7 @@ pub use crate::error::{
 pub use crate::futex_lock::FutexLock;
 pub use crate::holder::{HolderCell, Holding};
 pub use crate::outcome::{Acquired, Outcome};
+pub use crate::raw_condvar::RawCondvar;
 pub use crate::raw_lock::RawLock;
 pub use crate::raw_mutex::RawMutex;
 pub use crate::raw_reentrant::RawReentrantMutex;
@@ -142,8 +152,16 @@ pub use crate::{
 };
 #[cfg(not(loom))]
 pub use crate::{
+    condvar::{Condvar, WaitResult},
     lock::{Lock, LockGuard},
     reentrant::{ReentrantLockResult, ReentrantMutex},
     reentrant_guard::ReentrantMutexGuard,
     rlock::{RLock, RLockGuard},
+    waitable::Waitable,
+};
+#[cfg(not(loom))]
+pub use crate::{
+    guard::{MappedMutexGuard, MutexGuard},
+    mutex::{LockResult, Mutex},
+    semaphore::{Permit, Semaphore},
 };

@@ -47,8 +47,8 @@ impl From<Option<OwnerId>> for Acquired {
 }
 
 /// A lock that was taken.
-#[derive(Clone, Copy)]
-pub(crate) struct Taken {
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
     state: u32,
     /// The dead owner that it was taken from.
     pub(crate) dead: Option<OwnerId>,

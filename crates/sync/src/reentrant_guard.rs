@@ -10,7 +10,9 @@ use std::thread;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId, Participant};
 
-use crate::{RawReentrantMutex, ThreadToken};
+use crate::monitor::Monitor;
+use crate::outcome::Taken;
+use crate::{RawReentrantMutex, ThreadToken, waitable};
 
 /// One of the times that a thread has taken a [`ReentrantMutex`](crate::ReentrantMutex); dropping it undoes this one, and
 /// dropping the last one releases the lock, in whatever order.
@@ -80,6 +82,17 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutexGuard<'a, T, J> {
     #[inline]
     fn is_ours(&self) -> bool {
         self.judge.me() == Some(self.id) && self.raw.is_mine(self.id, self.thread)
+    }
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for ReentrantMutexGuard<'_, T, J> {
+    fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
+        self.is_ours().then_some((self.id, Monitor::Reentrant(self.raw)))
+    }
+
+    fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
+        self.dead = taken.dead;
+        (!taken.is_plain()).then_some(taken.outcome())
     }
 }
 

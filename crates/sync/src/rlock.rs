@@ -10,8 +10,9 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Participant, Verdict, ask};
 
+use crate::monitor::Monitor;
 use crate::outcome::Taken;
-use crate::{Acquired, LockFailure, NotOwner, RawReentrantMutex, ThreadToken};
+use crate::{Acquired, LockFailure, NotOwner, RawReentrantMutex, ThreadToken, waitable};
 
 /// A lock that guards no data of its own and that its owner, one thread of one process, may acquire again; to be
 /// released as often.
@@ -234,11 +235,29 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     /// Turns a lock that was taken into its guard.
     #[inline]
     fn guard(&self, id: OwnerId, thread: ThreadToken, taken: Taken) -> RLockGuard<'a, J> {
+        let acquired = self.acquired(taken);
+        RLockGuard { lock: *self, id, thread, acquired }
+    }
+
+    /// What the caller is told, who has just taken the lock.
+    #[inline]
+    fn acquired(&self, taken: Taken) -> Acquired {
         if !taken.is_plain() {
             // There is no data to answer for: who is told does that for the program. Cannot be refused, we hold it.
             let _ = self.raw.make_consistent(self.judge);
         }
-        RLockGuard { lock: *self, id, thread, acquired: taken.dead.into() }
+        taken.dead.into()
+    }
+}
+
+impl<J: Judge + ?Sized> waitable::sealed::Lock for RLock<'_, J> {
+    fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
+        Some((self.judge.me()?, Monitor::Reentrant(self.raw)))
+    }
+
+    fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
+        self.acquired(taken);
+        None
     }
 }
 
@@ -317,6 +336,18 @@ impl<J: Judge + ?Sized> RLockGuard<'_, J> {
         let acquired = self.acquired;
         mem::forget(self);
         acquired
+    }
+}
+
+impl<J: Judge + ?Sized> waitable::sealed::Lock for RLockGuard<'_, J> {
+    fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
+        let ours = self.lock.judge.me() == Some(self.id);
+        ours.then_some((self.id, Monitor::Reentrant(self.lock.raw)))
+    }
+
+    fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
+        self.acquired = self.lock.acquired(taken);
+        None
     }
 }
 

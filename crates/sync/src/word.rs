@@ -79,6 +79,12 @@ impl Word {
     }
 
     #[inline(always)]
+    pub(crate) fn swap(&self, value: u32, order: Ordering) -> u32 {
+        crash::step();
+        self.0.swap(value, order)
+    }
+
+    #[inline(always)]
     pub(crate) fn compare_exchange(
         &self,
         current: u32,

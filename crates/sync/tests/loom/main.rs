@@ -8,6 +8,7 @@
 
 mod barrier;
 mod counting;
+mod condvar;
 mod doorbell;
 mod event;
 mod futex_lock;

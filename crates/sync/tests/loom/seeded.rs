@@ -29,6 +29,8 @@ pub(crate) fn seed() {
         "names-left" => Fault::NamesLeft,
         "raise-unmarks" => Fault::RaiseUnmarks,
         "arrive-unchecked" => Fault::ArriveUnchecked,
+        "grant-void" => Fault::GrantVoid,
+        "deaths-ignored" => Fault::DeathsIgnored,
         _ => Fault::None,
     });
 }
@@ -125,6 +127,22 @@ fn a_set_that_is_left_out_is_found() {
 #[test]
 fn a_pulse_that_moves_nothing_is_found() {
     fails("event::nobody_who_waits_misses_a_pulse", "pulse-unseen", "deadlock");
+}
+
+#[test]
+fn a_notification_that_dies_with_who_got_it_is_found() {
+    fails("condvar::a_survivor_is_notified_whenever_another_waiter_dies", "grant-void", "deadlock");
+}
+
+#[test]
+fn a_notifiers_death_that_nobody_cares_about_is_found() {
+    let model = "condvar::two_waiters_go_on_whenever_their_notifier_dies";
+    fails(model, "deaths-ignored", "deadlock");
+}
+
+#[test]
+fn a_notification_before_its_reason_is_found() {
+    fails("condvar::no_notification_is_lost", "notify-first", "deadlock");
 }
 
 #[test]

@@ -1,0 +1,376 @@
+//! The condition variable in a region.
+
+use core::fmt;
+use std::time::{Duration, Instant};
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::{
+    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, Participant};
+
+use crate::who::Who;
+use crate::{NotifyError, Outcome, RawCondvar, WaitError, Waitable, Wakeup};
+
+/// Something to sleep on until somebody else has made a condition true.
+///
+/// The condition is about data under a lock, a [`Mutex`](crate::Mutex), [`ReentrantMutex`](crate::ReentrantMutex) or
+/// [`RLock`](crate::RLock), which the waiting threads give up while they sleep. A condition variable belongs to the lock
+/// that it is first waited with; both lie in the same segment (the same mapping). A lock may have several condition
+/// variables.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
+/// handle is a copyable view for the participant `J`; threads may share it. At most 64 threads wait at a time.
+///
+/// A notification wakes exactly as many sleepers as it says, those that have waited longest, and none is stored for who
+/// comes later: a thread whose deadline passes at that moment has either been counted and reports it, or has not.
+///
+/// # If a peer dies
+///
+/// * *asleep*, it is not counted, and harms nobody;
+/// * *notified*, before it has its lock again: its notification goes on to the next one who slept at the time;
+/// * *while it holds the lock*, notifying or not: one of the waiting threads, or whoever comes first, takes the lock over
+///   and is told so; all others wake as well, with [`Wakeup::OwnerDied`], to look at the condition again.
+///
+/// All of this takes at most about 40 ms longer than the death. A process that is merely stopped is alive, and a
+/// notification that it got stays with it.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_sync::{Condvar, Mutex};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let letters = unsafe { Mutex::init(region.sub(0, 1024)?, 0_u32, participant) }?;
+/// // SAFETY: as above.
+/// let arrived = unsafe { Condvar::init(region.sub(1024, 1024)?, (), participant) }?;
+/// # std::thread::scope(|scope| -> Result<(), Box<dyn std::error::Error>> {
+/// # scope.spawn(|| {
+///
+/// // One process:
+/// let mut box_ = letters.lock().unwrap();
+/// *box_ += 1;
+/// arrived.notify_one(&box_).unwrap();
+/// # drop(box_);
+/// # });
+///
+/// // Another:
+/// let box_ = letters.lock().map_err(|error| error.to_string())?;
+/// let mut box_ = arrived.wait_for(box_, |letters| *letters > 0).map_err(|error| error.to_string())?;
+/// *box_ -= 1;
+/// # Ok(())
+/// # })?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Condvar<'a, J: Judge + ?Sized = Participant<'a>> {
+    raw: &'a RawCondvar,
+    judge: &'a J,
+}
+
+impl<J: Judge + ?Sized> Clone for Condvar<'_, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J: Judge + ?Sized> Copy for Condvar<'_, J> {}
+
+/// What a wait with a limit gives: the lock, which is held again, and why or with what.
+pub type WaitResult<G, W> = Result<(G, W), WaitError<G>>;
+
+impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
+    /// Gives up the lock, sleeps until somebody notifies this thread, and takes the lock again.
+    ///
+    /// It also returns when an owner of the lock has died meanwhile ([`Wakeup::OwnerDied`], which this form does not
+    /// tell from a notification): so look at the condition again, or let [`wait_for`](Self::wait_for) do so.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`]; but for one case it carries the lock, which is held.
+    ///
+    /// # If a peer dies
+    ///
+    /// [`WaitError::OwnerDied`] if this thread takes over from a dead owner of the lock.
+    pub fn wait<G: Waitable>(&self, guard: G) -> Result<G, WaitError<G>> {
+        self.wait_by(guard, Deadline::NEVER).map(|(guard, _)| guard)
+    }
+
+    /// [`wait`](Self::wait) for at most `wait`, on the monotonic clock, and says why it ended. A wait that overflows the
+    /// clock is for ever.
+    ///
+    /// Taking the lock again is not limited.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_timeout<G: Waitable>(&self, guard: G, wait: Duration) -> WaitResult<G, Wakeup> {
+        self.wait_by(guard, Deadline::after(wait))
+    }
+
+    /// [`wait`](Self::wait) until `deadline` at most, and says why it ended.
+    ///
+    /// Taking the lock again is not limited.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_deadline<G: Waitable>(&self, guard: G, deadline: Instant) -> WaitResult<G, Wakeup> {
+        self.wait_by(guard, Deadline::at(deadline))
+    }
+
+    /// Waits until `ready` returns true: not at all if it does so at once. It looks at the data, with the lock held,
+    /// after every [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait); `ready` is asked after every death of an owner that another thread was told of.
+    pub fn wait_for<G: Waitable>(
+        &self,
+        guard: G,
+        ready: impl FnMut(&mut G::Data) -> bool,
+    ) -> Result<G, WaitError<G>> {
+        self.until(guard, Deadline::NEVER, ready).map(|(guard, _)| guard)
+    }
+
+    /// [`wait_for`](Self::wait_for) for at most `wait`; returns what `ready` returned last.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait_for`](Self::wait_for).
+    pub fn wait_for_timeout<G: Waitable>(
+        &self,
+        guard: G,
+        ready: impl FnMut(&mut G::Data) -> bool,
+        wait: Duration,
+    ) -> WaitResult<G, bool> {
+        self.until(guard, Deadline::after(wait), ready)
+    }
+
+    /// [`wait_for`](Self::wait_for) until `deadline` at most; returns what `ready` returned last.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait_for`](Self::wait_for).
+    pub fn wait_for_deadline<G: Waitable>(
+        &self,
+        guard: G,
+        ready: impl FnMut(&mut G::Data) -> bool,
+        deadline: Instant,
+    ) -> WaitResult<G, bool> {
+        self.until(guard, Deadline::at(deadline), ready)
+    }
+
+    /// Waits while `busy` returns true: [`wait_for`](Self::wait_for) the contrary.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait_for`](Self::wait_for).
+    pub fn wait_while<G: Waitable>(
+        &self,
+        guard: G,
+        mut busy: impl FnMut(&mut G::Data) -> bool,
+    ) -> Result<G, WaitError<G>> {
+        self.until(guard, Deadline::NEVER, |data| !busy(data)).map(|(guard, _)| guard)
+    }
+
+    /// [`wait_while`](Self::wait_while) for at most `wait`; returns what `busy` returned last.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait_for`](Self::wait_for).
+    pub fn wait_while_timeout<G: Waitable>(
+        &self,
+        guard: G,
+        mut busy: impl FnMut(&mut G::Data) -> bool,
+        wait: Duration,
+    ) -> WaitResult<G, bool> {
+        let (guard, ready) = self.until(guard, Deadline::after(wait), |data| !busy(data))?;
+        Ok((guard, !ready))
+    }
+
+    /// [`wait_while`](Self::wait_while) until `deadline` at most; returns what `busy` returned last.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait_for`](Self::wait_for).
+    pub fn wait_while_deadline<G: Waitable>(
+        &self,
+        guard: G,
+        mut busy: impl FnMut(&mut G::Data) -> bool,
+        deadline: Instant,
+    ) -> WaitResult<G, bool> {
+        let (guard, ready) = self.until(guard, Deadline::at(deadline), |data| !busy(data))?;
+        Ok((guard, !ready))
+    }
+
+    /// Wakes the `n` threads that have waited longest, or all if there are fewer, and returns how many that were. They
+    /// go on one after the other, when the lock is released.
+    ///
+    /// Costs next to nothing if nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`NotifyError`] if the caller does not hold the lock, or it is not the lock of this condition variable.
+    pub fn notify<G: Waitable>(&self, guard: &G, n: u32) -> Result<u32, NotifyError> {
+        match guard.monitor() {
+            Some((id, monitor)) if self.judge.me() == Some(id) => {
+                self.raw.notify_with(monitor, self.judge, n)
+            }
+            _ => Err(NotifyError::NotOwner),
+        }
+    }
+
+    /// Wakes the thread that has waited longest, if there is one, and returns how many that were.
+    ///
+    /// # Errors
+    ///
+    /// As [`notify`](Self::notify).
+    pub fn notify_one<G: Waitable>(&self, guard: &G) -> Result<u32, NotifyError> {
+        self.notify(guard, 1)
+    }
+
+    /// Wakes all threads that wait, and returns how many they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`notify`](Self::notify).
+    pub fn notify_all<G: Waitable>(&self, guard: &G) -> Result<u32, NotifyError> {
+        self.notify(guard, u32::MAX)
+    }
+
+    /// Returns how many threads slept a moment ago whom nobody had notified yet, the dead counting until somebody looks.
+    pub fn waiters(&self) -> u32 {
+        self.raw.waiters()
+    }
+
+    /// Returns the machine below, to be shown or watched.
+    pub fn raw(&self) -> &'a RawCondvar {
+        self.raw
+    }
+
+    /// The whole of all forms that look at a condition.
+    fn until<G: Waitable>(
+        &self,
+        mut guard: G,
+        deadline: Deadline,
+        mut ready: impl FnMut(&mut G::Data) -> bool,
+    ) -> WaitResult<G, bool> {
+        loop {
+            if ready(guard.data()) {
+                return Ok((guard, true));
+            }
+            if deadline.has_passed() {
+                return Ok((guard, false));
+            }
+            (guard, _) = self.wait_by(guard, deadline)?;
+        }
+    }
+
+    /// The whole of all forms of waiting.
+    fn wait_by<G: Waitable>(&self, mut guard: G, deadline: Deadline) -> WaitResult<G, Wakeup> {
+        let Some((_, monitor)) = guard.monitor().filter(|&(id, _)| self.judge.me() == Some(id))
+        else {
+            return Err(WaitError::NotOwner(guard));
+        };
+        // SAFETY: a guard, which stays with its thread, or an `RLock`, whose owner is a thread, is what this thread has
+        // taken. A mutex's data is borrowed through the guard only, which we own, and which is forgotten if its lock is
+        // lost (`WaitError::new`). A reentrant mutex's is borrowed in cells that this sleeping thread alone has, and its
+        // other guards look whether they hold the lock. An `RLock` guards nothing.
+        let end = unsafe { self.raw.wait_with(monitor, self.judge, deadline) };
+        let (wakeup, taken) = match end {
+            Ok(end) => end,
+            Err(why) => return Err(WaitError::new(why, guard)),
+        };
+        Err(match guard.retaken(taken) {
+            None => return Ok((guard, wakeup)),
+            Some(Outcome::Clean) => WaitError::Poisoned(guard),
+            Some(Outcome::OwnerDied) => WaitError::OwnerDied(guard),
+            Some(Outcome::NotRecoverable) => WaitError::NotRecoverable(guard),
+        })
+    }
+}
+
+const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
+const BYTES: u64 = match align_up(size_of::<RawCondvar>() as u64, ALIGN) {
+    Some(bytes) => bytes,
+    None => unreachable!(),
+};
+
+// SAFETY: kind and tag are given to this layout alone.
+unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Condvar<'a, J> {
+    const KIND: Kind = Kind::new("condvar");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    type Spec = ();
+
+    fn shape(_: &()) -> Result<Shape, ShapeError> {
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    }
+
+    unsafe fn init(region: Region<'a>, _: (), judge: &'a J) -> Result<Self, ShapeError> {
+        // Zero bytes are one on which nobody sleeps (caller).
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+
+    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+        if len != 1 {
+            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
+        }
+        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+    }
+}
+
+/// Shows whose threads sleep, and whose were notified and do not have the lock yet.
+impl<J: Judge + ?Sized> fmt::Debug for Condvar<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sleepers = |notified| {
+            let sleepers = self.raw.sleepers(notified);
+            sleepers.map(|owner| Who(self.judge, owner)).collect::<Vec<_>>()
+        };
+        let mut debug = f.debug_struct("Condvar");
+        debug.field("waiting", &sleepers(false)).field("notified", &sleepers(true)).finish()
+    }
+}

@@ -1,0 +1,195 @@
+//! How a wait on a condition variable can end.
+
+use core::error::Error;
+use core::fmt;
+
+use crate::LockFailure;
+
+/// Why a wait ended. In all three cases the lock is held again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wakeup {
+    /// Somebody notified this thread: it is one of those that the notifier counted.
+    Notified,
+    /// The deadline passed, and nobody had notified this thread.
+    TimedOut,
+    /// Somebody died while it held the lock, and might have notified: look at the condition again. Whoever took the lock
+    /// next was told of the death; the data is whole again.
+    OwnerDied,
+}
+
+/// Why a thread did not wait, or did not get its lock back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unwaited {
+    /// The caller does not hold the lock. It did not wait.
+    NotOwner,
+    /// The condition variable belongs to another lock. The caller did not wait, and holds what it held.
+    OtherLock,
+    /// As many threads as possible wait already. The caller did not wait, and holds the lock.
+    TooManyWaiters,
+    /// Somebody has written to this thread's place who must not. The caller holds the lock again.
+    Corrupt {
+        /// The word found.
+        word: u32,
+    },
+    /// The lock was given up, and could not be taken again.
+    Lost(LockFailure),
+}
+
+impl fmt::Display for Unwaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOwner => NotifyError::NotOwner.fmt(f),
+            Self::OtherLock => NotifyError::OtherLock.fmt(f),
+            Self::TooManyWaiters => f.write_str(
+                "64 threads wait for this condition, which is all that it has places for: let fewer threads wait",
+            ),
+            Self::Corrupt { word } => write!(
+                f,
+                "the place of a waiting thread was {word:#010x} when it woke, which nobody writes there: another program wrote to it, make the object anew"
+            ),
+            Self::Lost(_) => f.write_str("the lock was given up to wait, and could not be taken again"),
+        }
+    }
+}
+
+impl Error for Unwaited {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Lost(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// Why nobody was notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotifyError {
+    /// The caller does not hold the lock.
+    NotOwner,
+    /// The condition variable belongs to another lock.
+    OtherLock,
+}
+
+impl fmt::Display for NotifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOwner => "the caller does not hold the lock: take it first",
+            Self::OtherLock => {
+                "the condition was first waited for with another lock, or this one lies in another mapping: use one lock, in the same segment"
+            }
+        })
+    }
+}
+
+impl Error for NotifyError {}
+
+/// How waiting for a condition ended, if not well.
+///
+/// In the first three cases, and whenever there is a guard `G`, the lock **is held**.
+#[non_exhaustive]
+pub enum WaitError<G> {
+    /// An owner of the lock died meanwhile, and this thread is its heir: the data may be half-written. As with
+    /// [`LockError::OwnerDied`](crate::LockError::OwnerDied), repair it and call `make_consistent` on the guard.
+    OwnerDied(G),
+    /// An owner of the lock died, and somebody took the lock after it and gave up on the data; or this thread waited with
+    /// data that it had not repaired.
+    NotRecoverable(G),
+    /// A thread panicked while it held the lock.
+    Poisoned(G),
+    /// The thread did not wait: what it gave is not a lock that it holds.
+    NotOwner(G),
+    /// The thread did not wait: the condition variable belongs to another lock.
+    OtherLock(G),
+    /// The thread did not wait: 64 threads do already.
+    TooManyWaiters(G),
+    /// Somebody has written to this thread's place in the condition variable who must not.
+    Corrupt(G),
+    /// The lock was given up, and could not be taken again.
+    Lost(LockFailure),
+}
+
+impl<G> WaitError<G> {
+    /// Returns the guard, whatever is wrong.
+    ///
+    /// # Errors
+    ///
+    /// The failure, if the lock could not be taken again.
+    pub fn into_guard(self) -> Result<G, LockFailure> {
+        match self {
+            Self::OwnerDied(guard)
+            | Self::NotRecoverable(guard)
+            | Self::Poisoned(guard)
+            | Self::NotOwner(guard)
+            | Self::OtherLock(guard)
+            | Self::TooManyWaiters(guard)
+            | Self::Corrupt(guard) => Ok(guard),
+            Self::Lost(failure) => Err(failure),
+        }
+    }
+
+    #[cfg(not(loom))]
+    pub(crate) fn new(why: Unwaited, guard: G) -> Self {
+        match why {
+            Unwaited::NotOwner => Self::NotOwner(guard),
+            Unwaited::OtherLock => Self::OtherLock(guard),
+            Unwaited::TooManyWaiters => Self::TooManyWaiters(guard),
+            Unwaited::Corrupt { .. } => Self::Corrupt(guard),
+            Unwaited::Lost(failure) => {
+                // There is no lock any more that it could release.
+                core::mem::forget(guard);
+                Self::Lost(failure)
+            }
+        }
+    }
+
+    /// The name of the case.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::OwnerDied(_) => "OwnerDied",
+            Self::NotRecoverable(_) => "NotRecoverable",
+            Self::Poisoned(_) => "Poisoned",
+            Self::NotOwner(_) => "NotOwner",
+            Self::OtherLock(_) => "OtherLock",
+            Self::TooManyWaiters(_) => "TooManyWaiters",
+            Self::Corrupt(_) => "Corrupt",
+            Self::Lost(_) => "Lost",
+        }
+    }
+}
+
+impl<G> fmt::Debug for WaitError<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(failure) => f.debug_tuple("Lost").field(failure).finish(),
+            other => write!(f, "{}(..)", other.name()),
+        }
+    }
+}
+
+impl<G> fmt::Display for WaitError<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnerDied(_) => crate::LockError::OwnerDied(()).fmt(f),
+            Self::NotRecoverable(_) => crate::LockError::NotRecoverable(()).fmt(f),
+            Self::Poisoned(_) => crate::LockError::Poisoned(()).fmt(f),
+            Self::NotOwner(_) => Unwaited::NotOwner.fmt(f),
+            Self::OtherLock(_) => Unwaited::OtherLock.fmt(f),
+            Self::TooManyWaiters(_) => Unwaited::TooManyWaiters.fmt(f),
+            Self::Corrupt(_) => f.write_str(
+                "the place of a waiting thread was overwritten by another program: make the object anew",
+            ),
+            Self::Lost(failure) => Unwaited::Lost(*failure).fmt(f),
+        }
+    }
+}
+
+impl<G> Error for WaitError<G> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Lost(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}

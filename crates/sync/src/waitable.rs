@@ -1,0 +1,63 @@
+//! The locks that a thread can wait with.
+
+use shmkit_layout::ShmSafe;
+use shmkit_roster::Judge;
+
+use crate::{MutexGuard, Outcome, RLock, RLockGuard, ReentrantMutexGuard};
+
+/// A lock that a thread holds, and can give up while it waits on a [`Condvar`](crate::Condvar): a [`MutexGuard`], a
+/// [`ReentrantMutexGuard`], an [`RLockGuard`], or an [`RLock`] that this thread has acquired.
+///
+/// The last three are given up altogether, however often the thread has taken them, and held as often again when the
+/// wait is over.
+pub trait Waitable: sealed::Lock {
+    /// What a predicate looks at: a mutex's data; of the others the lock itself, which leads to what data it has.
+    type Data: ?Sized;
+
+    /// Returns what a predicate looks at.
+    fn data(&mut self) -> &mut Self::Data;
+}
+
+impl<T: ShmSafe, J: Judge + ?Sized> Waitable for MutexGuard<'_, T, J> {
+    type Data = T;
+
+    fn data(&mut self) -> &mut T {
+        self
+    }
+}
+
+macro_rules! itself {
+    ($lock:ident $(, $T:ident)?) => {
+        impl<$($T: ShmSafe,)? J: Judge + ?Sized> Waitable for $lock<'_, $($T,)? J> {
+            type Data = Self;
+
+            fn data(&mut self) -> &mut Self {
+                self
+            }
+        }
+    };
+}
+
+itself!(ReentrantMutexGuard, T);
+itself!(RLockGuard);
+itself!(RLock);
+
+/// What is wrong with the data of a lock that was taken again; `Clean` stands for a panic. `None`: nothing.
+pub(crate) type Complaint = Option<Outcome>;
+
+pub(crate) mod sealed {
+    use shmkit_roster::OwnerId;
+
+    use super::Complaint;
+    use crate::monitor::Monitor;
+    use crate::outcome::Taken;
+
+    /// What nobody else can implement: who does is believed.
+    pub trait Lock: Sized {
+        /// Returns the lock and who took it; `None` in a forked child of that one.
+        fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)>;
+
+        /// Learns that it was given up and taken again.
+        fn retaken(&mut self, taken: Taken) -> Complaint;
+    }
+}
