@@ -227,6 +227,7 @@
 //! | held a [`Mutex`] | `OwnerDied` with the guard, to one; then clean |
 //! | read under an [`RwLock`] | nothing amiss |
 //! | wrote under an [`RwLock`] | `OwnerDied` with the guard, to all; until a writer has repaired it |
+//! | waited for a [`Condvar`] | nothing: a notification that it got goes on to the next |
 //! | held permits of a [`Semaphore`] | the permits, free |
 //! | had lowered a [`CountingSemaphore`] | it stays lowered: nobody owns what it counts |
 //! | set, cleared or waited for an [`Event`] | nothing amiss |
@@ -263,6 +264,7 @@
 //! | `RawArray('i', 10)` | [`segment.atomic_array::<i32>("row", 10)`](Objects::atomic_array) | |
 //! | `Lock()` | [`segment.mutex("lock", data)`](Objects::mutex) | guards data; survives its owner |
 //! | `Lock()`, released by another process | [`segment.lock("lock")`](Objects::lock) | who comes after a dead holder is told who it was |
+//! | `Condition(lock)` | [`segment.condvar("changed")`](Objects::condvar), with a [`Mutex`] or [`RLock`] | a killed waiter or notifier harms nobody |
 //! | `RLock()` | [`segment.rlock("lock")`](Objects::rlock), [`reentrant_mutex`](Objects::reentrant_mutex) | the owner is a thread of a process, as in Python; survives it |
 //! | `BoundedSemaphore(2)` | [`segment.semaphore("slots", 2)`](Objects::semaphore) | permits of the dead come back |
 //! | `Semaphore(2)` | [`segment.counting_semaphore("items", 2)`](Objects::counting_semaphore) | anybody releases; a death loses what it took |
@@ -318,8 +320,8 @@ pub use shmkit_segment::{
     SegmentError,
 };
 pub use shmkit_sync::{
-    Acquired, Lock, LockGuard, NotOwner, RLock, RLockGuard, ReentrantMutex, ReentrantMutexGuard,
-    UnlockError,
+    Acquired, Condvar, Lock, LockGuard, NotOwner, NotifyError, RLock, RLockGuard, ReentrantMutex,
+    ReentrantMutexGuard, UnlockError, WaitError, Waitable, Wakeup,
 };
 pub use shmkit_sync::{
     ActionError, Barrier, BarrierError, Count, CountingError, CountingSemaphore, Event, EventError,

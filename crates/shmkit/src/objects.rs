@@ -4,8 +4,8 @@ use shmkit_segment::ObjectError;
 
 use crate::RwLock;
 use crate::{
-    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Lock, Mutex, Pipe, RLock, ReentrantMutex,
-    Segment, Semaphore, ShmSafe, Value,
+    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Condvar, Lock, Mutex, Pipe, RLock,
+    ReentrantMutex, Segment, Semaphore, ShmSafe, Value,
 };
 use crate::{Barrier, Count, CountingSemaphore, Event, Once, OnceCell};
 
@@ -89,6 +89,13 @@ pub trait Objects: sealed::Sealed {
     ///
     /// See [`Objects`].
     fn lock(&self, name: &str) -> Result<Lock<'_>, ObjectError>;
+
+    /// A [`Condvar`], to wait with the lock that it is first used with.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn condvar(&self, name: &str) -> Result<Condvar<'_>, ObjectError>;
 
     /// An [`RLock`], without data, that its owner may acquire again.
     ///
@@ -207,6 +214,10 @@ impl Objects for Segment {
     }
 
     fn lock(&self, name: &str) -> Result<Lock<'_>, ObjectError> {
+        self.object(name, ())
+    }
+
+    fn condvar(&self, name: &str) -> Result<Condvar<'_>, ObjectError> {
         self.object(name, ())
     }
 

@@ -20,6 +20,7 @@ fn every_kind_is_made_and_found_again() {
         segment.rwlock("rwlock", [0_u16; 2]).unwrap();
         segment.semaphore("semaphore", 3).unwrap();
         segment.reentrant_mutex("reentrant", 5_i64).unwrap();
+        segment.condvar("condvar").unwrap();
         segment.lock("lock").unwrap();
         segment.rlock("rlock").unwrap();
         segment.pipe::<u16>("pipe", 100).unwrap();
@@ -43,6 +44,7 @@ fn every_kind_is_made_and_found_again() {
             "rwlock of [u16; 2] (4 bytes)",
             "sema, length 3",
             "remutex of i64 (8 bytes)",
+            "condvar",
             "lock",
             "rlock",
             "pipe of u16 (2 bytes), length 128",

@@ -3,17 +3,17 @@
 //! * [`Mutex`]: a value that one process at a time may use. Who finds the owner dead takes over and is told so.
 //! * [`ReentrantMutex`]: the same for one *thread* at a time, which may lock it again while it holds it.
 //! * [`Lock`] and [`RLock`]: Python's, without data: anybody may release the one, its owner may acquire the other again.
-//! * [`RwLock`]: a value that many processes may read at a time, or one change. A killed reader keeps nobody out.
 //! * [`Condvar`]: to sleep on until somebody has made a condition true, with any of these but `Lock`.
+//! * [`RwLock`]: a value that many processes may read at a time, or one change. A killed reader keeps nobody out.
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
 //! * [`CountingSemaphore`]: a number that anybody raises and anybody lowers. A death loses what it had taken.
 //! * [`Event`]: a flag to wait for.
 //! * [`Barrier`]: where threads of any processes wait for each other.
 //! * [`Once`] and [`OnceCell`]: what is done, or made, by whichever process comes first.
 //!
-//! Both lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
+//! All lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
 //! *participant*, who is known to the others by an id and whose death they learn from the kernel: see
-//! [`shmkit_roster`]. `examples/embedded_locks.rs` puts both into a mapping of its own.
+//! [`shmkit_roster`]. `examples/embedded_locks.rs` puts two of them into a mapping of its own.
 //!
 //! Below them are the machines, which hold no data and know no memory but their own words. They are what other
 //! primitives are made of, and what `tests/loom` tries in every interleaving with a death before every step:
@@ -36,8 +36,8 @@
 //!
 //! # What this does not do
 //!
-//! No lock here is fair, and none is recursive unless it says so. There is no deadlock detection, but every wait can have a deadline.
-//! Locks are held by processes, not by threads, unless they say so. A participant that lies about who is dead
+//! No lock here is fair, and none is recursive unless it says so. There is no deadlock detection, but every wait can have
+//! a deadline. Locks are held by processes, not by threads, unless they say so. A participant that lies about who is dead
 //! ([`Judge`](shmkit_roster::Judge)), or a peer that writes to a word without the right to, breaks exclusion.
 
 #[cfg(not(loom))]
@@ -142,16 +142,6 @@ pub use crate::slices::Slices;
 pub use crate::thread::ThreadToken;
 #[cfg(not(loom))]
 pub use crate::{
-    guard::{MappedMutexGuard, MutexGuard},
-    mutex::{LockResult, Mutex},
-    rwlock::{ReadResult, RwLock, WriteResult},
-    rwlock_guard::{
-        MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
-    },
-    semaphore::{Permit, Semaphore},
-};
-#[cfg(not(loom))]
-pub use crate::{
     condvar::{Condvar, WaitResult},
     lock::{Lock, LockGuard},
     reentrant::{ReentrantLockResult, ReentrantMutex},
@@ -163,5 +153,9 @@ pub use crate::{
 pub use crate::{
     guard::{MappedMutexGuard, MutexGuard},
     mutex::{LockResult, Mutex},
+    rwlock::{ReadResult, RwLock, WriteResult},
+    rwlock_guard::{
+        MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+    },
     semaphore::{Permit, Semaphore},
 };

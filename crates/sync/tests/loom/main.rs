@@ -7,8 +7,8 @@
 #![cfg(loom)]
 
 mod barrier;
-mod counting;
 mod condvar;
+mod counting;
 mod doorbell;
 mod event;
 mod futex_lock;
