@@ -1,8 +1,10 @@
-//! `cargo xtask bench`: shmkit's figures, as ratios against named peers in one run.
+//! `cargo xtask bench`: shmkit's figures, as ratios against named peers in one run; `cargo xtask bench instructions`
+//! counts instead of timing.
 
 use anyhow::Result;
 
 mod contended;
+mod instructions;
 mod mutex;
 mod pthread;
 mod ring;
@@ -10,6 +12,12 @@ mod segment;
 mod takeover;
 
 fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("instructions") => return instructions::run(),
+        Some(instructions::COUNTED) => return instructions::work(&args[1..]),
+        _ => {}
+    }
     let groups = [
         mutex::groups()?,
         contended::groups()?,

@@ -1,9 +1,11 @@
 //! The primitives, each with a way to use it at random and the invariant that must hold.
 
 mod cell;
+mod counting;
 mod event;
 mod lock;
 mod mutex;
+mod once;
 mod pipe;
 mod rwlock;
 mod semaphore;
@@ -48,7 +50,9 @@ pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
         Box::new(lock::Reentrant::new(segment)?),
         Box::new(rwlock::Shared::new(segment)?),
         Box::new(semaphore::Owned::new(segment)?),
+        Box::new(counting::Bounded::new(segment)?),
         Box::new(event::Pulsing::new(segment)?),
+        Box::new(once::Cells::new(segment)?),
         Box::new(cell::Whole::new(segment)?),
         Box::new(cell::Elements::new(segment)?),
         Box::new(pipe::Sending::new(segment)?),
