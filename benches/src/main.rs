@@ -4,12 +4,14 @@
 use anyhow::Result;
 
 mod contended;
+mod futex;
 mod instructions;
 mod mutex;
 mod pthread;
 mod ring;
 mod segment;
 mod takeover;
+mod waiting;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +24,7 @@ fn main() -> Result<()> {
         mutex::groups()?,
         contended::groups()?,
         takeover::groups()?,
+        waiting::groups()?,
         ring::groups()?,
         segment::groups()?,
     ];

@@ -79,12 +79,13 @@ fn events() -> Result<Candidate<'static>> {
 
 fn counting() -> Result<Candidate<'static>> {
     let segment = segment()?;
-    let semaphores = [segment.counting_semaphore("ping", 0)?, segment.counting_semaphore("pong", 0)?];
+    let semaphores =
+        [segment.counting_semaphore("ping", 0)?, segment.counting_semaphore("pong", 0)?];
     Ok(Candidate::new("CountingSemaphore", move |trips| {
         ping_pong(
             trips,
             || Ok(segment.join_after_fork().map(|_| ())?),
-            |side| semaphores[side].release().map_err(failed),
+            |side| semaphores[side].release(1).map_err(failed),
             |side| semaphores[side].acquire().map_err(failed),
         )
     }))

@@ -1,5 +1,6 @@
 //! The primitives, each with a way to use it at random and the invariant that must hold.
 
+mod barrier;
 mod cell;
 mod counting;
 mod event;
@@ -52,6 +53,7 @@ pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
         Box::new(semaphore::Owned::new(segment)?),
         Box::new(counting::Bounded::new(segment)?),
         Box::new(event::Pulsing::new(segment)?),
+        Box::new(barrier::Meeting::new(segment)?),
         Box::new(once::Cells::new(segment)?),
         Box::new(cell::Whole::new(segment)?),
         Box::new(cell::Elements::new(segment)?),
