@@ -22,7 +22,7 @@ use crate::{
 ///
 /// A writer who waits keeps new readers out, so that readers who come and go never starve it; a stream of writers can
 /// starve readers. A thread that reads must not ask to read or write again: it may wait for a writer who waits for it.
-/// Up to 16 *processes* read together, each with as many threads as it likes; a 17th reads alone.
+/// Some 16 *processes* read together, each with as many threads as it likes; one more reads alone.
 ///
 /// ```text
 /// 0 RawRwLock | 152, or the next multiple of T's alignment: T | padding to 128

@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | soak | faults | fuzz | bench | versus`.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | faults | fuzz | bench | versus`.
 #![forbid(unsafe_code)]
 
 mod faults;
@@ -51,6 +51,12 @@ enum Task {
     },
     /// Seed faults into a copy of the code, one at a time: each must be caught by its check
     Faults(faults::Args),
+    /// Pause at every instruction while another operation runs beside it (release build); try `-- --help`
+    Pause {
+        /// Passed on to the harness
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Fuzz every target, or the ones named
     Fuzz {
         /// For how long, each, in seconds
@@ -97,6 +103,9 @@ fn main() -> Result<()> {
             run(cargo(["run", "--release", "--package", "shmkit-soak", "--"]).args(args))
         }
         Task::Faults(args) => faults::run(&args),
+        Task::Pause { args } => {
+            run(cargo(["run", "--release", "--package", "shmkit-kill", "--", "--pause"]).args(args))
+        }
         Task::Fuzz { seconds, targets } => fuzz(seconds, &targets),
         Task::Bench { args } => {
             run(cargo(["run", "--release", "--package", "shmkit-benches", "--"]).args(args))

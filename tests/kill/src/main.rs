@@ -47,9 +47,24 @@ struct Args {
     /// Play every seeded fault: exits with 0 if each is found
     #[arg(long)]
     self_test: bool,
+    /// Instead of killing, stop one operation at every instruction while another one runs beside it
+    #[arg(long, conflicts_with_all = ["minutes", "fault", "self_test"])]
+    pause: bool,
+    /// Instead of our locks, kill the users of glibc's: exits with 0 if that finds something in each kind
+    #[arg(long, conflicts_with_all = ["minutes", "fault", "self_test", "pause"])]
+    control: bool,
 }
 
 impl Args {
+    /// The scenes that are meant.
+    fn scenes(&self) -> Vec<Scene> {
+        match (self.pause, self.control) {
+            (true, _) => scenes::pause::all(),
+            (_, true) => scenes::glibc::all(),
+            _ => scenes::all(),
+        }
+    }
+
     fn points(&self) -> Points {
         match (self.stride, self.points) {
             (Some(stride), _) => Points::Every(stride),
@@ -84,7 +99,7 @@ fn main() -> ExitCode {
     let mut args = Args::parse();
     args.scenes.append(&mut args.more);
     if args.list {
-        list();
+        list(&args);
         return ExitCode::SUCCESS;
     }
     let report = match &args.fault {
@@ -110,7 +125,7 @@ fn main() -> ExitCode {
 
 /// Plays the scenes asked for; fails with a name that no scene has.
 fn play(args: &Args) -> Result<Report, String> {
-    let mut all = scenes::all();
+    let mut all = args.scenes();
     for name in &args.scenes {
         if name != RANDOM && !all.iter().any(|scene| scene.name.starts_with(name.as_str())) {
             return Err(name.clone());
@@ -135,8 +150,16 @@ fn play(args: &Args) -> Result<Report, String> {
         bar.finish_and_clear();
         chaos
     });
-    let ok = rows.iter().all(Row::ok) && random.as_ref().is_none_or(|chaos| chaos.ok);
+    let ok = if args.control { found(&rows) } else { rows.iter().all(Row::ok) };
+    let ok = ok && random.as_ref().is_none_or(|chaos| chaos.ok);
     Ok(Report { ok, scenes: rows, random, seeded: Vec::new() })
+}
+
+/// Whether the control has found something in each kind of lock (`glibc/<kind>/…`), and nothing in the harness.
+fn found(rows: &[Row]) -> bool {
+    let kind = |row: &Row| row.scene.split('/').nth(1).map(str::to_owned);
+    let fails = |row: &Row| rows.iter().any(|other| kind(other) == kind(row) && !other.ok());
+    rows.iter().all(|row| row.broken == 0 && fails(row))
 }
 
 /// Plays scenes with faults in them.
@@ -215,9 +238,12 @@ fn show(report: &Report, json: bool) {
     println!("{}", if report.ok { "ok" } else { "NOT ok" });
 }
 
-fn list() {
-    for scene in scenes::all() {
+fn list(args: &Args) {
+    for scene in args.scenes() {
         println!("{:28} {}", scene.name, scene.about);
+    }
+    if args.pause || args.control {
+        return;
     }
     println!("{RANDOM:28} kills and stops at random moments over create, join, leave and sweep");
     println!("\nseeded faults (--fault, --self-test):");

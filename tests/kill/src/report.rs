@@ -70,7 +70,7 @@ pub fn table(rows: &[Row]) -> Table {
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header([
         "scene",
-        "kills",
+        "points",
         "hung",
         "torn",
         "double owner",

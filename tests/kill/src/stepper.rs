@@ -34,6 +34,8 @@ pub struct Reached {
 #[derive(Debug)]
 pub struct Victim<'s> {
     cast: Cast<'s>,
+    /// Whether it has got to its second mark.
+    at_end: bool,
 }
 
 enum Stop {
@@ -52,7 +54,7 @@ impl<'s> Victim<'s> {
             ptrace::traceme()?;
             role(actor)
         };
-        let mut victim = Self { cast: Cast::fork(board, seat, &traced)? };
+        let mut victim = Self { cast: Cast::fork(board, seat, &traced)?, at_end: false };
         match victim.next_stop()? {
             Some(Stop::Mark) => {}
             _ => return Err(Fault::broken("the victim did not get to its first mark")),
@@ -87,7 +89,10 @@ impl<'s> Victim<'s> {
                 Unit::SystemCall => ptrace::syscall(self.cast.pid, None)?,
             }
             match self.next_stop()? {
-                Some(Stop::Mark) => return Ok(Reached { steps, end: true }),
+                Some(Stop::Mark) => {
+                    self.at_end = true;
+                    return Ok(Reached { steps, end: true });
+                }
                 Some(_) if awake && self.slept()? => return Ok(Reached { steps, end: true }),
                 Some(_) => {}
                 None => return Err(Fault::hung("the victim slept for ever in its operation")),
@@ -97,7 +102,7 @@ impl<'s> Victim<'s> {
     }
 
     /// Lets the victim run until it sleeps on a futex for the `nth` time: with slices that double, long enough for
-    /// the director to act before the slice runs out.
+    /// the director to act before the slice runs out. Or until it sleeps for ever.
     ///
     /// # Errors
     ///
@@ -111,9 +116,9 @@ impl<'s> Victim<'s> {
                 Some(_) => return Err(Fault::broken("the waiter ended before it slept")),
                 None => return Err(Fault::hung("the waiter never slept")),
             }
-            if self.enters_sleep()? {
+            if let Some(for_ever) = self.enters_sleep()? {
                 sleeps += 1;
-                if sleeps == nth {
+                if sleeps == nth || for_ever {
                     return Ok(ptrace::syscall(self.cast.pid, None)?);
                 }
             }
@@ -152,12 +157,14 @@ impl<'s> Victim<'s> {
     ///
     /// That of `ptrace`.
     pub fn release(self) -> Result<Cast<'s>, Fault> {
-        // Its second mark would stop it for good.
-        ptrace::cont(self.cast.pid, None)?;
         let mut this = self;
-        match this.next_stop()? {
-            Some(Stop::Mark) => {}
-            _ => return Err(Fault::hung("the paused victim did not finish")),
+        if !this.at_end {
+            // Its second mark would stop it for good.
+            ptrace::cont(this.cast.pid, None)?;
+            match this.next_stop()? {
+                Some(Stop::Mark) => {}
+                _ => return Err(Fault::hung("the paused victim did not finish")),
+            }
         }
         ptrace::detach(this.cast.pid, None)?;
         Ok(this.cast)
@@ -186,23 +193,31 @@ impl<'s> Victim<'s> {
         }
     }
 
-    /// Returns whether the victim, at a system call's entry, is about to sleep on a futex.
-    fn enters_sleep(&self) -> Result<bool, Fault> {
+    /// Returns whether the victim, at a system call's entry, is about to sleep on a futex, and then, whether without a
+    /// limit.
+    fn enters_sleep(&self) -> Result<Option<bool>, Fault> {
         let info = ptrace::syscall_info(self.cast.pid)?;
         if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
-            return Ok(false);
+            return Ok(None);
         }
         // SAFETY: at a system call's entry (`op`) the kernel filled in `entry`; any bytes are numbers.
         let entry = unsafe { info.u.entry };
-        Ok(is_futex_wait(entry.nr, entry.args[1]))
+        Ok(is_futex_wait(entry.nr, entry.args[1]).then_some(entry.args[3] == 0))
     }
 
-    /// Returns whether the step just taken was a sleep on a futex.
+    /// Returns whether the step just taken was a sleep on a futex, or the next one is one without a limit.
     #[cfg(target_arch = "x86_64")]
     fn slept(&self) -> Result<bool, Fault> {
+        /// The instruction `syscall`.
+        const SYSCALL: i64 = 0x050f;
         let regs = ptrace::getregs(self.cast.pid)?;
         // Only a stop on the way out of a system call has its number in `orig_rax`; at others it is -1.
-        Ok(is_futex_wait(regs.orig_rax, regs.rsi))
+        if is_futex_wait(regs.orig_rax, regs.rsi) {
+            return Ok(true);
+        }
+        let about_to = is_futex_wait(regs.rax, regs.rsi) && regs.r10 == 0;
+        let next = |at: u64| ptrace::read(self.cast.pid, at as ptrace::AddressType);
+        Ok(about_to && next(regs.rip)? & 0xffff == SYSCALL)
     }
 
     /// Elsewhere the victim's slices run out on its way, and the run ends at its cap.

@@ -65,6 +65,17 @@ fn a_sample_of_every_scene_finds_nothing() {
     }
 }
 
+/// The long form is `cargo xtask pause`.
+#[test]
+fn a_sample_of_every_pause_finds_nothing() {
+    let report = report(&["--pause", "--points", "6"]);
+    let scenes = report["scenes"].as_array().unwrap();
+    assert!(scenes.len() >= 40, "{} scenes", scenes.len());
+    for scene in scenes {
+        assert!(scene["points"].as_u64() >= Some(5), "{scene}");
+    }
+}
+
 #[test]
 fn every_seeded_fault_is_found() {
     let report = report(&["--self-test", "--points", "20"]);

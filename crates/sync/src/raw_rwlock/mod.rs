@@ -19,7 +19,7 @@ use crate::word::Word;
 use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome};
 use word::{FREE, WAITERS, owner};
 
-/// How many processes can read at a time without keeping each other out.
+/// How many processes can read at a time without keeping each other out, or a few less if threads of one use several.
 pub(crate) const CELLS: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// A readers-writer lock that guards nothing by itself, works between processes, and survives its holders.
@@ -37,8 +37,8 @@ pub(crate) const CELLS: usize = if cfg!(loom) { 2 } else { 16 };
 /// A reader counts itself into a cell, and is in if nobody holds the word *then*; otherwise it takes itself out again
 /// and sleeps on the word. A writer takes the word, which keeps new readers out, and waits until the cells are empty:
 /// that is why readers who come and go never keep a writer out. Who releases the word wakes *all* who sleep on it, for
-/// readers share it. If all cells are other processes', a reader holds the word itself: 16 processes read together, and
-/// a 17th alone.
+/// readers share it. If all cells are other readers', a reader holds the word itself: some 16 processes read together,
+/// and one more alone.
 ///
 /// The holder is a *process*. Reading twice in one thread is a deadlock if a writer comes in between.
 ///

@@ -5,9 +5,12 @@ use shmkit_atomic::futex::Wake;
 use shmkit_atomic::{Deadline, fence, hint};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-use super::word::{Attempt, FREE, SPINS, Seen, WAITERS};
+use super::word::{Attempt, FREE, Seen, WAITERS};
 use super::{CELLS, RawRwLock, Reading};
 use crate::{Holding, LockFailure, NotOwner, Slices};
+
+/// How often to look at a reader's cell before sleeping.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 20 };
 
 /// Why a reader is not in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(super) enum Out {
 enum Readers {
     None,
     Some {
+        /// The last cell of one.
+        cell: usize,
         /// Whether each of them is known to be alive, or was not asked about.
         known: bool,
     },
@@ -95,32 +100,22 @@ impl RawRwLock {
         }
     }
 
-    /// Counts one more reader of `me`, and returns in which cell.
+    /// Counts one more reader of `me`, and returns in which cell: the first that is its own or empty. Its threads may
+    /// come to use several.
     pub(super) fn count_in(&self, me: OwnerId) -> Option<u8> {
         // Beginning where few others begin, so that the own cell is mostly the first.
         let start = me.slot() as usize % CELLS;
-        let at = |i: usize| (start + i) % CELLS;
-        'again: loop {
-            let mut empty = None;
-            for i in (0..CELLS).map(at) {
-                let holding = self.cells[i].load();
-                let count = holding.count_of(me);
-                if holding.owner() == Some(me) && count < u32::MAX {
-                    if self.cells[i].replace(holding, Holding::new(me, count + 1)).is_ok() {
-                        return Some(i as u8);
-                    }
-                    // Another of our threads, or somebody who took an empty cell of ours.
-                    continue 'again;
+        for i in (0..CELLS).map(|i| (start + i) % CELLS) {
+            let mut holding = self.cells[i].load();
+            while holding.owner() == Some(me) || holding.count() == 0 {
+                let Some(count) = holding.count_of(me).checked_add(1) else { break };
+                match self.cells[i].replace(holding, Holding::new(me, count)) {
+                    Ok(()) => return Some(i as u8),
+                    Err(other) => holding = other,
                 }
-                if holding.count() == 0 && empty.is_none() {
-                    empty = Some((i, holding));
-                }
-            }
-            let (i, holding) = empty?;
-            if self.cells[i].replace(holding, Holding::new(me, 1)).is_ok() {
-                return Some(i as u8);
             }
         }
+        None
     }
 
     /// Counts a reader of `me` out of its cell, and tells a writer who waits for it.
@@ -160,10 +155,10 @@ impl RawRwLock {
     ) -> Result<(), LockFailure> {
         // SeqCst: pairs with the fence in `enter`.
         fence(SeqCst);
-        if self.look_for_readers(me, judge, false) == Readers::None {
-            return Ok(());
+        match self.look_for_readers(me, judge, false) {
+            Readers::None => Ok(()),
+            Readers::Some { cell, .. } => self.wait_for_readers(me, judge, deadline, cell),
         }
-        self.wait_for_readers(me, judge, deadline)
     }
 
     #[cold]
@@ -172,11 +167,15 @@ impl RawRwLock {
         me: OwnerId,
         judge: &J,
         deadline: Deadline,
+        mut busy: usize,
     ) -> Result<(), LockFailure> {
-        for _ in 0..SPINS {
+        for _ in 0..LOOKS {
             hint::spin_loop();
-            if self.look_for_readers(me, judge, false) == Readers::None {
-                return Ok(());
+            if self.cells[busy].load().count() == 0 {
+                match self.look_for_readers(me, judge, false) {
+                    Readers::None => return Ok(()),
+                    Readers::Some { cell, .. } => busy = cell,
+                }
             }
         }
         let mut slices = Slices::new();
@@ -192,7 +191,7 @@ impl RawRwLock {
             if judge.me() != Some(me) {
                 return Err(LockFailure::NotJoined);
             }
-            let Readers::Some { known } = readers else { return Ok(()) };
+            let Readers::Some { known, .. } = readers else { return Ok(()) };
             if probe {
                 judged = known;
             }
@@ -226,8 +225,8 @@ impl RawRwLock {
         }
         match readers {
             Readers::None => Ok(()),
-            Readers::Some { known: true } => Err(LockFailure::WouldBlock),
-            Readers::Some { known: false } => Err(LockFailure::CannotJudge),
+            Readers::Some { known: true, .. } => Err(LockFailure::WouldBlock),
+            Readers::Some { known: false, .. } => Err(LockFailure::CannotJudge),
         }
     }
 
@@ -235,7 +234,7 @@ impl RawRwLock {
     fn look_for_readers<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J, probe: bool) -> Readers {
         let mut readers = Readers::None;
         let mut known = true;
-        for cell in &self.cells {
+        for (i, cell) in self.cells.iter().enumerate() {
             let holding = cell.load();
             let Some(reader) = holding.owner().filter(|_| holding.count() > 0) else { continue };
             if probe {
@@ -250,12 +249,9 @@ impl RawRwLock {
                     verdict => known &= verdict != Verdict::Unknown,
                 }
             }
-            readers = Readers::Some { known };
+            readers = Readers::Some { cell: i, known };
         }
-        match readers {
-            Readers::None => Readers::None,
-            Readers::Some { .. } => Readers::Some { known },
-        }
+        readers
     }
 
     /// What stands in the cells that are not empty.

@@ -14,7 +14,7 @@ pub(super) const FREE: u32 = 0;
 pub(super) const WAITERS: u32 = 1 << 31;
 
 /// How often to look before sleeping.
-pub(super) const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
+const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 /// What one attempt came to.
 pub(super) enum Attempt<R> {

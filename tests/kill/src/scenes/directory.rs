@@ -76,7 +76,7 @@ fn play(stage: &Stage, name: &str, point: u32) -> Result<Take, Fault> {
 }
 
 /// Finds or makes the disputed object, and one more, and finds everything in order.
-fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault> {
+pub(crate) fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault> {
     for name in ["disputed", "after", "before"] {
         object(segment, name)?;
     }
@@ -90,12 +90,12 @@ fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault> {
     Err(Fault::torn(format!("the directory holds {names:?}")))
 }
 
-fn open(name: &str) -> Result<Segment, Fault> {
+pub(crate) fn open(name: &str) -> Result<Segment, Fault> {
     Segment::open(name).map_err(|e| Fault::hung(e.to_string()))
 }
 
 /// Finds or makes a value, and finds it whole.
-fn object(segment: &Segment, name: &str) -> Result<(), Fault> {
+pub(crate) fn object(segment: &Segment, name: &str) -> Result<(), Fault> {
     let value = segment.object::<Value<'_, Wide>>(name, FIRST);
     let value = value.map_err(|e| Fault::hung(format!("object {name:?}: {e}")))?;
     let found = value.get().map_err(|e| Fault::hung(format!("get of {name:?}: {e}")))?;

@@ -272,7 +272,7 @@ pub(crate) fn heir(kind: Kind, waiters: bool) -> Scene {
 }
 
 /// What everybody does inside: look, repair if told, write both halves.
-fn work(actor: &Actor<'_>, entry: &mut dyn Entry) -> Result<(), Fault> {
+pub(crate) fn work(actor: &Actor<'_>, entry: &mut dyn Entry) -> Result<(), Fault> {
     actor.sheet().enter(actor.seat(), entry.told())?;
     write(entry)?;
     actor.sheet().exit(actor.seat())
@@ -288,6 +288,14 @@ fn work_long(actor: &Actor<'_>, entry: &mut dyn Entry) -> Result<(), Fault> {
 }
 
 fn write(entry: &mut dyn Entry) -> Result<(), Fault> {
+    let next = begin(entry)?;
+    entry.set(0, next);
+    entry.set(1, next);
+    Ok(())
+}
+
+/// Looks, and repairs if told; returns what is to be written next.
+pub(crate) fn begin(entry: &mut dyn Entry) -> Result<u64, Fault> {
     let first = entry.get(0);
     match entry.told() {
         Some(false) => {
@@ -302,9 +310,7 @@ fn write(entry: &mut dyn Entry) -> Result<(), Fault> {
         }
         None => entry.set(1, first),
     }
-    entry.set(0, first + 1);
-    entry.set(1, first + 1);
-    Ok(())
+    Ok(first + 1)
 }
 
 /// A victim that holds the lock before its operation begins.

@@ -3,11 +3,14 @@
 mod cell;
 mod directory;
 pub mod fault;
+pub mod glibc;
 mod life;
 mod lock;
 mod locks;
+pub mod pause;
 pub mod random;
 mod ring;
+mod rwlock;
 mod semaphore;
 
 use crate::Scene;
@@ -17,6 +20,7 @@ pub fn all() -> Vec<Scene> {
     let mut all = Vec::new();
     all.extend(lock::scenes(locks::MUTEX));
     all.extend(lock::scenes(locks::SEMAPHORE));
+    all.extend(rwlock::scenes());
     all.extend(semaphore::scenes());
     all.extend(cell::scenes());
     all.extend(ring::scenes());

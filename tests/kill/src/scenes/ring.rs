@@ -13,7 +13,7 @@ use crate::{Actor, Arena, Fault, LIMIT, Scene, Take, Unit};
 pub(crate) type Item = [u64; 4];
 
 /// Items of the ring.
-const CAPACITY: u64 = 8;
+pub(crate) const CAPACITY: u64 = 8;
 /// Items that the victim sends one by one.
 const SINGLES: u64 = 3;
 /// Items that it sends in one batch after them.
@@ -286,13 +286,13 @@ fn succeed(pipe: &Pipe<'_, Item>, received: u64, sent: u64) -> Result<(), Fault>
     Ok(())
 }
 
-fn make(arena: &Arena) -> Result<(), Fault> {
+pub(crate) fn make(arena: &Arena) -> Result<(), Fault> {
     // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
     let made = unsafe { Pipe::<Item, _>::init(arena.object(), CAPACITY, &NOBODY) };
     made.map(drop).map_err(|e| Fault::broken(e.to_string()))
 }
 
-fn with_pipe(
+pub(crate) fn with_pipe(
     arena: &Arena,
     then: impl FnOnce(Pipe<'_, Item>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -302,11 +302,11 @@ fn with_pipe(
     then(pipe.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
-fn claim_sender<'a>(pipe: &Pipe<'a, Item>) -> Result<Sender<'a, Item>, Fault> {
+pub(crate) fn claim_sender<'a>(pipe: &Pipe<'a, Item>) -> Result<Sender<'a, Item>, Fault> {
     pipe.sender().map_err(|e| Fault::hung(format!("claim: {e}")))
 }
 
-fn claim_receiver<'a>(pipe: &Pipe<'a, Item>) -> Result<Receiver<'a, Item>, Fault> {
+pub(crate) fn claim_receiver<'a>(pipe: &Pipe<'a, Item>) -> Result<Receiver<'a, Item>, Fault> {
     pipe.receiver().map_err(|e| Fault::hung(format!("claim: {e}")))
 }
 

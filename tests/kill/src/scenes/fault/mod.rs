@@ -5,11 +5,13 @@
 mod cell;
 mod life;
 mod lock;
+mod pause;
 mod ring;
 
+use super::glibc;
 use super::lock::Company;
 use super::ring::Sleep;
-use super::{cell as cells, life as lives, lock as scenes, random, ring as rings};
+use super::{cell as cells, life as lives, lock as scenes, pause as pauses, random, ring as rings};
 use crate::{Kind, Scene};
 
 /// A scene in which something is wrong on purpose.
@@ -40,6 +42,10 @@ pub fn all() -> Vec<Seeded> {
         seeded("name-first", Some(Kind::Hung), lives::scene(life::NAME_FIRST)),
         seeded("temporary-name", Some(Kind::Leaked), lives::scene(life::TEMPORARY_NAME)),
         seeded("random-probe", Some(Kind::DoubleOwner), random::probing()),
+        seeded("load-then-store", Some(Kind::Torn), pauses::only(&pause::LOAD_THEN_STORE)),
+        seeded("tail-first", Some(Kind::Torn), pauses::only(&pause::TAIL_FIRST)),
+        seeded("glibc-reader", Some(Kind::Hung), glibc::reader()),
+        seeded("glibc-waiter", Some(Kind::Hung), glibc::condvar()),
         seeded("untold-heir", Some(Kind::Torn), scenes::alone(lock::UNTOLD)),
     ]
 }
