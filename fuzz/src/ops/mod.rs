@@ -3,6 +3,7 @@
 //! One process and one thread: nobody ever waits, so that every answer can be foretold. What depends on who runs when
 //! is loom's part, and what happens in the middle of an operation the kill harness's.
 
+mod counting;
 mod event;
 mod lock;
 mod mutex;
@@ -21,6 +22,8 @@ use super::input::Input;
 
 /// Participants.
 const ALL: usize = 4;
+/// Groups of primitives.
+const SUBJECTS: usize = 8;
 /// Bytes of each object's region.
 const BYTES: usize = 4096;
 
@@ -41,9 +44,9 @@ trait Subject {
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let judges = ModelJudge::new(ALL as u32);
-    let memory: Vec<Memory> = (0..7).map(|_| Memory::new()).collect();
+    let memory: Vec<Memory> = (0..SUBJECTS).map(|_| Memory::new()).collect();
     let place = |n: usize| Place { region: memory[n].region(), judges: &judges };
-    let mut subjects: [Box<dyn Subject + '_>; 7] = [
+    let mut subjects: [Box<dyn Subject + '_>; SUBJECTS] = [
         Box::new(mutex::Subject::new(place(0))),
         Box::new(reentrant::Subject::new(place(1))),
         Box::new(lock::Subject::new(place(2))),
@@ -51,6 +54,7 @@ pub fn run(bytes: &[u8]) {
         Box::new(semaphore::Subject::new(place(4))),
         Box::new(event::Subject::new(place(5))),
         Box::new(value::Subject::new(place(6))),
+        Box::new(counting::Subject::new(place(7))),
     ];
     let mut alive = [true; ALL];
     while !input.is_empty() {

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod cell;
+mod condvar;
 mod counting;
 mod event;
 mod lock;
@@ -54,6 +55,7 @@ pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
         Box::new(counting::Bounded::new(segment)?),
         Box::new(event::Pulsing::new(segment)?),
         Box::new(barrier::Meeting::new(segment)?),
+        Box::new(condvar::Store::new(segment)?),
         Box::new(once::Cells::new(segment)?),
         Box::new(cell::Whole::new(segment)?),
         Box::new(cell::Elements::new(segment)?),
