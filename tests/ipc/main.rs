@@ -8,6 +8,7 @@ mod pipe;
 mod roster;
 mod roster_file;
 mod roster_fork;
+mod rwlock;
 mod segment;
 mod segment_faults;
 mod segment_fork;

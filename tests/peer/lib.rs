@@ -9,6 +9,7 @@ mod channel;
 pub mod directory;
 pub mod pipe;
 pub mod roster;
+pub mod rwlock;
 pub mod segment;
 mod segment_faults;
 pub mod sync;
@@ -31,6 +32,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "tracker" => tracker::run(script, args, channel),
         "pipe" => pipe::run(script, args, channel),
         "roster" => roster::run(script, args, channel),
+        "rwlock" => rwlock::run(script, channel),
         "segment" => segment::run(script, args, channel),
         _ => panic!("no script {name}"),
     }

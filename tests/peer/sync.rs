@@ -239,7 +239,7 @@ impl<'a> Obedient<'a> {
 }
 
 /// From now on SIGUSR1 interrupts system calls, which are not restarted, and does nothing else.
-fn catch_signals() -> String {
+pub(crate) fn catch_signals() -> String {
     extern "C" fn nothing(_: i32) {}
     let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler does nothing.
