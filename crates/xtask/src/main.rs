@@ -83,13 +83,10 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Task::Ci => {
             test()?;
-            run(&mut cargo([
-                "test",
-                "--package",
-                "shmkit-segment",
-                "--features",
-                "shared_memory",
-            ]))?;
+            for (package, feature) in [("segment", "shared_memory"), ("sync", "lock_api")] {
+                let package = format!("shmkit-{package}");
+                run(&mut cargo(["test", "--package", &package, "--features", feature]))?;
+            }
             lint()?;
             loom(2)
         }
