@@ -1,6 +1,7 @@
 //! Tests that need more than one process: one module per subject.
 
 mod cell;
+mod conformance;
 mod corpus;
 mod directory;
 mod namespaces;

@@ -14,6 +14,7 @@ pub mod segment;
 mod segment_faults;
 pub mod sync;
 mod tracker;
+pub mod waiting;
 
 pub use crate::channel::Channel;
 
@@ -30,6 +31,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "directory" => directory::run(script, args, channel),
         "sync" => sync::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),
+        "waiting" => waiting::run(script, args, channel),
         "pipe" => pipe::run(script, args, channel),
         "roster" => roster::run(script, args, channel),
         "rwlock" => rwlock::run(script, channel),
