@@ -171,5 +171,5 @@ fn an_owner_that_stands_still_for_five_seconds_is_alive() {
     owner.say("unlock");
     owner.expect("unlocked");
     assert_eq!(*mutex.lock().unwrap(), [1, 1]);
-    assert_eq!(mutex.raw().epoch(), 0, "nobody was taken for dead");
+    assert_eq!(mutex.deaths(), 0, "nobody was taken for dead");
 }

@@ -90,14 +90,14 @@ fn processes_read_together_and_write_alone() {
         told(&mut one, "read", "clean");
         told(&mut two, "try-read", "clean");
         told(&mut writer, "try-write", "WouldBlock");
-        assert_eq!(lock.raw().readers(), 3);
+        assert_eq!(lock.readers(), 3);
         writer.say("write");
         writer.wait_until_in_futex();
         // A writer that waits keeps new readers out: they cannot starve it.
         assert_eq!(failure(lock.try_read()), LockFailure::WouldBlock);
         drop(mine);
         told(&mut one, "release", "released");
-        assert!(writer.is_asleep() && lock.raw().readers() == 1, "one still reads");
+        assert!(writer.is_asleep() && lock.readers() == 1, "one still reads");
         told(&mut two, "release", "released");
         writer.expect("clean");
         told(&mut writer, "half", "done");
@@ -113,7 +113,7 @@ fn processes_read_together_and_write_alone() {
         one.expect("clean");
         two.expect("clean");
         told(&mut one, "show", "[1, 1]");
-        assert_eq!(lock.raw().epoch(), 0, "nobody was taken for dead");
+        assert_eq!(lock.deaths(), 0, "nobody was taken for dead");
     });
 }
 
@@ -131,7 +131,7 @@ fn a_killed_reader_keeps_nobody_out() {
         writer.expect("clean");
         told(&mut writer, "release", "released");
         reader.expect("clean");
-        assert_eq!(lock.raw().epoch(), 0);
+        assert_eq!(lock.deaths(), 0);
         // And if nobody waited: at once.
         reader.kill();
         drop(lock.try_write().unwrap());
@@ -147,7 +147,7 @@ fn a_killed_writer_is_told_of_to_readers_and_writers() {
         told(&mut dead, "half", "done");
         reader.say("read");
         reader.wait_until_in_futex();
-        let (pid, id) = (dead.pid().as_raw() as u32, lock.raw().writer().unwrap());
+        let (pid, id) = (dead.pid().as_raw() as u32, lock.writer().unwrap());
         dead.kill();
         reader.expect("owner died");
         told(&mut reader, "show", "[1, 0]");
@@ -160,7 +160,7 @@ fn a_killed_writer_is_told_of_to_readers_and_writers() {
         told(&mut writer, "release", "released");
         told(&mut reader, "read", "clean");
         assert_eq!(*lock.read().unwrap(), [1, 1]);
-        assert_eq!(lock.raw().epoch(), 1);
+        assert_eq!(lock.deaths(), 1);
     });
 }
 
@@ -199,7 +199,7 @@ fn who_is_killed_while_it_waits_to_write_is_missed_by_nobody() {
         writer.wait_until_in_futex();
         drop(reading);
         writer.expect("clean");
-        assert_eq!(lock.raw().epoch(), 0, "it had changed nothing");
+        assert_eq!(lock.deaths(), 0, "it had changed nothing");
     });
 }
 
@@ -222,7 +222,7 @@ fn who_is_stopped_is_never_taken_for_dead() {
         peer.resume();
         told(&mut peer, "release", "released");
         drop(lock.write().unwrap());
-        assert_eq!(lock.raw().epoch(), 0);
+        assert_eq!(lock.deaths(), 0);
     });
 }
 
@@ -244,7 +244,7 @@ fn a_writer_that_becomes_a_reader_lets_readers_in() {
         // Killed as a reader, it is missed by nobody.
         peer.kill();
         told(&mut writer, "write", "clean");
-        assert_eq!(lock.raw().epoch(), 0);
+        assert_eq!(lock.deaths(), 0);
     });
 }
 
@@ -266,7 +266,7 @@ fn a_forked_child_inherits_no_reading_and_no_writing() {
         drop(lock.try_read().unwrap());
     });
     child.join();
-    assert_eq!(lock.raw().readers(), 1);
+    assert_eq!(lock.readers(), 1);
     drop(reading);
     drop(lock.try_write().unwrap());
 }
@@ -285,7 +285,7 @@ fn signals_hide_no_death_from_readers_and_writers() {
         // More often than a slice ends.
         wait_until(|| {
             writer.signal(Signal::SIGUSR1);
-            lock.raw().readers() == 0
+            lock.readers() == 0
         });
         writer.expect("clean");
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());

@@ -97,7 +97,7 @@ fn lck_12_three_children_add_under_a_lock() {
         peers.into_iter().for_each(Peer::join);
         let count = scene.segment.find::<Mutex<'_, u64>>("count").unwrap();
         assert_eq!(*count.lock().unwrap(), 15_000);
-        assert_eq!(count.raw().epoch(), 0, "nobody was taken for dead");
+        assert_eq!(count.deaths(), 0, "nobody was taken for dead");
     });
 }
 
@@ -204,7 +204,7 @@ fn a_sleeper_gets_the_lock_of_a_killed_owner() {
         let pid = owner.pid();
         owner.kill();
         // One inherits; it answers for the data, and the other finds it whole.
-        wait_until(|| scene.pair().raw().epoch() == 1);
+        wait_until(|| scene.pair().deaths() == 1);
         let heir = scene.pair().owner().unwrap();
         let heir = scene.segment.participant().person(heir).unwrap().pid;
         let [one, two] = &mut sleepers;
@@ -257,7 +257,7 @@ fn a_stopped_owner_is_never_taken_for_dead() {
         owner.told("unlock", "unlocked");
         owner.told("return", "returned");
         drop(mutex.lock().unwrap());
-        assert_eq!(mutex.raw().epoch(), 0);
+        assert_eq!(mutex.deaths(), 0);
         drop(scene.doors().acquire_many(2).unwrap());
     });
 }
@@ -354,7 +354,7 @@ fn signals_do_not_hide_a_death() {
         wait_until(|| {
             locker.signal(Signal::SIGUSR1);
             acquirer.signal(Signal::SIGUSR1);
-            mutex.raw().epoch() == 1 && doors.raw().held_by(dead) == 0
+            mutex.deaths() == 1 && doors.raw().held_by(dead) == 0
         });
         assert!(locker.hear().starts_with("owner died"));
         acquirer.expect("acquired");

@@ -103,7 +103,9 @@ pub fn visit(mutex: &Mutex<'_, Pair>) {
 /// Sleeps on a held lock's word as a waiter does, but without the slices that would make good for a lost wake-up.
 fn sleep_without_slices(segment: &Segment, channel: &mut Channel) {
     let mutex = segment.find::<Mutex<'_, Pair>>("pair").expect("pair");
-    let word = std::ptr::from_ref::<RawMutex>(mutex.raw()).cast::<AtomicU32>();
+    // SAFETY: it is only looked at.
+    let raw = unsafe { mutex.raw() };
+    let word = std::ptr::from_ref::<RawMutex>(raw).cast::<AtomicU32>();
     // SAFETY: the first field of the `repr(C)` RawMutex is its word, an atomic u32.
     let word = unsafe { &*word };
     let marked = word.fetch_or(1 << 31, Ordering::Relaxed) | 1 << 31;

@@ -9,7 +9,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, OwnerId, Participant};
 
 use crate::once::{Run, show};
 use crate::raw_once::Turn;
@@ -210,8 +210,24 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
         self.wait_by(Deadline::at(deadline))
     }
 
-    /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawOnce {
+    /// Returns who was making the value a moment ago.
+    pub fn owner(&self) -> Option<OwnerId> {
+        self.raw.owner()
+    }
+
+    /// Returns how many attempts to make the value have come to nothing, as far as those who came after the dead have
+    /// counted them.
+    pub fn failures(&self) -> u32 {
+        self.raw.failures()
+    }
+
+    /// Returns the machine below.
+    ///
+    /// # Safety
+    ///
+    /// It may be taken and released only in the names of participants of the roster that all users of this cell share, and
+    /// what is taken there is no right to the data.
+    pub unsafe fn raw(&self) -> &'a RawOnce {
         self.raw
     }
 

@@ -164,8 +164,18 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
         self.raw.owner()
     }
 
-    /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawReentrantMutex {
+    /// Returns how many owners have died holding the lock, as far as their heirs came to count them.
+    pub fn deaths(&self) -> u32 {
+        self.raw.mutex().epoch()
+    }
+
+    /// Returns the machine below.
+    ///
+    /// # Safety
+    ///
+    /// It may be taken and released only in the names of participants of the roster that all users of this lock share, and
+    /// what is taken there is no right to the data.
+    pub unsafe fn raw(&self) -> &'a RawReentrantMutex {
         self.raw
     }
 

@@ -130,7 +130,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     pub fn try_read(&self) -> ReadResult<'a, T, J> {
         let me = self.me()?;
         let reading = self.raw.try_take_read(me, self.judge)?;
-        self.reader(me, reading)
+        self.admit_reader(me, reading)
     }
 
     /// Enters as a reader, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
@@ -187,7 +187,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     pub fn try_write(&self) -> WriteResult<'a, T, J> {
         let me = self.me()?;
         let taken = self.raw.try_take_write(me, self.judge)?;
-        self.writer(me, taken)
+        self.admit_writer(me, taken)
     }
 
     /// Enters as the one writer, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is
@@ -227,8 +227,30 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
         self.raw.clear_poison();
     }
 
-    /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawRwLock {
+    /// Returns how many writers have died holding the lock, as far as their heirs came to count them.
+    pub fn deaths(&self) -> u32 {
+        self.raw.epoch()
+    }
+
+    /// Returns who held the lock as its writer a moment ago, or was about to; or a reader that found no cell free and
+    /// holds it alone.
+    pub fn writer(&self) -> Option<OwnerId> {
+        self.raw.writer()
+    }
+
+    /// Returns in how many cells somebody was counted as a reader a moment ago, the dead included: mostly one for each
+    /// process that reads.
+    pub fn readers(&self) -> usize {
+        self.raw.readers()
+    }
+
+    /// Returns the machine below.
+    ///
+    /// # Safety
+    ///
+    /// It may be taken and released only in the names of participants of the roster that all users of this lock share, and
+    /// what is taken there is no right to the data.
+    pub unsafe fn raw(&self) -> &'a RawRwLock {
         self.raw
     }
 
@@ -239,17 +261,17 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     fn read_by(&self, deadline: Deadline) -> ReadResult<'a, T, J> {
         let me = self.me()?;
         let reading = self.raw.take_read(me, self.judge, deadline)?;
-        self.reader(me, reading)
+        self.admit_reader(me, reading)
     }
 
     fn write_by(&self, deadline: Deadline) -> WriteResult<'a, T, J> {
         let me = self.me()?;
         let taken = self.raw.take_write(me, self.judge, deadline)?;
-        self.writer(me, taken)
+        self.admit_writer(me, taken)
     }
 
     /// Makes the guard of a reader, and says what is wrong with the data.
-    fn reader(&self, me: OwnerId, reading: Reading) -> ReadResult<'a, T, J> {
+    fn admit_reader(&self, me: OwnerId, reading: Reading) -> ReadResult<'a, T, J> {
         let found = self.raw.found();
         // SAFETY: `me` has just got `reading` from `raw`, which guards `data` (`place`).
         let guard = unsafe { RwLockReadGuard::new(self.raw, reading, self.data, self.judge, me) };
@@ -257,7 +279,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     }
 
     /// Makes the guard of a writer, and says what is wrong with the data.
-    fn writer(&self, me: OwnerId, taken: Taken) -> WriteResult<'a, T, J> {
+    fn admit_writer(&self, me: OwnerId, taken: Taken) -> WriteResult<'a, T, J> {
         // SAFETY: `me` has just got into `raw` as the writer, which guards `data` (`place`).
         let guard =
             unsafe { RwLockWriteGuard::new(self.raw, self.data, self.judge, me, taken.dead) };

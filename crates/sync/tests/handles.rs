@@ -164,7 +164,7 @@ fn an_heir_is_told_and_answers_for_the_data() {
     let heir = attach(region, &judges[1]);
     let Err(LockError::OwnerDied(guard)) = heir.lock() else { panic!("not told") };
     assert_eq!(guard.dead_owner(), judges[0].me());
-    assert_eq!(heir.raw().epoch(), 1);
+    assert_eq!(heir.deaths(), 1);
     guard.make_consistent();
     drop(guard);
 
@@ -217,7 +217,7 @@ fn a_panic_is_not_a_death() {
     assert!(theirs.is_poisoned(), "the panic is a fact of its own");
     theirs.clear_poison();
     drop(mine.lock().unwrap());
-    assert_eq!(mine.raw().epoch(), 0);
+    assert_eq!(mine.deaths(), 0);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn readers_share_and_a_writer_is_alone() {
     let [a, b, c] = locks(bytes.region(), &judges);
     let (one, two, three) = (a.read().unwrap(), b.try_read().unwrap(), a.read().unwrap());
     assert_eq!((*one, *two, *three), (7, 7, 7));
-    assert_eq!(a.raw().readers(), 2, "processes, not threads");
+    assert_eq!(a.readers(), 2, "processes, not threads");
     for lock in [a, c] {
         assert_eq!(failure(lock.try_write()), LockFailure::WouldBlock);
         assert_eq!(failure(lock.write_timeout(Duration::from_millis(3))), LockFailure::TimedOut);
@@ -83,7 +83,7 @@ fn readers_share_and_a_writer_is_alone() {
     drop(three);
     let mut writing = c.write().unwrap();
     *writing = 8;
-    assert_eq!(c.raw().writer(), judges[2].me());
+    assert_eq!(c.writer(), judges[2].me());
     for lock in [a, c] {
         assert_eq!(failure(lock.try_read()), LockFailure::WouldBlock);
         assert_eq!(failure(lock.try_write()), LockFailure::WouldBlock);
@@ -95,7 +95,7 @@ fn readers_share_and_a_writer_is_alone() {
     }
     drop(writing);
     assert_eq!(*a.read().unwrap(), 8);
-    assert_eq!((c.raw().writer(), c.raw().readers(), c.raw().epoch()), (None, 0, 0));
+    assert_eq!((c.writer(), c.readers(), c.deaths()), (None, 0, 0));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_dead_reader_keeps_nobody_out() {
     assert_eq!(failure(c.try_write()), LockFailure::WouldBlock, "one of them lives");
     drop(alive);
     drop(c.try_write().unwrap());
-    assert_eq!(c.raw().epoch(), 0);
+    assert_eq!(c.deaths(), 0);
     // It has not been told of, either.
     drop(c.write().unwrap());
 }
@@ -123,7 +123,7 @@ fn a_dead_writer_is_told_of_to_everybody_until_a_writer_answers() {
     judges[0].die();
     // The heir is a reader.
     let Err(LockError::OwnerDied(reading)) = b.read() else { panic!("not told") };
-    assert_eq!(b.raw().epoch(), 1);
+    assert_eq!(b.deaths(), 1);
     assert!(matches!(c.try_read(), Err(LockError::OwnerDied(_))), "they share it");
     drop(reading);
     assert!(matches!(c.read(), Err(LockError::OwnerDied(_))), "a reader cannot give up on it");
@@ -133,7 +133,7 @@ fn a_dead_writer_is_told_of_to_everybody_until_a_writer_answers() {
     drop(writing);
     assert_eq!(*b.read().unwrap(), 9);
     drop(b.write().unwrap());
-    assert_eq!(b.raw().epoch(), 1);
+    assert_eq!(b.deaths(), 1);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn who_died_before_it_wrote_is_not_told_of() {
         word(region, 0).store(judges[0].me().unwrap().get() | bits, Relaxed);
         drop(b.write().unwrap());
     }
-    assert_eq!(b.raw().epoch(), 0);
+    assert_eq!(b.deaths(), 0);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn the_seventeenth_reader_reads_alone() {
     let mut readers: Vec<_> = locks[..16].iter().map(|lock| lock.read().unwrap()).collect();
     let again = locks[3].read().unwrap();
     let alone = locks[16].read().unwrap();
-    assert_eq!(locks[0].raw().writer(), judges[16].me());
+    assert_eq!(locks[0].writer(), judges[16].me());
     assert_eq!(failure(locks[17].try_read()), LockFailure::WouldBlock);
     assert_eq!(failure(locks[17].try_write()), LockFailure::WouldBlock);
     drop(alone);
@@ -205,14 +205,14 @@ fn the_seventeenth_reader_reads_alone() {
     std::mem::forget(readers.pop());
     judges[15].die();
     let in_its_place = locks[17].try_read().unwrap();
-    assert_eq!(locks[0].raw().writer(), None);
+    assert_eq!(locks[0].writer(), None);
     std::mem::forget(locks[18].try_read().unwrap());
-    assert_eq!(locks[0].raw().writer(), judges[18].me());
+    assert_eq!(locks[0].writer(), judges[18].me());
     // It dies, and has changed nothing.
     judges[18].die();
     drop((readers, again, in_its_place));
     drop(locks[16].try_write().unwrap());
-    assert_eq!(locks[0].raw().epoch(), 0);
+    assert_eq!(locks[0].deaths(), 0);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_writer_becomes_a_reader_with_nobody_in_between() {
             let mut writing = b.write().unwrap();
             *writing += 1;
         });
-        while !format!("{:?}", a.raw()).contains("waiters: true") {
+        while !format!("{a:?}").contains("waiters: true") {
             std::thread::yield_now();
         }
         let reading = RwLockWriteGuard::downgrade(writing);
@@ -279,7 +279,7 @@ fn a_writers_panic_poisons_and_a_readers_does_not() {
     let Err(LockError::Poisoned(_)) = b.write() else { panic!("not told") };
     b.clear_poison();
     drop(b.write().unwrap());
-    assert_eq!(b.raw().epoch(), 0);
+    assert_eq!(b.deaths(), 0);
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn a_forked_child_neither_reads_nor_writes_nor_lets_go() {
         let map = AssertUnwindSafe(|| drop(RwLockReadGuard::map(copy, |number| number)));
         assert!(catch_unwind(map).is_err(), "the child reads");
     });
-    assert_eq!(lock.raw().readers(), 1);
+    assert_eq!(lock.readers(), 1);
     drop(reading);
     let writing = lock.write().unwrap();
     in_child(&|| {
@@ -362,9 +362,9 @@ fn a_forked_child_neither_reads_nor_writes_nor_lets_go() {
         let turn = AssertUnwindSafe(|| drop(RwLockWriteGuard::downgrade(copy)));
         assert!(catch_unwind(turn).is_err(), "the child became a reader");
     });
-    assert_eq!((lock.raw().writer(), lock.raw().readers()), (judges[0].me(), 0));
+    assert_eq!((lock.writer(), lock.readers()), (judges[0].me(), 0));
     drop(writing);
-    assert_eq!(lock.raw().writer(), None);
+    assert_eq!(lock.writer(), None);
 }
 
 #[test]
@@ -410,11 +410,11 @@ fn who_loses_its_place_while_it_waits_gets_nothing() {
             judges[1].nobody.store(false, Relaxed);
             assert_eq!(failure(b.write()), LockFailure::NotJoined);
         }
-        assert_eq!(b.raw().readers(), 0);
+        assert_eq!(b.readers(), 0);
         // To everybody else it is dead: what it may have left standing is inherited.
         judges[1].judge.die();
         drop(a.write().unwrap());
-        assert_eq!(a.raw().epoch(), 0);
+        assert_eq!(a.deaths(), 0);
     }
 }
 
