@@ -236,7 +236,9 @@ fn a_stopped_party_is_never_taken_for_dead() {
             let threads = [(); 2].map(|()| scope.spawn(|| barrier.wait_timeout(LONG).unwrap()));
             // Threads of one process are parties of their own.
             barrier.wait_timeout(LONG).unwrap();
-            threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
         peers[0].resume();
         peers.iter_mut().for_each(|peer| assert!(peer.hear().starts_with("passed")));

@@ -50,6 +50,11 @@ impl Actor<'_> {
         Err(Fault::broken("the director never gave the cue"))
     }
 
+    /// Returns how far the director lets this actor go.
+    pub fn cue(&self) -> u32 {
+        self.board.seats[self.seat].cue()
+    }
+
     /// Records that this actor is through: the end of its recovery time.
     pub fn through(&self) {
         self.board.seats[self.seat].stamp();
@@ -160,6 +165,11 @@ impl<'s> Cast<'s> {
             std::thread::sleep(Duration::from_micros(20));
         }
         Ok(())
+    }
+
+    /// Returns whether the actor sleeps in the kernel.
+    pub fn is_asleep(&self) -> bool {
+        self.state() == Some('S')
     }
 
     /// Waits until the actor has finished, and returns when it was through, in nanoseconds of `CLOCK_MONOTONIC`.

@@ -42,6 +42,12 @@ impl Seat {
         announce(&self.cue, cue);
     }
 
+    /// Returns how far the actor may go.
+    pub(crate) fn cue(&self) -> u32 {
+        // Acquire: pairs with the Release in `announce`.
+        self.cue.load(Acquire)
+    }
+
     /// Says that the actor got to `phase`.
     pub(crate) fn set_phase(&self, phase: u32) {
         announce(&self.phase, phase);

@@ -1,12 +1,16 @@
 //! The scenes.
 
+mod barrier;
 mod cell;
+mod counting;
 mod directory;
+mod event;
 pub mod fault;
 pub mod glibc;
 mod life;
 mod lock;
 mod locks;
+mod once;
 pub mod pause;
 pub mod random;
 mod ring;
@@ -22,6 +26,10 @@ pub fn all() -> Vec<Scene> {
     all.extend(lock::scenes(locks::SEMAPHORE));
     all.extend(rwlock::scenes());
     all.extend(semaphore::scenes());
+    all.extend(counting::scenes());
+    all.extend(event::scenes());
+    all.extend(barrier::scenes());
+    all.extend(once::scenes());
     all.extend(cell::scenes());
     all.extend(ring::scenes());
     all.extend(directory::scenes());

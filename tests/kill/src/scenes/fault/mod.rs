@@ -7,11 +7,13 @@ mod life;
 mod lock;
 mod pause;
 mod ring;
+mod waiting;
 
 use super::glibc;
 use super::lock::Company;
 use super::ring::Sleep;
-use super::{cell as cells, life as lives, lock as scenes, pause as pauses, random, ring as rings};
+use super::{cell as cells, counting as counts, event as events, life as lives};
+use super::{lock as scenes, pause as pauses, random, ring as rings};
 use crate::{Kind, Scene};
 
 /// A scene in which something is wrong on purpose.
@@ -46,6 +48,9 @@ pub fn all() -> Vec<Seeded> {
         seeded("tail-first", Some(Kind::Torn), pauses::only(&pause::TAIL_FIRST)),
         seeded("glibc-reader", Some(Kind::Hung), glibc::reader()),
         seeded("glibc-waiter", Some(Kind::Hung), glibc::condvar()),
+        seeded("set-then-wake", Some(Kind::Hung), events::setter(waiting::SET_THEN_WAKE)),
+        seeded("raise-then-wake", Some(Kind::Hung), counts::releaser(waiting::RAISE_THEN_WAKE)),
+        seeded("ready-first", Some(Kind::Torn), cells::scene(waiting::READY_FIRST)),
         seeded("untold-heir", Some(Kind::Torn), scenes::alone(lock::UNTOLD)),
     ]
 }
