@@ -18,7 +18,7 @@ fn one_of_many_makes_the_value() {
         let value = scene.cell().get().unwrap();
         assert_eq!(value[0], value[1]);
         assert!(answers.iter().all(|a| *a == format!("{value:?}")), "{answers:?}");
-        assert_eq!(scene.cell().raw().failures(), 0);
+        assert_eq!(scene.cell().failures(), 0);
         end(peers);
     });
 }
@@ -42,7 +42,7 @@ fn a_killed_maker_leaves_it_to_who_waits_and_tells_who_only_looks() {
         let answer = peers[1].hear();
         assert!(answer == "[7, 7]" || answer.starts_with("OwnerDied"), "{answer}");
         assert_eq!(scene.cell().get(), Some(&[7, 7]));
-        assert_eq!(scene.cell().raw().failures(), 1);
+        assert_eq!(scene.cell().failures(), 1);
         end(peers);
     });
 }
@@ -101,7 +101,7 @@ fn whoever_is_killed_the_value_is_whole() {
             for peer in &mut peers {
                 assert_eq!(peer.hear(), format!("{value:?}"));
             }
-            wait_until(|| cell.raw().owner().is_none());
+            wait_until(|| cell.owner().is_none());
             end(peers);
         }
     });
