@@ -256,6 +256,9 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
     /// [`NotifyError`] if the caller does not hold the lock, or it is not the lock of this condition variable.
     pub fn notify<G: Waitable>(&self, guard: &G, n: u32) -> Result<u32, NotifyError> {
         match guard.monitor() {
+            Some((id, _)) if self.judge.me() == Some(id) && !self.is_of(guard) => {
+                Err(NotifyError::OtherLock)
+            }
             Some((id, monitor)) if self.judge.me() == Some(id) => {
                 self.raw.notify_with(monitor, self.judge, n)
             }
@@ -309,16 +312,28 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
         }
     }
 
+    /// Returns whether a lock was taken in the name of the participant whose handle this is: another's roster may call
+    /// the living of this one's dead, and we would take the lock from them.
+    fn is_of<G: Waitable>(&self, guard: &G) -> bool {
+        core::ptr::addr_eq(guard.judge(), core::ptr::from_ref(self.judge))
+    }
+
     /// The whole of all forms of waiting.
     fn wait_by<G: Waitable>(&self, mut guard: G, deadline: Deadline) -> WaitResult<G, Wakeup> {
         let Some((_, monitor)) = guard.monitor().filter(|&(id, _)| self.judge.me() == Some(id))
         else {
             return Err(WaitError::NotOwner(guard));
         };
+        if !self.is_of(&guard) {
+            return Err(WaitError::OtherLock(guard));
+        }
+        if !guard.is_alone() {
+            return Err(WaitError::NotAlone(guard));
+        }
         // SAFETY: a guard, which stays with its thread, or an `RLock`, whose owner is a thread, is what this thread has
-        // taken. A mutex's data is borrowed through the guard only, which we own, and which is forgotten if its lock is
-        // lost (`WaitError::new`). A reentrant mutex's is borrowed in cells that this sleeping thread alone has, and its
-        // other guards look whether they hold the lock. An `RLock` guards nothing.
+        // taken, in the name of this judge (`is_of`). The data is borrowed through the guard only (a reentrant mutex has
+        // no other, `is_alone`), which we own, and which is forgotten if its lock is lost (`WaitError::new`). An `RLock`
+        // guards nothing.
         let end = unsafe { self.raw.wait_with(monitor, self.judge, deadline) };
         let (wakeup, taken) = match end {
             Ok(end) => end,

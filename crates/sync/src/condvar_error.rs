@@ -77,7 +77,7 @@ impl fmt::Display for NotifyError {
         f.write_str(match self {
             Self::NotOwner => "the caller does not hold the lock: take it first",
             Self::OtherLock => {
-                "the condition was first waited for with another lock, or this one lies in another mapping: use one lock, in the same segment"
+                "the condition was first waited for with another lock, or this one lies in another mapping or is another participant's: use one lock, in the same segment"
             }
         })
     }
@@ -100,8 +100,12 @@ pub enum WaitError<G> {
     Poisoned(G),
     /// The thread did not wait: what it gave is not a lock that it holds.
     NotOwner(G),
-    /// The thread did not wait: the condition variable belongs to another lock.
+    /// The thread did not wait: the condition variable belongs to another lock, or the lock was taken in the name of
+    /// another participant than the condition variable's handle is for.
     OtherLock(G),
+    /// The thread did not wait: it has taken the [`ReentrantMutex`](crate::ReentrantMutex) more than once, and other guards
+    /// may have lent the data. (An [`RLock`](crate::RLock), which has none, is given up however often it was acquired.)
+    NotAlone(G),
     /// The thread did not wait: 64 threads do already.
     TooManyWaiters(G),
     /// Somebody has written to this thread's place in the condition variable who must not.
@@ -123,6 +127,7 @@ impl<G> WaitError<G> {
             | Self::Poisoned(guard)
             | Self::NotOwner(guard)
             | Self::OtherLock(guard)
+            | Self::NotAlone(guard)
             | Self::TooManyWaiters(guard)
             | Self::Corrupt(guard) => Ok(guard),
             Self::Lost(failure) => Err(failure),
@@ -152,6 +157,7 @@ impl<G> WaitError<G> {
             Self::Poisoned(_) => "Poisoned",
             Self::NotOwner(_) => "NotOwner",
             Self::OtherLock(_) => "OtherLock",
+            Self::NotAlone(_) => "NotAlone",
             Self::TooManyWaiters(_) => "TooManyWaiters",
             Self::Corrupt(_) => "Corrupt",
             Self::Lost(_) => "Lost",
@@ -176,6 +182,9 @@ impl<G> fmt::Display for WaitError<G> {
             Self::Poisoned(_) => crate::LockError::Poisoned(()).fmt(f),
             Self::NotOwner(_) => Unwaited::NotOwner.fmt(f),
             Self::OtherLock(_) => Unwaited::OtherLock.fmt(f),
+            Self::NotAlone(_) => f.write_str(
+                "this thread has taken the lock more than once, so that its data may be lent: wait with the only guard, or use an `RLock` beside the data",
+            ),
             Self::TooManyWaiters(_) => Unwaited::TooManyWaiters.fmt(f),
             Self::Corrupt(_) => f.write_str(
                 "the place of a waiting thread was overwritten by another program: make the object anew",

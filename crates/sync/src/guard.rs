@@ -36,6 +36,10 @@ impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for MutexGuard<'_, T,
         Some((self.held.owner()?, Monitor::Mutex(self.held.lock())))
     }
 
+    fn judge(&self) -> *const () {
+        self.held.judge()
+    }
+
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
         self.held.retaken(taken.dead);
         (!taken.is_plain()).then_some(taken.outcome())

@@ -125,6 +125,11 @@ impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
         self.hold.dead = dead;
     }
 
+    /// Returns where the judge lies.
+    pub(crate) fn judge(&self) -> *const () {
+        core::ptr::from_ref(self.hold.judge).cast()
+    }
+
     /// Returns the dead owner that the lock was taken from.
     pub(crate) fn dead_owner(&self) -> Option<OwnerId> {
         self.hold.dead

@@ -90,6 +90,15 @@ impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for ReentrantMutexGua
         self.is_ours().then_some((self.id, Monitor::Reentrant(self.raw)))
     }
 
+    fn judge(&self) -> *const () {
+        core::ptr::from_ref(self.judge).cast()
+    }
+
+    /// Other guards of this thread may have lent the data: if the lock could not be taken again, it would stay lent.
+    fn is_alone(&self) -> bool {
+        self.raw.levels() == 1
+    }
+
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
         self.dead = taken.dead;
         (!taken.is_plain()).then_some(taken.outcome())
@@ -118,13 +127,13 @@ impl<T: ShmSafe, J: Judge + ?Sized> Deref for ReentrantMutexGuard<'_, T, J> {
 impl<T: ShmSafe, J: Judge + ?Sized> Drop for ReentrantMutexGuard<'_, T, J> {
     #[inline]
     fn drop(&mut self) {
-        if self.judge.me() != Some(self.id) {
+        if !self.is_ours() {
             return;
         }
         if !self.panicking && thread::panicking() {
             self.raw.mutex().poison();
         }
-        // Refused only if the lock is not ours, because a wrong peer wrote to it: then there is nothing to release.
+        // Refused only if the mutex below is not ours, because a wrong peer wrote to it: then there is nothing to release.
         let _ = self.raw.release(self.id, self.thread);
     }
 }

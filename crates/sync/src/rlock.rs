@@ -12,7 +12,7 @@ use shmkit_roster::{Judge, OwnerId, Participant, Verdict, ask};
 
 use crate::monitor::Monitor;
 use crate::outcome::Taken;
-use crate::{Acquired, LockFailure, NotOwner, RawReentrantMutex, ThreadToken, waitable};
+use crate::{Acquired, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadToken, waitable};
 
 /// A lock that guards no data of its own and that its owner, one thread of one process, may acquire again; to be
 /// released as often.
@@ -255,9 +255,13 @@ impl<J: Judge + ?Sized> waitable::sealed::Lock for RLock<'_, J> {
         Some((self.judge.me()?, Monitor::Reentrant(self.raw)))
     }
 
+    fn judge(&self) -> *const () {
+        core::ptr::from_ref(self.judge).cast()
+    }
+
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
-        self.acquired(taken);
-        None
+        // Told here, and nowhere else: the lock does not remember it.
+        self.acquired(taken).dead_owner().map(|_| Outcome::OwnerDied)
     }
 }
 
@@ -345,9 +349,13 @@ impl<J: Judge + ?Sized> waitable::sealed::Lock for RLockGuard<'_, J> {
         ours.then_some((self.id, Monitor::Reentrant(self.lock.raw)))
     }
 
+    fn judge(&self) -> *const () {
+        waitable::sealed::Lock::judge(&self.lock)
+    }
+
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
         self.acquired = self.lock.acquired(taken);
-        None
+        self.acquired.dead_owner().map(|_| Outcome::OwnerDied)
     }
 }
 

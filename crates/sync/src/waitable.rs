@@ -8,8 +8,8 @@ use crate::{MutexGuard, Outcome, RLock, RLockGuard, ReentrantMutexGuard};
 /// A lock that a thread holds, and can give up while it waits on a [`Condvar`](crate::Condvar): a [`MutexGuard`], a
 /// [`ReentrantMutexGuard`], an [`RLockGuard`], or an [`RLock`] that this thread has acquired.
 ///
-/// The last three are given up altogether, however often the thread has taken them, and held as often again when the
-/// wait is over.
+/// The last two are given up altogether, however often the thread has acquired them, and held as often again when the
+/// wait is over. A `ReentrantMutexGuard` must be its thread's only one.
 pub trait Waitable: sealed::Lock {
     /// What a predicate looks at: a mutex's data; of the others the lock itself, which leads to what data it has.
     type Data: ?Sized;
@@ -56,6 +56,15 @@ pub(crate) mod sealed {
     pub trait Lock: Sized {
         /// Returns the lock and who took it; `None` in a forked child of that one.
         fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)>;
+
+        /// Returns where the judge lies in whose name it was taken: a condition variable with another one may be of
+        /// another roster, whose dead are not this one's.
+        fn judge(&self) -> *const ();
+
+        /// Returns whether nothing else of this thread borrows what the lock guards, so that it may be given up.
+        fn is_alone(&self) -> bool {
+            true
+        }
 
         /// Learns that it was given up and taken again.
         fn retaken(&mut self, taken: Taken) -> Complaint;

@@ -294,16 +294,19 @@ fn a_lock_taken_several_times_is_given_up_altogether() {
 }
 
 #[test]
-fn a_reentrant_mutex_is_given_up_altogether() {
+fn a_reentrant_mutex_is_given_up_by_its_only_guard() {
     play(|mine, theirs| {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let lock = theirs.reentrant();
                 let outer = lock.lock().unwrap();
                 let inner = lock.lock().unwrap();
-                let inner = theirs.condvar().wait_for(inner, |n| n.get() == 7).unwrap();
-                assert_eq!((lock.depth(), outer.get()), (2, 7));
-                inner.set(8);
+                let waited = theirs.condvar().wait(inner);
+                let Err(WaitError::NotAlone(inner)) = waited else { panic!("{waited:?}") };
+                drop(inner);
+                let outer = theirs.condvar().wait_for(outer, |n| n.get() == 7).unwrap();
+                assert_eq!((lock.depth(), outer.get()), (1, 7));
+                outer.set(8);
             });
             until_waiting(mine.condvar(), 1);
             let guard = mine.reentrant().lock().unwrap();
@@ -313,6 +316,42 @@ fn a_reentrant_mutex_is_given_up_altogether() {
             waiter.join().unwrap();
         });
         assert_eq!(mine.reentrant().lock().unwrap().get(), 8);
+    });
+}
+
+/// The first of every roster is called the same, and the dead of the one are not the other's.
+#[test]
+fn a_lock_of_another_roster_is_refused() {
+    play(|mine, _| {
+        let strangers = ModelJudge::new(1);
+        let theirs = Scene { judge: &strangers[0], ..mine };
+        let guard = mine.number().lock().unwrap();
+        assert_eq!(theirs.condvar().notify_one(&guard), Err(NotifyError::OtherLock));
+        let waited = theirs.condvar().wait_timeout(guard, Duration::ZERO);
+        let Err(WaitError::OtherLock(guard)) = waited else { panic!("waited") };
+        assert_eq!(*guard, 0);
+    });
+}
+
+#[test]
+fn who_inherits_an_rlock_by_waiting_is_told() {
+    play(|mine, theirs| {
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let lock = theirs.rlock();
+                lock.acquire().unwrap();
+                let waited = theirs.condvar().wait_timeout(lock, LONG);
+                let Err(WaitError::OwnerDied(lock)) = waited else { panic!("not told") };
+                assert_eq!(lock.depth(), 1);
+                lock.release().unwrap();
+            });
+            until_waiting(mine.condvar(), 1);
+            let lock = mine.rlock();
+            lock.acquire().unwrap();
+            assert_eq!(mine.condvar().notify_one(&lock), Ok(1));
+            mine.judge.die();
+            waiter.join().unwrap();
+        });
     });
 }
 
@@ -508,14 +547,15 @@ fn the_heir_of_a_lock_without_data_is_told_by_its_guard() {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let guard = mine.rlock().lock().unwrap();
-                let (guard, wakeup) = mine.condvar().wait_timeout(guard, LONG).unwrap();
-                (guard.acquired(), wakeup)
+                let waited = mine.condvar().wait_timeout(guard, LONG);
+                let Err(WaitError::OwnerDied(guard)) = waited else { panic!("not told") };
+                guard.acquired()
             });
             until_waiting(mine.condvar(), 1);
             theirs.rlock().acquire().unwrap();
             theirs.judge.die();
             let told = Acquired::OwnerDied(theirs.judge.me().unwrap());
-            assert_eq!(waiter.join().unwrap(), (told, Wakeup::OwnerDied));
+            assert_eq!(waiter.join().unwrap(), told);
         });
         assert_eq!(mine.rlock().acquire(), Ok(Acquired::Clean));
     });
