@@ -75,7 +75,7 @@ fn both(scene: impl Fn(&Scene)) {
 impl Peer {
     /// Tells the peer to do something, and hears that it did.
     #[track_caller]
-    fn told(&mut self, line: &str, answer: &str) {
+    pub(crate) fn told(&mut self, line: &str, answer: &str) {
         self.say(line);
         self.expect(answer);
     }

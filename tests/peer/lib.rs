@@ -7,6 +7,7 @@
 pub mod cell;
 mod channel;
 pub mod directory;
+pub mod locking;
 pub mod pipe;
 pub mod roster;
 pub mod rwlock;
@@ -29,6 +30,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "cell" => cell::run(script, args, channel),
         "channel" => echo(script, args, channel),
         "directory" => directory::run(script, args, channel),
+        "locking" => locking::run(script, args, channel),
         "sync" => sync::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),
         "waiting" => waiting::run(script, args, channel),

@@ -2,8 +2,12 @@
 //! of its row in its name.
 
 mod bar;
+mod cnd;
 mod evt;
+mod lck;
+mod locking;
 mod once;
+mod rlk;
 mod sem;
 
 use shmkit::{Barrier, CommandExt, CountingSemaphore, Event, Objects, OnceCell, Options, Segment};

@@ -1,0 +1,102 @@
+//! What the rows about locks and conditions are played with.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use shmkit::{CommandExt, Options, Segment};
+use shmkit_tests::locking::{self, KEY, Things};
+
+use crate::support::{Peer, unique};
+
+/// How a peer comes to be, and to its segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum By {
+    Fork,
+    /// Freshly executed, with an inherited descriptor.
+    Inheritance,
+    /// Freshly executed, by its name.
+    Name,
+}
+
+/// A segment, and its peers.
+pub(super) struct Scene {
+    pub(super) segment: Segment,
+    name: String,
+    by: By,
+}
+
+impl Scene {
+    pub(super) fn new(by: By) -> Self {
+        static SCENES: AtomicU32 = AtomicU32::new(0);
+        let name = unique(&format!("locking-{}", SCENES.fetch_add(1, Ordering::Relaxed)));
+        let options = Options::new(1 << 15);
+        let segment = match by {
+            By::Name => options.create(&name),
+            By::Fork | By::Inheritance => options.anonymous(),
+        };
+        let scene = Self { segment: segment.unwrap(), name, by };
+        scene.things();
+        scene
+    }
+
+    pub(super) fn things(&self) -> Things<'_> {
+        Things::of(&self.segment)
+    }
+
+    #[track_caller]
+    pub(super) fn peer(&self, script: &str, args: &[&str]) -> Peer {
+        let Self { segment, name, by } = self;
+        let place = if *by == By::Name { name } else { "-" };
+        let all: Vec<&str> = [&[place], args].concat();
+        match by {
+            By::Fork => Peer::fork(script, |channel| {
+                let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+                locking::play_forked(script, &args, segment, channel).unwrap();
+            }),
+            _ => Peer::execute(&format!("locking/{script}"), &all, |command| {
+                if *by == By::Inheritance {
+                    command.share_segment(KEY, segment).unwrap();
+                }
+            }),
+        }
+    }
+
+    /// A peer that does as it is told.
+    #[track_caller]
+    pub(super) fn obedient(&self) -> Peer {
+        let mut peer = self.peer("obey", &[]);
+        peer.expect("ready");
+        peer
+    }
+
+    #[track_caller]
+    pub(super) fn obedients<const N: usize>(&self) -> [Peer; N] {
+        std::array::from_fn(|_| self.obedient())
+    }
+
+    /// Returns the process id of the participant that holds what `owner` says.
+    #[track_caller]
+    pub(super) fn pid_of(&self, owner: Option<shmkit::OwnerId>) -> u32 {
+        self.segment.participant().person(owner.expect("an owner")).expect("a person").pid
+    }
+}
+
+/// Plays a scene with peers of every kind.
+pub(super) fn all(scene: impl Fn(&Scene)) {
+    for by in [By::Fork, By::Inheritance, By::Name] {
+        scene(&Scene::new(by));
+    }
+}
+
+/// Ends obedient peers.
+#[track_caller]
+pub(super) fn end(peers: impl IntoIterator<Item = Peer>) {
+    for mut peer in peers {
+        peer.say("end");
+        peer.join();
+    }
+}
+
+/// Returns a process id as the roster has it.
+pub(super) fn pid(peer: &Peer) -> u32 {
+    peer.pid().as_raw() as u32
+}
