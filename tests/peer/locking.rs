@@ -1,8 +1,11 @@
 //! What a peer does with the locks after Python's and with a condition variable.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
 use shmkit::{
     Acquired, Atomic, CommandExt, Condvar, Lock, LockError, LockFailure, Mutex, MutexGuard,
     Objects, RLock, Segment, SegmentError, WaitError, Wakeup,
@@ -181,6 +184,7 @@ impl<'a> Obedient<'a> {
                 ready.to_string()
             }),
             "r-wait" => r_wait(rlock, r_changed, number(0)),
+            "serve" => self.serve(),
             "pass-on" => self.pass_on(args[0]),
             _ => panic!("no verb {verb}"),
         }
@@ -228,6 +232,25 @@ impl<'a> Obedient<'a> {
                 format!("owner died: {}", person.pid)
             }
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Forks a child that counts under the lock, as a server does that was started for its children's sake.
+    fn serve(&self) -> String {
+        // SAFETY: this program has one thread; its child ends by `_exit`.
+        match unsafe { fork() }.expect("forked") {
+            ForkResult::Child => {
+                let counted = catch_unwind(AssertUnwindSafe(|| {
+                    self.segment.join_after_fork().expect("joined");
+                    count(&self.things, 1);
+                }));
+                // SAFETY: ends the process at once, without its parent's exit handlers.
+                unsafe { libc::_exit(i32::from(counted.is_err())) }
+            }
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+                "served".to_owned()
+            }
         }
     }
 

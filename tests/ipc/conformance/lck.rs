@@ -91,7 +91,6 @@ fn lck_13_a_killed_holder_leaves_the_lock_with_its_pid() {
 
 #[test]
 fn lck_15_children_of_every_kind_use_a_lock() {
-    // A server that forks: a freshly executed program whose children are forked.
     for by in [By::Fork, By::Inheritance, By::Name] {
         let scene = Scene::new(by);
         let mut peers: [Peer; 2] = scene.obedients();
@@ -102,6 +101,10 @@ fn lck_15_children_of_every_kind_use_a_lock() {
                 peer.told("release", "Ok(())");
             }
         }
+        // A server that forks: of a freshly executed program it is the third kind of child.
+        let counted = scene.things().number.load();
+        peers[0].told("serve", "served");
+        assert_eq!(scene.things().number.load(), counted + 1);
         end(peers);
     }
 }
