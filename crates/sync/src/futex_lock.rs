@@ -154,6 +154,7 @@ impl FutexLock {
     fn wait(&self, deadline: Deadline) -> bool {
         let mut word = self.spin();
         let mut slices = Slices::new();
+        let mut slept = false;
         loop {
             // Whoever has waited takes the lock as contended: there may be others, of whom it knows nothing.
             // Acquire: as in `try_lock`.
@@ -162,7 +163,7 @@ impl FutexLock {
                 return true;
             }
             // Only now: who was woken has tried first.
-            if deadline.has_passed() {
+            if deadline.has_passed() && !slept {
                 return false;
             }
             let marked = match word {
@@ -172,7 +173,12 @@ impl FutexLock {
                 // Whatever a wrong peer has written counts as contended.
                 _ => true,
             };
+            // Who was woken leaves with a wake-up that was another's too: whoever holds the lock now must know of him.
+            if marked && deadline.has_passed() {
+                return false;
+            }
             if marked {
+                slept = true;
                 let expected = if word == HELD { CONTENDED } else { word };
                 // In slices, though there is nobody to ask about: a waiter that is killed when it has been woken leaves
                 // the others asleep, on a lock that may be free.

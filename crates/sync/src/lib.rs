@@ -34,7 +34,15 @@
 //! Whoever sleeps wakes at the end of a slice, at most 32 ms long, and finds out. A process that is merely stopped is
 //! alive, and keeps what it holds.
 //!
+//! "Within about 40 ms" is said of the usual [`Slices`]: a process that [sets](Slices::set_longest) longer ones takes
+//! longer. Where nobody can tell whether an owner lives (a closed descriptor of a file without a name), a wait without a
+//! deadline waits on; with one it ends in *cannot judge*. A thread that ends and leaves a lock locked (a forgotten guard)
+//! holds it until its *process* dies.
+//!
 //! # What this does not do
+//!
+//! A signal handler may call [`Event::set`] and [`Event::clear`], and nothing else here: it may have interrupted its own
+//! thread in the middle of any operation, and would wait for itself. Nor may it fork there.
 //!
 //! No lock here is fair, and none is recursive unless it says so. There is no deadlock detection, but every wait can have
 //! a deadline. Locks are held by processes, not by threads, unless they say so. A participant that lies about who is dead

@@ -86,7 +86,8 @@ impl<'a, J: Judge + ?Sized> Once<'a, J> {
     ///
     /// # Errors
     ///
-    /// [`OnceError`], but never `TimedOut`, `WouldBlock` or `OwnerDied`.
+    /// [`OnceError`], but never `TimedOut`, `WouldBlock` or `OwnerDied`. After `NotJoined` or `Corrupt` it may have run,
+    /// in a process that has lost its place meanwhile, and somebody will do it again.
     ///
     /// # If a peer dies
     ///
@@ -234,8 +235,8 @@ impl<'a, J: Judge + ?Sized> Run<'a, J> {
     pub(crate) fn new(raw: &'a RawOnce, judge: &'a J, turn: Turn) -> Option<(Self, OnceState)> {
         match turn {
             Turn::Done => None,
-            Turn::Yours { dead, failures } => {
-                Some((Self { raw, judge, id: judge.me() }, OnceState { dead, failures }))
+            Turn::Yours { id, dead, failures } => {
+                Some((Self { raw, judge, id: Some(id) }, OnceState { dead, failures }))
             }
         }
     }
@@ -259,7 +260,7 @@ impl<'a, J: Judge + ?Sized> Run<'a, J> {
         // SAFETY: `new` had the turn, and the caller vouches for the rest.
         let finished = unsafe { self.raw.finish(self.judge) };
         // Refused only if the word is not ours, because a wrong peer wrote to it.
-        finished.map_err(|_| OnceError::NotJoined)
+        finished.map_err(|_| OnceError::Corrupt { word: self.raw.word() })
     }
 }
 

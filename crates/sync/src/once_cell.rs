@@ -348,7 +348,7 @@ impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for OnceCell<'_, T, 
 pub enum InitError<E> {
     /// The initialiser failed, with this. The next one may try.
     Failed(E),
-    /// The initialiser was not called.
+    /// Nothing was made: as a rule the initialiser was not called, but it was if this process lost its place meanwhile.
     Once(OnceError),
 }
 

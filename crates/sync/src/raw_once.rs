@@ -51,6 +51,8 @@ pub enum Turn {
     Done,
     /// It is for the caller to do: then [`finish`](RawOnce::finish) or [`give_up`](RawOnce::give_up).
     Yours {
+        /// Who is at it now: the caller.
+        id: OwnerId,
         /// The dead owner that it was taken from.
         dead: Option<OwnerId>,
         /// How many attempts have come to nothing. Never 0 after a death.
@@ -180,6 +182,11 @@ impl RawOnce {
         self.leave(judge, FRESH)
     }
 
+    /// Returns the word of a moment ago, to be shown to people.
+    pub(crate) fn word(&self) -> u32 {
+        self.word.load(Relaxed)
+    }
+
     /// Returns who was at it a moment ago.
     pub fn owner(&self) -> Option<OwnerId> {
         owner(self.word.load(Relaxed)).ok().flatten()
@@ -237,7 +244,8 @@ impl RawOnce {
                     }
                     // Relaxed, both: read by this thread, or changed by who is at it.
                     self.runner.store(runner, Relaxed);
-                    return Ok(Turn::Yours { dead, failures: self.failures.load(Relaxed) });
+                    let failures = self.failures.load(Relaxed);
+                    return Ok(Turn::Yours { id: me, dead, failures });
                 }
                 Attempt::Again => continue,
                 Attempt::NotNow { word, known } => {

@@ -208,7 +208,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockWriteGuard<'a, T, J> {
         self.held.dead_owner()
     }
 
-    /// Goes on as a reader, with nobody in between. All who wait for the writer's end are woken.
+    /// Goes on as a reader, with nobody in between. All who wait for the writer's end are woken, unless 16 processes read
+    /// (or are dead, and were not missed yet): then this one reads alone.
     ///
     /// Data that a death has left are answered for before ([`make_consistent`](Self::make_consistent)): otherwise they
     /// are given up, as by dropping the guard.
@@ -219,7 +220,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockWriteGuard<'a, T, J> {
     ///
     /// # If a peer dies
     ///
-    /// If it is this process, at any instruction of this: the data is whole, and nobody is told.
+    /// If it is this process, in the middle of this: the data is whole, and the next one is told of the death, or not.
     pub fn downgrade(guard: Self) -> RwLockReadGuard<'a, T, J> {
         let held = guard.held.turn(|&raw, me| {
             // Refused only if the word is not ours, because a wrong peer wrote to it: then there is nothing to end.

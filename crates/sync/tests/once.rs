@@ -270,7 +270,7 @@ fn a_child_forked_in_the_middle_neither_writes_nor_leaves() {
 fn who_is_not_at_it_cannot_leave() {
     let judges = ModelJudge::new(2);
     let raw = RawOnce::new();
-    assert!(matches!(raw.try_begin(&judges[0]), Ok(Turn::Yours { dead: None, failures: 0 })));
+    assert!(matches!(raw.try_begin(&judges[0]), Ok(Turn::Yours { dead: None, failures: 0, .. })));
     for judge in [&judges[1], &judges[0].forked()] {
         // SAFETY: nothing is guarded.
         assert_eq!(unsafe { raw.finish(judge) }, Err(NotOwner));

@@ -214,7 +214,8 @@ impl RawRwLock {
         self.turn_reader(me)
     }
 
-    /// Answers for the data: it is whole again, whatever has happened. For the writer.
+    /// Answers for the data: it is whole again, whatever has happened. For the writer: a reader that holds the word alone
+    /// can call it too, and must not.
     ///
     /// # Errors
     ///
@@ -227,12 +228,12 @@ impl RawRwLock {
         Ok(())
     }
 
-    /// Returns who held the word a moment ago: who writes, or waits until it can.
+    /// Returns who held the word a moment ago: who writes, or waits until it can; or a reader that found no free cell.
     pub fn writer(&self) -> Option<OwnerId> {
         owner(self.word.load(Relaxed)).ok().flatten()
     }
 
-    /// Returns how many processes were counted as readers a moment ago, the dead among them.
+    /// Returns in how many cells readers were counted a moment ago, the dead among them: mostly one for each process.
     pub fn readers(&self) -> usize {
         self.cells.iter().filter(|cell| cell.load().count() > 0).count()
     }
@@ -344,7 +345,8 @@ impl RawRwLock {
         // Counted before the word is free: the next writer, who takes it from us, finds the cell.
         let cell = self.count_in(me);
         if cell.is_some() {
-            self.free(me)?;
+            // Refused only if a wrong peer wrote to the word just now: we are counted, and must be counted out again.
+            let _ = self.free(me);
         }
         Ok(Reading { cell })
     }
@@ -388,8 +390,8 @@ impl RawRwLock {
         if self.state.load(Relaxed) & !POISONED == 0 {
             self.state.fetch_or(INCONSISTENT, Relaxed);
         }
-        // Only when the state says it.
-        self.writing.store(0, Relaxed);
+        // Release: only when the state says it. Pairs with the Acquire with which our heir learns of our death (`ask`).
+        self.writing.store(0, Release);
         OwnerId::from_word(writing)
     }
 

@@ -63,11 +63,11 @@ impl RawRwLock {
     ) -> Result<Attempt<Reading>, LockFailure> {
         let out = match self.enter(me) {
             Ok(reading) => {
-                // The last verdict, or another of our threads, may have shown that the roster has lost our place.
+                // The last verdict, or another of our threads, may have shown that the roster has lost our place: others
+                // empty the cell, as one of the dead. Or this is a child, and the cell its parent's.
                 if judge.me() == Some(me) {
                     return Ok(Attempt::Taken(reading));
                 }
-                let _ = self.release_read(me, &reading);
                 return Err(LockFailure::NotJoined);
             }
             Err(out) => out,

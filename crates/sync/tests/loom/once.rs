@@ -30,7 +30,7 @@ impl Made {
     fn get_or_make(&self, judge: &ModelJudge) -> u32 {
         match self.once.begin(judge, Deadline::NEVER).unwrap() {
             Turn::Done => {}
-            Turn::Yours { dead, failures } => {
+            Turn::Yours { dead, failures, .. } => {
                 assert!(dead.is_none() || failures > 0, "a death was not counted");
                 self.make();
                 // SAFETY: our turn, and made above.
