@@ -156,34 +156,37 @@ impl FutexLock {
         let mut slices = Slices::new();
         let mut slept = false;
         loop {
-            // Whoever has waited takes the lock as contended: there may be others, of whom it knows nothing.
-            // Acquire: as in `try_lock`.
-            if word == FREE && self.word.compare_exchange(FREE, CONTENDED, Acquire, Relaxed).is_ok()
-            {
-                return true;
+            if word == FREE {
+                // Whoever has waited takes the lock as contended: there may be others, of whom it knows nothing.
+                // Acquire: as in `try_lock`.
+                match self.word.compare_exchange(FREE, CONTENDED, Acquire, Relaxed) {
+                    Ok(_) => return true,
+                    Err(now) => word = now,
+                }
+                continue;
             }
             // Only now: who was woken has tried first.
             if deadline.has_passed() && !slept {
                 return false;
             }
-            let marked = match word {
-                FREE => false,
+            if word == HELD {
                 // Relaxed: a mark for who releases, who reads it in the word that it changes.
-                HELD => self.word.compare_exchange(HELD, CONTENDED, Relaxed, Relaxed).is_ok(),
-                // Whatever a wrong peer has written counts as contended.
-                _ => true,
-            };
+                match self.word.compare_exchange(HELD, CONTENDED, Relaxed, Relaxed) {
+                    Ok(_) => word = CONTENDED,
+                    Err(now) => {
+                        word = now;
+                        continue;
+                    }
+                }
+            }
             // Who was woken leaves with a wake-up that was another's too: whoever holds the lock now must know of him.
-            if marked && deadline.has_passed() {
+            if deadline.has_passed() {
                 return false;
             }
-            if marked {
-                slept = true;
-                let expected = if word == HELD { CONTENDED } else { word };
-                // In slices, though there is nobody to ask about: a waiter that is killed when it has been woken leaves
-                // the others asleep, on a lock that may be free.
-                self.word.wait(expected, slices.next(deadline));
-            }
+            slept = true;
+            // Whatever a wrong peer has written counts as contended. In slices, though there is nobody to ask about: a
+            // waiter that is killed when it has been woken leaves the others asleep, on a lock that may be free.
+            self.word.wait(word, slices.next(deadline));
             word = self.word.load(Relaxed);
         }
     }

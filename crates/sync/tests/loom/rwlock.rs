@@ -232,6 +232,26 @@ fn a_reader_without_a_cell_keeps_writers_out_and_readers_in() {
     });
 }
 
+/// Readers share the word: who frees it wakes them all.
+#[test]
+fn readers_that_sleep_are_all_woken() {
+    model(|| {
+        let pair = Pair::new();
+        let [a, b, c] = ModelJudge::new(3).try_into().unwrap();
+        pair.lock.write(&a, Deadline::NEVER).unwrap();
+        let readers = [b, c].map(|judge| {
+            let pair = pair.clone();
+            thread::spawn(move || pair.play(Read, &judge))
+        });
+        // SAFETY: in as the writer, and nothing that it guards is borrowed.
+        unsafe { pair.lock.unlock_write(&a) }.unwrap();
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        pair.check(&a, 0);
+    });
+}
+
 /// A try that comes to nothing sends nobody to sleep for ever.
 #[test]
 fn tries_that_fail_leave_nothing_behind() {
