@@ -214,14 +214,18 @@ impl RawRwLock {
         self.turn_reader(me)
     }
 
-    /// Answers for the data: it is whole again, whatever has happened. For the writer: a reader that holds the word alone
-    /// can call it too, and must not.
+    /// Answers for the data: it is whole again, whatever has happened. For the writer.
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] if this process does not hold the word: nothing was touched.
+    /// [`NotOwner`] if this process does not write: nothing was touched.
     pub fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
-        self.check_holds(judge.me().ok_or(NotOwner)?)?;
+        let me = judge.me().ok_or(NotOwner)?;
+        self.check_holds(me)?;
+        // Relaxed: as in `check_holds`. A reader may hold the word, too; it does not write.
+        if self.writing.load(Relaxed) != me.get() {
+            return Err(NotOwner);
+        }
         // Relaxed: the release of the word publishes it. The mark in `writing` stays: whoever inherits after our
         // death in the middle of a further change is told.
         self.state.fetch_and(POISONED, Relaxed);
