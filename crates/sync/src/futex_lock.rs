@@ -11,6 +11,7 @@ use shmkit_atomic::{Deadline, hint};
 use shmkit_layout::Shared;
 
 use crate::Slices;
+use crate::slices::SPINS;
 use crate::word::Word;
 
 /// Nobody holds the lock.
@@ -19,9 +20,6 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 /// Somebody holds the lock, and somebody may sleep: who releases it must wake.
 const CONTENDED: u32 = 2;
-
-/// How often to look at a held lock before sleeping.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 /// A lock of four bytes that works between processes and knows nothing of their lives.
 ///

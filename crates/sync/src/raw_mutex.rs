@@ -13,6 +13,7 @@ use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
+use crate::slices::SPINS;
 #[cfg(not(loom))]
 use crate::who::Who;
 use crate::word::Word;
@@ -22,9 +23,6 @@ use crate::{LockFailure, NotOwner, Outcome, Slices};
 const FREE: u32 = 0;
 /// Somebody may sleep on the word: who releases must wake. It is set whenever somebody sleeps, free lock or held.
 pub(crate) const WAITERS: u32 = 1 << 31;
-
-/// How often to look at a held lock before sleeping.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 /// A mutex that guards nothing by itself, works between processes, and survives its owners.
 ///

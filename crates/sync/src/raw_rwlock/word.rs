@@ -6,15 +6,13 @@ use shmkit_atomic::{Deadline, hint};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use super::RawRwLock;
+use crate::slices::SPINS;
 use crate::{LockFailure, NotOwner, Slices};
 
 /// Nobody holds the word, nobody sleeps on it.
 pub(super) const FREE: u32 = 0;
 /// Somebody may sleep on the word: who frees it wakes all.
 pub(super) const WAITERS: u32 = 1 << 31;
-
-/// How often to look before sleeping.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 /// What one attempt came to.
 pub(super) enum Attempt<R> {
