@@ -192,6 +192,35 @@
 //! # }
 //! ```
 //!
+//! # Waiting for each other
+//!
+//! An [`Event`] is a flag to wait for, of which no pulse is missed; a [`Barrier`] lets nobody pass before all have come, and
+//! a dead party breaks it instead of holding all the others up; the value of a [`OnceCell`] is made by whoever comes first:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use shmkit::{Objects, Options};
+//! use shmkit::BarrierError;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let seed = *segment.once_cell::<u64>("seed")?.get_or_init(|| 4711)?; // in all processes: one value
+//!
+//! let ready = segment.event("ready")?;
+//! ready.set()?; // in one process, in a signal handler if need be
+//! ready.wait()?; // in all others
+//!
+//! let lap = segment.barrier("lap", 2)?;
+//! match lap.wait_timeout(Duration::from_millis(5)) {
+//!     Ok(number) => println!("{number} came before this one"),
+//!     Err(BarrierError::PartyDied(who)) => println!("{who} was killed"), // until somebody calls `lap.reset()`
+//!     Err(error) => println!("{error}"),
+//! }
+//! # assert!(lap.is_broken() && seed == 4711);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Every operation that waits exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and so on.
 //!
 //! # Pipes
@@ -280,7 +309,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`.
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `phases`.
 
 #![forbid(unsafe_code)]
 

@@ -90,3 +90,12 @@ fn readers_see_whole_prices_whoever_is_killed() {
     assert!(printed.contains("a writer was, in the middle: repaired\n"), "{printed}");
     assert!(printed.ends_with("3 readers saw whole prices only\n"), "{printed}");
 }
+
+#[test]
+fn workers_in_step_notice_a_killed_one() {
+    let printed = run("phases");
+    assert_eq!(
+        printed,
+        "a worker was killed at step 70, and the others were told\n200 steps; the heat is still 100.000\n"
+    );
+}

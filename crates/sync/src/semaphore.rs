@@ -208,6 +208,11 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
         self.raw.available()
     }
 
+    /// Returns whether nobody could take a permit a moment ago: [`available`](Self::available) is 0.
+    pub fn locked(&self) -> bool {
+        self.available() == 0
+    }
+
     /// Returns how many permits this process holds.
     pub fn held(&self) -> u32 {
         self.judge.me().map_or(0, |me| self.raw.held_by(me))

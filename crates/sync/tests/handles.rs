@@ -425,6 +425,7 @@ fn sem_01_and_02_permits_are_counted() {
     let one = mine.acquire().unwrap();
     let two = theirs.acquire_many(2).unwrap();
     assert_eq!((mine.available(), mine.held(), theirs.held(), two.count()), (0, 1, 2, 2));
+    assert!(mine.locked(), "SEM-10");
     assert_eq!(mine.try_acquire().unwrap_err(), SemaphoreError::WouldBlock);
     assert!(
         format!("{mine:?}").contains("holders: [(0.1: this process, 1), (1.1: alive, 2)]"),
