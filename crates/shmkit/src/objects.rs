@@ -2,12 +2,11 @@
 
 use shmkit_segment::ObjectError;
 
-use crate::RwLock;
 use crate::{
-    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Condvar, Lock, Mutex, Pipe, RLock,
-    ReentrantMutex, Segment, Semaphore, ShmSafe, Value,
+    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
+    Event, Lock, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock, Segment, Semaphore,
+    ShmSafe, Value,
 };
-use crate::{Barrier, Count, CountingSemaphore, Event, Once, OnceCell};
 
 mod sealed {
     pub trait Sealed {}

@@ -49,12 +49,21 @@
 //! ([`Judge`](shmkit_roster::Judge)), or a peer that writes to a word without the right to, breaks exclusion.
 
 #[cfg(not(loom))]
+mod barrier;
+mod barrier_arrival;
+mod barrier_cell;
+mod barrier_error;
+#[cfg(not(loom))]
 mod condvar;
 mod condvar_error;
+#[cfg(not(loom))]
+mod counting;
 #[cfg(loom)]
 pub mod crash;
 mod doorbell;
 mod error;
+#[cfg(not(loom))]
+mod event;
 mod futex_lock;
 #[cfg(not(loom))]
 mod guard;
@@ -66,10 +75,20 @@ mod lock;
 mod monitor;
 #[cfg(not(loom))]
 mod mutex;
+#[cfg(not(loom))]
+mod once;
+#[cfg(not(loom))]
+mod once_cell;
 mod outcome;
+#[cfg(not(loom))]
+mod party;
+mod raw_barrier;
 mod raw_condvar;
+mod raw_counting;
+mod raw_event;
 mod raw_lock;
 mod raw_mutex;
+mod raw_once;
 mod raw_reentrant;
 mod raw_rwlock;
 mod raw_semaphore;
@@ -94,55 +113,34 @@ mod who;
 mod word;
 
 #[cfg(not(loom))]
-mod barrier;
-mod barrier_arrival;
-mod barrier_cell;
-mod barrier_error;
-#[cfg(not(loom))]
-mod counting;
-#[cfg(not(loom))]
-mod event;
-#[cfg(not(loom))]
-mod once;
-#[cfg(not(loom))]
-mod once_cell;
-#[cfg(not(loom))]
-mod party;
-mod raw_barrier;
-mod raw_counting;
-mod raw_event;
-mod raw_once;
-
-#[cfg(not(loom))]
 pub use crate::barrier::Barrier;
 pub use crate::barrier_cell::BarrierCell;
 pub use crate::barrier_error::{ActionError, BarrierError};
+pub use crate::condvar_error::{NotifyError, Unwaited, WaitError, Wakeup};
 #[cfg(not(loom))]
 pub use crate::counting::{Count, CountingSemaphore};
-#[cfg(not(loom))]
-pub use crate::event::Event;
-#[cfg(not(loom))]
-pub use crate::once::{Once, OnceState};
-#[cfg(not(loom))]
-pub use crate::once_cell::{InitError, OnceCell};
-#[cfg(not(loom))]
-pub use crate::party::Party;
-pub use crate::raw_barrier::{BarrierFrame, RawBarrier};
-pub use crate::raw_counting::{CountingError, RawCountingSemaphore};
-pub use crate::raw_event::{EventError, RawEvent};
-pub use crate::raw_once::{OnceError, RawOnce, Turn};
-
-pub use crate::condvar_error::{NotifyError, Unwaited, WaitError, Wakeup};
 pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{
     LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError, UnlockError,
 };
+#[cfg(not(loom))]
+pub use crate::event::Event;
 pub use crate::futex_lock::FutexLock;
 pub use crate::holder::{HolderCell, Holding};
+#[cfg(not(loom))]
+pub use crate::once::{Once, OnceState};
+#[cfg(not(loom))]
+pub use crate::once_cell::{InitError, OnceCell};
 pub use crate::outcome::{Acquired, Outcome};
+#[cfg(not(loom))]
+pub use crate::party::Party;
+pub use crate::raw_barrier::{BarrierFrame, RawBarrier};
 pub use crate::raw_condvar::RawCondvar;
+pub use crate::raw_counting::{CountingError, RawCountingSemaphore};
+pub use crate::raw_event::{EventError, RawEvent};
 pub use crate::raw_lock::RawLock;
 pub use crate::raw_mutex::RawMutex;
+pub use crate::raw_once::{OnceError, RawOnce, Turn};
 pub use crate::raw_reentrant::RawReentrantMutex;
 pub use crate::raw_rwlock::{RawRwLock, Reading};
 pub use crate::raw_semaphore::RawSemaphore;
