@@ -56,6 +56,12 @@ fn nine_processes_add_fifty_each() {
 }
 
 #[test]
+fn plates_are_served_though_a_waiter_was_killed() {
+    let printed = run("kitchen");
+    assert_eq!(printed, "5 plates served by the other waiter; at the end 1 was told to go home\n");
+}
+
+#[test]
 fn a_child_negates_an_array() {
     let printed = run("negate");
     assert!(printed.contains("before: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"), "{printed}");

@@ -382,8 +382,8 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Condvar<'a, J> {
 impl<J: Judge + ?Sized> fmt::Debug for Condvar<'_, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sleepers = |notified| {
-            let sleepers = self.raw.sleepers(notified);
-            sleepers.map(|owner| Who(self.judge, owner)).collect::<Vec<_>>()
+            let owners = self.raw.sleepers().owners(notified);
+            owners.map(|owner| Who(self.judge, owner)).collect::<Vec<_>>()
         };
         let mut debug = f.debug_struct("Condvar");
         debug.field("waiting", &sleepers(false)).field("notified", &sleepers(true)).finish()

@@ -104,6 +104,7 @@ mod rwlock;
 mod rwlock_guard;
 #[cfg(not(loom))]
 mod semaphore;
+mod sleepers;
 mod slices;
 mod thread;
 #[cfg(not(loom))]

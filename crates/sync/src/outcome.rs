@@ -48,6 +48,7 @@ impl From<Option<OwnerId>> for Acquired {
 
 /// A lock that was taken.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(loom, expect(unreachable_pub, reason = "for guards, which are not modelled"))]
 pub struct Taken {
     state: u32,
     /// The dead owner that it was taken from.

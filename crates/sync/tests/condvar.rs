@@ -113,7 +113,7 @@ fn the_format_is_fixed() {
         // SAFETY: made above.
         let other = unsafe { Condvar::attach(mine.region, 2, mine.judge) };
         assert!(matches!(other, Err(ShapeError::Length { found: 2, min: 1, max: 1 })));
-        let lock = mine.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
+        let lock = mine.region.get::<AtomicU64>(Offset::ZERO).unwrap();
         assert_eq!(lock.load(Relaxed), 1280, "where the lock lies");
     });
 }
@@ -428,7 +428,7 @@ fn sixty_four_threads_wait_and_no_more() {
 fn dead_sleeper(scene: Scene<'_>, at: u64, mark: u32) {
     let cell = |n| scene.region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
     cell(24 + 4 * at).store(scene.judge.me().unwrap().get() | mark, Relaxed);
-    let taken = scene.region.get::<AtomicU64>(Offset::new(16).unwrap()).unwrap();
+    let taken = scene.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
     taken.fetch_or(1 << at, Relaxed);
     scene.judge.die();
 }
@@ -603,7 +603,7 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
     play(|mine, _| {
         let condvar = mine.condvar();
         let word = |n| mine.region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
-        let taken = mine.region.get::<AtomicU64>(Offset::new(16).unwrap()).unwrap();
+        let taken = mine.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
         for nonsense in [1, 1 << 30, 1 << 31 | 5, 3 << 30 | 1 << 10] {
             word(24 + 4 * 7).store(nonsense, Relaxed);
             taken.store(u64::MAX, Relaxed);

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod cell;
+mod condvar;
 mod counting;
 mod directory;
 mod event;
@@ -10,8 +11,10 @@ pub mod glibc;
 mod life;
 mod lock;
 mod locks;
+mod office;
 mod once;
 pub mod pause;
+mod python;
 pub mod random;
 mod ring;
 mod rwlock;
@@ -24,6 +27,8 @@ pub fn all() -> Vec<Scene> {
     let mut all = Vec::new();
     all.extend(lock::scenes(locks::MUTEX));
     all.extend(lock::scenes(locks::SEMAPHORE));
+    all.extend(python::scenes());
+    all.extend(condvar::scenes());
     all.extend(rwlock::scenes());
     all.extend(semaphore::scenes());
     all.extend(counting::scenes());
