@@ -1,18 +1,18 @@
 //! The condition variable as a program holds it, with participants of a model in one process.
 #![cfg(not(loom))]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod deaths;
+
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, Region, ShapeError};
-use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{
-    Acquired, Condvar, LockError, LockFailure, Mutex, NotifyError, RLock, RawCondvar,
-    ReentrantMutex, WaitError, Wakeup,
+    Acquired, Condvar, LockFailure, Mutex, NotifyError, RLock, RawCondvar, ReentrantMutex,
+    WaitError, Wakeup,
 };
 
 /// Far longer than anything here takes.
@@ -422,208 +422,4 @@ fn sixty_four_threads_wait_and_no_more() {
         assert_eq!(condvar.notify_all(&guard), Ok(63));
     });
     assert_eq!(condvar.waiters(), 0);
-}
-
-/// Puts a dead sleeper into cell `at`, with this mark.
-fn dead_sleeper(scene: Scene<'_>, at: u64, mark: u32) {
-    let cell = |n| scene.region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
-    cell(24 + 4 * at).store(scene.judge.me().unwrap().get() | mark, Relaxed);
-    let taken = scene.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
-    taken.fetch_or(1 << at, Relaxed);
-    scene.judge.die();
-}
-
-const NOTIFIED: u32 = 1 << 31;
-
-#[test]
-fn a_dead_sleeper_is_not_counted() {
-    play(|mine, theirs| {
-        dead_sleeper(theirs, 0, 0);
-        let condvar = mine.condvar();
-        assert_eq!(condvar.waiters(), 1, "nobody has looked yet");
-        assert!(format!("{condvar:?}").contains("1.1: dead"), "{condvar:?}");
-        let guard = mine.number().lock().unwrap();
-        assert_eq!(condvar.notify_all(&guard), Ok(0));
-        assert_eq!(condvar.waiters(), 0);
-    });
-}
-
-#[test]
-fn the_notification_of_a_dead_sleeper_goes_on_to_who_slept_then() {
-    play(|mine, theirs| {
-        let condvar = mine.condvar();
-        std::thread::scope(|scope| {
-            let sleeper = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
-                condvar.wait_timeout(guard, LONG).unwrap().1
-            });
-            until_waiting(condvar, 1);
-            // Turn 1 was the sleeper's: the dead one was notified after that.
-            mine.region
-                .get::<AtomicU32>(Offset::new(280 + 4 * 5).unwrap())
-                .unwrap()
-                .store(1, Relaxed);
-            let start = Instant::now();
-            dead_sleeper(theirs, 5, NOTIFIED);
-            assert_eq!(sleeper.join().unwrap(), Wakeup::Notified);
-            assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-        });
-        assert_clean(condvar);
-    });
-}
-
-#[test]
-fn the_notification_of_a_dead_sleeper_is_not_stored() {
-    play(|mine, theirs| {
-        let condvar = mine.condvar();
-        // It was given before anybody now alive began to wait.
-        dead_sleeper(theirs, 5, NOTIFIED);
-        let wait = Duration::from_millis(60);
-        let end = condvar.wait_timeout(mine.number().lock().unwrap(), wait).unwrap();
-        assert_eq!(end.1, Wakeup::TimedOut);
-        assert_clean(condvar);
-    });
-}
-
-#[test]
-fn a_table_full_of_dead_has_room() {
-    let judges = ModelJudge::new(65);
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    for (i, judge) in judges[..64].iter().enumerate() {
-        let mark = if i % 3 == 0 { NOTIFIED } else { 0 };
-        dead_sleeper(Scene { region, judge }, i as u64, mark);
-    }
-    let scene = Scene { region, judge: &judges[64] };
-    let end = scene.condvar().wait_timeout(scene.number().lock().unwrap(), Duration::ZERO);
-    assert_eq!(end.unwrap().1, Wakeup::TimedOut);
-    assert_clean(scene.condvar());
-}
-
-#[test]
-fn the_death_of_an_owner_is_told_to_one_and_noticed_by_all() {
-    let judges = ModelJudge::new(4);
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    let judges = &judges[..];
-    let scene = |i: usize| Scene { region, judge: &judges[i] };
-    let condvar = scene(0).condvar();
-    let (mut told, mut noticed) = (0, 0);
-    std::thread::scope(|threads| {
-        let waiters: Vec<_> = (1..4)
-            .map(|i| {
-                threads.spawn(move || {
-                    let guard = scene(i).number().lock().unwrap();
-                    match scene(i).condvar().wait_timeout(guard, LONG) {
-                        Ok((_, wakeup)) => Some(wakeup),
-                        Err(WaitError::OwnerDied(guard)) => {
-                            assert_eq!(guard.dead_owner(), judges[0].me());
-                            guard.make_consistent();
-                            None
-                        }
-                        Err(other) => panic!("{other}"),
-                    }
-                })
-            })
-            .collect();
-        until_waiting(condvar, 3);
-        std::mem::forget(scene(0).number().lock().unwrap());
-        judges[0].die();
-        for waiter in waiters {
-            match waiter.join().unwrap() {
-                None => told += 1,
-                Some(Wakeup::OwnerDied) => noticed += 1,
-                Some(other) => panic!("{other:?}"),
-            }
-        }
-    });
-    assert_eq!((told, noticed), (1, 2));
-    assert_clean(condvar);
-}
-
-#[test]
-fn the_heir_of_a_lock_without_data_is_told_by_its_guard() {
-    play(|mine, theirs| {
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                let guard = mine.rlock().lock().unwrap();
-                let waited = mine.condvar().wait_timeout(guard, LONG);
-                let Err(WaitError::OwnerDied(guard)) = waited else { panic!("not told") };
-                guard.acquired()
-            });
-            until_waiting(mine.condvar(), 1);
-            theirs.rlock().acquire().unwrap();
-            theirs.judge.die();
-            let told = Acquired::OwnerDied(theirs.judge.me().unwrap());
-            assert_eq!(waiter.join().unwrap(), told);
-        });
-        assert_eq!(mine.rlock().acquire(), Ok(Acquired::Clean));
-    });
-}
-
-#[test]
-fn a_panic_meanwhile_is_told() {
-    play(|mine, theirs| {
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
-                let error = mine.condvar().wait(guard).unwrap_err();
-                assert!(matches!(error, WaitError::Poisoned(_)), "{error:?}");
-            });
-            until_waiting(mine.condvar(), 1);
-            let panic = catch_unwind(AssertUnwindSafe(|| {
-                let guard = theirs.number().lock().unwrap();
-                theirs.condvar().notify_one(&guard).unwrap();
-                std::panic::resume_unwind(Box::new(()));
-            }));
-            assert!(panic.is_err());
-            waiter.join().unwrap();
-        });
-        assert!(matches!(mine.number().lock(), Err(LockError::Poisoned(_))));
-    });
-}
-
-#[test]
-fn who_waits_with_what_a_death_left_has_given_it_up() {
-    play(|mine, theirs| {
-        std::mem::forget(theirs.number().lock().unwrap());
-        theirs.judge.die();
-        let Err(LockError::OwnerDied(guard)) = mine.number().lock() else { panic!("not told") };
-        let error = mine.condvar().wait_timeout(guard, Duration::ZERO).unwrap_err();
-        let WaitError::NotRecoverable(guard) = error else { panic!("{error:?}") };
-        // And may go on waiting with it.
-        let error = mine.condvar().wait_timeout(guard, Duration::ZERO).unwrap_err();
-        assert!(matches!(error, WaitError::NotRecoverable(_)));
-        assert_eq!(mine.condvar().waiters(), 0);
-    });
-}
-
-#[test]
-fn numbers_that_nobody_writes_are_refused_or_forgotten() {
-    play(|mine, _| {
-        let condvar = mine.condvar();
-        let word = |n| mine.region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
-        let taken = mine.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
-        for nonsense in [1, 1 << 30, 1 << 31 | 5, 3 << 30 | 1 << 10] {
-            word(24 + 4 * 7).store(nonsense, Relaxed);
-            taken.store(u64::MAX, Relaxed);
-            let guard = mine.number().lock().unwrap();
-            assert_eq!(condvar.notify_all(&guard), Ok(0), "{nonsense:#x}");
-            let end = condvar.wait_timeout(guard, Duration::from_millis(3)).unwrap();
-            assert_eq!(end.1, Wakeup::TimedOut);
-            assert_clean(condvar);
-        }
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
-                let error = condvar.wait(guard).unwrap_err();
-                assert!(matches!(error, WaitError::Corrupt(_)), "{error:?}");
-            });
-            until_waiting(condvar, 1);
-            let cell = (0..64).find(|i| word(24 + 4 * i).load(Relaxed) != 0).unwrap();
-            word(24 + 4 * cell).store(1 << 30, Relaxed);
-            waiter.join().unwrap();
-        });
-        assert_eq!(mine.number().owner(), None);
-    });
 }
