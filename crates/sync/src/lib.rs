@@ -48,121 +48,85 @@
 //! a deadline. Locks are held by processes, not by threads, unless they say so. A participant that lies about who is dead
 //! ([`Judge`](shmkit_roster::Judge)), or a peer that writes to a word without the right to, breaks exclusion.
 
-#[cfg(not(loom))]
 mod barrier;
-mod barrier_arrival;
-mod barrier_cell;
-mod barrier_error;
-#[cfg(not(loom))]
 mod condvar;
-mod condvar_error;
-#[cfg(not(loom))]
 mod counting;
 #[cfg(loom)]
 pub mod crash;
 mod doorbell;
 mod error;
-#[cfg(not(loom))]
 mod event;
 mod futex_lock;
 #[cfg(not(loom))]
-mod guard;
-#[cfg(not(loom))]
 mod held;
 mod holder;
-#[cfg(not(loom))]
 mod lock;
-mod monitor;
-#[cfg(not(loom))]
 mod mutex;
-#[cfg(not(loom))]
 mod once;
-#[cfg(not(loom))]
-mod once_cell;
 mod outcome;
-#[cfg(not(loom))]
-mod party;
-mod raw_barrier;
-mod raw_condvar;
-mod raw_counting;
-mod raw_event;
-mod raw_lock;
-mod raw_mutex;
-mod raw_once;
-mod raw_reentrant;
-mod raw_rwlock;
-mod raw_semaphore;
-#[cfg(not(loom))]
 mod reentrant;
-#[cfg(not(loom))]
-mod reentrant_guard;
-#[cfg(not(loom))]
-mod rlock;
-#[cfg(not(loom))]
 mod rwlock;
-#[cfg(not(loom))]
-mod rwlock_guard;
-#[cfg(not(loom))]
 mod semaphore;
-mod sleepers;
 mod slices;
 mod thread;
-#[cfg(not(loom))]
-mod waitable;
 #[cfg(not(loom))]
 mod who;
 mod word;
 
-#[cfg(not(loom))]
-pub use crate::barrier::Barrier;
-pub use crate::barrier_cell::BarrierCell;
-pub use crate::barrier_error::{ActionError, BarrierError};
-pub use crate::condvar_error::{NotifyError, Unwaited, WaitError, Wakeup};
-#[cfg(not(loom))]
-pub use crate::counting::{Count, CountingSemaphore};
+pub use crate::barrier::{
+    cell::BarrierCell,
+    error::{ActionError, BarrierError},
+    raw::{BarrierFrame, RawBarrier},
+};
+pub use crate::condvar::{
+    error::{NotifyError, Unwaited, WaitError, Wakeup},
+    raw::RawCondvar,
+};
+pub use crate::counting::raw::{CountingError, RawCountingSemaphore};
 pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{
     LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError, UnlockError,
 };
-#[cfg(not(loom))]
-pub use crate::event::Event;
+pub use crate::event::raw::{EventError, RawEvent};
 pub use crate::futex_lock::FutexLock;
 pub use crate::holder::{HolderCell, Holding};
-#[cfg(not(loom))]
-pub use crate::once::{Once, OnceState};
-#[cfg(not(loom))]
-pub use crate::once_cell::{InitError, OnceCell};
+pub use crate::lock::raw::RawLock;
+pub use crate::mutex::raw::RawMutex;
+pub use crate::once::raw::{OnceError, RawOnce, Turn};
 pub use crate::outcome::{Acquired, Outcome};
-#[cfg(not(loom))]
-pub use crate::party::Party;
-pub use crate::raw_barrier::{BarrierFrame, RawBarrier};
-pub use crate::raw_condvar::RawCondvar;
-pub use crate::raw_counting::{CountingError, RawCountingSemaphore};
-pub use crate::raw_event::{EventError, RawEvent};
-pub use crate::raw_lock::RawLock;
-pub use crate::raw_mutex::RawMutex;
-pub use crate::raw_once::{OnceError, RawOnce, Turn};
-pub use crate::raw_reentrant::RawReentrantMutex;
-pub use crate::raw_rwlock::{RawRwLock, Reading};
-pub use crate::raw_semaphore::RawSemaphore;
+pub use crate::reentrant::raw::RawReentrantMutex;
+pub use crate::rwlock::raw::{RawRwLock, Reading};
+pub use crate::semaphore::raw::RawSemaphore;
 pub use crate::slices::Slices;
 pub use crate::thread::ThreadToken;
 #[cfg(not(loom))]
 pub use crate::{
-    condvar::{Condvar, WaitResult},
-    lock::{Lock, LockGuard},
-    reentrant::{ReentrantLockResult, ReentrantMutex},
-    reentrant_guard::ReentrantMutexGuard,
-    rlock::{RLock, RLockGuard},
-    waitable::Waitable,
-};
-#[cfg(not(loom))]
-pub use crate::{
-    guard::{MappedMutexGuard, MutexGuard},
-    mutex::{LockResult, Mutex},
-    rwlock::{ReadResult, RwLock, WriteResult},
-    rwlock_guard::{
-        MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+    barrier::{handle::Barrier, party::Party},
+    condvar::{
+        handle::{Condvar, WaitResult},
+        waitable::Waitable,
     },
-    semaphore::{Permit, Semaphore},
+    counting::handle::{Count, CountingSemaphore},
+    event::handle::Event,
+    lock::{
+        handle::{Lock, LockGuard},
+        rlock::{RLock, RLockGuard},
+    },
+    mutex::{
+        guard::{MappedMutexGuard, MutexGuard},
+        handle::{LockResult, Mutex},
+    },
+    once::{
+        cell::{InitError, OnceCell},
+        handle::{Once, OnceState},
+    },
+    reentrant::{
+        guard::ReentrantMutexGuard,
+        handle::{ReentrantLockResult, ReentrantMutex},
+    },
+    rwlock::{
+        guard::{MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard},
+        handle::{ReadResult, RwLock, WriteResult},
+    },
+    semaphore::handle::{Permit, Semaphore},
 };

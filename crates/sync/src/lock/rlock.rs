@@ -10,9 +10,10 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Participant, Verdict, ask};
 
-use crate::monitor::Monitor;
+use crate::condvar::monitor::Monitor;
+use crate::condvar::waitable;
 use crate::outcome::Taken;
-use crate::{Acquired, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadToken, waitable};
+use crate::{Acquired, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadToken};
 
 /// A lock that guards no data of its own and that its owner, one thread of one process, may acquire again; to be
 /// released as often.

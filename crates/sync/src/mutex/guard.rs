@@ -8,10 +8,11 @@ use core::ptr::NonNull;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId, Participant};
 
+use crate::RawMutex;
+use crate::condvar::monitor::Monitor;
+use crate::condvar::waitable;
 use crate::held::{Exclusive, Held, Hold, Lock, leads_to_its_data};
-use crate::monitor::Monitor;
 use crate::outcome::Taken;
-use crate::{RawMutex, waitable};
 
 impl Lock for &RawMutex {
     #[inline]

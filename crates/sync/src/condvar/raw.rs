@@ -12,11 +12,11 @@ use shmkit_atomic::futex::Wake;
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId};
 
+use crate::condvar::monitor::Monitor;
+use crate::condvar::sleepers::{CELLS, Own, Sleepers, is_dead};
 #[cfg(loom)]
 use crate::crash;
-use crate::monitor::Monitor;
 use crate::outcome::Taken;
-use crate::sleepers::{CELLS, Own, Sleepers, is_dead};
 use crate::word::Word64;
 use crate::{NotifyError, Outcome, RawMutex, RawReentrantMutex, Slices, Unwaited, Wakeup};
 

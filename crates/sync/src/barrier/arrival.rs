@@ -6,8 +6,8 @@ use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::Acquire;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-use crate::barrier_cell::Place;
-use crate::raw_barrier::BROKEN;
+use crate::barrier::cell::Place;
+use crate::barrier::raw::BROKEN;
 use crate::{BarrierError, LockFailure, Outcome, RawBarrier, Slices};
 
 /// How long even who does not want to wait waits for somebody else's few instructions under the inner lock.

@@ -10,9 +10,10 @@ use std::thread;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId, Participant};
 
-use crate::monitor::Monitor;
+use crate::condvar::monitor::Monitor;
+use crate::condvar::waitable;
 use crate::outcome::Taken;
-use crate::{RawReentrantMutex, ThreadToken, waitable};
+use crate::{RawReentrantMutex, ThreadToken};
 
 /// One of the times that a thread has taken a [`ReentrantMutex`](crate::ReentrantMutex); dropping it undoes this one, and
 /// dropping the last one releases the lock, in whatever order.

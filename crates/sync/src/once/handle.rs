@@ -9,7 +9,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Participant};
 
-use crate::raw_once::Turn;
+use crate::once::raw::Turn;
 use crate::who::Who;
 use crate::{OnceError, RawOnce};
 

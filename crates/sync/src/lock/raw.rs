@@ -9,7 +9,7 @@ use shmkit_atomic::futex::{ALL, Op};
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId};
 
-use crate::raw_mutex::{WAITERS, owner};
+use crate::mutex::raw::{WAITERS, owner};
 use crate::{Acquired, LockFailure, RawMutex, UnlockError};
 
 /// A lock that one process acquires and any process may release.

@@ -10,7 +10,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Participant};
 
-use crate::rlock::is_alive;
+use crate::lock::rlock::is_alive;
 use crate::{Acquired, LockFailure, RawLock, UnlockError};
 
 /// A lock that guards no data of its own, that one process acquires and any process may release.

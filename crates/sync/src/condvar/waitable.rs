@@ -49,7 +49,7 @@ pub(crate) mod sealed {
     use shmkit_roster::OwnerId;
 
     use super::Complaint;
-    use crate::monitor::Monitor;
+    use crate::condvar::monitor::Monitor;
     use crate::outcome::Taken;
 
     /// What nobody else can implement: who does is believed.

@@ -9,8 +9,8 @@ use shmkit_atomic::futex::{ALL, Wake};
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-use crate::barrier_arrival::{Arrival, Look};
-use crate::barrier_cell::Place;
+use crate::barrier::arrival::{Arrival, Look};
+use crate::barrier::cell::Place;
 use crate::word::Word;
 use crate::{ActionError, BarrierCell, BarrierError, Doorbell, RawMutex, Slices};
 

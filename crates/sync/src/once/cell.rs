@@ -11,8 +11,8 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Participant};
 
-use crate::once::{Run, show};
-use crate::raw_once::Turn;
+use crate::once::handle::{Run, show};
+use crate::once::raw::Turn;
 use crate::{OnceError, RawOnce};
 
 /// A value that whichever process comes first makes, and that never changes afterwards.

@@ -1,0 +1,10 @@
+//! A place at which a number of threads meet.
+
+pub(crate) mod arrival;
+pub(crate) mod cell;
+pub(crate) mod error;
+#[cfg(not(loom))]
+pub(crate) mod handle;
+#[cfg(not(loom))]
+pub(crate) mod party;
+pub(crate) mod raw;

@@ -1,0 +1,7 @@
+//! The readers-writer lock: its machine, the value it guards, and the rights to that value.
+
+#[cfg(not(loom))]
+pub(crate) mod guard;
+#[cfg(not(loom))]
+pub(crate) mod handle;
+pub(crate) mod raw;

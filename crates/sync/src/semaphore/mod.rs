@@ -1,0 +1,5 @@
+//! Permits that processes hold, and that come back when their holder dies.
+
+#[cfg(not(loom))]
+pub(crate) mod handle;
+pub(crate) mod raw;
