@@ -2,6 +2,7 @@
 #![cfg(not(loom))]
 
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -509,5 +510,37 @@ fn the_words_show_themselves() {
         );
         let ring = region.get::<RawRing>(Offset::ZERO).unwrap();
         assert!(format!("{ring:?}").starts_with("RawRing { capacity: 4, len: 0"));
+    });
+}
+
+/// Asked about its peer, it finds that something has happened meanwhile.
+struct Meanwhile<'a>(ModelJudge, Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>);
+
+// SAFETY: as its model's.
+unsafe impl Judge for Meanwhile<'_> {
+    fn me(&self) -> Option<OwnerId> {
+        self.0.me()
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        if let Some(happens) = self.1.lock().unwrap().take() {
+            happens();
+        }
+        self.0.verdict(owner)
+    }
+}
+
+#[test]
+fn who_closes_and_leaves_between_two_looks_has_not_died() {
+    scene(8, |region, judges| {
+        let sender = attach(region, &judges[1]).sender().unwrap();
+        let leaver = judges[1].clone();
+        let happens = move || {
+            drop(sender);
+            leaver.die();
+        };
+        let judge = Meanwhile(judges[2].clone(), Mutex::new(Some(Box::new(happens))));
+        let mut receiver = attach(region, &judge).receiver().unwrap();
+        assert_eq!(receiver.recv(), Err(PipeError::Closed));
     });
 }

@@ -47,7 +47,8 @@ struct Args {
     /// Play every seeded fault: exits with 0 if each is found
     #[arg(long)]
     self_test: bool,
-    /// Instead of killing, stop one operation at every instruction while another one runs beside it
+    /// Instead of killing, stop one operation at every instruction while another one runs beside it; at about 400 of
+    /// those that spin for thousands
     #[arg(long, conflicts_with_all = ["minutes", "fault", "self_test"])]
     pause: bool,
     /// Instead of our locks, kill the users of glibc's: exits with 0 if that finds something in each kind
@@ -69,6 +70,8 @@ impl Args {
         match (self.stride, self.points) {
             (Some(stride), _) => Points::Every(stride),
             (None, Some(points)) => Points::About(points),
+            // A pause is dear: the victim is looked at after every step.
+            (None, None) if self.pause => Points::EveryUnlessLong(400),
             (None, None) => Points::Every(1),
         }
     }

@@ -12,6 +12,9 @@ const REHEARSALS: u32 = 3;
 /// Between two looks at the clock of a director that waits.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Points of an operation that mostly spins before it sleeps.
+const LONG: u32 = 5000;
+
 /// Which points of a scene are played, from the first, evenly.
 #[derive(Clone, Copy, Debug)]
 pub enum Points {
@@ -19,6 +22,8 @@ pub enum Points {
     Every(u32),
     /// About so many.
     About(u32),
+    /// Every one, but only about so many of an operation that is longer than 5000.
+    EveryUnlessLong(u32),
 }
 
 /// How a scene is played.
@@ -91,7 +96,8 @@ pub fn run(scene: &Scene, plan: Plan, watch: &mut dyn FnMut(&Tally, u32)) -> Tal
     }
     let stride = match plan.points {
         Points::Every(stride) => stride,
-        Points::About(points) => length / points.max(1),
+        Points::EveryUnlessLong(_) if length <= LONG => 1,
+        Points::About(points) | Points::EveryUnlessLong(points) => length / points.max(1),
     };
     let stride = stride.max(1);
     let mut point = 0;

@@ -203,6 +203,10 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         }
         Ok(match ask(judge, self.me, peer) {
             Verdict::Alive => Peer::Present,
+            // It may have closed since we looked, and left: that is no death. Acquire: as above.
+            Verdict::Dead if self.ring.control.role[Self::OTHER].load(Acquire) != word => {
+                return self.peer(judge, asked);
+            }
             Verdict::Dead => Peer::Dead(peer),
             Verdict::Unknown => Peer::Unknown(peer),
             Verdict::Nobody => {
