@@ -11,6 +11,7 @@ mod lock;
 mod ring;
 mod rwlock;
 mod semaphore;
+mod waiting;
 
 use crate::{Actor, Arena, Fault, Scene, Stage, Take};
 
@@ -79,8 +80,17 @@ pub(crate) struct Race {
 }
 
 /// Every race. **A new subject adds its own here.**
-const RACES: &[&Race] =
-    &[&lock::MUTEX, &lock::SEMAPHORE, &semaphore::PERMITS, &rwlock::RWLOCK, &ring::PIPE];
+const RACES: &[&Race] = &[
+    &lock::MUTEX,
+    &lock::SEMAPHORE,
+    &semaphore::PERMITS,
+    &rwlock::RWLOCK,
+    &waiting::EVENT,
+    &waiting::COUNT,
+    &waiting::CONDITION,
+    &waiting::BARRIER,
+    &ring::PIPE,
+];
 
 /// Returns every scene of a pause.
 pub fn all() -> Vec<Scene> {

@@ -1,0 +1,250 @@
+//! Waiting for each other: an event, a count, a condition, a barrier.
+
+use shmkit_layout::{Object, Region};
+use shmkit_roster::Participant;
+use shmkit_sync::{
+    Barrier, BarrierError, Condvar, Count, CountingSemaphore, Event, LockError, Mutex, MutexGuard,
+    RawCountingSemaphore,
+};
+
+use super::{Op, Race, Turn};
+use crate::arena::NOBODY;
+use crate::{Arena, Fault};
+
+/// Parties of the barrier.
+const PARTIES: u32 = 2;
+/// Bytes of a condition variable with room to spare; its mutex lies behind them.
+const CONDVAR: u64 = 1024;
+
+fn broken(error: impl std::fmt::Display) -> Fault {
+    Fault::broken(error.to_string())
+}
+
+fn hung(error: impl std::fmt::Display) -> Fault {
+    Fault::hung(error.to_string())
+}
+
+/// Who waits gets through, though the event is set only for a moment.
+pub(super) const EVENT: Race = Race {
+    name: "event",
+    make: |arena| {
+        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+        unsafe { Event::init(arena.object(), (), &NOBODY) }.map(drop).map_err(broken)
+    },
+    ops: &[
+        Op {
+            name: "wait",
+            run: |arena, turn| with_event(arena, turn, |event| event.wait().map_err(hung)),
+        },
+        Op {
+            name: "set",
+            run: |arena, turn| with_event(arena, turn, |event| event.set().map_err(hung)),
+        },
+        Op {
+            name: "pulse",
+            run: |arena, turn| {
+                with_event(arena, turn, |event| {
+                    event.set().and_then(|()| event.clear()).map_err(hung)
+                })?;
+                // For who began to wait only now.
+                let me = arena.join()?;
+                // SAFETY: `make` made an event here.
+                let event = unsafe { Event::attach(arena.object(), 1, &me) }.map_err(broken)?;
+                event.set().map_err(hung)
+            },
+        },
+    ],
+    pairs: &[(0, 1), (1, 0), (0, 2), (2, 0)],
+    judge: |arena, _| {
+        let me = arena.join()?;
+        // SAFETY: `make` made an event here.
+        let event = unsafe { Event::attach(arena.object(), 1, &me) }.map_err(broken)?;
+        if event.is_set() { Ok(()) } else { Err(Fault::torn("it was set, and is not")) }
+    },
+};
+
+fn with_event(
+    arena: &Arena,
+    turn: &Turn<'_, '_>,
+    then: impl FnOnce(Event<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let me = arena.join()?;
+    // SAFETY: `make` made an event here.
+    let event = unsafe { Event::attach(arena.object(), 1, &me) }.map_err(broken)?;
+    turn.begin()?;
+    then(event)?;
+    turn.end();
+    Ok(())
+}
+
+/// One waits for the other's release.
+pub(super) const COUNT: Race = Race {
+    name: "count",
+    make: |arena| {
+        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+        let made = unsafe { CountingSemaphore::init(arena.object(), Count::unbounded(0), &NOBODY) };
+        made.map(drop).map_err(broken)
+    },
+    ops: &[
+        Op {
+            name: "acquire",
+            run: |arena, turn| with_count(arena, turn, |count| count.acquire().map_err(hung)),
+        },
+        Op {
+            name: "release",
+            run: |arena, turn| with_count(arena, turn, |count| count.release(1).map_err(hung)),
+        },
+    ],
+    pairs: &[(0, 1), (1, 0)],
+    judge: |arena, _| {
+        let me = arena.join()?;
+        match count(arena, &me)?.value() {
+            0 => Ok(()),
+            value => {
+                Err(Fault::double_owner(format!("one released, one acquired, and {value} left")))
+            }
+        }
+    },
+};
+
+fn count<'a>(arena: &'a Arena, me: &'a Participant<'a>) -> Result<CountingSemaphore<'a>, Fault> {
+    let bound = u64::from(RawCountingSemaphore::MAX_VALUE);
+    // SAFETY: `make` made one with this bound here.
+    unsafe { CountingSemaphore::attach(arena.object(), bound, me) }.map_err(broken)
+}
+
+fn with_count(
+    arena: &Arena,
+    turn: &Turn<'_, '_>,
+    then: impl FnOnce(CountingSemaphore<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let me = arena.join()?;
+    let count = count(arena, &me)?;
+    turn.begin()?;
+    then(count)?;
+    turn.end();
+    Ok(())
+}
+
+/// One waits until the other has said so.
+pub(super) const CONDITION: Race = Race {
+    name: "condvar",
+    // Zero bytes are a condition variable and a mutex over 0.
+    make: |_| Ok(()),
+    ops: &[
+        Op {
+            name: "wait",
+            run: |arena, turn| {
+                with_condition(arena, turn, |said, condvar| {
+                    let said = condvar.wait_for(lock(said)?, |said| *said == 1);
+                    said.map(drop).map_err(hung)
+                })
+            },
+        },
+        Op {
+            name: "notify",
+            run: |arena, turn| {
+                with_condition(arena, turn, |said, condvar| {
+                    let mut said = lock(said)?;
+                    *said = 1;
+                    condvar.notify_one(&said).map(drop).map_err(hung)
+                })
+            },
+        },
+    ],
+    pairs: &[(0, 1), (1, 0)],
+    judge: |arena, _| {
+        let me = arena.join()?;
+        let (said, condvar) = condition(arena, &me)?;
+        let said = said.try_lock().map_err(hung)?;
+        match condvar.notify_all(&said).map_err(hung)? {
+            0 => Ok(()),
+            n => Err(Fault::leaked(format!("{n} still wait for what was said"))),
+        }
+    },
+};
+
+fn lock<'a>(said: Mutex<'a, u64>) -> Result<MutexGuard<'a, u64>, Fault> {
+    said.lock().map_err(|error: LockError<_>| hung(error))
+}
+
+fn condition<'a>(
+    arena: &'a Arena,
+    me: &'a Participant<'a>,
+) -> Result<(Mutex<'a, u64>, Condvar<'a>), Fault> {
+    let place =
+        |at, bytes| -> Result<Region<'a>, Fault> { arena.object().sub(at, bytes).map_err(broken) };
+    // SAFETY: the bytes are zero, or hold a condition variable.
+    let condvar = unsafe { Condvar::attach(place(0, CONDVAR)?, 1, me) }.map_err(broken)?;
+    // SAFETY: the bytes are zero, or hold a mutex over a number.
+    let said = unsafe { Mutex::attach(place(CONDVAR, 128)?, 1, me) }.map_err(broken)?;
+    Ok((said, condvar))
+}
+
+fn with_condition(
+    arena: &Arena,
+    turn: &Turn<'_, '_>,
+    then: impl FnOnce(Mutex<'_, u64>, Condvar<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let me = arena.join()?;
+    let (said, condvar) = condition(arena, &me)?;
+    turn.begin()?;
+    then(said, condvar)?;
+    turn.end();
+    Ok(())
+}
+
+/// Two meet, or one waits for somebody who breaks the barrier instead.
+pub(super) const BARRIER: Race = Race {
+    name: "barrier",
+    make: |arena| {
+        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+        unsafe { Barrier::init(arena.object(), PARTIES, &NOBODY) }.map(drop).map_err(broken)
+    },
+    ops: &[
+        Op {
+            name: "meet",
+            run: |arena, turn| {
+                with_barrier(arena, turn, |barrier| barrier.wait().map(drop).map_err(hung))
+            },
+        },
+        Op {
+            name: "wait-in-vain",
+            run: |arena, turn| {
+                with_barrier(arena, turn, |barrier| match barrier.wait() {
+                    Err(BarrierError::Broken) => Ok(()),
+                    other => Err(Fault::torn(format!("the barrier was broken: {other:?}"))),
+                })
+            },
+        },
+        Op {
+            name: "abort",
+            run: |arena, turn| with_barrier(arena, turn, |barrier| barrier.abort().map_err(hung)),
+        },
+    ],
+    pairs: &[(0, 0), (1, 2), (2, 1)],
+    judge: |arena, _| {
+        let me = arena.join()?;
+        // SAFETY: `make` made a barrier of so many parties here.
+        let barrier = unsafe { Barrier::attach(arena.object(), PARTIES.into(), &me) };
+        match barrier.map_err(broken)?.n_waiting() {
+            0 => Ok(()),
+            n => Err(Fault::leaked(format!("{n} still wait"))),
+        }
+    },
+};
+
+fn with_barrier(
+    arena: &Arena,
+    turn: &Turn<'_, '_>,
+    then: impl FnOnce(Barrier<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let me = arena.join()?;
+    // SAFETY: `make` made a barrier of so many parties here.
+    let barrier = unsafe { Barrier::attach(arena.object(), PARTIES.into(), &me) };
+    let barrier = barrier.map_err(broken)?;
+    turn.begin()?;
+    then(barrier)?;
+    turn.end();
+    Ok(())
+}
