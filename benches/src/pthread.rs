@@ -1,4 +1,4 @@
-//! glibc's process-shared mutexes, semaphores and barriers.
+//! glibc's process-shared mutexes, semaphores, barriers and condition variables.
 
 use anyhow::{Result, ensure};
 use shmkit_benches::Shared;
@@ -116,5 +116,42 @@ impl PthreadBarrier {
         // SAFETY: initialised in `new` and mapped until `self` is dropped.
         let waited = unsafe { libc::pthread_barrier_wait(self.memory.get()) };
         waited == 0 || waited == libc::PTHREAD_BARRIER_SERIAL_THREAD
+    }
+}
+
+/// A pthread condition variable that a child process would share.
+#[derive(Debug)]
+pub(crate) struct PthreadCondvar {
+    memory: Shared<libc::pthread_cond_t>,
+}
+
+impl PthreadCondvar {
+    /// Makes one.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: memory for a C struct, initialised below.
+        let memory: Shared<libc::pthread_cond_t> = unsafe { Shared::new() }?;
+        let mut attr = std::mem::MaybeUninit::uninit();
+        // SAFETY: `attr` is memory for an attribute object, which is initialised here.
+        let mut failed = unsafe { libc::pthread_condattr_init(attr.as_mut_ptr()) };
+        // SAFETY: `attr` was initialised above.
+        failed |= unsafe {
+            libc::pthread_condattr_setpshared(attr.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED)
+        };
+        // SAFETY: zeroed mapped memory that nobody else knows yet; `attr` is initialised.
+        failed |= unsafe { libc::pthread_cond_init(memory.get(), attr.as_ptr()) };
+        ensure!(failed == 0, "pthread_cond_init: error {failed}");
+        Ok(Self { memory })
+    }
+
+    /// Waits with a mutex that this thread has locked.
+    pub(crate) fn wait(&self, mutex: &PthreadMutex) -> bool {
+        // SAFETY: both initialised in their `new` and mapped until they are dropped.
+        unsafe { libc::pthread_cond_wait(self.memory.get(), mutex.memory.get()) == 0 }
+    }
+
+    /// Wakes one.
+    pub(crate) fn signal(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { libc::pthread_cond_signal(self.memory.get()) == 0 }
     }
 }

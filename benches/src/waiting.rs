@@ -1,8 +1,9 @@
 //! Waiting for each other, there and back: both sides sleep.
 
+use std::hint::black_box;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Release};
-use std::time::Duration;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use shmkit::Objects;
@@ -10,7 +11,7 @@ use shmkit_benches::{Candidate, Group, Shared, time_with_child};
 use shmkit_segment::{Options, Segment};
 
 use crate::futex;
-use crate::pthread::{PthreadBarrier, PthreadSemaphore};
+use crate::pthread::{PthreadBarrier, PthreadCondvar, PthreadMutex, PthreadSemaphore};
 
 /// Round trips of a sample.
 const TRIPS: u32 = 1500;
@@ -23,6 +24,12 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
         Group::new("blocking ping-pong: counting semaphores", TRIPS, counting()?)
             .at_most(1.15, bare("bare futex")?)
             .against(semaphores_of_posix()?),
+        Group::new("blocking ping-pong: condition variables", TRIPS, condvars()?)
+            .against(condvars_of_posix()?),
+        Group::new("uncontended acquire + release: Semaphore", 100_000, owned()?)
+            .against(uncontended_of_posix()?),
+        Group::new("uncontended acquire + release: CountingSemaphore", 100_000, uncontended()?)
+            .against(uncontended_of_posix()?),
         Group::new("barrier of two", TRIPS, barrier()?).against(barrier_of_posix()?),
     ])
 }
@@ -116,6 +123,88 @@ fn bare(name: &'static str) -> Result<Candidate<'static>> {
                 Ok(())
             },
         )
+    }))
+}
+
+/// A number says whose turn it is, 0 or 1.
+fn condvars() -> Result<Candidate<'static>> {
+    let segment = segment()?;
+    let turn = segment.mutex("turn", 0_u64)?;
+    let changed = [segment.condvar("ping")?, segment.condvar("pong")?];
+    let side = move |me: u64, trips: u32| -> Result<()> {
+        for _ in 0..trips {
+            let guard = turn.lock().map_err(failed)?;
+            let mine = changed[me as usize].wait_for(guard, |turn| *turn == me);
+            let mut turn = mine.map_err(failed)?;
+            *turn = 1 - me;
+            changed[1 - me as usize].notify_one(&turn).map_err(failed)?;
+        }
+        Ok(())
+    };
+    Ok(Candidate::new("Condvar", move |trips| {
+        let other = || {
+            segment.join_after_fork()?;
+            side(1, trips)
+        };
+        time_with_child(other, || side(0, trips))
+    }))
+}
+
+fn condvars_of_posix() -> Result<Candidate<'static>> {
+    let mutex = PthreadMutex::new(false)?;
+    let changed = [PthreadCondvar::new()?, PthreadCondvar::new()?];
+    // SAFETY: an atomic number.
+    let turn: Shared<AtomicU32> = unsafe { Shared::new() }?;
+    Ok(Candidate::new("pthread_cond_t", move |trips| {
+        let side = |me: u32| -> Result<()> {
+            for _ in 0..trips {
+                ensure!(mutex.lock(), "pthread_mutex_lock failed");
+                // Relaxed: under the lock.
+                while turn.load(Relaxed) != me {
+                    ensure!(changed[me as usize].wait(&mutex), "pthread_cond_wait failed");
+                }
+                turn.store(1 - me, Relaxed);
+                ensure!(changed[1 - me as usize].signal(), "pthread_cond_signal failed");
+                ensure!(mutex.unlock(), "pthread_mutex_unlock failed");
+            }
+            Ok(())
+        };
+        time_with_child(|| side(1), || side(0))
+    }))
+}
+
+fn owned() -> Result<Candidate<'static>> {
+    let semaphore = segment()?.semaphore("semaphore", 3)?;
+    Ok(Candidate::new("Semaphore", move |n| {
+        let began = Instant::now();
+        for _ in 0..n {
+            drop(black_box(&semaphore).acquire().map_err(failed)?);
+        }
+        Ok(began.elapsed())
+    }))
+}
+
+fn uncontended() -> Result<Candidate<'static>> {
+    let semaphore = segment()?.counting_semaphore("semaphore", 3)?;
+    Ok(Candidate::new("CountingSemaphore", move |n| {
+        let began = Instant::now();
+        for _ in 0..n {
+            black_box(&semaphore).acquire().map_err(failed)?;
+            semaphore.release(1).map_err(failed)?;
+        }
+        Ok(began.elapsed())
+    }))
+}
+
+fn uncontended_of_posix() -> Result<Candidate<'static>> {
+    let semaphore = PthreadSemaphore::new()?;
+    Ok(Candidate::new("sem_t", move |n| {
+        let began = Instant::now();
+        for _ in 0..n {
+            let semaphore = black_box(&semaphore);
+            ensure!(semaphore.post() && semaphore.wait(), "sem_post or sem_wait failed");
+        }
+        Ok(began.elapsed())
     }))
 }
 
