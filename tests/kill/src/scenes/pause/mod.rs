@@ -4,7 +4,7 @@
 //! That is every order of two operations in which each runs in one piece but for one interruption. What it finds is a
 //! wrong order of steps, and a look that is not repeated.
 //!
-//! A subject adds a [`Race`]: operations as data, and which of them meet.
+//! A subject adds a `Race`: operations as data, and which of them meet.
 
 mod directory;
 mod lock;
