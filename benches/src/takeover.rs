@@ -105,8 +105,8 @@ fn takeover(lock: impl Fn() -> Result<()>, inherit: impl Fn() -> Result<()>) -> 
         times.taken.store(began.elapsed().as_nanos() as u64, Release);
         Ok(())
     })?;
-    // Long enough for every slice to have its full length, and at any moment of one.
-    std::thread::sleep(Duration::from_micros(fastrand::u64(70_000..110_000)));
+    // Long enough for every slice to have its full length, and at any moment of two of them.
+    std::thread::sleep(Duration::from_micros(fastrand::u64(80_000..144_000)));
     let killed = began.elapsed();
     kill(owner, Signal::SIGKILL).context("kill")?;
     let status = waitpid(heir, None).context("waitpid")?;
