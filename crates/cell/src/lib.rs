@@ -28,10 +28,12 @@
 //! # let participant = shmkit_roster::model::ModelJudge::new(1).remove(0);
 //! # let mut memory = [0_u128; 64];
 //! # let base = core::ptr::NonNull::from(&mut memory).cast();
+//! # // SAFETY: the memory is borrowed for as long as the region.
 //! # let region = unsafe { Region::from_raw_parts(base, 1024) };
-//! // Both: the bytes are zero, nobody else knows of them yet, and they will be used as these objects only.
+//! // SAFETY: the bytes are zero, nobody else knows of them yet, and they will be used as this value only.
 //! let hits: Value<u64, _> = unsafe { Value::init(region.sub(0, 64)?, 5, &participant)? };
 //! let row: Array<i64, _> =
+//!     // SAFETY: likewise, as this array only.
 //!     unsafe { Array::init(region.sub(64, 512)?, ArraySpec::Zeroed(10), &participant)? };
 //!
 //! hits.update(|n| *n += 1)?;

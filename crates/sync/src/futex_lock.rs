@@ -4,14 +4,13 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
+use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::futex::Op;
-use shmkit_atomic::{Deadline, hint};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 
 use crate::Slices;
-use crate::slices::SPINS;
 use crate::word::Word;
 
 /// Nobody holds the lock.
@@ -150,7 +149,9 @@ impl FutexLock {
 
     #[cold]
     fn wait(&self, deadline: Deadline) -> bool {
-        let mut word = self.spin();
+        self.word.spin(|word| word == HELD);
+        // Relaxed: the compare-exchange that follows decides.
+        let mut word = self.word.load(Relaxed);
         let mut slices = Slices::new();
         let mut slept = false;
         loop {
@@ -187,19 +188,6 @@ impl FutexLock {
             self.word.wait(word, slices.next(deadline));
             word = self.word.load(Relaxed);
         }
-    }
-
-    /// Looks at the word until it is worth acting on, and returns it.
-    fn spin(&self) -> u32 {
-        for _ in 0..SPINS {
-            // Relaxed: only a hint; the compare-exchange that follows decides.
-            let word = self.word.load(Relaxed);
-            if word != HELD {
-                return word;
-            }
-            hint::spin_loop();
-        }
-        self.word.load(Relaxed)
     }
 }
 

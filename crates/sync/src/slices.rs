@@ -6,9 +6,6 @@ use shmkit_atomic::Deadline;
 #[cfg(not(loom))]
 use shmkit_atomic::{AtomicU32, Ordering::Relaxed};
 
-/// How often to look at a word before the first sleep: about what it costs to sleep and to be woken.
-pub(crate) const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
-
 /// The first slice, in milliseconds.
 const FIRST: u64 = 1;
 /// The longest slice that there can be, in milliseconds: a second.

@@ -3,15 +3,14 @@
 use core::error::Error;
 use core::fmt;
 
+use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op};
-use shmkit_atomic::{Deadline, hint};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::Judge;
 
 use crate::Slices;
-use crate::slices::SPINS;
 use crate::word::Word;
 
 /// Somebody may sleep on the word: who releases must wake.
@@ -99,7 +98,7 @@ impl RawCountingSemaphore {
     ) -> Result<(), CountingError> {
         judge.me().ok_or(CountingError::NotJoined)?;
         if deadline != Deadline::PASSED {
-            self.spin();
+            self.word.spin(|word| word & !WAITERS == 0);
         }
         let mut slices = Slices::new();
         let mut slice = None;
@@ -161,17 +160,6 @@ impl RawCountingSemaphore {
             self.wake(count);
         }
         Ok(())
-    }
-
-    /// Looks at the value for a moment: to sleep and to be woken takes longer.
-    fn spin(&self) {
-        for _ in 0..SPINS {
-            // Relaxed: only a hint; what follows decides.
-            if self.word.load(Relaxed) & !WAITERS != 0 {
-                return;
-            }
-            hint::spin_loop();
-        }
     }
 
     #[cold]

@@ -3,15 +3,14 @@
 use core::error::Error;
 use core::fmt;
 
+use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op};
-use shmkit_atomic::{Deadline, hint};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::Judge;
 
 use crate::Slices;
-use crate::slices::SPINS;
 use crate::word::Word;
 
 /// The event is set.
@@ -130,7 +129,9 @@ impl RawEvent {
         }
         let generation = word & !WAITERS;
         if deadline != Deadline::PASSED {
-            word = self.spin(generation);
+            self.word.spin(|word| word & !WAITERS == generation);
+            // Acquire: as above.
+            word = self.word.load(Acquire);
         }
         let mut slices = Slices::new();
         let mut slice = slices.next(deadline);
@@ -153,22 +154,6 @@ impl RawEvent {
             word = self.word.load(Acquire);
         }
         Ok(())
-    }
-}
-
-impl RawEvent {
-    /// Looks at the word for a moment, as long as it is of this generation: to sleep and to be woken takes longer.
-    fn spin(&self, generation: u32) -> u32 {
-        for _ in 0..SPINS {
-            // Acquire: as in `wait`.
-            let word = self.word.load(Acquire);
-            if word & !WAITERS != generation {
-                return word;
-            }
-            hint::spin_loop();
-        }
-        // Acquire: as above.
-        self.word.load(Acquire)
     }
 }
 

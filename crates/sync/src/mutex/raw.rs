@@ -5,15 +5,14 @@
 
 use core::fmt;
 
+use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op, Wake};
-use shmkit_atomic::{Deadline, hint};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
-use crate::slices::SPINS;
 #[cfg(not(loom))]
 use crate::who::Who;
 use crate::word::Word;
@@ -227,7 +226,8 @@ impl RawMutex {
         judge: &J,
         deadline: Deadline,
     ) -> Result<Option<OwnerId>, LockFailure> {
-        self.spin();
+        // In vain if others sleep already.
+        self.word.spin(|word| word & !WAITERS != FREE && word & WAITERS == 0);
         let mut slices = Slices::new();
         let mut slice = slices.next(deadline);
         // Before the first sleep, and when a slice has run out: whether the owner lives.
@@ -310,18 +310,6 @@ impl RawMutex {
         self.epoch.store(self.epoch.load(Relaxed).wrapping_add(1), Relaxed);
         if self.state.load(Relaxed) & !POISONED == 0 {
             self.state.fetch_or(INCONSISTENT, Relaxed);
-        }
-    }
-
-    /// Looks at the word until it is worth acting on.
-    fn spin(&self) {
-        for _ in 0..SPINS {
-            // Relaxed: only a hint; the compare-exchange that follows decides.
-            let word = self.word.load(Relaxed);
-            if word & !WAITERS == FREE || word & WAITERS != 0 {
-                return;
-            }
-            hint::spin_loop();
         }
     }
 

@@ -1,12 +1,11 @@
 //! The word: who writes or is about to, and everybody's sleep.
 
+use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op, Wake};
-use shmkit_atomic::{Deadline, hint};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use super::RawRwLock;
-use crate::slices::SPINS;
 use crate::{LockFailure, NotOwner, Slices};
 
 /// Nobody holds the word, nobody sleeps on it.
@@ -115,7 +114,8 @@ impl RawRwLock {
         deadline: Deadline,
         mut attempt: impl FnMut(bool) -> Result<Attempt<R>, LockFailure>,
     ) -> Result<R, LockFailure> {
-        self.spin();
+        // In vain if others sleep already.
+        self.word.spin(|word| word & !WAITERS != FREE && word & WAITERS == 0);
         let mut slices = Slices::new();
         let mut slice = slices.next(deadline);
         // Before the first sleep, and when a slice has run out: whether the holder lives.
@@ -148,18 +148,6 @@ impl RawRwLock {
                 probe = true;
                 slice = slices.next(deadline);
             }
-        }
-    }
-
-    /// Looks at the word until it is worth acting on.
-    fn spin(&self) {
-        for _ in 0..SPINS {
-            // Relaxed: only a hint; what follows decides.
-            let word = self.word.load(Relaxed);
-            if word & !WAITERS == FREE || word & WAITERS != 0 {
-                return;
-            }
-            hint::spin_loop();
         }
     }
 
