@@ -20,28 +20,10 @@
 //!
 //! # Examples
 //!
-//! In a mapping that the program made, with a roster in its first bytes (`examples/embedded_cells.rs` is the whole program):
-//!
-//! ```
-//! use shmkit_cell::{Array, ArraySpec, Value};
-//! use shmkit_layout::{Object, Region};
-//! # let participant = shmkit_roster::model::ModelJudge::new(1).remove(0);
-//! # let mut memory = [0_u128; 64];
-//! # let base = core::ptr::NonNull::from(&mut memory).cast();
-//! # // SAFETY: the memory is borrowed for as long as the region.
-//! # let region = unsafe { Region::from_raw_parts(base, 1024) };
-//! // SAFETY: the bytes are zero, nobody else knows of them yet, and they will be used as this value only.
-//! let hits: Value<u64, _> = unsafe { Value::init(region.sub(0, 64)?, 5, &participant)? };
-//! let row: Array<i64, _> =
-//!     // SAFETY: likewise, as this array only.
-//!     unsafe { Array::init(region.sub(64, 512)?, ArraySpec::Zeroed(10), &participant)? };
-//!
-//! hits.update(|n| *n += 1)?;
-//! row.set(9, -1)?;
-//! assert_eq!((hits.get()?, row.get(9)?), (6, -1));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-
+//! In a mapping that the program made, with a roster in its first bytes:
+#![doc = "```"]
+#![doc = include_str!("../examples/embedded_cells.rs")]
+#![doc = "```"]
 // Everything here is a handle on mapped bytes; loom's atomics cannot lie in bytes. What there is to model is the lock,
 // in `shmkit-sync`.
 #![cfg(not(loom))]
