@@ -162,9 +162,10 @@ fn cargo<const N: usize>(args: [&str; N]) -> Command {
     command
 }
 
-/// The workspace this program was built from.
+/// The workspace: where cargo says that this package lies now, since a checkout may have moved after the build.
 fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(here).join("../..")
 }
 
 /// Runs a command to its end; shows it, and how long it took.
