@@ -62,6 +62,23 @@ fn plates_are_served_though_a_waiter_was_killed() {
 }
 
 #[test]
+fn a_migration_is_done_again_after_a_death() {
+    let printed = run("migration");
+    assert_eq!(
+        printed,
+        "somebody was killed half-way: again, from the beginning\n100 of 100 rows migrated, once\n"
+    );
+}
+
+#[test]
+fn a_printer_goes_on_after_a_clerk_was_killed() {
+    let printed = run("printer");
+    let page = "a page was left unfinished: a new sheet\na page with 3 boxes\n";
+    let paper = "refilled by somebody else: true\n";
+    assert_eq!(printed, format!("the printer is busy: true\n{page}{paper}"));
+}
+
+#[test]
 fn a_child_negates_an_array() {
     let printed = run("negate");
     assert!(printed.contains("before: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"), "{printed}");
