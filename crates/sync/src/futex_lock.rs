@@ -11,6 +11,7 @@ use shmkit_atomic::futex::Op;
 use shmkit_layout::Shared;
 
 use crate::Slices;
+use crate::spin::Spin;
 use crate::word::Word;
 
 /// Nobody holds the lock.
@@ -149,7 +150,13 @@ impl FutexLock {
 
     #[cold]
     fn wait(&self, deadline: Deadline) -> bool {
-        self.word.spin(|word| word == HELD);
+        let mut spin = Spin::new();
+        while spin.again() {
+            // Relaxed: the compare-exchange that follows decides.
+            if self.word.load(Relaxed) == FREE && self.try_lock() {
+                return true;
+            }
+        }
         // Relaxed: the compare-exchange that follows decides.
         let mut word = self.word.load(Relaxed);
         let mut slices = Slices::new();

@@ -68,6 +68,7 @@ mod reentrant;
 mod rwlock;
 mod semaphore;
 mod slices;
+mod spin;
 mod thread;
 #[cfg(not(loom))]
 mod who;

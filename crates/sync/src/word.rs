@@ -8,7 +8,7 @@ use core::fmt;
 #[cfg(not(loom))]
 use shmkit_atomic::futex;
 use shmkit_atomic::futex::{Op, Wake};
-use shmkit_atomic::{AtomicU32, AtomicU64, Deadline, Ordering, hint};
+use shmkit_atomic::{AtomicU32, AtomicU64, Deadline, Ordering};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 
@@ -42,9 +42,6 @@ mod crash {
     }
 }
 
-/// How often to look at a word before the first sleep.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
-
 /// A `u32` in shared memory that can be slept on.
 #[repr(transparent)]
 pub(crate) struct Word(AtomicU32);
@@ -73,17 +70,6 @@ impl Word {
     #[inline(always)]
     pub(crate) fn reload(&self, before: u32, order: Ordering) -> u32 {
         if crash::trusts() { before } else { self.0.load(order) }
-    }
-
-    /// Looks at the word for a moment, while it stays `dull`: before the first sleep, since to sleep and to be woken takes
-    /// longer. What it saw is only a hint, and orders nothing.
-    pub(crate) fn spin(&self, dull: impl Fn(u32) -> bool) {
-        for _ in 0..SPINS {
-            if !dull(self.load(Ordering::Relaxed)) {
-                return;
-            }
-            hint::spin_loop();
-        }
     }
 
     #[inline(always)]

@@ -11,6 +11,7 @@ use shmkit_layout::Shared;
 use shmkit_roster::Judge;
 
 use crate::Slices;
+use crate::spin::Spin;
 use crate::word::Word;
 
 /// Somebody may sleep on the word: who releases must wake.
@@ -97,13 +98,14 @@ impl RawCountingSemaphore {
         deadline: Deadline,
     ) -> Result<(), CountingError> {
         judge.me().ok_or(CountingError::NotJoined)?;
-        if deadline != Deadline::PASSED {
-            self.word.spin(|word| word & !WAITERS == 0);
-        }
+        let mut spin = Spin::new();
         let mut slices = Slices::new();
         let mut slice = None;
         loop {
             let Err(word) = self.take() else { return Ok(()) };
+            if deadline != Deadline::PASSED && spin.again() {
+                continue;
+            }
             // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
             if deadline.has_passed() {
                 return Err(CountingError::TimedOut);

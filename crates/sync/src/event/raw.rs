@@ -11,6 +11,7 @@ use shmkit_layout::Shared;
 use shmkit_roster::Judge;
 
 use crate::Slices;
+use crate::spin::Spin;
 use crate::word::Word;
 
 /// The event is set.
@@ -128,8 +129,8 @@ impl RawEvent {
             return Ok(());
         }
         let generation = word & !WAITERS;
-        if deadline != Deadline::PASSED {
-            self.word.spin(|word| word & !WAITERS == generation);
+        let mut spin = Spin::new();
+        while deadline != Deadline::PASSED && word & !WAITERS == generation && spin.again() {
             // Acquire: as above.
             word = self.word.load(Acquire);
         }

@@ -13,6 +13,7 @@ use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
+use crate::spin::Spin;
 #[cfg(not(loom))]
 use crate::who::Who;
 use crate::word::Word;
@@ -226,8 +227,12 @@ impl RawMutex {
         judge: &J,
         deadline: Deadline,
     ) -> Result<Option<OwnerId>, LockFailure> {
-        // In vain if others sleep already.
-        self.word.spin(|word| word & !WAITERS != FREE && word & WAITERS == 0);
+        let mut spin = Spin::new();
+        while spin.again() {
+            if let Attempt::Taken { dead } = self.attempt(me, judge, false)? {
+                return Ok(dead);
+            }
+        }
         let mut slices = Slices::new();
         let mut slice = slices.next(deadline);
         // Before the first sleep, and when a slice has run out: whether the owner lives.

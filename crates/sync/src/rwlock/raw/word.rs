@@ -6,6 +6,7 @@ use shmkit_atomic::futex::{ALL, Op, Wake};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use super::RawRwLock;
+use crate::spin::Spin;
 use crate::{LockFailure, NotOwner, Slices};
 
 /// Nobody holds the word, nobody sleeps on it.
@@ -114,8 +115,15 @@ impl RawRwLock {
         deadline: Deadline,
         mut attempt: impl FnMut(bool) -> Result<Attempt<R>, LockFailure>,
     ) -> Result<R, LockFailure> {
-        // In vain if others sleep already.
-        self.word.spin(|word| word & !WAITERS != FREE && word & WAITERS == 0);
+        let mut spin = Spin::new();
+        while spin.again() {
+            // Relaxed: the attempt decides. It is dear, a reader's above all.
+            if self.word.load(Relaxed) & !WAITERS == FREE
+                && let Attempt::Taken(taken) = attempt(false)?
+            {
+                return Ok(taken);
+            }
+        }
         let mut slices = Slices::new();
         let mut slice = slices.next(deadline);
         // Before the first sleep, and when a slice has run out: whether the holder lives.
