@@ -13,6 +13,7 @@
 mod actor;
 mod arena;
 mod board;
+pub mod crew;
 mod fault;
 mod metronome;
 mod report;

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use shmkit_kill::scenes::fault::Seeded;
 use shmkit_kill::scenes::random::{self, Chaos};
-use shmkit_kill::{Plan, Points, Row, Scene, run, scenes, table};
+use shmkit_kill::{Plan, Points, Row, Scene, crew, run, scenes, table};
 
 /// The scene that kills at random moments instead of at every point.
 const RANDOM: &str = "random";
@@ -38,6 +38,12 @@ struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Play so many scenes at once [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    /// Play the scenes of exactly these names, and end with who started this
+    #[arg(long, hide = true)]
+    exact: bool,
     /// Also play `random`, for so many minutes (10 if it is named with --scene) [default: not at all]
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
@@ -64,6 +70,27 @@ impl Args {
             (_, true) => scenes::glibc::all(),
             _ => scenes::all(),
         }
+    }
+
+    /// Whether a scene of this name is meant by `asked`.
+    fn means(&self, asked: &str, scene: &Scene) -> bool {
+        if self.exact { scene.name == asked } else { scene.name.starts_with(asked) }
+    }
+
+    /// How many scenes to play at once.
+    fn jobs(&self) -> usize {
+        let asked = self.jobs.map(|jobs| jobs as usize);
+        asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+    }
+
+    /// What says to another process of this program how to play.
+    fn for_crew(&self) -> Vec<String> {
+        let mut args = Vec::new();
+        args.extend(self.pause.then(|| "--pause".to_owned()));
+        args.extend(self.control.then(|| "--control".to_owned()));
+        args.extend(self.stride.map(|stride| format!("--stride={stride}")));
+        args.extend(self.points.map(|points| format!("--points={points}")));
+        args
     }
 
     fn points(&self) -> Points {
@@ -101,6 +128,10 @@ struct Found {
 fn main() -> ExitCode {
     let mut args = Args::parse();
     args.scenes.append(&mut args.more);
+    if args.exact {
+        // One of a crew, which nobody needs when who started it is gone.
+        let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    }
     if args.list {
         list(&args);
         return ExitCode::SUCCESS;
@@ -130,16 +161,19 @@ fn main() -> ExitCode {
 fn play(args: &Args) -> Result<Report, String> {
     let mut all = args.scenes();
     for name in &args.scenes {
-        if name != RANDOM && !all.iter().any(|scene| scene.name.starts_with(name.as_str())) {
+        if name != RANDOM && !all.iter().any(|scene| args.means(name, scene)) {
             return Err(name.clone());
         }
     }
     all.retain(|scene| {
-        args.scenes.is_empty()
-            || args.scenes.iter().any(|name| scene.name.starts_with(name.as_str()))
+        args.scenes.is_empty() || args.scenes.iter().any(|name| args.means(name, scene))
     });
-    let plan = Plan { points: args.points(), patience: 3 };
-    let rows: Vec<Row> = all.iter().map(|scene| one(scene, plan)).collect();
+    let rows = if all.len() > 1 && args.jobs() > 1 {
+        together(&all, args)
+    } else {
+        let plan = Plan { points: args.points(), patience: 3 };
+        all.iter().map(|scene| one(scene, plan)).collect()
+    };
     let named = args.scenes.iter().any(|name| name == RANDOM);
     let minutes = args.minutes.or(named.then_some(10.0));
     let random = minutes.map(|minutes| {
@@ -189,6 +223,18 @@ fn seeded(faults: Vec<Seeded>, args: &Args) -> Result<Report, String> {
         })
         .collect();
     Ok(Report { ok: found.iter().all(|f| f.ok), scenes: Vec::new(), random: None, seeded: found })
+}
+
+/// Plays scenes beside each other, with a progress bar.
+fn together(scenes: &[Scene], args: &Args) -> Vec<Row> {
+    let bar = bar("scenes");
+    bar.set_length(scenes.len() as u64);
+    let rows = crew::play(scenes, &args.for_crew(), args.jobs(), &mut |done, names| {
+        bar.set_position(done as u64);
+        bar.set_message(names.join(", "));
+    });
+    bar.finish_and_clear();
+    rows.unwrap_or_else(|fault| vec![Row::broken("all", fault.to_string())])
 }
 
 /// Plays one scene with a progress bar.

@@ -1,12 +1,12 @@
 //! The report: a row for each scene.
 
 use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Kind, Tally};
 
 /// What came of one scene.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
     /// What the scene is called.
     pub scene: String,
@@ -56,6 +56,11 @@ impl Row {
                 .map(|(at, fault)| format!("{}: {fault}", point(*at)))
                 .collect(),
         }
+    }
+
+    /// Makes the row of a scene that was not played, for this reason.
+    pub fn broken(scene: &str, why: String) -> Self {
+        Self { scene: scene.to_owned(), broken: 1, faults: vec![why], ..Self::default() }
     }
 
     /// Returns whether nothing went wrong.

@@ -18,6 +18,9 @@ pub struct Scene {
     pub about: String,
     /// The least points that such an operation can have: below it, something else was killed.
     pub floor: u32,
+    /// Whether it leaves files of the dead in `/dev/shm` for a while, which creators of another scene would clear away: one
+    /// such scene at a time.
+    pub named: bool,
     play: Box<Play>,
 }
 
@@ -48,7 +51,12 @@ impl Scene {
         floor: u32,
         play: impl Fn(&Stage, u32) -> Result<Take, Fault> + 'static,
     ) -> Self {
-        Self { name: name.into(), about: about.into(), floor, play: Box::new(play) }
+        Self { name: name.into(), about: about.into(), floor, named: false, play: Box::new(play) }
+    }
+
+    /// Says that the scene uses named segments.
+    pub(crate) fn named(self) -> Self {
+        Self { named: true, ..self }
     }
 
     /// Plays the scene for one kill point.

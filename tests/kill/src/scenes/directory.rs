@@ -34,7 +34,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
         }
         if left.is_empty() { take } else { take.and(Err(Fault::leaked(format!("{left:?}")))) }
     });
-    vec![scene]
+    vec![scene.named()]
 }
 
 fn play(stage: &Stage, name: &str, point: u32) -> Result<Take, Fault> {

@@ -190,6 +190,7 @@ pub(crate) fn scene(life: Life) -> Scene {
         }
         if left.is_empty() { take } else { take.and(Err(Fault::leaked(format!("{left:?}")))) }
     })
+    .named()
 }
 
 fn play(stage: &Stage, life: Life, name: &str, point: u32) -> Result<Take, Fault> {

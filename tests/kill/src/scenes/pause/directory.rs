@@ -39,6 +39,7 @@ pub(super) fn scenes() -> Vec<Scene> {
                     take.and(Err(Fault::leaked(format!("{left:?}"))))
                 }
             })
+            .named()
         })
         .collect()
 }
