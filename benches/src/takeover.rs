@@ -16,6 +16,12 @@ use crate::pthread::PthreadMutex;
 
 /// The most that we allow ourselves, in milliseconds.
 const LIMIT: f64 = 20.0;
+/// How long the heir sleeps before the owner is killed, at least: long enough for every slice to have its full length.
+const SLEEP: Duration = Duration::from_millis(80);
+/// Two slices: the kill falls at any moment of them.
+const SPREAD: Duration = Duration::from_millis(64);
+/// The golden ratio: the parts after the point of its multiples lie evenly between 0 and 1, however many there are.
+const GOLDEN: f64 = 0.618_033_988_749_895;
 
 pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
     Ok(vec![
@@ -33,10 +39,12 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
 }
 
 fn ours(name: &'static str, longest: Option<Duration>) -> Candidate<'static> {
+    let mut rounds = 0..;
     Candidate::new(name, move |_| {
         let segment = Options::new(1 << 16).anonymous()?;
         let mutex = segment.mutex("mutex", 0_u64)?;
         takeover(
+            rounds.next().unwrap_or(0),
             || {
                 segment.join_after_fork()?;
                 let guard = mutex.lock().map_err(|error| anyhow!("{error}"))?;
@@ -59,9 +67,11 @@ fn ours(name: &'static str, longest: Option<Duration>) -> Candidate<'static> {
 }
 
 fn robust() -> Result<Candidate<'static>> {
-    Ok(Candidate::new("glibc robust process-shared", |_| {
+    let mut rounds = 0..;
+    Ok(Candidate::new("glibc robust process-shared", move |_| {
         let mutex = PthreadMutex::new(true)?;
         takeover(
+            rounds.next().unwrap_or(0),
             || {
                 ensure!(mutex.lock(), "pthread_mutex_lock failed");
                 Ok(())
@@ -82,8 +92,13 @@ struct Times {
     taken: AtomicU64,
 }
 
-/// Kills who has locked, when another has slept for it for a while, and returns how long that one then took.
-fn takeover(lock: impl Fn() -> Result<()>, inherit: impl Fn() -> Result<()>) -> Result<Sample> {
+/// Kills who has locked, when another has slept for it for a while, and returns how long that one then took. The kills
+/// of the rounds, of which this is number `round`, spread evenly over the slices.
+fn takeover(
+    round: u32,
+    lock: impl Fn() -> Result<()>,
+    inherit: impl Fn() -> Result<()>,
+) -> Result<Sample> {
     // SAFETY: atomic numbers.
     let times: Shared<Times> = unsafe { Shared::new() }?;
     let began = Instant::now();
@@ -105,8 +120,7 @@ fn takeover(lock: impl Fn() -> Result<()>, inherit: impl Fn() -> Result<()>) -> 
         times.taken.store(began.elapsed().as_nanos() as u64, Release);
         Ok(())
     })?;
-    // Long enough for every slice to have its full length, and at any moment of two of them.
-    std::thread::sleep(Duration::from_micros(fastrand::u64(80_000..144_000)));
+    std::thread::sleep(SLEEP + SPREAD.mul_f64((f64::from(round) * GOLDEN).fract()));
     let killed = began.elapsed();
     kill(owner, Signal::SIGKILL).context("kill")?;
     let status = waitpid(heir, None).context("waitpid")?;
