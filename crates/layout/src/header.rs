@@ -277,8 +277,8 @@ mod tests {
             Err(HeaderError::ByteOrder)
         );
         assert_eq!(
-            Header { width: 32, ..good() }.check(4096),
-            Err(HeaderError::Width { found: 32 })
+            Header { width: 96 - usize::BITS, ..good() }.check(4096),
+            Err(HeaderError::Width { found: 96 - usize::BITS })
         );
         assert_eq!(good().check(4095), Err(HeaderError::Truncated { found: 4095, expected: 4096 }));
         for bad in [

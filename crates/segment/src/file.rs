@@ -8,7 +8,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, SealFlag, fcntl, open, posi
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod};
-use nix::sys::statvfs::fstatvfs;
+use nix::sys::statvfs::{Statvfs, fstatvfs};
 use nix::unistd::linkat;
 
 use crate::error::{ErrorKind, Failure};
@@ -31,7 +31,7 @@ pub(crate) fn unnamed(directory: &Path, size: u64, mode: u32) -> Result<OwnedFd,
         .map_err(|errno| cannot_make(errno, directory))?;
     if let Ok(disk) = fstatvfs(&file) {
         // A full file system is seen here without first filling it; the allocation below is what decides.
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        let free = free(&disk);
         // A file system without a limit (a tmpfs of size=0) reports no blocks at all.
         if disk.blocks() != 0 && size > free {
             return Err(no_space(size, free, directory).caused_by(Errno::ENOSPC));
@@ -39,8 +39,7 @@ pub(crate) fn unnamed(directory: &Path, size: u64, mode: u32) -> Result<OwnedFd,
     }
     allocate(file.as_fd(), size).map_err(|errno| match errno {
         Errno::ENOSPC | Errno::EDQUOT => {
-            let free = fstatvfs(&file)
-                .map_or(0, |disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
+            let free = fstatvfs(&file).map_or(0, |disk| free(&disk));
             no_space(size, free, directory).caused_by(errno)
         }
         errno => cannot_allocate(errno, size),
@@ -108,7 +107,7 @@ pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, 
 /// Takes all the memory now, so that no later write meets a full file system, which would be a SIGBUS.
 pub(crate) fn allocate(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
     // Past RLIMIT_FSIZE the kernel would not only refuse but send SIGXFSZ.
-    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| size > soft) {
+    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| size > wide(soft)) {
         return Err(Errno::EFBIG);
     }
     in_steps(size, |start, len| {
@@ -183,6 +182,16 @@ fn cannot_allocate(errno: Errno, size: u64) -> Failure {
         .caused_by(errno),
         errno => Failure::os(errno, format_args!("allocating {size} bytes")),
     }
+}
+
+/// How many bytes are left.
+fn free(disk: &Statvfs) -> u64 {
+    wide(disk.blocks_available()).saturating_mul(wide(disk.fragment_size()))
+}
+
+/// A number of the C library, which has 32 or 64 bits.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 fn no_space(size: u64, free: u64, directory: &Path) -> Failure {
