@@ -8,9 +8,10 @@ use crate::{AtomicU32, Deadline, fence};
 
 /// `FUTEX_OP_OPARG_SHIFT` of `linux/futex.h`: the argument is the number of a bit.
 const OPARG_SHIFT: u32 = 8;
-/// `FUTEX_OP_CMP_EQ`, compared with -1 (`0xfff`, sign-extended): no word of ours ever is `0xffff_ffff`, so the
-/// second wake of `FUTEX_WAKE_OP` never happens. Compared with 0 it would wake one too many on a fresh word.
-const NEVER_EQUAL: u32 = 0xfff;
+/// `FUTEX_OP_CMP_EQ`, compared with -1 (`0xfff`, sign-extended). Of our words only a doorbell's, an event's and a
+/// counting semaphore's can be `0xffff_ffff`, once in its whole range: then the second wake of `FUTEX_WAKE_OP` wakes one
+/// more, who looks and sleeps again. Compared with 0 it would do so on every fresh word.
+const SELDOM_EQUAL: u32 = 0xfff;
 
 pub(super) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Wake {
     let until = deadline.as_nanos().map(|nanos| libc::timespec {
@@ -95,7 +96,7 @@ const fn encode(op: Op) -> u32 {
     // Above 2047 the argument is one single bit (`Op::new`), of which the kernel is told the number.
     let (code, arg) =
         if op.arg > 2047 { (code | OPARG_SHIFT, op.arg.trailing_zeros()) } else { (code, op.arg) };
-    (code << 28) | (arg << 12) | NEVER_EQUAL
+    (code << 28) | (arg << 12) | SELDOM_EQUAL
 }
 
 fn errno() -> i32 {
