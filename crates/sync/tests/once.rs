@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -126,6 +127,48 @@ fn the_heir_of_the_dead_begins_anew_and_is_told() {
     assert_eq!(told, Some((1, judges[0].me())));
     mine.wait().unwrap();
     once(region, &judges[2]).try_call_once(|| panic!("twice")).unwrap();
+}
+
+/// Does something when it is asked the first time, before it answers.
+struct Before<'a>(ModelJudge, Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>);
+
+// SAFETY: as the model's.
+unsafe impl Judge for Before<'_> {
+    fn me(&self) -> Option<OwnerId> {
+        self.0.me()
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        let before = self.1.lock().unwrap().take();
+        if let Some(before) = before {
+            before();
+        }
+        self.0.verdict(owner)
+    }
+}
+
+/// Between the look at who is at it and the question whether that one lives.
+#[test]
+fn who_is_done_and_leaves_has_not_died() {
+    for done in [true, false] {
+        let judges = ModelJudge::new(2);
+        let raw = RawOnce::new();
+        assert!(matches!(raw.try_begin(&judges[0]), Ok(Turn::Yours { .. })));
+        let leave = || {
+            let left = if done {
+                // SAFETY: our turn, and nothing is guarded.
+                unsafe { raw.finish(&judges[0]) }
+            } else {
+                // SAFETY: as above.
+                unsafe { raw.give_up(&judges[0]) }
+            };
+            left.unwrap();
+            judges[0].die();
+        };
+        let judge = Before(judges[1].clone(), Mutex::new(Some(Box::new(leave))));
+        let waited = raw.wait(&judge, Deadline::after(Duration::from_millis(20)));
+        assert_eq!(waited, if done { Ok(()) } else { Err(OnceError::TimedOut) });
+    }
 }
 
 #[test]

@@ -302,6 +302,12 @@ impl RawOnce {
                 return Ok(Attempt::NotNow { word, known: true });
             }
             match ask(judge, me, owner) {
+                // It may have done it since we looked, or given up, and left: that is no death. Acquire: as above.
+                Verdict::Dead
+                    if wish == Wish::Wait && (self.word.load(Acquire) ^ word) & !WAITERS != 0 =>
+                {
+                    return Ok(Attempt::Again);
+                }
                 Verdict::Dead if wish == Wish::Wait => return Err(OnceError::OwnerDied(owner)),
                 Verdict::Dead => dead = Some(owner),
                 Verdict::Nobody => return Err(OnceError::Corrupt { word }),
