@@ -1,12 +1,14 @@
-//! Taking a place at a barrier, and asking about those who have one.
+//! Taking a place at a barrier.
 
 use core::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::Acquire;
-use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_atomic::futex::Wake;
+use shmkit_roster::{Judge, OwnerId, Verdict};
 
 use crate::barrier::cell::Place;
+use crate::barrier::look::{Inquiry, late};
 use crate::barrier::raw::BROKEN;
 use crate::{BarrierError, LockFailure, Outcome, RawBarrier, Slices};
 
@@ -26,13 +28,6 @@ pub(crate) struct Arrival {
     pub(crate) index: u32,
 }
 
-/// What came of asking about the parties that matter.
-pub(crate) struct Look {
-    pub(crate) dead: Option<OwnerId>,
-    /// Whether all others are known to be alive.
-    pub(crate) known: bool,
-}
-
 impl RawBarrier<'_> {
     /// Takes a place among those who have arrived.
     pub(crate) fn arrive<J: Judge + ?Sized>(
@@ -43,61 +38,90 @@ impl RawBarrier<'_> {
         deadline: Deadline,
     ) -> Result<Arrival, BarrierError> {
         let mut slices = Slices::new();
+        let mut slice = None;
         // Only if there is no place at first: who leaves rings an armed bell.
         let mut armed = None;
+        // At the first miss, and when a slice has run out: whether those who have the places live.
+        let mut probe = true;
+        let mut judged = true;
         loop {
             // Acquire: pairs with the Release of who moved it.
             let word = self.frame.word.load(Acquire);
+            let mut inquiry = Inquiry::new(me, judge);
             if word & BROKEN != 0 {
-                return Err(self.broken(me, judge, word));
+                return Err(self.broken(&mut inquiry, word));
             }
-            if let Err(error) = self.enter(me, judge, deadline) {
-                // Late is late, whoever holds the others up.
-                if matches!(error, BarrierError::TimedOut | BarrierError::CannotJudge) {
-                    self.break_now();
-                }
-                return Err(error);
-            }
-            let arrival = self.take_place(me, seat, judge);
+            self.enter(me, judge, deadline).map_err(|error| self.give_up(error))?;
+            let arrival = self.take_place(seat, &mut inquiry);
             // Cannot be refused: `enter` has taken it.
             let _ = self.frame.mutex.release(me);
-            if let Some(arrival) = arrival? {
+            if let Some(arrival) = arrival.map_err(|error| self.give_up(error))? {
                 return Ok(arrival);
             }
-            // As many as there are parties, and we are one more: somebody has yet to leave.
-            if deadline.has_passed() {
-                self.break_now();
-                return Err(BarrierError::TimedOut);
+            // As many as there are parties, and we are one more: somebody has yet to leave. Or nobody can any more, and
+            // there may be nobody but us to notice.
+            if probe {
+                // Acquire: as above.
+                self.inspect(&mut inquiry, self.frame.word.load(Acquire))?;
+                judged = inquiry.is_known();
             }
+            if !inquiry.is_ours() {
+                return Err(BarrierError::NotJoined);
+            }
+            if deadline.has_passed() {
+                return Err(self.give_up(late(judged)));
+            }
+            // In a model, where a thread hears of a death once, it may hear of it when it takes the mutex.
+            probe = cfg!(loom);
             if let Some(armed) = armed {
-                self.frame.bell.sleep(armed, slices.next(deadline));
+                let until = *slice.get_or_insert_with(|| slices.next(deadline));
+                // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+                if self.frame.bell.sleep(armed, until) == Wake::TimedOut || until.has_passed() {
+                    probe = true;
+                    slice = None;
+                }
             }
             armed = Some(self.frame.bell.arm());
         }
     }
 
+    /// Breaks the next pass if that is what becomes of it when somebody gives up with this error.
+    #[cold]
+    fn give_up(self, error: BarrierError) -> BarrierError {
+        // Late is late, whoever holds the others up. And where nonsense stands nobody ever arrives, but those who have
+        // do not look.
+        if matches!(
+            error,
+            BarrierError::TimedOut | BarrierError::CannotJudge | BarrierError::Corrupt { .. }
+        ) {
+            self.break_now();
+        }
+        error
+    }
+
     /// Under the mutex: takes a place, if there is one.
     fn take_place<J: Judge + ?Sized>(
         self,
-        me: OwnerId,
         seat: Option<usize>,
-        judge: &J,
+        inquiry: &mut Inquiry<'_, J>,
     ) -> Result<Option<Arrival>, BarrierError> {
+        let me = inquiry.me();
         loop {
             // Acquire: pairs with the Release of who moved it.
             let word = self.frame.word.load(Acquire);
             if word & BROKEN != 0 {
-                return Err(self.broken(me, judge, word));
+                return Err(self.broken(inquiry, word));
             }
             let taken = match seat {
-                None => self.claim(me, judge, word, Place::FREE.arrived(me, word))?,
+                None => self.claim(inquiry, word, Place::FREE.arrived(me, word))?,
                 Some(at) => self.retake(me, at, word)?,
             };
             let Some((at, before, place)) = taken else { return Ok(None) };
             // Acquire: as above. Again: the cell may be free because the pass of this word was decided since we looked,
             // and then we would have arrived in the past. Whoever left the cell knew the word that we see now. If it is
-            // the same, our arrival is one of those that the pass needs, and it cannot be decided without us.
-            if self.frame.word.reload(word, Acquire) & !BROKEN == word {
+            // the same, our arrival is one of those that the pass needs: nobody passes without us, and nobody had
+            // broken it before we arrived.
+            if self.frame.word.reload(word, Acquire) == word {
                 // Cells are taken under the mutex only: none of the others is overlooked.
                 return Ok(Some(Arrival {
                     at,
@@ -132,8 +156,7 @@ impl RawBarrier<'_> {
     /// Under the mutex: puts `new` into a cell of nobody, or else of a dead party that had passed.
     pub(crate) fn claim<J: Judge + ?Sized>(
         self,
-        me: OwnerId,
-        judge: &J,
+        inquiry: &mut Inquiry<'_, J>,
         word: u32,
         new: Place,
     ) -> Result<Option<(usize, Place, Place)>, BarrierError> {
@@ -143,7 +166,14 @@ impl RawBarrier<'_> {
                 let free = match place.owner().map_err(|word| BarrierError::Corrupt { word })? {
                     None => true,
                     Some(_) if !look || place.matters(word) => false,
-                    Some(owner) => ask(judge, me, owner) == Verdict::Dead,
+                    Some(owner) => match inquiry.verdict(owner) {
+                        // That, or another verdict, may have shown that we have no place to arrive with.
+                        Verdict::Dead => inquiry.is_ours(),
+                        Verdict::Alive | Verdict::Unknown => false,
+                        Verdict::Nobody => {
+                            return Err(BarrierError::Corrupt { word: owner.get().into() });
+                        }
+                    },
                 };
                 if free && cell.replace(place, new) {
                     return Ok(Some((at, Place::FREE, new)));
@@ -160,53 +190,6 @@ impl RawBarrier<'_> {
             && self.cells[arrival.at].replace(arrival.place, Place::FREE)
         {
             self.frame.bell.ring(1);
-        }
-    }
-
-    /// Asks about every party that this pass counts on.
-    pub(crate) fn look<J: Judge + ?Sized>(
-        self,
-        me: OwnerId,
-        judge: &J,
-        word: u32,
-    ) -> Result<Look, BarrierError> {
-        let mut known = true;
-        // The threads of a process stand side by side, mostly.
-        let mut asked = None;
-        for cell in self.cells {
-            let place = cell.load();
-            if !place.matters(word) {
-                continue;
-            }
-            let owner = place.owner().map_err(|word| BarrierError::Corrupt { word })?;
-            if owner == asked {
-                continue;
-            }
-            asked = owner;
-            let Some(owner) = owner else { continue };
-            match ask(judge, me, owner) {
-                Verdict::Alive => {}
-                Verdict::Dead => return Ok(Look { dead: Some(owner), known }),
-                Verdict::Unknown => known = false,
-                Verdict::Nobody => {
-                    return Err(BarrierError::Corrupt { word: owner.get().into() });
-                }
-            }
-        }
-        Ok(Look { dead: None, known })
-    }
-
-    /// Says why the pass of this word was broken, as far as that can still be seen.
-    #[cold]
-    pub(crate) fn broken<J: Judge + ?Sized>(
-        self,
-        me: OwnerId,
-        judge: &J,
-        word: u32,
-    ) -> BarrierError {
-        match self.look(me, judge, word & !BROKEN) {
-            Ok(Look { dead: Some(dead), .. }) => BarrierError::PartyDied(dead),
-            _ => BarrierError::Broken,
         }
     }
 

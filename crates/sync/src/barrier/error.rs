@@ -22,7 +22,7 @@ pub enum BarrierError {
     CannotJudge,
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
-    /// There are as many registered parties as the barrier has.
+    /// All places are taken: by parties that have registered, that wait, or that have yet to leave.
     Full,
     /// A word of the barrier names a party that cannot exist.
     Corrupt {
@@ -70,7 +70,7 @@ impl fmt::Display for BarrierError {
             ),
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::Full => f.write_str(
-                "as many parties have registered as the barrier has: make it for more, or drop one",
+                "the barrier's places are all taken by parties that registered, wait or have yet to leave: try again when one has gone, or make the barrier for more",
             ),
             Self::Corrupt { word } => write!(
                 f,

@@ -178,7 +178,8 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
     ///
     /// # If a peer dies
     ///
-    /// in the middle of its own registration, this call goes on after it. A stopped one is waited for.
+    /// in the middle of its own registration, this call goes on after it. A stopped one is waited for. If all places
+    /// are taken, one of them by somebody dead: [`BarrierError::PartyDied`], and the barrier is broken.
     pub fn party(&self) -> Result<Party<'a, J>, BarrierError> {
         let seat = self.raw.register(self.judge)?;
         Ok(Party::new(*self, seat, self.judge))

@@ -5,6 +5,7 @@ pub(crate) mod cell;
 pub(crate) mod error;
 #[cfg(not(loom))]
 pub(crate) mod handle;
+pub(crate) mod look;
 #[cfg(not(loom))]
 pub(crate) mod party;
 pub(crate) mod raw;

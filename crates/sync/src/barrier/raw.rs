@@ -7,10 +7,11 @@ use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Wake};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
-use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_roster::{Judge, OwnerId, Verdict};
 
-use crate::barrier::arrival::{Arrival, Look};
+use crate::barrier::arrival::Arrival;
 use crate::barrier::cell::Place;
+use crate::barrier::look::{Inquiry, late};
 use crate::word::Word;
 use crate::{ActionError, BarrierCell, BarrierError, Doorbell, RawMutex, Slices};
 
@@ -28,7 +29,7 @@ pub struct BarrierFrame {
     pub(crate) mutex: RawMutex,
     /// 31 .. 1 passes, and twice the resets | 0 BROKEN. What the parties sleep on.
     pub(crate) word: Word,
-    /// Rung when a place becomes free.
+    /// Rung when a place becomes free, and when nobody needs one any more: the barrier is broken.
     pub(crate) bell: Doorbell,
     /// How many parties there are. Stored once, by who makes the barrier.
     parties: Word,
@@ -85,10 +86,11 @@ impl fmt::Debug for BarrierFrame {
 /// A party is a *thread*: each takes a cell when it arrives and gives it back when it has passed, or keeps one that it
 /// has [registered](Self::register). What has happened is decided by **one compare-exchange of the word**: it passes,
 /// breaks or is reset, whichever comes first, and every party finds out which by comparing the word with that of its
-/// arrival. As long as one of them has not, its cell is taken, and nobody can pass again.
+/// arrival. As long as one of them has not, its cell is taken, and nobody can pass again. (A party that does not run
+/// while the barrier is reset 2^30 times may take the pass that comes then for its own.)
 ///
 /// *If a peer dies* after it arrived, or having registered, the barrier is broken for all: who sleeps asks at the end of
-/// every slice, and who arrives last asks about all others.
+/// every slice, and who arrives last, or finds all places taken, asks about all others.
 #[derive(Clone, Copy)]
 pub struct RawBarrier<'a> {
     pub(crate) frame: &'a BarrierFrame,
@@ -154,7 +156,10 @@ impl<'a> RawBarrier<'a> {
         } else {
             self.follow(me, judge, arrival, deadline).map_err(ActionError::Barrier)
         };
-        self.leave(arrival);
+        // Who has lost its place in the roster leaves the one here for the others to find.
+        if judge.me() == Some(me) {
+            self.leave(arrival);
+        }
         passed.map(|()| arrival.index)
     }
 
@@ -192,16 +197,19 @@ impl<'a> RawBarrier<'a> {
             word = now;
         }
         // Only now: killed before it, the dead are found again, and the barrier is broken again.
+        let mut inquiry = Inquiry::new(me, judge);
         for cell in self.cells {
             let place = cell.load();
-            let dead = match place.owner() {
+            let gone = match place.owner() {
                 Ok(None) => false,
-                Ok(Some(owner)) => ask(judge, me, owner) == Verdict::Dead,
+                Ok(Some(owner)) => {
+                    matches!(inquiry.verdict(owner), Verdict::Dead | Verdict::Nobody)
+                }
                 // Nobody's: the next one's.
                 Err(_) => true,
             };
-            if dead {
-                // Cannot fail: cells of others are taken under the mutex only.
+            if gone {
+                // Fails only if it had left the cell before it died.
                 cell.replace(place, Place::FREE);
             }
         }
@@ -217,14 +225,23 @@ impl<'a> RawBarrier<'a> {
     /// # Errors
     ///
     /// [`BarrierError::Full`] if there is none; [`BarrierError`].
+    ///
+    /// # If a peer dies
+    ///
+    /// and there is none because it has one: [`BarrierError::PartyDied`], for all.
     pub fn register<J: Judge + ?Sized>(self, judge: &J) -> Result<usize, BarrierError> {
         let me = judge.me().ok_or(BarrierError::NotJoined)?;
         self.enter(me, judge, Deadline::NEVER)?;
         let word = self.frame.word.load(Relaxed);
-        let claimed = self.claim(me, judge, word, Place::registered(me));
+        let mut inquiry = Inquiry::new(me, judge);
+        let claimed = self.claim(&mut inquiry, word, Place::registered(me));
         // Cannot be refused: `enter` has taken it.
         let _ = self.frame.mutex.release(me);
-        claimed?.map(|(at, ..)| at).ok_or(BarrierError::Full)
+        if let Some((at, ..)) = claimed? {
+            return Ok(at);
+        }
+        self.inspect(&mut inquiry, word)?;
+        Err(BarrierError::Full)
     }
 
     /// Gives the cell of a registered party back. It must not be waiting.
@@ -261,7 +278,7 @@ impl<'a> RawBarrier<'a> {
         let next = arrival.word.wrapping_add(PASS);
         if self.frame.word.compare_exchange(arrival.word, next, AcqRel, Relaxed).is_err() {
             // Broken or reset meanwhile.
-            return Err(self.broken(me, judge, arrival.word).into());
+            return Err(self.broken(&mut Inquiry::new(me, judge), arrival.word).into());
         }
         // Killed here, the others find out at the end of their slice.
         if self.parties() > 1 {
@@ -270,24 +287,21 @@ impl<'a> RawBarrier<'a> {
         Ok(())
     }
 
-    /// Breaks the pass if somebody who has arrived or registered is dead.
+    /// Whether nothing keeps the pass from being made. It is broken if somebody who has arrived or registered is dead.
     fn check<J: Judge + ?Sized>(
         self,
         me: OwnerId,
         judge: &J,
         arrival: Arrival,
     ) -> Result<(), BarrierError> {
-        let look = self.look(me, judge, arrival.word);
-        // A verdict may have shown that the roster has lost our place: then we are dead to the others.
-        let lost = judge.me() != Some(me);
-        let error = match look {
-            Ok(_) if lost => BarrierError::NotJoined,
-            Ok(Look { dead: Some(dead), .. }) => BarrierError::PartyDied(dead),
-            Ok(_) => return Ok(()),
-            Err(corrupt) => corrupt,
-        };
-        self.break_up(arrival.word);
-        Err(error)
+        let mut inquiry = Inquiry::new(me, judge);
+        self.inspect(&mut inquiry, arrival.word)?;
+        // Acquire: pairs with the Release in `break_up` and `reset`. No action is begun for a pass that was decided.
+        if self.frame.word.load(Acquire) == arrival.word {
+            Ok(())
+        } else {
+            Err(self.broken(&mut inquiry, arrival.word))
+        }
     }
 
     /// All others: sleep until the word moves.
@@ -310,28 +324,22 @@ impl<'a> RawBarrier<'a> {
             if word != arrival.word {
                 // As long as our cell is taken nobody passes twice, and resets leave the bit alone.
                 let passed = (word ^ arrival.word) & PASS != 0;
-                return if passed { Ok(()) } else { Err(self.broken(me, judge, arrival.word)) };
+                let mut inquiry = Inquiry::new(me, judge);
+                return if passed { Ok(()) } else { Err(self.broken(&mut inquiry, arrival.word)) };
             }
-            let error = if judge.me() != Some(me) {
-                // The others take us for dead, or will.
-                Some(BarrierError::NotJoined)
-            } else if probe {
-                match self.look(me, judge, arrival.word) {
-                    Ok(Look { dead: Some(dead), .. }) => Some(BarrierError::PartyDied(dead)),
-                    Ok(Look { known, .. }) => {
-                        judged = known;
-                        None
-                    }
-                    Err(corrupt) => Some(corrupt),
-                }
-            } else {
-                None
-            };
+            // The others take us for dead, or will, and find our cell.
+            if judge.me() != Some(me) {
+                return Err(BarrierError::NotJoined);
+            }
+            if probe {
+                let mut inquiry = Inquiry::new(me, judge);
+                self.inspect(&mut inquiry, arrival.word)?;
+                judged = inquiry.is_known();
+            }
             // Only now: who was woken has looked first.
-            let late = if judged { BarrierError::TimedOut } else { BarrierError::CannotJudge };
-            if let Some(error) = error.or(deadline.has_passed().then_some(late)) {
+            if deadline.has_passed() {
                 if self.break_up(arrival.word) {
-                    return Err(error);
+                    return Err(late(judged));
                 }
                 continue;
             }
@@ -360,8 +368,9 @@ impl<'a> RawBarrier<'a> {
         let broken = word & BROKEN == 0
             && self.frame.word.compare_exchange(word, word | BROKEN, Release, Relaxed).is_ok();
         if broken {
-            // Killed here, the others find out at the end of their slice.
+            // Killed here, the others find out at the end of their slice. Who has no place yet sleeps on the bell.
             self.frame.word.wake(ALL);
+            self.frame.bell.ring_all();
         }
         broken
     }

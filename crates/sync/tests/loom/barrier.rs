@@ -190,6 +190,91 @@ fn a_registered_party_is_missed() {
     });
 }
 
+/// Somebody has the only place, and dies with it or leaves it: who waits for it is told of the death, or gets it.
+#[test]
+fn who_waits_for_a_place_gets_it_or_is_told() {
+    with_every_crash("barrier, no place", |steps, lives| {
+        let meeting = Meeting::new(1);
+        let judges = ModelJudge::new(2);
+        let mortal = &judges[0];
+        let seat = meeting.barrier().register(mortal).unwrap();
+        let newcomer = {
+            let (meeting, judge) = (meeting.clone(), judges[1].clone());
+            thread::spawn(move || meeting.wait(&judge, Deadline::after(LONG)))
+        };
+        let life = || {
+            crash::step();
+            meeting.barrier().unregister(seat, mortal);
+            meeting.wait(mortal, Deadline::after(LONG)).unwrap();
+        };
+        let died = crash::after(steps, life).is_err();
+        // Else it leaves.
+        mortal.die();
+        let dead = BarrierError::PartyDied(shmkit_roster::OwnerId::new(0, 1).unwrap());
+        match newcomer.join().unwrap() {
+            Err(error) => {
+                // What the dead have not left stays there until a reset.
+                let left = !format!("{:?}", meeting.cells).contains("0.1");
+                assert!(died && !left && error == dead, "died {died}, left {left}: {error}");
+            }
+            Ok(index) => assert_eq!(index, 0),
+        }
+        if died {
+            lives.died();
+            if meeting.wait(&judges[1], Deadline::after(LONG)).is_err() {
+                meeting.barrier().reset(&judges[1]).unwrap();
+                assert_eq!(meeting.wait(&judges[1], Deadline::NEVER), Ok(0));
+            }
+        }
+    });
+}
+
+/// Nobody dies, and no slice ends: it is woken.
+#[test]
+fn who_waits_for_a_place_is_told_of_a_break() {
+    model(|| {
+        let meeting = Meeting::new(1);
+        let judges = ModelJudge::new(2);
+        meeting.barrier().register(&judges[0]).unwrap();
+        let newcomer = {
+            let (meeting, judge) = (meeting.clone(), judges[1].clone());
+            thread::spawn(move || meeting.wait(&judge, Deadline::NEVER))
+        };
+        meeting.barrier().abort(&judges[0]).unwrap();
+        assert_eq!(newcomer.join().unwrap(), Err(BarrierError::Broken));
+    });
+}
+
+/// One aborts in its action, and another leaves because of that: nobody who arrives in its place acts as well.
+#[test]
+fn no_action_is_begun_beside_another() {
+    model(|| {
+        let meeting = Meeting::new(2);
+        let judges = ModelJudge::new(3);
+        let inside = Arc::new(crate::Inside::default());
+        let act = |meeting: &Meeting, inside: &crate::Inside, judge: &ModelJudge, who| {
+            let action = || {
+                inside.enter(who, 1);
+                let aborted = meeting.barrier().abort(judge);
+                thread::yield_now();
+                inside.leave(who);
+                aborted
+            };
+            let end = meeting.barrier().wait(None, judge, Deadline::NEVER, Some(action));
+            assert!(end.is_err(), "nobody passes a broken barrier");
+        };
+        let threads = [1, 2].map(|who: usize| {
+            let (meeting, inside) = (meeting.clone(), inside.clone());
+            let judge = judges[who].clone();
+            thread::spawn(move || act(&meeting, &inside, &judge, who as u32))
+        });
+        act(&meeting, &inside, &judges[0], 0);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
 /// The action of the last one is done once, before anybody passes.
 #[test]
 fn the_action_is_done_once_and_first() {

@@ -1,18 +1,22 @@
 //! The barrier as a program holds it, with participants of a model in one process.
 #![cfg(not(loom))]
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+mod actions;
+mod corrupt;
+mod deaths;
+mod inherited;
+
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shmkit_atomic::Ordering::{Relaxed, SeqCst};
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, Region, ShapeError};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
-use shmkit_sync::{ActionError, Barrier, BarrierError};
+use shmkit_sync::{Barrier, BarrierError};
 
 /// Far longer than any of these waits.
 const LONG: Duration = Duration::from_secs(10);
@@ -39,6 +43,52 @@ fn barrier<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barr
 fn attach<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barrier<'a, J> {
     // SAFETY: made by `barrier`.
     unsafe { Barrier::attach(region, parties.into(), judge) }.unwrap()
+}
+
+/// Where cell `at` lies.
+fn cell(region: Region<'_>, at: u64) -> &AtomicU64 {
+    region.get(Offset::new(32 + 8 * at).unwrap()).unwrap()
+}
+
+/// Makes the barrier's word another one, for cells that were stored by hand.
+fn set_word(region: Region<'_>, word: u32) {
+    region.write(Offset::new(16).unwrap(), word).unwrap();
+}
+
+/// Of a cell whose party has registered.
+const REGISTERED: u64 = 1 << 62;
+
+/// What stands in a cell whose party, `judge`, has arrived while the barrier's word was `word`.
+fn arrived(judge: &ModelJudge, word: u64) -> u64 {
+    u64::from(judge.me().unwrap().get()) << 32 | word | 1
+}
+
+/// Does something when it is asked the first time, before it answers.
+struct Before<'a>(ModelJudge, Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>);
+
+impl<'a> Before<'a> {
+    fn new(judge: &ModelJudge) -> Self {
+        Self(judge.clone(), Mutex::new(None))
+    }
+
+    fn answer(&self, before: impl FnOnce() + Send + 'a) {
+        *self.1.lock().unwrap() = Some(Box::new(before));
+    }
+}
+
+// SAFETY: as the model's.
+unsafe impl Judge for Before<'_> {
+    fn me(&self) -> Option<OwnerId> {
+        self.0.me()
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        let before = self.1.lock().unwrap().take();
+        if let Some(before) = before {
+            before();
+        }
+        self.0.verdict(owner)
+    }
 }
 
 fn until(mut happened: impl FnMut() -> bool) {
@@ -144,67 +194,6 @@ fn more_threads_than_parties_take_turns() {
 }
 
 #[test]
-fn bar_04_the_action_is_done_once_by_the_last() {
-    let judges = ModelJudge::new(1);
-    let mut bytes = Bytes::new();
-    let barrier = barrier(bytes.region(), 3, &judges[0]);
-    let actions = AtomicU32::new(0);
-    thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                for round in 1..=100 {
-                    let mut did = false;
-                    let number = barrier
-                        .wait_with_timeout(LONG, || {
-                            did = true;
-                            assert_eq!(barrier.n_waiting(), 3, "somebody was let go before");
-                            actions.fetch_add(1, Relaxed);
-                            Ok::<_, ()>(())
-                        })
-                        .unwrap();
-                    assert_eq!(did, number == 2);
-                    assert!(actions.load(Relaxed) >= round);
-                    barrier.wait_with_deadline(Instant::now() + LONG, || Ok::<_, ()>(())).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(actions.load(Relaxed), 100);
-}
-
-#[test]
-fn bar_05_an_action_that_fails_breaks_the_barrier() {
-    let judges = ModelJudge::new(2);
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    let (mine, theirs) = (barrier(region, 2, &judges[0]), attach(region, 2, &judges[1]));
-    for panics in [false, true] {
-        thread::scope(|scope| {
-            let other = scope.spawn(|| theirs.wait_timeout(LONG));
-            until(|| mine.n_waiting() == 1);
-            let act = || -> Result<(), &str> {
-                if panics { resume_unwind(Box::new(())) } else { Err("no") }
-            };
-            let waited = catch_unwind(AssertUnwindSafe(|| mine.wait_with(act)));
-            match waited {
-                Ok(result) => assert_eq!(result, Err(ActionError::Action("no"))),
-                Err(_) => assert!(panics),
-            }
-            assert_eq!(other.join().unwrap(), Err(BarrierError::Broken));
-        });
-        assert!(mine.is_broken() && theirs.is_broken());
-        assert_eq!(theirs.wait(), Err(BarrierError::Broken));
-        mine.reset().unwrap();
-        // All places are free again.
-        thread::scope(|scope| {
-            let other = scope.spawn(|| theirs.wait_timeout(LONG).unwrap());
-            mine.wait_timeout(LONG).unwrap();
-            other.join().unwrap();
-        });
-    }
-}
-
-#[test]
 fn bar_06_an_abort_is_told_to_all() {
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
@@ -265,52 +254,6 @@ fn bar_09_a_late_party_breaks_it_for_all() {
 }
 
 #[test]
-fn bar_16_a_party_that_arrived_and_died_is_told_to_all() {
-    let judges = ModelJudge::new(3);
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    let mine = barrier(region, 2, &judges[0]);
-    let cell = region.get::<AtomicU64>(Offset::new(32).unwrap()).unwrap();
-    // As it stands there when it waits and is killed.
-    let dead = judges[1].me().unwrap();
-    cell.store(u64::from(dead.get()) << 32 | 1, SeqCst);
-    assert_eq!(mine.n_waiting(), 1);
-    assert!(format!("{mine:?}").contains("arrived: [1.1: alive]"), "{mine:?}");
-    judges[1].die();
-    assert_eq!(mine.wait(), Err(BarrierError::PartyDied(dead)));
-    assert_eq!(attach(region, 2, &judges[2]).wait(), Err(BarrierError::PartyDied(dead)));
-    assert!(BarrierError::PartyDied(dead).is_broken());
-    mine.reset().unwrap();
-    // Its place is somebody else's now.
-    thread::scope(|scope| {
-        let other = scope.spawn(|| mine.wait_timeout(LONG));
-        mine.wait_timeout(LONG).unwrap();
-        other.join().unwrap().unwrap();
-    });
-}
-
-#[test]
-fn a_sleeper_notices_a_dead_party() {
-    let judges = ModelJudge::new(2);
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    let mine = barrier(region, 3, &judges[0]);
-    let theirs = attach(region, 3, &judges[1]);
-    let dead = judges[1].me().unwrap();
-    let party = theirs.party().unwrap();
-    thread::scope(|scope| {
-        let sleeper = scope.spawn(|| mine.wait_timeout(LONG));
-        until(|| mine.n_waiting() == 1);
-        judges[1].die();
-        assert_eq!(sleeper.join().unwrap(), Err(BarrierError::PartyDied(dead)));
-    });
-    assert_eq!(mine.wait(), Err(BarrierError::PartyDied(dead)));
-    mine.reset().unwrap();
-    std::mem::forget(party);
-    assert_eq!(mine.wait_timeout(Duration::from_millis(60)), Err(BarrierError::TimedOut));
-}
-
-#[test]
 fn parties_register_and_pass() {
     let judges = ModelJudge::new(2);
     let mut bytes = Bytes::new();
@@ -346,111 +289,4 @@ fn parties_register_and_pass() {
         mine.wait_timeout(LONG).unwrap();
         other.join().unwrap().unwrap();
     });
-}
-
-#[test]
-fn who_has_not_joined_is_refused() {
-    let judges = ModelJudge::new(1);
-    let child = judges[0].forked();
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    let parents = barrier(region, 1, &judges[0]);
-    let party = parents.party().unwrap();
-    let barrier = attach(region, 1, &child);
-    assert_eq!(barrier.wait(), Err(BarrierError::NotJoined));
-    assert_eq!(barrier.abort(), Err(BarrierError::NotJoined));
-    assert_eq!(barrier.reset(), Err(BarrierError::NotJoined));
-    assert_eq!(barrier.party().unwrap_err(), BarrierError::NotJoined);
-    assert!(!barrier.is_broken());
-    drop(party);
-}
-
-/// Cannot tell about anybody else.
-struct Blind(ModelJudge);
-
-// SAFETY: it calls nobody dead.
-unsafe impl Judge for Blind {
-    fn me(&self) -> Option<OwnerId> {
-        self.0.me()
-    }
-
-    fn verdict(&self, _: OwnerId) -> Verdict {
-        Verdict::Unknown
-    }
-}
-
-#[test]
-fn a_party_that_cannot_be_judged_is_not_missed() {
-    let judges = ModelJudge::new(2);
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    let blind = Blind(judges[1].clone());
-    let mine = barrier(region, 2, &judges[0]);
-    let theirs = attach(region, 2, &blind);
-    let party = mine.party().unwrap();
-    let wait = Duration::from_millis(20);
-    assert_eq!(theirs.wait_timeout(wait), Err(BarrierError::CannotJudge));
-    mine.reset().unwrap();
-    drop(party);
-    thread::scope(|scope| {
-        let other = scope.spawn(|| mine.wait_timeout(LONG));
-        theirs.wait_timeout(LONG).unwrap();
-        other.join().unwrap().unwrap();
-    });
-}
-
-/// Finds out, when it is asked about somebody, that it has lost its own place.
-struct Lost(ModelJudge, AtomicU32);
-
-// SAFETY: it calls nobody dead.
-unsafe impl Judge for Lost {
-    fn me(&self) -> Option<OwnerId> {
-        self.0.me().filter(|_| self.1.load(Relaxed) == 0)
-    }
-
-    fn verdict(&self, _: OwnerId) -> Verdict {
-        self.1.store(1, Relaxed);
-        Verdict::Unknown
-    }
-}
-
-#[test]
-fn who_loses_its_place_while_it_waits_passes_nothing() {
-    let judges = ModelJudge::new(2);
-    for last in [false, true] {
-        let mut bytes = Bytes::new();
-        let region = bytes.region();
-        let lost = Lost(judges[1].clone(), AtomicU32::new(0));
-        let mine = barrier(region, 2, &judges[0]);
-        let party = mine.party().unwrap();
-        let theirs = attach(region, 2, &lost);
-        thread::scope(|scope| {
-            if last {
-                let mut party = party;
-                let other = scope.spawn(move || party.wait_timeout(LONG));
-                until(|| mine.n_waiting() == 1);
-                assert_eq!(theirs.wait(), Err(BarrierError::NotJoined));
-                assert_eq!(other.join().unwrap(), Err(BarrierError::Broken));
-            } else {
-                assert_eq!(theirs.wait(), Err(BarrierError::NotJoined));
-            }
-        });
-        assert!(mine.is_broken());
-    }
-}
-
-#[test]
-fn a_cell_that_names_nobody_is_corrupt() {
-    let judges = ModelJudge::new(1);
-    let mut bytes = Bytes::new();
-    let region = bytes.region();
-    let mine = barrier(region, 2, &judges[0]);
-    let cell = region.get::<AtomicU64>(Offset::new(32).unwrap()).unwrap();
-    for word in [1, 7 << 32, 1 << 63, 1 << 62, u64::MAX] {
-        cell.store(word, SeqCst);
-        assert_eq!(mine.wait(), Err(BarrierError::Corrupt { word }));
-        assert_eq!(cell.load(SeqCst), word, "it is left as it was found");
-    }
-    mine.reset().unwrap();
-    assert_eq!(cell.load(SeqCst), 0);
 }
