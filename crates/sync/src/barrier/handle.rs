@@ -2,7 +2,6 @@
 
 use core::convert::Infallible;
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use shmkit_atomic::Deadline;
@@ -244,17 +243,7 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
         deadline: Deadline,
         action: impl FnOnce() -> Result<(), E>,
     ) -> Result<u32, ActionError<E>> {
-        // A panic is carried out through the barrier as an error, so that it breaks it and gives the place back.
-        let action = || match catch_unwind(AssertUnwindSafe(action)) {
-            Ok(done) => done.map_err(Ok),
-            Err(panic) => Err(Err(panic)),
-        };
-        match self.raw.wait(seat, self.judge, deadline, Some(action)) {
-            Ok(index) => Ok(index),
-            Err(ActionError::Barrier(error)) => Err(ActionError::Barrier(error)),
-            Err(ActionError::Action(Ok(error))) => Err(ActionError::Action(error)),
-            Err(ActionError::Action(Err(panic))) => resume_unwind(panic),
-        }
+        self.raw.wait(seat, self.judge, deadline, Some(action))
     }
 
     fn check(parties: u64) -> Result<u32, ShapeError> {

@@ -1,6 +1,7 @@
 //! The barrier, without a place to lie in.
 
 use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -136,7 +137,7 @@ impl<'a> RawBarrier<'a> {
     ///
     /// # Errors
     ///
-    /// [`ActionError`]. The barrier is broken by an action that fails and by a deadline that passes.
+    /// [`ActionError`]. The barrier is broken by an action that fails or panics and by a deadline that passes.
     ///
     /// # If a peer dies
     ///
@@ -156,7 +157,7 @@ impl<'a> RawBarrier<'a> {
         } else {
             self.follow(me, judge, arrival, deadline).map_err(ActionError::Barrier)
         };
-        // Who has lost its place in the roster leaves the one here for the others to find.
+        // A child that was forked meanwhile has no place to give back: it is its parent's.
         if judge.me() == Some(me) {
             self.leave(arrival);
         }
@@ -266,10 +267,7 @@ impl<'a> RawBarrier<'a> {
     ) -> Result<(), ActionError<E>> {
         self.check(me, judge, arrival)?;
         if let Some(action) = action {
-            if let Err(error) = action() {
-                self.break_up(arrival.word);
-                return Err(ActionError::Action(error));
-            }
+            self.act(me, judge, arrival, action)?;
             // Again: whoever died while the action ran is not passed over.
             self.check(me, judge, arrival)?;
         }
@@ -304,6 +302,33 @@ impl<'a> RawBarrier<'a> {
         }
     }
 
+    /// Does the action. The pass is broken unless it succeeds.
+    fn act<J: Judge + ?Sized, E>(
+        self,
+        me: OwnerId,
+        judge: &J,
+        arrival: Arrival,
+        action: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), ActionError<E>> {
+        // Caught, and not left to a guard: in a model a death unwinds, and the dead do nothing.
+        let done = catch_unwind(AssertUnwindSafe(action));
+        // If the action has forked, and this is the child, pass and place are its parent's.
+        let ours = judge.me() == Some(me);
+        if ours && !matches!(done, Ok(Ok(()))) {
+            self.break_up(arrival.word);
+        }
+        match done {
+            Err(panic) => {
+                if ours {
+                    self.leave(arrival);
+                }
+                resume_unwind(panic)
+            }
+            Ok(_) if !ours => Err(BarrierError::NotJoined.into()),
+            Ok(result) => result.map_err(ActionError::Action),
+        }
+    }
+
     /// All others: sleep until the word moves.
     fn follow<J: Judge + ?Sized>(
         self,
@@ -319,6 +344,11 @@ impl<'a> RawBarrier<'a> {
         let mut probe = cfg!(loom);
         let mut judged = true;
         loop {
+            // A handler that interrupted the sleep may have forked, and this is the child: the arrival is its parent's.
+            // Or the others take us for dead, or will, and find our cell.
+            if judge.me() != Some(me) {
+                return Err(BarrierError::NotJoined);
+            }
             // Acquire: pairs with the Release in `lead`, `break_up` and `reset`.
             let word = self.frame.word.load(Acquire);
             if word != arrival.word {
@@ -326,10 +356,6 @@ impl<'a> RawBarrier<'a> {
                 let passed = (word ^ arrival.word) & PASS != 0;
                 let mut inquiry = Inquiry::new(me, judge);
                 return if passed { Ok(()) } else { Err(self.broken(&mut inquiry, arrival.word)) };
-            }
-            // The others take us for dead, or will, and find our cell.
-            if judge.me() != Some(me) {
-                return Err(BarrierError::NotJoined);
             }
             if probe {
                 let mut inquiry = Inquiry::new(me, judge);

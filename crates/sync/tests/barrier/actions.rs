@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Instant;
 
-use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::{Relaxed, SeqCst};
+use shmkit_atomic::{AtomicU32, Deadline};
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{ActionError, BarrierError};
 
@@ -70,6 +70,20 @@ fn bar_05_an_action_that_fails_breaks_the_barrier() {
             other.join().unwrap();
         });
     }
+}
+
+#[test]
+fn an_action_of_the_machine_below_may_panic() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let raw = barrier(region, 1, &judges[0]).raw();
+    let act = || -> Result<(), ()> { resume_unwind(Box::new(7)) };
+    let wait = || raw.wait(None, &judges[0], Deadline::NEVER, Some(act));
+    let panic = catch_unwind(AssertUnwindSafe(wait)).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&7));
+    assert!(raw.is_broken());
+    assert_eq!(cell(region, 0).load(SeqCst), 0, "the place was not given back");
 }
 
 /// The barrier is broken between the look at its word and the arrival: who arrives is asking about a dead party, whose

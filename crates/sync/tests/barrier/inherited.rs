@@ -1,14 +1,15 @@
-//! Who is nobody, and who has lost its place.
+//! What a forked child inherits, and who has lost its place.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use shmkit_atomic::AtomicU32;
-use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::Ordering::{Relaxed, SeqCst};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
-use shmkit_sync::BarrierError;
+use shmkit_sync::{ActionError, BarrierError};
 
-use crate::{Bytes, LONG, attach, barrier, until};
+use crate::{Bytes, LONG, arrived, attach, barrier, cell, set_word, until};
 
 #[test]
 fn who_has_not_joined_is_refused() {
@@ -25,6 +26,71 @@ fn who_has_not_joined_is_refused() {
     assert_eq!(barrier.party().unwrap_err(), BarrierError::NotJoined);
     assert!(!barrier.is_broken());
     drop(party);
+}
+
+/// Is a parent's until it is asked to be the child's.
+struct Forking(ModelJudge, AtomicU32);
+
+// SAFETY: it calls nobody dead.
+unsafe impl Judge for Forking {
+    fn me(&self) -> Option<OwnerId> {
+        self.0.me().filter(|_| self.1.load(Relaxed) == 0)
+    }
+
+    fn verdict(&self, _: OwnerId) -> Verdict {
+        Verdict::Unknown
+    }
+}
+
+/// However it returns from it, pass and place are the parent's.
+#[test]
+fn a_child_forked_in_the_action_neither_breaks_nor_leaves() {
+    for how in ["done", "failed", "panicked"] {
+        let judge = Forking(ModelJudge::new(1).remove(0), AtomicU32::new(0));
+        let mut bytes = Bytes::new();
+        let region = bytes.region();
+        let mine = barrier(region, 1, &judge);
+        let wait = || {
+            mine.wait_with(|| {
+                judge.1.store(1, Relaxed);
+                match how {
+                    "done" => Ok(()),
+                    "failed" => Err("no"),
+                    _ => resume_unwind(Box::new(7)),
+                }
+            })
+        };
+        match catch_unwind(AssertUnwindSafe(wait)) {
+            Ok(end) => assert_eq!(end, Err(ActionError::Barrier(BarrierError::NotJoined))),
+            Err(panic) => assert_eq!((how, panic.downcast_ref()), ("panicked", Some(&7))),
+        }
+        assert!(!mine.is_broken(), "{how}");
+        assert_eq!(cell(region, 0).load(SeqCst), arrived(&judge.0, 0), "{how}");
+    }
+}
+
+/// By a signal handler, say, which returns into the sleep.
+#[test]
+fn a_child_forked_in_the_sleep_neither_breaks_nor_leaves() {
+    let judge = Forking(ModelJudge::new(1).remove(0), AtomicU32::new(0));
+    for late in [false, true] {
+        judge.1.store(0, Relaxed);
+        let mut bytes = Bytes::new();
+        let region = bytes.region();
+        let mine = barrier(region, 2, &judge);
+        thread::scope(|scope| {
+            let child = scope.spawn(|| mine.wait_timeout(LONG));
+            until(|| mine.n_waiting() == 1);
+            judge.1.store(1, Relaxed);
+            if late {
+                // Its parent passes.
+                set_word(region, 2);
+            }
+            assert_eq!(child.join().unwrap(), Err(BarrierError::NotJoined));
+        });
+        assert!(!mine.is_broken());
+        assert_eq!(cell(region, 0).load(SeqCst), arrived(&judge.0, 0));
+    }
 }
 
 /// Finds out, when it is asked about somebody, that it has lost its own place: it is dead to the others.
