@@ -61,6 +61,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
         scene("party", "a party killed as it registers, with two waiting", 2, 40, |barrier| {
             barrier.party().map(drop)
         }),
+        full(),
         woken(),
     ]
 }
@@ -91,6 +92,32 @@ fn scene(
         let reached = victim.advance(Unit::Instruction, point)?;
         let killed = victim.kill();
         finish(stage, &arena, survivors, waiting, reached, killed)
+    })
+}
+
+/// The victim has all places, but for those it has just given back: there is nobody else to notice its death but who
+/// comes then.
+fn full() -> Scene {
+    let about = "who has the other places killed as it takes the last one and gives it back";
+    Scene::new("barrier/full", about, 80, move |stage, point| {
+        let arena = arena()?;
+        let mut victim = stage.victim(VICTIM, &|actor| {
+            open(&arena, |barrier| {
+                let party = || barrier.party().map_err(|e| Fault::hung(format!("the victim: {e}")));
+                let _others = [party()?, party()?];
+                actor.mark();
+                drop(party()?);
+                actor.mark();
+                Ok(())
+            })
+        })?;
+        let survivors = survivors(stage, &arena)?;
+        let reached = victim.advance(Unit::Instruction, point)?;
+        let killed = victim.kill();
+        for survivor in &survivors[..2] {
+            survivor.cue(GO);
+        }
+        finish(stage, &arena, survivors, 2, reached, killed)
     })
 }
 

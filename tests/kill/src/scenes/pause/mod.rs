@@ -6,8 +6,10 @@
 //!
 //! A subject adds a `Race`: operations as data, and which of them meet.
 
+mod barrier;
 mod directory;
 mod lock;
+mod once;
 mod ring;
 mod rwlock;
 mod semaphore;
@@ -88,7 +90,9 @@ const RACES: &[&Race] = &[
     &waiting::EVENT,
     &waiting::COUNT,
     &waiting::CONDITION,
-    &waiting::BARRIER,
+    &barrier::MEETING,
+    &barrier::PLACE,
+    &once::MADE,
     &ring::PIPE,
 ];
 

@@ -1,26 +1,23 @@
-//! Waiting for each other: an event, a count, a condition, a barrier.
+//! Waiting for each other: an event, a count, a condition.
 
 use shmkit_layout::{Object, Region};
 use shmkit_roster::Participant;
 use shmkit_sync::{
-    Barrier, BarrierError, Condvar, Count, CountingSemaphore, Event, LockError, Mutex, MutexGuard,
-    RawCountingSemaphore,
+    Condvar, Count, CountingSemaphore, Event, LockError, Mutex, MutexGuard, RawCountingSemaphore,
 };
 
 use super::{Op, Race, Turn};
 use crate::arena::NOBODY;
 use crate::{Arena, Fault};
 
-/// Parties of the barrier.
-const PARTIES: u32 = 2;
 /// Bytes of a condition variable with room to spare; its mutex lies behind them.
 const CONDVAR: u64 = 1024;
 
-fn broken(error: impl std::fmt::Display) -> Fault {
+pub(super) fn broken(error: impl std::fmt::Display) -> Fault {
     Fault::broken(error.to_string())
 }
 
-fn hung(error: impl std::fmt::Display) -> Fault {
+pub(super) fn hung(error: impl std::fmt::Display) -> Fault {
     Fault::hung(error.to_string())
 }
 
@@ -190,61 +187,6 @@ fn with_condition(
     let (said, condvar) = condition(arena, &me)?;
     turn.begin()?;
     then(said, condvar)?;
-    turn.end();
-    Ok(())
-}
-
-/// Two meet, or one waits for somebody who breaks the barrier instead.
-pub(super) const BARRIER: Race = Race {
-    name: "barrier",
-    make: |arena| {
-        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        unsafe { Barrier::init(arena.object(), PARTIES, &NOBODY) }.map(drop).map_err(broken)
-    },
-    ops: &[
-        Op {
-            name: "meet",
-            run: |arena, turn| {
-                with_barrier(arena, turn, |barrier| barrier.wait().map(drop).map_err(hung))
-            },
-        },
-        Op {
-            name: "wait-in-vain",
-            run: |arena, turn| {
-                with_barrier(arena, turn, |barrier| match barrier.wait() {
-                    Err(BarrierError::Broken) => Ok(()),
-                    other => Err(Fault::torn(format!("the barrier was broken: {other:?}"))),
-                })
-            },
-        },
-        Op {
-            name: "abort",
-            run: |arena, turn| with_barrier(arena, turn, |barrier| barrier.abort().map_err(hung)),
-        },
-    ],
-    pairs: &[(0, 0), (1, 2), (2, 1)],
-    judge: |arena, _| {
-        let me = arena.join()?;
-        // SAFETY: `make` made a barrier of so many parties here.
-        let barrier = unsafe { Barrier::attach(arena.object(), PARTIES.into(), &me) };
-        match barrier.map_err(broken)?.n_waiting() {
-            0 => Ok(()),
-            n => Err(Fault::leaked(format!("{n} still wait"))),
-        }
-    },
-};
-
-fn with_barrier(
-    arena: &Arena,
-    turn: &Turn<'_, '_>,
-    then: impl FnOnce(Barrier<'_>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let me = arena.join()?;
-    // SAFETY: `make` made a barrier of so many parties here.
-    let barrier = unsafe { Barrier::attach(arena.object(), PARTIES.into(), &me) };
-    let barrier = barrier.map_err(broken)?;
-    turn.begin()?;
-    then(barrier)?;
     turn.end();
     Ok(())
 }
