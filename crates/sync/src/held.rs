@@ -97,7 +97,8 @@ pub(crate) struct Held<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> {
     data: NonNull<T>,
 }
 
-// SAFETY: a shared guard gives `&T`, `make_consistent` (atomic steps) and `&J` (every `Judge` is Sync).
+// SAFETY: a shared guard gives `&T`, `make_consistent` (atomic steps) and `&J` (every `Judge` is Sync). A guard with
+// which one can wait or notify as well says itself that it is not Sync.
 unsafe impl<L: Lock + Sync, T: ?Sized + Sync, J: Judge + ?Sized> Sync for Held<'_, L, T, J> {}
 
 impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {

@@ -1,6 +1,7 @@
 //! Guards of a part of the data: what they lead to, and that their end is the end of any guard.
 #![cfg(not(loom))]
 
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 
@@ -9,7 +10,10 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Object, Region};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
-use shmkit_sync::{LockError, MappedMutexGuard, Mutex, MutexGuard};
+use shmkit_sync::{
+    LockError, MappedMutexGuard, Mutex, MutexGuard, RLockGuard, ReentrantMutexGuard,
+    RwLockReadGuard, RwLockWriteGuard,
+};
 
 #[repr(C, align(128))]
 struct Bytes([u8; 1024]);
@@ -131,4 +135,32 @@ fn a_part_is_inert_in_a_forked_child() {
     assert_eq!(*part, 1);
     drop(part);
     assert_eq!(mutex.owner(), None);
+}
+
+/// Says whether `T` is Sync: its own function is found before the trait's, if it is.
+struct Probe<T>(PhantomData<T>);
+
+impl<T: Sync> Probe<T> {
+    fn is_sync(&self) -> bool {
+        true
+    }
+}
+
+trait Otherwise {
+    fn is_sync(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Otherwise for Probe<T> {}
+
+#[test]
+fn what_notifies_stays_with_its_thread() {
+    assert!(!Probe::<MutexGuard<'_, u64>>(PhantomData).is_sync());
+    assert!(!Probe::<ReentrantMutexGuard<'_, u64>>(PhantomData).is_sync());
+    assert!(!Probe::<RLockGuard<'_>>(PhantomData).is_sync());
+    // With these nobody can notify.
+    assert!(Probe::<MappedMutexGuard<'_, u64>>(PhantomData).is_sync());
+    assert!(Probe::<RwLockReadGuard<'_, u64>>(PhantomData).is_sync());
+    assert!(Probe::<RwLockWriteGuard<'_, u64>>(PhantomData).is_sync());
 }

@@ -57,10 +57,28 @@ impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for MutexGuard<'_, T,
 /// fn needs_send<T: Send>() {}
 /// needs_send::<shmkit_sync::MutexGuard<'static, u64>>();
 /// ```
+///
+/// Not even a reference to it may be sent, since with one a [`Condvar`](crate::Condvar) is notified: two threads would do
+/// so at a time, both under the lock. A reference to the data may be.
+///
+/// ```compile_fail
+/// fn needs_sync<T: Sync>() {}
+/// needs_sync::<shmkit_sync::MutexGuard<'static, u64>>();
+/// ```
+///
+/// ```
+/// # use shmkit_roster::model::ModelJudge;
+/// # use shmkit_sync::MutexGuard;
+/// fn look(numbers: &MutexGuard<'_, [u64; 2], ModelJudge>) -> u64 {
+///     let numbers: &[u64; 2] = numbers;
+///     std::thread::scope(|scope| scope.spawn(|| numbers[0] + numbers[1]).join().unwrap())
+/// }
+/// ```
 #[must_use = "dropping the guard releases the lock"]
 pub struct MutexGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
     held: Held<'a, &'a RawMutex, T, J>,
     _data: PhantomData<&'a mut T>,
+    _not_sync: PhantomData<*const ()>,
 }
 
 impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
@@ -80,7 +98,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
         let hold = unsafe { Hold::new(raw, judge, id, dead) };
         // SAFETY: valid and guarded by `raw` (caller); any bytes are a `T: ShmSafe`.
         let held = unsafe { Held::new(hold, data) };
-        Self { held, _data: PhantomData }
+        Self { held, _data: PhantomData, _not_sync: PhantomData }
     }
 
     /// Answers for the data: it is whole again, whatever has happened to it.
@@ -140,7 +158,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
     ) -> Result<MappedMutexGuard<'a, U, J>, Self> {
         match guard.held.part_mut(part) {
             Ok(held) => Ok(MappedMutexGuard { held, _data: PhantomData }),
-            Err(held) => Err(Self { held, _data: PhantomData }),
+            Err(held) => Err(Self { held, _data: PhantomData, _not_sync: PhantomData }),
         }
     }
 }
@@ -150,7 +168,8 @@ leads_to_its_data!(exclusive MutexGuard, ShmSafe);
 /// A part of the data of a [`Mutex`](crate::Mutex) while the lock is held, made by [`MutexGuard::map`]; dropping it
 /// releases the lock.
 ///
-/// In a forked child it does nothing when dropped, as the [`MutexGuard`] that it was.
+/// In a forked child it does nothing when dropped, as the [`MutexGuard`] that it was. A reference to it may be sent: no
+/// condition variable takes it.
 #[must_use = "dropping the guard releases the lock"]
 pub struct MappedMutexGuard<'a, T: ?Sized, J: Judge + ?Sized = Participant<'a>> {
     held: Held<'a, &'a RawMutex, T, J>,
