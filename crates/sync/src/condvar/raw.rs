@@ -220,7 +220,7 @@ impl RawCondvar {
         self.sleepers.pass_on(me, judge);
         for woken in 0..n {
             let Some(cell) = self.sleepers.longest(me, judge, 0) else { return Ok(woken) };
-            self.sleepers.grant(cell);
+            self.sleepers.grant(cell, self.sleepers.now());
         }
         Ok(n)
     }

@@ -28,15 +28,19 @@ const NOTIFIED: u32 = 1 << 31;
 /// The sleepers of a condition variable, in the order in which they came.
 ///
 /// ```text
-/// taken     bit i: cell i may be somebody's
+/// taken     bit i: cell i may be somebody's. Else it is nobody's, whatever stands there
 /// turn      how often anybody has begun to wait, modulo 2^32
 /// reserved  0
 /// cell[i]   31 NOTIFIED | 30 always 0 | 29 .. 0 owner id of the process of a waiting thread, 0 = nobody. Its futex
-/// turn[i]   of a sleeper: the turn at which it came. Of one that is notified: the last turn that was before that
+/// turn[i]   of a sleeper: the turn at which it came. Of one that is notified: the last turn that was before that, or
+///           before the first of the dead was notified from whom this comes
 /// ```
 ///
-/// Everything is changed *under the lock* of the condition variable. The bit goes before the cell when it is taken, and
-/// after it when it is freed, so that whoever sees no bits may believe it.
+/// Everything is changed *under the lock* of the condition variable. The bit goes before the cell when it is taken, so that
+/// whoever sees no bits may believe it.
+///
+/// Turns are compared by how long ago they were. Who sleeps while others begin to wait 2^32 times passes for one that has
+/// just come: it is notified later than it should be, and what the dead were given before that passes it over.
 #[repr(C)]
 pub(crate) struct Sleepers {
     taken: Word64,
@@ -72,7 +76,7 @@ impl Sleepers {
 
     /// Returns the processes of the threads that slept a moment ago and were notified, or not yet; the dead included.
     pub(crate) fn owners(&self, notified: bool) -> impl Iterator<Item = OwnerId> + '_ {
-        let words = self.cells.iter().map(|cell| cell.load(Relaxed));
+        let words = self.taken().map(|cell| self.cells[cell].load(Relaxed));
         words.filter(move |word| (word & NOTIFIED != 0) == notified).filter_map(OwnerId::from_word)
     }
 
@@ -123,7 +127,8 @@ impl Sleepers {
 
     /// Under the lock: nobody's from now on.
     pub(crate) fn free(&self, cell: usize) {
-        // Relaxed: written under the lock.
+        // Relaxed: written under the lock. In whichever order a kill finds them: without its bit the cell is nobody's, and
+        // without an id as well.
         self.cells[cell].swap(0, Relaxed);
         self.taken.store(self.taken.load(Relaxed) & !(1 << cell), Relaxed);
     }
@@ -141,15 +146,22 @@ impl Sleepers {
 
     /// Under the lock: passes the notifications of the dead on to who slept when they were given.
     pub(crate) fn pass_on<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J) {
+        // Each is asked about once: a question costs a system call, and everybody waits for the lock.
+        let mut dead = 0;
+        for cell in self.such(|word| word & NOTIFIED != 0 && is_gone(judge, me, word)) {
+            dead |= 1 << cell;
+        }
         // The oldest first: fewer may have it.
-        while let Some(dead) = self.oldest(|word| word & NOTIFIED != 0 && is_gone(judge, me, word))
-        {
-            if let Some(cell) = self.longest(me, judge, self.age(dead))
+        while let Some(cell) = self.oldest(bits(dead)) {
+            dead &= !(1 << cell);
+            if let Some(heir) = self.longest(me, judge, self.age(cell))
                 && !crash::voids_grants()
             {
-                self.grant(cell);
+                // Relaxed: written under the lock. Not the turn of now: the heir may die too, and who came between the
+                // two deaths did not sleep when this was given.
+                self.grant(heir, self.turns[cell].load(Relaxed));
             }
-            self.free(dead);
+            self.free(cell);
         }
     }
 
@@ -171,7 +183,7 @@ impl Sleepers {
         age: u32,
     ) -> Option<usize> {
         loop {
-            let cell = self.oldest(|word| word & NOTIFIED == 0)?;
+            let cell = self.oldest(self.such(|word| word & NOTIFIED == 0))?;
             if self.age(cell) < age {
                 return None;
             }
@@ -182,24 +194,22 @@ impl Sleepers {
         }
     }
 
-    /// Under the lock: of the cells that are somebody's and such, the one whose turn is longest ago.
-    fn oldest(&self, such: impl Fn(u32) -> bool) -> Option<usize> {
+    /// Under the lock: the cells that are somebody's, and in which such a word stands.
+    fn such(&self, such: impl Fn(u32) -> bool) -> impl Iterator<Item = usize> {
         // Relaxed, here and in `age` and `now`: written under the lock.
         let word = |cell: usize| self.cells[cell].load(Relaxed);
-        let such = self.taken().filter(|&cell| word(cell) != 0 && such(word(cell)));
-        such.max_by_key(|&cell| self.age(cell))
+        self.taken().filter(move |&cell| word(cell) != 0 && such(word(cell)))
+    }
+
+    /// Under the lock: of these cells, the one whose turn is longest ago.
+    fn oldest(&self, cells: impl Iterator<Item = usize>) -> Option<usize> {
+        cells.max_by_key(|&cell| self.age(cell))
     }
 
     /// Returns the cells that may be somebody's: all that are, under the lock.
-    fn taken(&self) -> impl Iterator<Item = usize> {
+    fn taken(&self) -> impl Iterator<Item = usize> + use<> {
         // Relaxed: written under the lock. Outside it, it is looked at again a slice later.
-        let mut left = self.taken.load(Relaxed);
-        let bits = core::iter::from_fn(move || {
-            let bit = left.trailing_zeros() as usize;
-            left &= left.wrapping_sub(1);
-            (bit < 64).then_some(bit)
-        });
-        bits.take_while(|&cell| cell < CELLS)
+        bits(self.taken.load(Relaxed)).take_while(|&cell| cell < CELLS)
     }
 
     /// Under the lock: how many turns ago that of `cell` was.
@@ -207,18 +217,28 @@ impl Sleepers {
         self.now().wrapping_sub(self.turns[cell].load(Relaxed))
     }
 
-    fn now(&self) -> u32 {
+    /// Under the lock: the last turn that there was.
+    pub(crate) fn now(&self) -> u32 {
         self.turn.load(Relaxed)
     }
 
-    /// Under the lock: notifies who sleeps on `cell`.
-    pub(crate) fn grant(&self, cell: usize) {
+    /// Under the lock: notifies who sleeps on `cell`, on behalf of those who slept at `turn`.
+    pub(crate) fn grant(&self, cell: usize, turn: u32) {
         // Relaxed: written under the lock.
-        self.turns[cell].store(self.now(), Relaxed);
+        self.turns[cell].store(turn, Relaxed);
         // One step: killed before it we have notified nobody, after it he is awake. Release, by the call: pairs with the
         // Acquire in `is_grant_lost`.
         self.cells[cell].wake_op(Op::or(NOTIFIED), 1);
     }
+}
+
+/// Returns the numbers of the bits that are set.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (bit < 64).then_some(bit)
+    })
 }
 
 /// Returns whether nobody has this cell any more: its owner is dead, or could not be.

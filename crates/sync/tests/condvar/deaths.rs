@@ -10,14 +10,19 @@ use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{Acquired, LockError, WaitError, Wakeup};
 
-use crate::{Bytes, LONG, Scene, assert_clean, play, until_waiting};
+use crate::{Bytes, LONG, Scene, assert_clean, play, until, until_waiting};
 
-/// Puts a dead sleeper into cell `at`, with this mark.
-fn dead_sleeper(scene: Scene<'_>, at: u64, mark: u32) {
+/// Puts a sleeper into cell `at`, with this mark.
+fn sleeper(scene: Scene<'_>, at: u64, mark: u32) {
     let cell = |n| scene.region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
     cell(24 + 4 * at).store(scene.judge.me().unwrap().get() | mark, Relaxed);
     let taken = scene.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
     taken.fetch_or(1 << at, Relaxed);
+}
+
+/// Puts a dead sleeper there.
+fn dead_sleeper(scene: Scene<'_>, at: u64, mark: u32) {
+    sleeper(scene, at, mark);
     scene.judge.die();
 }
 
@@ -71,6 +76,31 @@ fn the_notification_of_a_dead_sleeper_is_not_stored() {
         assert_eq!(end.1, Wakeup::TimedOut);
         assert_clean(condvar);
     });
+}
+
+#[test]
+fn a_notification_that_goes_on_twice_does_not_reach_who_came_later() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let [late, first, heir] = [0, 1, 2].map(|i| Scene { region, judge: &judges[i] });
+    let word = |n| region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
+    // One had begun to wait when the first was notified.
+    word(16).store(1, Relaxed);
+    word(280 + 4 * 5).store(1, Relaxed);
+    word(280 + 4 * 6).store(1, Relaxed);
+    sleeper(heir, 6, 0);
+    dead_sleeper(first, 5, NOTIFIED);
+    std::thread::scope(|scope| {
+        let sleeper = scope.spawn(move || {
+            let guard = late.number().lock().unwrap();
+            late.condvar().wait_timeout(guard, Duration::from_millis(150)).unwrap().1
+        });
+        until(|| word(24 + 4 * 6).load(Relaxed) & NOTIFIED != 0);
+        heir.judge.die();
+        assert_eq!(sleeper.join().unwrap(), Wakeup::TimedOut);
+    });
+    assert_clean(late.condvar());
 }
 
 #[test]
@@ -213,5 +243,18 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
             waiter.join().unwrap();
         });
         assert_eq!(mine.number().owner(), None);
+    });
+}
+
+/// What a kill between the two steps of freeing a place may leave, whichever is done first.
+#[test]
+fn a_word_in_a_place_that_nobody_has_taken_is_nobody() {
+    play(|mine, theirs| {
+        let cell = mine.region.get::<AtomicU32>(Offset::new(24 + 4 * 9).unwrap()).unwrap();
+        for mark in [0, NOTIFIED] {
+            cell.store(theirs.judge.me().unwrap().get() | mark, Relaxed);
+            assert_eq!(mine.condvar().waiters(), 0);
+            assert_clean(mine.condvar());
+        }
     });
 }
