@@ -302,6 +302,9 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
         mut ready: impl FnMut(&mut G::Data) -> bool,
     ) -> WaitResult<G, bool> {
         loop {
+            if !self.is_held(&guard) {
+                return Err(WaitError::NotOwner(guard));
+            }
             if ready(guard.data()) {
                 return Ok((guard, true));
             }
@@ -310,6 +313,12 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
             }
             (guard, _) = self.wait_by(guard, deadline)?;
         }
+    }
+
+    /// Returns whether this thread holds the lock, as this participant.
+    fn is_held<G: Waitable>(&self, guard: &G) -> bool {
+        let me = self.judge.me();
+        guard.monitor().is_some_and(|(id, monitor)| me == Some(id) && monitor.is_held(id))
     }
 
     /// Returns whether a lock was taken in the name of the participant whose handle this is: another's roster may call

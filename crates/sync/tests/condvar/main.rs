@@ -341,7 +341,9 @@ fn who_inherits_an_rlock_by_waiting_is_told() {
                 let lock = theirs.rlock();
                 lock.acquire().unwrap();
                 let waited = theirs.condvar().wait_timeout(lock, LONG);
-                let Err(WaitError::OwnerDied(lock)) = waited else { panic!("not told") };
+                let Err(WaitError::OwnerDied(lock)) = waited else {
+                    panic!("not told")
+                };
                 assert_eq!(lock.depth(), 1);
                 lock.release().unwrap();
             });
@@ -378,6 +380,40 @@ fn who_does_not_hold_the_lock_is_refused() {
         assert!(error.to_string().contains("take it first"));
         drop(error.into_guard().unwrap());
         assert_eq!(theirs.number().owner(), None);
+    });
+}
+
+#[test]
+fn a_condition_is_not_looked_at_without_the_lock() {
+    play(|mine, theirs| {
+        let (condvar, lock) = (mine.condvar(), mine.rlock());
+        let looks = || {
+            let look = |_: &mut _| panic!("it looked");
+            assert!(matches!(condvar.wait_for(lock, look), Err(WaitError::NotOwner(_))));
+            assert!(matches!(condvar.wait_while(lock, look), Err(WaitError::NotOwner(_))));
+            let timed = condvar.wait_for_timeout(lock, look, Duration::ZERO);
+            assert!(matches!(timed, Err(WaitError::NotOwner(_))));
+            let timed = condvar.wait_while_deadline(lock, look, Instant::now());
+            assert!(matches!(timed, Err(WaitError::NotOwner(_))));
+        };
+        looks();
+        theirs.rlock().acquire().unwrap();
+        looks();
+        theirs.rlock().release().unwrap();
+        // A look may let go of a lock that has no guard.
+        lock.acquire().unwrap();
+        let mut looks = 0;
+        let waited = condvar.wait_for_timeout(
+            lock,
+            |lock| {
+                looks += 1;
+                lock.release().unwrap();
+                false
+            },
+            LONG,
+        );
+        assert!(matches!(waited, Err(WaitError::NotOwner(_))));
+        assert_eq!(looks, 1);
     });
 }
 
