@@ -126,9 +126,9 @@ impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
         self.hold.dead = dead;
     }
 
-    /// Returns where the judge lies.
-    pub(crate) fn judge(&self) -> *const () {
-        core::ptr::from_ref(self.hold.judge).cast()
+    /// Returns the judge in whose name the lock was taken.
+    pub(crate) fn judge(&self) -> &'a J {
+        self.hold.judge
     }
 
     /// Returns the dead owner that the lock was taken from.

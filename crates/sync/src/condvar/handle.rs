@@ -260,7 +260,7 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
                 Err(NotifyError::OtherLock)
             }
             Some((id, monitor)) if self.judge.me() == Some(id) => {
-                self.raw.notify_with(monitor, self.judge, n)
+                self.raw.notify_with(monitor, guard.judge(), n)
             }
             _ => Err(NotifyError::NotOwner),
         }
@@ -321,10 +321,11 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
         guard.monitor().is_some_and(|(id, monitor)| me == Some(id) && monitor.is_held(id))
     }
 
-    /// Returns whether a lock was taken in the name of the participant whose handle this is: another's roster may call
-    /// the living of this one's dead, and we would take the lock from them.
+    /// Returns whether a lock was taken in the name of the participant whose handle this is. If it is another's, it may be
+    /// of another roster, whose ids mean nothing here. (Two that hold nothing may lie at one address: the lock is safe
+    /// nevertheless, since it is its own judge who is asked about its owners.)
     fn is_of<G: Waitable>(&self, guard: &G) -> bool {
-        core::ptr::addr_eq(guard.judge(), core::ptr::from_ref(self.judge))
+        core::ptr::addr_eq(guard.judge(), self.judge)
     }
 
     /// The whole of all forms of waiting.
@@ -340,10 +341,10 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
             return Err(WaitError::NotAlone(guard));
         }
         // SAFETY: a guard, which stays with its thread, or an `RLock`, whose owner is a thread, is what this thread has
-        // taken, in the name of this judge (`is_of`). The data is borrowed through the guard only (a reentrant mutex has
-        // no other, `is_alone`), which we own, and which is forgotten if its lock is lost (`WaitError::new`). An `RLock`
-        // guards nothing.
-        let end = unsafe { self.raw.wait_with(monitor, self.judge, deadline) };
+        // taken, in the name of the guard's judge, who is asked about its owners. The data is borrowed through the guard
+        // only (a reentrant mutex has no other, `is_alone`), which we own, and which is forgotten if its lock is lost
+        // (`WaitError::new`). An `RLock` guards nothing.
+        let end = unsafe { self.raw.wait_with(monitor, guard.judge(), deadline) };
         let (wakeup, taken) = match end {
             Ok(end) => end,
             Err(why) => return Err(WaitError::new(why, guard)),

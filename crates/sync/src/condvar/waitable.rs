@@ -46,7 +46,7 @@ itself!(RLock);
 pub(crate) type Complaint = Option<Outcome>;
 
 pub(crate) mod sealed {
-    use shmkit_roster::OwnerId;
+    use shmkit_roster::{Judge, OwnerId};
 
     use super::Complaint;
     use crate::condvar::monitor::Monitor;
@@ -54,12 +54,15 @@ pub(crate) mod sealed {
 
     /// What nobody else can implement: who does is believed.
     pub trait Lock: Sized {
+        /// Whoever knows the participants of its roster.
+        type Judge: Judge + ?Sized;
+
         /// Returns the lock and who took it; `None` in a forked child of that one.
         fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)>;
 
-        /// Returns where the judge lies in whose name it was taken: a condition variable with another one may be of
-        /// another roster, whose dead are not this one's.
-        fn judge(&self) -> *const ();
+        /// Returns the judge in whose name it was taken, and who is to be asked about its owners: that of a condition
+        /// variable may be of another roster, whose dead are not this one's.
+        fn judge(&self) -> &Self::Judge;
 
         /// Returns whether nothing else of this thread borrows what the lock guards, so that it may be given up.
         fn is_alone(&self) -> bool {

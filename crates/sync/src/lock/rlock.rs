@@ -252,12 +252,14 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
 }
 
 impl<J: Judge + ?Sized> waitable::sealed::Lock for RLock<'_, J> {
+    type Judge = J;
+
     fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
         Some((self.judge.me()?, Monitor::Reentrant(self.raw)))
     }
 
-    fn judge(&self) -> *const () {
-        core::ptr::from_ref(self.judge).cast()
+    fn judge(&self) -> &J {
+        self.judge
     }
 
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
@@ -345,13 +347,15 @@ impl<J: Judge + ?Sized> RLockGuard<'_, J> {
 }
 
 impl<J: Judge + ?Sized> waitable::sealed::Lock for RLockGuard<'_, J> {
+    type Judge = J;
+
     fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
         let ours = self.lock.judge.me() == Some(self.id);
         ours.then_some((self.id, Monitor::Reentrant(self.lock.raw)))
     }
 
-    fn judge(&self) -> *const () {
-        waitable::sealed::Lock::judge(&self.lock)
+    fn judge(&self) -> &J {
+        self.lock.judge
     }
 
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {

@@ -33,11 +33,13 @@ unsafe impl Exclusive for &RawMutex {
 }
 
 impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for MutexGuard<'_, T, J> {
+    type Judge = J;
+
     fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
         Some((self.held.owner()?, Monitor::Mutex(self.held.lock())))
     }
 
-    fn judge(&self) -> *const () {
+    fn judge(&self) -> &J {
         self.held.judge()
     }
 

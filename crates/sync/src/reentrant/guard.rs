@@ -87,12 +87,14 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutexGuard<'a, T, J> {
 }
 
 impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for ReentrantMutexGuard<'_, T, J> {
+    type Judge = J;
+
     fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
         self.is_ours().then_some((self.id, Monitor::Reentrant(self.raw)))
     }
 
-    fn judge(&self) -> *const () {
-        core::ptr::from_ref(self.judge).cast()
+    fn judge(&self) -> &J {
+        self.judge
     }
 
     /// Other guards of this thread may have lent the data: if the lock could not be taken again, it would stay lent.

@@ -2,6 +2,7 @@
 #![cfg(not(loom))]
 
 mod deaths;
+mod judges;
 
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};

@@ -1,0 +1,141 @@
+//! Whoever loses its place in the roster, and whose word is taken about the dead.
+
+use std::time::Duration;
+
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicBool, AtomicU32, AtomicU64};
+use shmkit_layout::{Object, Offset, Region};
+use shmkit_roster::model::ModelJudge;
+use shmkit_roster::{Judge, OwnerId, Verdict};
+use shmkit_sync::{Condvar, Mutex, Wakeup};
+
+use crate::{Bytes, until};
+
+const NOTIFIED: u32 = 1 << 31;
+
+fn condvar<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Condvar<'a, J> {
+    // SAFETY: the bytes are zero, or hold one, which nothing is written into.
+    unsafe { Condvar::init(region.sub(0, 640).unwrap(), (), judge) }.unwrap()
+}
+
+fn number<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Mutex<'a, u64, J> {
+    // SAFETY: the bytes are zero: a mutex over 0.
+    unsafe { Mutex::attach(region.sub(1280, 128).unwrap(), 1, judge) }.unwrap()
+}
+
+/// Puts somebody who was notified into cell `at`.
+fn notified(region: Region<'_>, at: u64, owner: &ModelJudge) {
+    let cell = region.get::<AtomicU32>(Offset::new(24 + 4 * at).unwrap()).unwrap();
+    cell.store(owner.me().unwrap().get() | NOTIFIED, Relaxed);
+    let taken = region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
+    taken.fetch_or(1 << at, Relaxed);
+}
+
+/// A participant that may lose its place, and counts what it was asked.
+struct Fickle {
+    model: ModelJudge,
+    lost: AtomicBool,
+    /// The verdict with which it finds out that it has, counted from 1.
+    last: u32,
+    asked: AtomicU32,
+}
+
+impl Fickle {
+    fn new(model: &ModelJudge, last: u32) -> Self {
+        let lost = AtomicBool::new(false);
+        Self { model: model.clone(), lost, last, asked: AtomicU32::new(0) }
+    }
+
+    fn lose(&self) {
+        self.model.die();
+        self.lost.store(true, Relaxed);
+    }
+}
+
+// SAFETY: the model's answers; it dies, to the others, when it has lost its place.
+unsafe impl Judge for Fickle {
+    fn me(&self) -> Option<OwnerId> {
+        self.model.me().filter(|_| !self.lost.load(Relaxed))
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        if self.asked.fetch_add(1, Relaxed) + 1 == self.last {
+            self.lose();
+        }
+        self.model.verdict(owner)
+    }
+}
+
+#[test]
+fn each_of_the_dead_is_asked_about_once() {
+    let judges = ModelJudge::new(65);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    for (at, dead) in judges[..64].iter().enumerate() {
+        notified(region, at as u64, dead);
+        dead.die();
+    }
+    let fickle = Fickle::new(&judges[64], u32::MAX);
+    let guard = number(region, &fickle).lock().unwrap();
+    assert_eq!(condvar(region, &fickle).notify_one(&guard), Ok(0));
+    assert_eq!(fickle.asked.load(Relaxed), 64);
+}
+
+/// Participants that know nothing of their own may lie at one address.
+#[repr(C)]
+struct Both {
+    trusting: Trusting,
+    slandering: Slandering,
+}
+
+struct Trusting;
+struct Slandering;
+
+/// The third of a model, under which name both know themselves.
+fn third() -> Option<OwnerId> {
+    OwnerId::new(2, 1)
+}
+
+// SAFETY: it calls nobody dead.
+unsafe impl Judge for Trusting {
+    fn me(&self) -> Option<OwnerId> {
+        third()
+    }
+
+    fn verdict(&self, _: OwnerId) -> Verdict {
+        Verdict::Alive
+    }
+}
+
+// SAFETY: all others of its roster, which is another one, are dead.
+unsafe impl Judge for Slandering {
+    fn me(&self) -> Option<OwnerId> {
+        third()
+    }
+
+    fn verdict(&self, _: OwnerId) -> Verdict {
+        Verdict::Dead
+    }
+}
+
+#[test]
+fn the_locks_roster_is_asked_about_its_owner() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let both = Both { trusting: Trusting, slandering: Slandering };
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let guard = number(region, &both.trusting).lock().unwrap();
+            let wait = Duration::from_millis(30);
+            let end = condvar(region, &both.slandering).wait_timeout(guard, wait);
+            assert_eq!(end.map(|(_, wakeup)| wakeup).ok(), Some(Wakeup::TimedOut));
+        });
+        until(|| condvar(region, &both.slandering).waiters() == 1);
+        let guard = number(region, &judges[0]).lock().unwrap();
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(number(region, &judges[0]).owner(), judges[0].me(), "robbed");
+        drop(guard);
+        waiter.join().unwrap();
+    });
+}
