@@ -225,7 +225,7 @@ impl<'a> Obedient<'a> {
                 }
                 .to_owned()
             }
-            Err(WaitError::OwnerDied(guard)) => {
+            Err(WaitError::OwnerDied(guard, _)) => {
                 let dead = guard.dead_owner().expect("a dead owner");
                 let person = self.segment.participant().person(dead).expect("a person");
                 guard.make_consistent();

@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::LockFailure;
+use crate::{LockFailure, Outcome};
 
 /// Why a wait ended. In all three cases the lock is held again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +12,11 @@ pub enum Wakeup {
     Notified,
     /// The deadline passed, and nobody had notified this thread.
     TimedOut,
-    /// Somebody died while it held the lock, and might have notified: look at the condition again. Whoever took the lock
-    /// next was told of the death; the data is whole again.
+    /// Somebody died while it held the lock, and might have notified: look at the condition again.
+    ///
+    /// Who took the lock over is told so by [`WaitError::OwnerDied`], which carries this. To all others this is all that
+    /// there is to say, once that one has answered for the data; if it did not, they get it with
+    /// [`WaitError::NotRecoverable`].
     OwnerDied,
 }
 
@@ -27,10 +30,13 @@ pub enum Unwaited {
     OtherLock,
     /// As many threads as possible wait already. The caller did not wait, and holds the lock.
     TooManyWaiters,
-    /// Somebody has written to this thread's place who must not. The caller holds the lock again.
+    /// Somebody has written to this thread's place who must not, so that nobody knows why it woke. The caller holds the
+    /// lock again.
     Corrupt {
         /// The word found.
         word: u32,
+        /// In which condition the lock was found: who is told here of a death is the only one.
+        outcome: Outcome,
     },
     /// The lock was given up, and could not be taken again.
     Lost(LockFailure),
@@ -44,7 +50,7 @@ impl fmt::Display for Unwaited {
             Self::TooManyWaiters => f.write_str(
                 "64 threads wait for this condition, which is all that it has places for: let fewer threads wait",
             ),
-            Self::Corrupt { word } => write!(
+            Self::Corrupt { word, .. } => write!(
                 f,
                 "the place of a waiting thread was {word:#010x} when it woke, which nobody writes there: another program wrote to it, make the object anew"
             ),
@@ -87,18 +93,21 @@ impl Error for NotifyError {}
 
 /// How waiting for a condition ended, if not well.
 ///
-/// In the first three cases, and whenever there is a guard `G`, the lock **is held**.
+/// Whenever there is a guard `G`, the lock **is held**; but for [`NotOwner`](Self::NotOwner), which gives back what was not.
+///
+/// In the first three cases the [`Wakeup`] says why the thread woke, as if there were nothing to complain of: who goes on
+/// with the data nevertheless has got a notification, or has not.
 #[non_exhaustive]
 pub enum WaitError<G> {
     /// An owner of the lock died meanwhile, and this thread is its heir: the data may be half-written. As with
     /// [`LockError::OwnerDied`](crate::LockError::OwnerDied), repair it and call `make_consistent` on the guard.
-    OwnerDied(G),
+    OwnerDied(G, Wakeup),
     /// An owner of the lock died, and somebody took the lock after it and gave up on the data; or this thread waited with
     /// data that it had not repaired.
-    NotRecoverable(G),
-    /// A thread panicked while it held the lock.
-    Poisoned(G),
-    /// The thread did not wait: what it gave is not a lock that it holds.
+    NotRecoverable(G, Wakeup),
+    /// A thread panicked while it held the lock, now or earlier.
+    Poisoned(G, Wakeup),
+    /// The thread did not wait, or not any longer: what it gave is not a lock that it holds.
     NotOwner(G),
     /// The thread did not wait: the condition variable belongs to another lock, or the lock was taken in the name of
     /// another participant than the condition variable's handle is for.
@@ -108,7 +117,9 @@ pub enum WaitError<G> {
     NotAlone(G),
     /// The thread did not wait: 64 threads do already.
     TooManyWaiters(G),
-    /// Somebody has written to this thread's place in the condition variable who must not.
+    /// The thread has waited, and nobody knows why it woke: somebody has written to its place in the condition variable
+    /// who must not. What is wrong with the data is told by the next lock; the heir of a dead owner is told of that
+    /// instead ([`OwnerDied`](Self::OwnerDied)).
     Corrupt(G),
     /// The lock was given up, and could not be taken again.
     Lost(LockFailure),
@@ -122,15 +133,25 @@ impl<G> WaitError<G> {
     /// The failure, if the lock could not be taken again.
     pub fn into_guard(self) -> Result<G, LockFailure> {
         match self {
-            Self::OwnerDied(guard)
-            | Self::NotRecoverable(guard)
-            | Self::Poisoned(guard)
+            Self::OwnerDied(guard, _)
+            | Self::NotRecoverable(guard, _)
+            | Self::Poisoned(guard, _)
             | Self::NotOwner(guard)
             | Self::OtherLock(guard)
             | Self::NotAlone(guard)
             | Self::TooManyWaiters(guard)
             | Self::Corrupt(guard) => Ok(guard),
             Self::Lost(failure) => Err(failure),
+        }
+    }
+
+    /// The data of a lock that was taken again is not as it should be.
+    #[cfg(not(loom))]
+    pub(crate) fn complain(complaint: Outcome, guard: G, wakeup: Wakeup) -> Self {
+        match complaint {
+            Outcome::Clean => Self::Poisoned(guard, wakeup),
+            Outcome::OwnerDied => Self::OwnerDied(guard, wakeup),
+            Outcome::NotRecoverable => Self::NotRecoverable(guard, wakeup),
         }
     }
 
@@ -152,9 +173,9 @@ impl<G> WaitError<G> {
     /// The name of the case.
     fn name(&self) -> &'static str {
         match self {
-            Self::OwnerDied(_) => "OwnerDied",
-            Self::NotRecoverable(_) => "NotRecoverable",
-            Self::Poisoned(_) => "Poisoned",
+            Self::OwnerDied(..) => "OwnerDied",
+            Self::NotRecoverable(..) => "NotRecoverable",
+            Self::Poisoned(..) => "Poisoned",
             Self::NotOwner(_) => "NotOwner",
             Self::OtherLock(_) => "OtherLock",
             Self::NotAlone(_) => "NotAlone",
@@ -169,6 +190,9 @@ impl<G> fmt::Debug for WaitError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost(failure) => f.debug_tuple("Lost").field(failure).finish(),
+            Self::OwnerDied(_, wakeup)
+            | Self::NotRecoverable(_, wakeup)
+            | Self::Poisoned(_, wakeup) => write!(f, "{}(.., {wakeup:?})", self.name()),
             other => write!(f, "{}(..)", other.name()),
         }
     }
@@ -177,9 +201,9 @@ impl<G> fmt::Debug for WaitError<G> {
 impl<G> fmt::Display for WaitError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OwnerDied(_) => crate::LockError::OwnerDied(()).fmt(f),
-            Self::NotRecoverable(_) => crate::LockError::NotRecoverable(()).fmt(f),
-            Self::Poisoned(_) => crate::LockError::Poisoned(()).fmt(f),
+            Self::OwnerDied(..) => crate::LockError::OwnerDied(()).fmt(f),
+            Self::NotRecoverable(..) => crate::LockError::NotRecoverable(()).fmt(f),
+            Self::Poisoned(..) => crate::LockError::Poisoned(()).fmt(f),
             Self::NotOwner(_) => Unwaited::NotOwner.fmt(f),
             Self::OtherLock(_) => Unwaited::OtherLock.fmt(f),
             Self::NotAlone(_) => f.write_str(

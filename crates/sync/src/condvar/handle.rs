@@ -9,6 +9,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, Participant};
 
+use crate::condvar::raw::Over;
 use crate::who::Who;
 use crate::{NotifyError, Outcome, RawCondvar, WaitError, Waitable, Wakeup};
 
@@ -24,6 +25,9 @@ use crate::{NotifyError, Outcome, RawCondvar, WaitError, Waitable, Wakeup};
 ///
 /// A notification wakes exactly as many sleepers as it says, those that have waited longest, and none is stored for who
 /// comes later: a thread whose deadline passes at that moment has either been counted and reports it, or has not.
+///
+/// Change the condition and notify while the lock is held *once*: whoever changes it, releases the lock, takes it again and
+/// only then notifies, may be killed in between, when it holds nothing. Then nobody is told of the change.
 ///
 /// # If a peer dies
 ///
@@ -97,11 +101,13 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
     ///
     /// # Errors
     ///
-    /// [`WaitError`]; but for one case it carries the lock, which is held.
+    /// [`WaitError`]. It carries the lock, which is held unless it is [`WaitError::NotOwner`], or was lost
+    /// ([`WaitError::Lost`]).
     ///
     /// # If a peer dies
     ///
-    /// [`WaitError::OwnerDied`] if this thread takes over from a dead owner of the lock.
+    /// [`WaitError::OwnerDied`] if this thread takes over from a dead owner of the lock. A notification that it had got by
+    /// then is used up, and told with it.
     pub fn wait<G: Waitable>(&self, guard: G) -> Result<G, WaitError<G>> {
         self.wait_by(guard, Deadline::NEVER).map(|(guard, _)| guard)
     }
@@ -345,16 +351,19 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
         // only (a reentrant mutex has no other, `is_alone`), which we own, and which is forgotten if its lock is lost
         // (`WaitError::new`). An `RLock` guards nothing.
         let end = unsafe { self.raw.wait_with(monitor, guard.judge(), deadline) };
-        let (wakeup, taken) = match end {
-            Ok(end) => end,
+        let Over { end, taken } = match end {
+            Ok(over) => over,
             Err(why) => return Err(WaitError::new(why, guard)),
         };
-        Err(match guard.retaken(taken) {
-            None => return Ok((guard, wakeup)),
-            Some(Outcome::Clean) => WaitError::Poisoned(guard),
-            Some(Outcome::OwnerDied) => WaitError::OwnerDied(guard),
-            Some(Outcome::NotRecoverable) => WaitError::NotRecoverable(guard),
-        })
+        match (end, guard.retaken(taken)) {
+            (Ok(wakeup), None) => Ok((guard, wakeup)),
+            (Ok(wakeup), Some(complaint)) => Err(WaitError::complain(complaint, guard, wakeup)),
+            // The one complaint that is made once; the others are made again with the next lock.
+            (Err(_), Some(Outcome::OwnerDied)) => {
+                Err(WaitError::OwnerDied(guard, Wakeup::OwnerDied))
+            }
+            (Err(_), _) => Err(WaitError::Corrupt(guard)),
+        }
     }
 }
 

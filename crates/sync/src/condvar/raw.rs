@@ -18,7 +18,9 @@ use crate::condvar::sleepers::{CELLS, Own, Sleepers, is_dead};
 use crate::crash;
 use crate::outcome::Taken;
 use crate::word::Word64;
-use crate::{NotifyError, Outcome, RawMutex, RawReentrantMutex, Slices, Unwaited, Wakeup};
+use crate::{
+    LockFailure, NotifyError, Outcome, RawMutex, RawReentrantMutex, Slices, Unwaited, Wakeup, mutex,
+};
 
 /// Faults are only seeded in models.
 #[cfg(not(loom))]
@@ -31,7 +33,7 @@ mod crash {
 /// A condition variable: threads sleep on it, having given up a lock, until others notify them under that lock.
 ///
 /// ```text
-/// lock      where the lock lies, in bytes from here, modulo 2^64; 0 = nobody has waited yet
+/// lock      (address of the lock as u64).wrapping_sub(address of this as u64), in bytes; 0 = nobody has waited yet
 /// sleepers  a word, a place in the queue and a process for each sleeping thread
 /// ```
 ///
@@ -73,6 +75,54 @@ struct Wait<'w, J: ?Sized> {
     deadline: Deadline,
 }
 
+impl<J: Judge + ?Sized> Wait<'_, J> {
+    /// Returns whether the roster has lost our place, as others of our threads may find out meanwhile, or the last verdict
+    /// has. Then we are dead to the others: what we take is taken from us, and what we were given goes on.
+    fn is_out_of_place(&self) -> bool {
+        self.judge.me() != Some(self.me)
+    }
+
+    /// Returns whether nobody will ever release the lock: its owner is dead, or its word names nobody that could be.
+    fn is_lock_lost(&self) -> bool {
+        // Relaxed: a hint. Who takes the lock looks again, and says what is wrong with it.
+        match mutex::raw::owner(self.mutex.word.load(Relaxed)) {
+            Ok(owner) => owner.is_some_and(|owner| is_dead(self.judge, self.me, owner)),
+            Err(_) => true,
+        }
+    }
+}
+
+/// What a look under the lock came to, after a sleep.
+enum Settled {
+    /// The sleep goes on.
+    Asleep,
+    /// It has ended, and the cell is free.
+    Ended(Wakeup),
+    /// It has ended, and nobody knows why: this stands in the cell.
+    Corrupt(u32),
+    /// The roster has lost our place.
+    OutOfPlace,
+}
+
+/// A wait that is over, with the lock held again.
+pub(crate) struct Over {
+    /// Why it ended, or what stood in the cell instead of an answer.
+    pub(crate) end: Result<Wakeup, u32>,
+    /// How the lock was found. It may be told of nowhere else.
+    pub(crate) taken: Taken,
+}
+
+impl Over {
+    /// What the caller of a raw wait is told.
+    fn told(self) -> Result<(Wakeup, Outcome), Unwaited> {
+        let outcome = self.taken.outcome();
+        match self.end {
+            Ok(wakeup) => Ok((wakeup, outcome)),
+            Err(word) => Err(Unwaited::Corrupt { word, outcome }),
+        }
+    }
+}
+
 impl RawCondvar {
     /// Most threads that can wait at a time.
     pub const MAX_WAITERS: usize = CELLS;
@@ -104,9 +154,8 @@ impl RawCondvar {
         deadline: Deadline,
     ) -> Result<(Wakeup, Outcome), Unwaited> {
         // SAFETY: the caller's promise.
-        let end = unsafe { self.wait_with(Monitor::Mutex(mutex), judge, deadline) };
-        let (wakeup, taken) = end?;
-        Ok((wakeup, taken.outcome()))
+        let over = unsafe { self.wait_with(Monitor::Mutex(mutex), judge, deadline) };
+        over?.told()
     }
 
     /// [`wait`](Self::wait) with a mutex that this thread holds, however often: it is given up altogether, and then held
@@ -130,12 +179,14 @@ impl RawCondvar {
         deadline: Deadline,
     ) -> Result<(Wakeup, Outcome), Unwaited> {
         // SAFETY: the caller's promise.
-        let end = unsafe { self.wait_with(Monitor::Reentrant(mutex), judge, deadline) };
-        let (wakeup, taken) = end?;
-        Ok((wakeup, taken.outcome()))
+        let over = unsafe { self.wait_with(Monitor::Reentrant(mutex), judge, deadline) };
+        over?.told()
     }
 
     /// Wakes the `n` threads that have waited longest, or all if there are fewer, and returns how many that were.
+    ///
+    /// For the thread that took `mutex`, which knows only the *process* that holds it: were two threads of this process to
+    /// notify at a time, they would count one sleeper twice, and another would sleep on. (Guards see to it.)
     ///
     /// # Errors
     ///
@@ -184,7 +235,7 @@ impl RawCondvar {
         monitor: Monitor<'_>,
         judge: &J,
         deadline: Deadline,
-    ) -> Result<(Wakeup, Taken), Unwaited> {
+    ) -> Result<Over, Unwaited> {
         let me = judge.me().filter(|&me| monitor.is_held(me)).ok_or(Unwaited::NotOwner)?;
         let mutex = monitor.mutex();
         self.bind(mutex).map_err(|_| Unwaited::OtherLock)?;
@@ -196,12 +247,25 @@ impl RawCondvar {
             // Cannot be refused: it is held.
             let _ = monitor.let_go(me);
             self.sleep(&wait, &mut slices);
-            let taken = mutex.take(me, judge, Deadline::NEVER).map_err(Unwaited::Lost)?;
-            let settled = self.settle(&wait);
-            if let Some(end) = settled.transpose() {
-                monitor.retake(me, levels);
-                return end.map(|wakeup| (wakeup, taken));
+            if wait.is_out_of_place() {
+                return Err(Unwaited::Lost(LockFailure::NotJoined));
             }
+            let taken = mutex.take(me, judge, Deadline::NEVER).map_err(Unwaited::Lost)?;
+            let end = match self.settle(&wait) {
+                Settled::Asleep => continue,
+                Settled::Ended(wakeup) => Ok(wakeup),
+                Settled::Corrupt(word) => Err(word),
+                Settled::OutOfPlace => {
+                    // What an heir has not been told of, the next one must be: it finds the lock held by us, who are dead.
+                    if taken.outcome() != Outcome::OwnerDied {
+                        // Refused if it has been taken from us already.
+                        let _ = mutex.release(me);
+                    }
+                    return Err(Unwaited::Lost(LockFailure::NotJoined));
+                }
+            };
+            monitor.retake(me, levels);
+            return Ok(Over { end, taken });
         }
     }
 
@@ -227,9 +291,9 @@ impl RawCondvar {
 
     /// Under the lock: makes sure that it is *the* lock.
     fn bind(&self, mutex: &RawMutex) -> Result<(), NotifyError> {
-        let here = core::ptr::from_ref(self).addr();
+        let here = core::ptr::from_ref(self).addr() as u64;
         // Never 0: they are two objects. The same in every process that has both in one mapping.
-        let distance = core::ptr::from_ref(mutex).addr().wrapping_sub(here) as u64;
+        let distance = (core::ptr::from_ref(mutex).addr() as u64).wrapping_sub(here);
         // Relaxed, both: about this number alone; two locks' holders may be at it.
         let bound = match self.lock.load(Relaxed) {
             0 => self.lock.compare_exchange(0, distance, Relaxed, Relaxed).err(),
@@ -266,32 +330,32 @@ impl RawCondvar {
         if crash::ignores_deaths() {
             return false;
         }
-        wait.judge.me() != Some(wait.me)
+        wait.is_out_of_place()
             || wait.mutex.epoch() != wait.epoch
-            || wait.mutex.owner().is_some_and(|owner| is_dead(wait.judge, wait.me, owner))
+            || wait.is_lock_lost()
             || self.sleepers.is_grant_lost(wait.me, wait.judge)
     }
 
-    /// Under the lock, after a sleep: why it has ended, if it has; the cell is free then.
-    fn settle<J: Judge + ?Sized>(&self, wait: &Wait<'_, J>) -> Result<Option<Wakeup>, Unwaited> {
+    /// Under the lock, after a sleep: why it has ended, if it has.
+    fn settle<J: Judge + ?Sized>(&self, wait: &Wait<'_, J>) -> Settled {
         let own = || self.sleepers.own(wait.cell, wait.me);
-        match own() {
-            Own::Notified => {}
+        if own() == Own::Asleep {
             // It may be us whom a dead one's notification goes on to.
-            Own::Asleep => self.sleepers.pass_on(wait.me, wait.judge),
-            Own::Corrupt(word) => return Err(Unwaited::Corrupt { word }),
+            self.sleepers.pass_on(wait.me, wait.judge);
         }
-        let wakeup = if own() == Own::Notified {
-            Wakeup::Notified
-        } else if wait.mutex.epoch() != wait.epoch {
-            Wakeup::OwnerDied
-        } else if wait.deadline.has_passed() {
-            Wakeup::TimedOut
-        } else {
-            return Ok(None);
+        if wait.is_out_of_place() {
+            // The cell stays as it is: a dead one's, from which the others pass on what it was given.
+            return Settled::OutOfPlace;
+        }
+        let wakeup = match own() {
+            Own::Notified => Wakeup::Notified,
+            Own::Corrupt(word) => return Settled::Corrupt(word),
+            Own::Asleep if wait.mutex.epoch() != wait.epoch => Wakeup::OwnerDied,
+            Own::Asleep if wait.deadline.has_passed() => Wakeup::TimedOut,
+            Own::Asleep => return Settled::Asleep,
         };
         self.sleepers.free(wait.cell);
-        Ok(Some(wakeup))
+        Settled::Ended(wakeup)
     }
 }
 

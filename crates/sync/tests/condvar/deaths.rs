@@ -8,9 +8,9 @@ use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::Offset;
 use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
-use shmkit_sync::{Acquired, LockError, WaitError, Wakeup};
+use shmkit_sync::{Acquired, LockError, LockFailure, WaitError, Wakeup};
 
-use crate::{Bytes, LONG, Scene, assert_clean, play, until, until_waiting};
+use crate::{Bytes, LONG, Scene, assert_clean, failure, play, until, until_waiting};
 
 /// Puts a sleeper into cell `at`, with this mark.
 fn sleeper(scene: Scene<'_>, at: u64, mark: u32) {
@@ -134,7 +134,7 @@ fn the_death_of_an_owner_is_told_to_one_and_noticed_by_all() {
                     let guard = scene(i).number().lock().unwrap();
                     match scene(i).condvar().wait_timeout(guard, LONG) {
                         Ok((_, wakeup)) => Some(wakeup),
-                        Err(WaitError::OwnerDied(guard)) => {
+                        Err(WaitError::OwnerDied(guard, _)) => {
                             assert_eq!(guard.dead_owner(), judges[0].me());
                             guard.make_consistent();
                             None
@@ -166,7 +166,7 @@ fn the_heir_of_a_lock_without_data_is_told_by_its_guard() {
             let waiter = scope.spawn(|| {
                 let guard = mine.rlock().lock().unwrap();
                 let waited = mine.condvar().wait_timeout(guard, LONG);
-                let Err(WaitError::OwnerDied(guard)) = waited else { panic!("not told") };
+                let Err(WaitError::OwnerDied(guard, _)) = waited else { panic!("not told") };
                 guard.acquired()
             });
             until_waiting(mine.condvar(), 1);
@@ -186,7 +186,11 @@ fn a_panic_meanwhile_is_told() {
             let waiter = scope.spawn(|| {
                 let guard = mine.number().lock().unwrap();
                 let error = mine.condvar().wait(guard).unwrap_err();
-                assert!(matches!(error, WaitError::Poisoned(_)), "{error:?}");
+                assert_eq!(format!("{error:?}"), "Poisoned(.., Notified)");
+                // That one is used up, and the panic is told of again.
+                let guard = error.into_guard().unwrap();
+                let error = mine.condvar().wait_timeout(guard, Duration::ZERO).unwrap_err();
+                assert!(matches!(error, WaitError::Poisoned(_, Wakeup::TimedOut)), "{error:?}");
             });
             until_waiting(mine.condvar(), 1);
             let panic = catch_unwind(AssertUnwindSafe(|| {
@@ -208,10 +212,10 @@ fn who_waits_with_what_a_death_left_has_given_it_up() {
         theirs.judge.die();
         let Err(LockError::OwnerDied(guard)) = mine.number().lock() else { panic!("not told") };
         let error = mine.condvar().wait_timeout(guard, Duration::ZERO).unwrap_err();
-        let WaitError::NotRecoverable(guard) = error else { panic!("{error:?}") };
+        let WaitError::NotRecoverable(guard, Wakeup::TimedOut) = error else { panic!("{error:?}") };
         // And may go on waiting with it.
         let error = mine.condvar().wait_timeout(guard, Duration::ZERO).unwrap_err();
-        assert!(matches!(error, WaitError::NotRecoverable(_)));
+        assert!(matches!(error, WaitError::NotRecoverable(_, Wakeup::TimedOut)));
         assert_eq!(mine.condvar().waiters(), 0);
     });
 }
@@ -244,6 +248,99 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
         });
         assert_eq!(mine.number().owner(), None);
     });
+}
+
+/// Overwrites the place of the only thread that waits.
+fn overwrite_the_place(scene: Scene<'_>) {
+    let cell = |i: u64| scene.region.get::<AtomicU32>(Offset::new(24 + 4 * i).unwrap()).unwrap();
+    let taken = (0..64).find(|&i| cell(i).load(Relaxed) != 0).unwrap();
+    cell(taken).store(1 << 30, Relaxed);
+}
+
+#[test]
+fn an_heir_whose_place_was_overwritten_is_told_of_the_death() {
+    play(|mine, theirs| {
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let guard = mine.number().lock().unwrap();
+                let error = mine.condvar().wait(guard).unwrap_err();
+                let WaitError::OwnerDied(guard, Wakeup::OwnerDied) = error else {
+                    panic!("{error:?}")
+                };
+                assert_eq!(guard.dead_owner(), theirs.judge.me());
+                guard.make_consistent();
+            });
+            until_waiting(mine.condvar(), 1);
+            std::mem::forget(theirs.number().lock().unwrap());
+            overwrite_the_place(mine);
+            theirs.judge.die();
+            waiter.join().unwrap();
+        });
+        drop(mine.number().lock().unwrap());
+    });
+    play(|mine, theirs| {
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let guard = mine.rlock().lock().unwrap();
+                let error = mine.condvar().wait(guard).unwrap_err();
+                let WaitError::OwnerDied(guard, Wakeup::OwnerDied) = error else {
+                    panic!("{error:?}")
+                };
+                assert_eq!(guard.acquired().dead_owner(), theirs.judge.me());
+            });
+            until_waiting(mine.condvar(), 1);
+            theirs.rlock().acquire().unwrap();
+            overwrite_the_place(mine);
+            theirs.judge.die();
+            waiter.join().unwrap();
+        });
+        assert_eq!(mine.rlock().acquire(), Ok(Acquired::Clean));
+    });
+}
+
+#[test]
+fn a_panic_is_told_by_the_next_lock_to_one_whose_place_was_overwritten() {
+    play(|mine, theirs| {
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let guard = mine.number().lock().unwrap();
+                let error = mine.condvar().wait(guard).unwrap_err();
+                assert!(matches!(error, WaitError::Corrupt(_)), "{error:?}");
+            });
+            until_waiting(mine.condvar(), 1);
+            let panic = catch_unwind(AssertUnwindSafe(|| {
+                let _guard = theirs.number().lock().unwrap();
+                overwrite_the_place(mine);
+                std::panic::resume_unwind(Box::new(()));
+            }));
+            assert!(panic.is_err());
+            waiter.join().unwrap();
+        });
+        assert!(matches!(mine.number().lock(), Err(LockError::Poisoned(_))));
+    });
+}
+
+#[test]
+fn whoever_sleeps_notices_that_the_locks_word_is_corrupt() {
+    // No id at all, and one that nobody has.
+    for nonsense in [1 << 30 | 1 << 10, 1, 1 << 10 | 999] {
+        play(|mine, _| {
+            std::thread::scope(|scope| {
+                let waiter = scope.spawn(|| {
+                    let guard = mine.number().lock().unwrap();
+                    failure(mine.condvar().wait_timeout(guard, LONG))
+                });
+                until_waiting(mine.condvar(), 1);
+                until(|| mine.number().owner().is_none());
+                let start = Instant::now();
+                let lock = mine.region.get::<AtomicU32>(Offset::new(1280).unwrap()).unwrap();
+                lock.store(nonsense, Relaxed);
+                let corrupt = LockFailure::Corrupt { word: nonsense };
+                assert_eq!(waiter.join().unwrap(), Some(corrupt));
+                assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+            });
+        });
+    }
 }
 
 /// What a kill between the two steps of freeing a place may leave, whichever is done first.

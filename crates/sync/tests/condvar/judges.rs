@@ -7,9 +7,9 @@ use shmkit_atomic::{AtomicBool, AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, Region};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
-use shmkit_sync::{Condvar, Mutex, Wakeup};
+use shmkit_sync::{Condvar, LockError, LockFailure, Mutex, Wakeup};
 
-use crate::{Bytes, until};
+use crate::{Bytes, LONG, failure, until};
 
 const NOTIFIED: u32 = 1 << 31;
 
@@ -64,6 +64,59 @@ unsafe impl Judge for Fickle {
         }
         self.model.verdict(owner)
     }
+}
+
+#[test]
+fn who_has_lost_its_place_does_not_take_the_lock_again() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    // It asks about this one, who lives, at the end of its first slice, and would ask again under the lock.
+    notified(region, 5, &judges[1]);
+    let fickle = Fickle::new(&judges[0], 1);
+    let guard = number(region, &fickle).lock().unwrap();
+    let end = condvar(region, &fickle).wait_timeout(guard, LONG);
+    assert_eq!(failure(end), Some(LockFailure::NotJoined));
+    assert_eq!(fickle.asked.load(Relaxed), 1, "it took the lock to find out");
+    assert_eq!(number(region, &fickle).owner(), None);
+}
+
+#[test]
+fn who_finds_out_under_the_lock_gives_it_back_and_leaves_its_place() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let fickle = Fickle::new(&judges[0], 1);
+    notified(region, 5, &judges[1]);
+    judges[1].die();
+    let guard = number(region, &fickle).lock().unwrap();
+    let end = condvar(region, &fickle).wait_timeout(guard, Duration::ZERO);
+    assert_eq!(fickle.asked.load(Relaxed), 1, "the scene is not as it was thought of");
+    assert_eq!(failure(end), Some(LockFailure::NotJoined));
+    assert_eq!(number(region, &fickle).owner(), None);
+}
+
+#[test]
+fn who_finds_out_as_an_heir_leaves_the_lock_to_the_next_one() {
+    let judges = ModelJudge::new(3);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    // It asks about the lock's owner before it leaves its sleep, and when it takes over.
+    let fickle = Fickle::new(&judges[0], 2);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let guard = number(region, &fickle).lock().unwrap();
+            failure(condvar(region, &fickle).wait_timeout(guard, LONG))
+        });
+        until(|| condvar(region, &fickle).waiters() == 1);
+        std::mem::forget(number(region, &judges[1]).lock().unwrap());
+        judges[1].die();
+        assert_eq!(waiter.join().unwrap(), Some(LockFailure::NotJoined));
+    });
+    let Err(LockError::OwnerDied(guard)) = number(region, &judges[2]).lock() else {
+        panic!("not told")
+    };
+    assert_eq!(guard.dead_owner(), judges[0].me());
 }
 
 #[test]

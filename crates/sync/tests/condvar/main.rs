@@ -97,6 +97,11 @@ fn until(mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// Why the lock was lost, if it was.
+fn failure<T, G>(end: Result<T, WaitError<G>>) -> Option<LockFailure> {
+    end.err()?.into_guard().err()
+}
+
 /// Nobody waits, nobody is notified, and nothing is stored.
 #[track_caller]
 fn assert_clean(condvar: Condvar<'_, ModelJudge>) {
@@ -342,7 +347,7 @@ fn who_inherits_an_rlock_by_waiting_is_told() {
                 let lock = theirs.rlock();
                 lock.acquire().unwrap();
                 let waited = theirs.condvar().wait_timeout(lock, LONG);
-                let Err(WaitError::OwnerDied(lock)) = waited else {
+                let Err(WaitError::OwnerDied(lock, Wakeup::Notified)) = waited else {
                     panic!("not told")
                 };
                 assert_eq!(lock.depth(), 1);

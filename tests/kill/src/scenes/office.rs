@@ -157,9 +157,9 @@ impl<G: Tickets + Answers> Held for Inside<'_, G> {
         let end = self.office.condvar.wait_timeout(guard, wait.unwrap_or(Duration::MAX));
         let (guard, wakeup) = match end {
             Ok(end) => end,
-            Err(WaitError::OwnerDied(guard)) => {
+            Err(WaitError::OwnerDied(guard, wakeup)) => {
                 guard.answer();
-                (guard, Wakeup::OwnerDied)
+                (guard, wakeup)
             }
             Err(other) => return Err(hung(other)),
         };

@@ -57,7 +57,7 @@ impl Toy for Store<'_> {
         check(&goods)?;
         let (mut goods, ready) = match self.changed.wait_for_timeout(goods, ready, SHORT) {
             Ok(waited) => waited,
-            Err(WaitError::OwnerDied(goods)) => {
+            Err(WaitError::OwnerDied(goods, _)) => {
                 goods.make_consistent();
                 return check(&goods);
             }
