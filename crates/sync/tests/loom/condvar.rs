@@ -15,7 +15,7 @@ use shmkit_sync::{
     Unwaited, Wakeup, crash,
 };
 
-use crate::{Lives, model, seeded, with_every_crash};
+use crate::{Lives, model, seeded, with_every_crash, with_every_crash_and};
 
 /// Tickets that notifiers issue and waiters take.
 struct Office {
@@ -105,6 +105,13 @@ impl Office {
         self.unlock(judge);
     }
 
+    /// [`take`](Self::take) where others die. Whom we have notified may have died just then, and the slices of the others
+    /// have ended before: their next ones end.
+    fn take_in_company(&self, judge: &ModelJudge) {
+        self.take(judge);
+        death(|| ());
+    }
+
     fn assert_nobody_waits(&self) {
         assert_eq!(self.issued.waiters(), 0);
     }
@@ -112,9 +119,23 @@ impl Office {
 
 #[test]
 fn no_notification_is_lost() {
-    model(|| {
+    each_gets_a_ticket(|| ModelJudge::new(3).try_into().unwrap());
+}
+
+/// A place is a thread's: that both have one name is nothing to it.
+#[test]
+fn two_threads_of_a_process_wait() {
+    each_gets_a_ticket(|| {
+        let [notifier, process] = ModelJudge::new(2).try_into().unwrap();
+        [notifier, process.clone(), process]
+    });
+}
+
+/// A notifier, and two who wait.
+fn each_gets_a_ticket(judges: fn() -> [ModelJudge; 3]) {
+    model(move || {
         let office = Office::new();
-        let [notifier, one, two] = ModelJudge::new(3).try_into().unwrap();
+        let [notifier, one, two] = judges();
         let waiters = [one, two].map(|judge| {
             let office = office.clone();
             thread::spawn(move || office.take(&judge))
@@ -187,6 +208,40 @@ fn a_survivor_is_notified_whenever_another_waiter_dies() {
     });
 }
 
+/// Begins to wait in so many steps, the last of which is its sleep.
+const ASLEEP: u32 = 8;
+
+/// One dies asleep, or as soon as it is notified, and whoever inherits its notification may die with it.
+#[test]
+fn a_survivor_is_notified_whenever_the_heir_of_a_notification_dies() {
+    with_every_crash_and("condvar, heir of a notification", 1, |steps, lives| {
+        let office = Office::new();
+        let [mortal, first, survivor, notifier] = ModelJudge::new(4).try_into().unwrap();
+        let dying = {
+            let office = office.clone();
+            let lives = Lives::default();
+            thread::spawn(move || {
+                mortal_does(&first, ASLEEP, &lives, || office.take_in_company(&first));
+            })
+        };
+        let surviving = {
+            let office = office.clone();
+            thread::spawn(move || office.take_in_company(&survivor))
+        };
+        let notifying = {
+            let office = office.clone();
+            thread::spawn(move || {
+                office.issue(&notifier, 3, 1);
+                death(|| ());
+            })
+        };
+        mortal_does(&mortal, steps, lives, || office.take_in_company(&mortal));
+        for other in [dying, surviving, notifying] {
+            other.join().unwrap();
+        }
+    });
+}
+
 #[test]
 fn two_waiters_go_on_whenever_their_notifier_dies() {
     with_every_crash("condvar, notifier", |steps, lives| {
@@ -227,6 +282,30 @@ fn two_waiters_go_on_whenever_their_notifier_dies() {
         for waiter in waiters {
             waiter.join().unwrap();
         }
+    });
+}
+
+/// It dies with the tickets issued and nobody notified, and whoever takes the lock over may die with it.
+#[test]
+fn a_survivor_goes_on_whenever_the_heir_of_its_notifier_dies() {
+    with_every_crash("condvar, heir of a notifier", |steps, lives| {
+        let office = Office::new();
+        let [mortal, notifier, survivor] = ModelJudge::new(3).try_into().unwrap();
+        let notifying = {
+            let office = office.clone();
+            thread::spawn(move || {
+                office.lock(&notifier);
+                office.tickets(|t| *t += 2);
+                notifier.die();
+            })
+        };
+        let surviving = {
+            let office = office.clone();
+            thread::spawn(move || office.take_in_company(&survivor))
+        };
+        mortal_does(&mortal, steps, lives, || office.take_in_company(&mortal));
+        notifying.join().unwrap();
+        surviving.join().unwrap();
     });
 }
 

@@ -135,6 +135,12 @@ fn a_notification_that_dies_with_who_got_it_is_found() {
 }
 
 #[test]
+fn a_notification_that_dies_with_its_heir_is_found() {
+    let model = "condvar::a_survivor_is_notified_whenever_the_heir_of_a_notification_dies";
+    fails(model, "grant-void", "deadlock");
+}
+
+#[test]
 fn a_notifiers_death_that_nobody_cares_about_is_found() {
     let model = "condvar::two_waiters_go_on_whenever_their_notifier_dies";
     fails(model, "deaths-ignored", "deadlock");
