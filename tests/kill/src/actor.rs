@@ -194,6 +194,24 @@ impl<'s> Cast<'s> {
         }
     }
 
+    /// Stops the actor where it is, until [`Self::resume`]: it lives, and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// That of `kill`.
+    pub fn stop(&self) -> Result<(), Fault> {
+        Ok(kill(self.pid, Signal::SIGSTOP)?)
+    }
+
+    /// Lets a stopped actor go on.
+    ///
+    /// # Errors
+    ///
+    /// That of `kill`.
+    pub fn resume(&self) -> Result<(), Fault> {
+        Ok(kill(self.pid, Signal::SIGCONT)?)
+    }
+
     /// Kills and reaps the actor, as somebody who dies inside a scene: from now on its seat is a dead one's.
     pub fn kill(&mut self) {
         self.board.fall(self.seat);

@@ -9,23 +9,23 @@ use shmkit_sync::Wakeup;
 
 use super::office::{With, arena, issue, open, take};
 use crate::board::DONE;
-use crate::{Actor, Arena, Cast, Fault, Scene, Stage, Take, Unit};
+use crate::{Actor, Arena, Cast, Fault, Scene, Stage, Take, Unit, Victim};
 
-const VICTIM: usize = 0;
+pub(super) const VICTIM: usize = 0;
 /// Seats of those who must get through.
-const SURVIVORS: [usize; 2] = [1, 2];
-const NOTIFIER: usize = 3;
+pub(super) const SURVIVORS: [usize; 2] = [1, 2];
+pub(super) const NOTIFIER: usize = 3;
 const BARGER: usize = 4;
 
 /// The actor is about to wait, or to notify.
-const READY: u32 = 1;
+pub(super) const READY: u32 = 1;
 /// The actor holds the lock.
-const INSIDE: u32 = 2;
+pub(super) const INSIDE: u32 = 2;
 
 /// Go on.
-const GO: u32 = 1;
+pub(super) const GO: u32 = 1;
 /// Let go of the lock.
-const LEAVE: u32 = 2;
+pub(super) const LEAVE: u32 = 2;
 
 /// How often a waiter is given the chance to be woken.
 const ATTEMPTS: u32 = 5;
@@ -44,7 +44,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     ]
 }
 
-fn survivor<'s>(
+pub(super) fn survivor<'s>(
     stage: &'s Stage,
     seat: usize,
     arena: &Arena,
@@ -56,6 +56,18 @@ fn survivor<'s>(
             actor.phase(READY);
             take(office)?;
             actor.through();
+            Ok(())
+        })
+    })
+}
+
+/// A victim that takes a ticket, waiting for it if it must.
+pub(super) fn taker<'s>(stage: &'s Stage, arena: &Arena, with: With) -> Result<Victim<'s>, Fault> {
+    stage.victim(VICTIM, &|actor| {
+        open(arena, with, |office| {
+            actor.mark();
+            take(office)?;
+            actor.mark();
             Ok(())
         })
     })
@@ -94,14 +106,7 @@ fn begin(with: With) -> Scene {
         let mut before = survivor(stage, SURVIVORS[0], &arena, with)?;
         before.cue(GO);
         before.await_asleep(READY)?;
-        let mut victim = stage.victim(VICTIM, &|actor| {
-            open(&arena, with, |office| {
-                actor.mark();
-                take(office)?;
-                actor.mark();
-                Ok(())
-            })
-        })?;
+        let mut victim = taker(stage, &arena, with)?;
         let mut after = survivor(stage, SURVIVORS[1], &arena, with)?;
         let reached = victim.advance_awake(point)?;
         after.cue(GO);
@@ -133,14 +138,7 @@ fn woken(with: With, barger: bool) -> Scene {
 /// One attempt; also returns whether the victim was woken.
 fn play_woken(stage: &Stage, with: With, barger: bool, point: u32) -> Result<(Take, bool), Fault> {
     let arena = arena(with)?;
-    let mut victim = stage.victim(VICTIM, &|actor| {
-        open(&arena, with, |office| {
-            actor.mark();
-            take(office)?;
-            actor.mark();
-            Ok(())
-        })
-    })?;
+    let mut victim = taker(stage, &arena, with)?;
     // 1, 2, 4, 8, 16 ms: the fifth slice leaves time for what follows.
     victim.run_to_sleep(5)?;
     let mut other = survivor(stage, SURVIVORS[0], &arena, with)?;
@@ -162,9 +160,15 @@ fn play_woken(stage: &Stage, with: With, barger: bool, point: u32) -> Result<(Ta
         barger.cue(LEAVE);
         barger.finish()?;
     }
-    // The other one has the ticket; if the victim took it, there is another.
+    // The other one has the ticket.
+    replace_the_ticket(stage, &arena, with)?;
+    Ok((Take::new(reached, killed, [other.finish()?]), woken))
+}
+
+/// Issues another ticket, if the victim has taken the one that there was.
+pub(super) fn replace_the_ticket(stage: &Stage, arena: &Arena, with: With) -> Result<(), Fault> {
     let more = stage.cast(SURVIVORS[1], &|_| {
-        open(&arena, with, |office| {
+        open(arena, with, |office| {
             let mut gone = false;
             office.inside(&mut |held| {
                 // It has one of its own only if the victim took the first.
@@ -175,8 +179,7 @@ fn play_woken(stage: &Stage, with: With, barger: bool, point: u32) -> Result<(Ta
             if gone { issue(office, 1) } else { Ok(()) }
         })
     })?;
-    more.finish()?;
-    Ok((Take::new(reached, killed, [other.finish()?]), woken))
+    more.finish().map(|_| ())
 }
 
 /// A third process takes the lock before the notified waiter can.

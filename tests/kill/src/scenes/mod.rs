@@ -3,6 +3,7 @@
 mod barrier;
 mod cell;
 mod condvar;
+mod condvar_heirs;
 mod counting;
 mod directory;
 mod event;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(lock::scenes(locks::SEMAPHORE));
     all.extend(python::scenes());
     all.extend(condvar::scenes());
+    all.extend(condvar_heirs::scenes());
     all.extend(rwlock::scenes());
     all.extend(semaphore::scenes());
     all.extend(counting::scenes());

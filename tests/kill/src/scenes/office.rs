@@ -213,6 +213,14 @@ fn places(arena: &Arena) -> Result<Places<'_>, Fault> {
     Ok((object.sub(0, LOCK).map_err(broken)?, object.sub(LOCK, 1024).map_err(broken)?))
 }
 
+/// Returns how many wait and were not notified yet.
+pub(crate) fn waiters(arena: &Arena) -> Result<u32, Fault> {
+    let (condvar, _) = places(arena)?;
+    // SAFETY: `arena` made one here.
+    let condvar = unsafe { Condvar::attach(condvar, 1, &NOBODY) };
+    Ok(condvar.map_err(broken)?.waiters())
+}
+
 /// Joins, and does something in the office.
 pub(crate) fn open(
     arena: &Arena,
