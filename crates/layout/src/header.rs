@@ -5,7 +5,9 @@ use core::fmt;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Offset, Region, ShmSafe, TypeTag};
+#[cfg(not(loom))]
+use crate::{Offset, Region};
+use crate::{ShmSafe, TypeTag};
 
 /// The first eight bytes of every segment file. The line ends and the byte above 127 show a copy through a text
 /// channel, as in PNG.

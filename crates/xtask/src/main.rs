@@ -130,7 +130,7 @@ fn lint() -> Result<()> {
 fn loom(preemptions: u32) -> Result<()> {
     for package in LOOM {
         run(cargo(["test", "--release", "--package", package, "--test", "loom"])
-            .env("RUSTFLAGS", "--cfg loom")
+            .env("RUSTFLAGS", "--cfg loom -D warnings")
             .env("CARGO_TARGET_DIR", root().join("target/loom"))
             .env("LOOM_MAX_PREEMPTIONS", preemptions.to_string()))?;
     }

@@ -183,6 +183,7 @@ impl RawOnce {
     }
 
     /// Returns the word of a moment ago, to be shown to people.
+    #[cfg(not(loom))]
     pub(crate) fn word(&self) -> u32 {
         self.word.load(Relaxed)
     }
