@@ -229,7 +229,7 @@ fn orderings_are_explained() {
 fn files_are_short() {
     for folder in ["crates", "tests"] {
         for (name, text) in files(folder, "rs") {
-            assert!(text.lines().count() <= 600, "{name}: is there a second idea inside?");
+            assert!(text.lines().count() <= 500, "{name}: is there a second idea inside?");
         }
     }
 }
