@@ -29,20 +29,25 @@ struct Playing<'a> {
     report: File,
 }
 
+impl Drop for Playing<'_> {
+    fn drop(&mut self) {
+        // Of one that has finished, neither does anything.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Plays `scenes`, `jobs` of them at once, by running this program with `args` and the scene's name for each. Returns
 /// their rows in order. `watch` hears again and again how many are done, and which are being played.
 ///
-/// This does not limit how long a scene takes: the scene itself does, for each of its takes.
-///
-/// # Errors
-///
-/// If this program cannot be run again, or no report can be kept.
+/// A scene whose process cannot be started, or ends without a report, is broken. This does not limit how long a scene
+/// takes: the scene itself does, for each of its takes.
 pub fn play(
     scenes: &[Scene],
     args: &[String],
     jobs: usize,
     watch: &mut dyn FnMut(usize, &[&str]),
-) -> Result<Vec<Row>, Fault> {
+) -> Vec<Row> {
     let mut waiting: Vec<(usize, &Scene)> = scenes.iter().enumerate().collect();
     let mut playing: Vec<Playing<'_>> = Vec::new();
     let mut rows: Vec<Option<Row>> = scenes.iter().map(|_| None).collect();
@@ -51,21 +56,27 @@ pub fn play(
             && let Some(next) = next(&waiting, &playing)
         {
             let (place, scene) = waiting.remove(next);
-            playing.push(start(place, scene, args)?);
+            match start(place, scene, args) {
+                Ok(one) => playing.push(one),
+                Err(fault) => rows[place] = Some(Row::broken(&scene.name, fault.to_string())),
+            }
         }
         thread::sleep(TICK);
         let mut still = Vec::new();
         for mut one in playing {
-            match one.child.try_wait()? {
-                Some(status) => rows[one.place] = Some(finish(&mut one, status)),
-                None => still.push(one),
+            match one.child.try_wait() {
+                Ok(Some(status)) => rows[one.place] = Some(finish(&mut one, status)),
+                Ok(None) => still.push(one),
+                Err(error) => {
+                    rows[one.place] = Some(Row::broken(&one.scene.name, error.to_string()));
+                }
             }
         }
         playing = still;
         let names: Vec<&str> = playing.iter().map(|one| one.scene.name.as_str()).collect();
         watch(rows.iter().flatten().count(), &names);
     }
-    Ok(rows.into_iter().flatten().collect())
+    rows.into_iter().flatten().collect()
 }
 
 /// Which scene to play beside these.
@@ -78,7 +89,8 @@ fn start<'a>(place: usize, scene: &'a Scene, args: &[String]) -> Result<Playing<
     let report = tempfile::tempfile()?;
     let child = Command::new(std::env::current_exe()?)
         .args(args)
-        .args(["--json", "--jobs", "1", "--exact", &scene.name])
+        .args(["--json", "--jobs", "1", "--crew-of", &std::process::id().to_string()])
+        .arg(&scene.name)
         .stdout(Stdio::from(report.try_clone()?))
         .spawn()?;
     Ok(Playing { scene, place, child, report })

@@ -41,9 +41,9 @@ struct Args {
     /// Play so many scenes at once [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
-    /// Play the scenes of exactly these names, and end with who started this
-    #[arg(long, hide = true)]
-    exact: bool,
+    /// Play the scenes of exactly these names for this process, and end with it
+    #[arg(long, value_name = "PID", hide = true)]
+    crew_of: Option<i32>,
     /// Also play `random`, for so many minutes (10 if it is named with --scene) [default: not at all]
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
@@ -74,7 +74,7 @@ impl Args {
 
     /// Whether a scene of this name is meant by `asked`.
     fn means(&self, asked: &str, scene: &Scene) -> bool {
-        if self.exact { scene.name == asked } else { scene.name.starts_with(asked) }
+        if self.crew_of.is_some() { scene.name == asked } else { scene.name.starts_with(asked) }
     }
 
     /// How many scenes to play at once.
@@ -91,6 +91,19 @@ impl Args {
         args.extend(self.stride.map(|stride| format!("--stride={stride}")));
         args.extend(self.points.map(|points| format!("--points={points}")));
         args
+    }
+
+    /// A bar that draws when it is told to: a thread of its own would be a second one in a process that forks.
+    fn bar(&self, name: &str) -> ProgressBar {
+        if self.crew_of.is_some() {
+            // There is one already.
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::no_length();
+        let style = ProgressStyle::with_template("{prefix:28} {bar:30} {pos}/{len} {msg}");
+        bar.set_style(style.expect("the template is a constant"));
+        bar.set_prefix(name.to_owned());
+        bar
     }
 
     fn points(&self) -> Points {
@@ -128,9 +141,12 @@ struct Found {
 fn main() -> ExitCode {
     let mut args = Args::parse();
     args.scenes.append(&mut args.more);
-    if args.exact {
-        // One of a crew, which nobody needs when who started it is gone.
+    if let Some(director) = args.crew_of {
+        // Nobody needs it when who started it is gone; or has gone before this line.
         let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+        if nix::unistd::getppid().as_raw() != director {
+            return ExitCode::FAILURE;
+        }
     }
     if args.list {
         list(&args);
@@ -172,13 +188,13 @@ fn play(args: &Args) -> Result<Report, String> {
         together(&all, args)
     } else {
         let plan = Plan { points: args.points(), patience: 3 };
-        all.iter().map(|scene| one(scene, plan)).collect()
+        all.iter().map(|scene| one(scene, plan, &args.bar(&scene.name))).collect()
     };
     let named = args.scenes.iter().any(|name| name == RANDOM);
     let minutes = args.minutes.or(named.then_some(10.0));
     let random = minutes.map(|minutes| {
         let time = Duration::from_secs_f64((minutes * 60.0).max(0.0));
-        let bar = bar(RANDOM);
+        let bar = args.bar(RANDOM);
         bar.set_length(time.as_secs());
         let chaos = random::run(time, &mut |gone, kills| {
             bar.set_position(gone.as_secs());
@@ -207,7 +223,7 @@ fn seeded(faults: Vec<Seeded>, args: &Args) -> Result<Report, String> {
             // What is wrong in one place is found only if every place is tried.
             let points = if seeded.finds.is_some() { Points::Every(1) } else { args.points() };
             let plan = Plan { points, patience: 1 };
-            let row = one(&seeded.scene, plan);
+            let row = one(&seeded.scene, plan, &args.bar(&seeded.scene.name));
             let prefix = seeded.finds.map(|kind| format!(": {kind}: "));
             let ok = match &prefix {
                 Some(prefix) => row.faults.iter().any(|fault| fault.contains(prefix.as_str())),
@@ -227,19 +243,18 @@ fn seeded(faults: Vec<Seeded>, args: &Args) -> Result<Report, String> {
 
 /// Plays scenes beside each other, with a progress bar.
 fn together(scenes: &[Scene], args: &Args) -> Vec<Row> {
-    let bar = bar("scenes");
+    let bar = args.bar("scenes");
     bar.set_length(scenes.len() as u64);
     let rows = crew::play(scenes, &args.for_crew(), args.jobs(), &mut |done, names| {
         bar.set_position(done as u64);
         bar.set_message(names.join(", "));
     });
     bar.finish_and_clear();
-    rows.unwrap_or_else(|fault| vec![Row::broken("all", fault.to_string())])
+    rows
 }
 
 /// Plays one scene with a progress bar.
-fn one(scene: &Scene, plan: Plan) -> Row {
-    let bar = bar(&scene.name);
+fn one(scene: &Scene, plan: Plan, bar: &ProgressBar) -> Row {
     let tally = run(scene, plan, &mut |tally, length| {
         bar.set_length(u64::from(length.max(tally.points)));
         bar.set_position(u64::from(tally.points));
@@ -249,15 +264,6 @@ fn one(scene: &Scene, plan: Plan) -> Row {
     });
     bar.finish_and_clear();
     Row::new(&scene.name, &tally)
-}
-
-/// A bar that draws when it is told to: a thread of its own would be a second one in a process that forks.
-fn bar(name: &str) -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let style = ProgressStyle::with_template("{prefix:28} {bar:30} {pos}/{len} {msg}");
-    bar.set_style(style.expect("the template is a constant"));
-    bar.set_prefix(name.to_owned());
-    bar
 }
 
 fn show(report: &Report, json: bool) {

@@ -53,8 +53,7 @@ impl RawBarrier<'_> {
             }
             self.enter(me, judge, deadline).map_err(|error| self.give_up(error))?;
             let arrival = self.take_place(seat, &mut inquiry);
-            // Cannot be refused: `enter` has taken it.
-            let _ = self.frame.mutex.release(me);
+            self.exit(&inquiry)?;
             if let Some(arrival) = arrival.map_err(|error| self.give_up(error))? {
                 return Ok(arrival);
             }
@@ -195,6 +194,19 @@ impl RawBarrier<'_> {
 
     pub(crate) fn count_arrived(self, word: u32) -> u32 {
         self.cells.iter().filter(|cell| cell.load().has_arrived(word)).count() as u32
+    }
+
+    /// Gives the mutex back; but not if a verdict has shown that others take us for dead, and may be taking it over.
+    pub(crate) fn exit<J: Judge + ?Sized>(
+        self,
+        inquiry: &Inquiry<'_, J>,
+    ) -> Result<(), BarrierError> {
+        if !inquiry.is_ours() {
+            return Err(BarrierError::NotJoined);
+        }
+        // Cannot be refused: `enter` has taken it.
+        let _ = self.frame.mutex.release(inquiry.me());
+        Ok(())
     }
 
     /// Takes the mutex. There is nothing to repair after a dead holder of it: it had taken a place or not.

@@ -214,8 +214,7 @@ impl<'a> RawBarrier<'a> {
                 cell.replace(place, Place::FREE);
             }
         }
-        // Cannot be refused: `enter` has taken it.
-        let _ = self.frame.mutex.release(me);
+        self.exit(&inquiry)?;
         self.frame.word.wake(ALL);
         self.frame.bell.ring_all();
         Ok(())
@@ -232,17 +231,21 @@ impl<'a> RawBarrier<'a> {
     /// and there is none because it has one: [`BarrierError::PartyDied`], for all.
     pub fn register<J: Judge + ?Sized>(self, judge: &J) -> Result<usize, BarrierError> {
         let me = judge.me().ok_or(BarrierError::NotJoined)?;
-        self.enter(me, judge, Deadline::NEVER)?;
-        let word = self.frame.word.load(Relaxed);
-        let mut inquiry = Inquiry::new(me, judge);
-        let claimed = self.claim(&mut inquiry, word, Place::registered(me));
-        // Cannot be refused: `enter` has taken it.
-        let _ = self.frame.mutex.release(me);
-        if let Some((at, ..)) = claimed? {
-            return Ok(at);
+        loop {
+            self.enter(me, judge, Deadline::NEVER)?;
+            let word = self.frame.word.load(Relaxed);
+            let mut inquiry = Inquiry::new(me, judge);
+            let claimed = self.claim(&mut inquiry, word, Place::registered(me));
+            self.exit(&inquiry)?;
+            if let Some((at, ..)) = claimed? {
+                return Ok(at);
+            }
+            self.inspect(&mut inquiry, word)?;
+            // Relaxed: a hint. The pass that the dead were counted on may be decided by now, and their places be free.
+            if self.frame.word.load(Relaxed) == word {
+                return Err(BarrierError::Full);
+            }
         }
-        self.inspect(&mut inquiry, word)?;
-        Err(BarrierError::Full)
     }
 
     /// Gives the cell of a registered party back. It must not be waiting.
@@ -344,7 +347,8 @@ impl<'a> RawBarrier<'a> {
         let mut probe = cfg!(loom);
         let mut judged = true;
         loop {
-            // A handler that interrupted the sleep may have forked, and this is the child: the arrival is its parent's.
+            // A handler that interrupted the sleep may have forked, though it should not, and this is the child: the
+            // arrival is its parent's.
             // Or the others take us for dead, or will, and find our cell.
             if judge.me() != Some(me) {
                 return Err(BarrierError::NotJoined);

@@ -255,14 +255,8 @@ impl RawCondvar {
                 Settled::Asleep => continue,
                 Settled::Ended(wakeup) => Ok(wakeup),
                 Settled::Corrupt(word) => Err(word),
-                Settled::OutOfPlace => {
-                    // What an heir has not been told of, the next one must be: it finds the lock held by us, who are dead.
-                    if taken.outcome() != Outcome::OwnerDied {
-                        // Refused if it has been taken from us already.
-                        let _ = mutex.release(me);
-                    }
-                    return Err(Unwaited::Lost(LockFailure::NotJoined));
-                }
+                // Nothing is released: to the others we are dead, and the lock is theirs to inherit. They may be at it.
+                Settled::OutOfPlace => return Err(Unwaited::Lost(LockFailure::NotJoined)),
             };
             monitor.retake(me, levels);
             return Ok(Over { end, taken });

@@ -5,6 +5,7 @@ use std::thread;
 
 use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::{Relaxed, SeqCst};
+use shmkit_layout::Offset;
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{ActionError, BarrierError};
@@ -134,4 +135,22 @@ fn who_loses_its_place_while_it_waits_passes_nothing() {
         });
         assert_eq!(mine.wait_timeout(LONG), Err(dead));
     }
+}
+
+#[test]
+fn who_finds_out_under_the_lock_leaves_it_to_the_next_one() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let lost = Lost(judges[1].clone(), AtomicU32::new(0));
+    let mine = barrier(region, 1, &judges[0]);
+    // Of a pass of before: it is asked about, under the lock, by whoever wants its place.
+    cell(region, 0).store(arrived(&judges[0], 0), SeqCst);
+    set_word(region, 2);
+    assert_eq!(attach(region, 1, &lost).wait(), Err(BarrierError::NotJoined));
+    // Others may be taking it over at this moment.
+    let word: &AtomicU32 = region.get(Offset::ZERO).unwrap();
+    assert_eq!(word.load(SeqCst), judges[1].me().unwrap().get());
+    cell(region, 0).store(0, SeqCst);
+    assert_eq!(mine.wait_timeout(LONG).map(|_| ()), Ok(()));
 }

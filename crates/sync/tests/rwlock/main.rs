@@ -194,9 +194,9 @@ fn who_died_before_it_wrote_is_not_told_of() {
 
 #[test]
 fn the_seventeenth_reader_reads_alone() {
-    let judges = ModelJudge::new(19);
+    let judges = ModelJudge::new(20);
     let mut bytes = Bytes::new();
-    let locks: [_; 19] = locks(bytes.region(), &judges);
+    let locks: [_; 20] = locks(bytes.region(), &judges);
     let mut readers: Vec<_> = locks[..16].iter().map(|lock| lock.read().unwrap()).collect();
     let again = locks[3].read().unwrap();
     let alone = locks[16].read().unwrap();
@@ -209,11 +209,16 @@ fn the_seventeenth_reader_reads_alone() {
     judges[15].die();
     let in_its_place = locks[17].try_read().unwrap();
     assert_eq!(locks[0].writer(), None);
+    // Also to who would wait.
+    std::mem::forget(readers.pop());
+    judges[14].die();
+    let in_anothers_place = locks[19].read().unwrap();
+    assert_eq!(locks[0].writer(), None);
     std::mem::forget(locks[18].try_read().unwrap());
     assert_eq!(locks[0].writer(), judges[18].me());
     // It dies, and has changed nothing.
     judges[18].die();
-    drop((readers, again, in_its_place));
+    drop((readers, again, in_its_place, in_anothers_place));
     drop(locks[16].try_write().unwrap());
     assert_eq!(locks[0].deaths(), 0);
 }

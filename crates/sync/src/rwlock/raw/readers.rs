@@ -61,10 +61,14 @@ impl RawRwLock {
         judge: &J,
         probe: bool,
     ) -> Result<Attempt<Reading>, LockFailure> {
+        // Again: the last verdict, or another of our threads, may have shown that the roster has lost our place. Or a
+        // handler that interrupted our sleep has forked, and this is the child.
+        if judge.me() != Some(me) {
+            return Err(LockFailure::NotJoined);
+        }
         let out = match self.enter(me) {
             Ok(reading) => {
-                // The last verdict, or another of our threads, may have shown that the roster has lost our place: others
-                // empty the cell, as one of the dead. Or this is a child, and the cell its parent's.
+                // As above: others empty the cell, as one of the dead. Or it is our parent's.
                 if judge.me() == Some(me) {
                     return Ok(Attempt::Taken(reading));
                 }
@@ -85,7 +89,8 @@ impl RawRwLock {
             // Free again, since.
             Seen::Free { .. } if out == Out::Barred => Ok(Attempt::Again),
             Seen::Free { word } => {
-                if probe && self.clear_dead_cell(me, judge) {
+                // Asked to probe or not: to read alone is the last resort.
+                if self.clear_dead_cell(me, judge) {
                     return Ok(Attempt::Again);
                 }
                 // As above.
