@@ -68,15 +68,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     bar.finish_and_clear();
     // Wrong code leaves what sound code would not. The sound sweep removes it, and nothing that somebody lives in.
-    crate::run(&mut crate::cargo([
-        "run",
-        "--quiet",
-        "--package",
-        "shmkit-cli",
-        "--",
-        "gc",
-        "--yes",
-    ]))?;
+    let sweep = ["run", "--quiet", "--package", "shmkit-cli", "--", "gc", "--yes"];
+    // What it says is no part of the report.
+    crate::run(crate::cargo(sweep).stdout(std::io::stderr()))?;
     let report = Report::new(rows, began.elapsed());
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
