@@ -144,7 +144,8 @@ fn look(segment: &Segment, wait: Duration) {
     let data = segment.data();
     assert!(data.len() as u64 <= segment.header().size);
     let participant = segment.participant();
-    for member in participant.roster().participants(participant.file()) {
+    let file = participant.file().expect("open");
+    for member in participant.roster().participants(file) {
         let _ = format!("{member:?} {:?}", participant.person(member.id));
     }
     let entries = match segment.objects() {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use shmkit::{
-    Array, ArrayError, Atomic, CommandExt, LockError, LockFailure, Objects, Options, Segment,
-    ShmSafe, Value,
+    Array, ArrayError, Atomic, LockError, LockFailure, Objects, Options, Segment, ShmSafe, Value,
 };
 use shmkit_tests::cell::{self, Fields, KEY, ROUNDS, Wide};
 
@@ -26,9 +25,7 @@ fn segment() -> Segment {
 #[track_caller]
 fn peer(by: By, segment: &Segment, script: &str, args: &[&str]) -> Peer {
     match by {
-        By::Exec => Peer::execute(&format!("cell/{script}"), args, |command| {
-            command.share_segment(KEY, segment).unwrap();
-        }),
+        By::Exec => Peer::heir(&format!("cell/{script}"), args, KEY, segment),
         By::Fork => Peer::fork(script, |channel| {
             segment.join_after_fork().unwrap();
             let args: Vec<String> = args.iter().map(ToString::to_string).collect();

@@ -239,8 +239,8 @@ fn a_reused_descriptor_never_makes_a_death() {
             let me = table.try_join(how(), Link::Named).unwrap();
             // SAFETY: the descriptor is ours; that its owner does not know is the test.
             let replaced =
-                unsafe { libc::dup2(stranger.file().as_raw_fd(), me.file().as_raw_fd()) };
-            assert_eq!(replaced, me.file().as_raw_fd());
+                unsafe { libc::dup2(stranger.file().as_raw_fd(), me.file().unwrap().as_raw_fd()) };
+            assert_eq!(replaced, me.file().unwrap().as_raw_fd());
             for _ in 0..2 {
                 channel.say(&format!("{:?}", me.verdict(id)));
                 channel.hear();
@@ -272,7 +272,7 @@ fn a_closed_descriptor_never_makes_a_death() {
     let judge = Peer::fork("judge", |_| {
         let me = table.join();
         // SAFETY: the descriptor is ours; that its owner does not know is the test.
-        unsafe { libc::close(me.file().as_raw_fd()) };
+        unsafe { libc::close(me.file().unwrap().as_raw_fd()) };
         assert_eq!(me.verdict(id), Verdict::Unknown);
         assert!(me.id().is_some());
     });

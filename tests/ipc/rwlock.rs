@@ -8,7 +8,6 @@ use shmkit::{LockError, LockFailure, Objects, Options, RwLock, Segment};
 use shmkit_tests::rwlock::{self, KEY, Pair, visit};
 
 use crate::support::{Peer, wait_until};
-use shmkit::CommandExt;
 
 /// How a peer comes to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,9 +38,7 @@ impl Scene {
     fn peer(&self, script: &str) -> Peer {
         let segment = &self.segment;
         match self.by {
-            By::Exec => Peer::execute(&format!("rwlock/{script}"), &[], |command| {
-                command.share_segment(KEY, segment).unwrap();
-            }),
+            By::Exec => Peer::heir(&format!("rwlock/{script}"), &[], KEY, segment),
             By::Fork => Peer::fork(script, |channel| {
                 rwlock::play_forked(script, segment, channel).unwrap();
             }),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Judge, NoForks, OwnerId, Verdict};
-use shmkit_segment::{CommandExt, ErrorKind, OpenOptions, Options, Outcome, Segment, sweep};
+use shmkit_segment::{ErrorKind, OpenOptions, Options, Outcome, Segment, ShareSegment, sweep};
 use shmkit_tests::segment::{last, small};
 
 use crate::support::{Peer, wait_until};
@@ -37,7 +37,7 @@ fn joined(script: &str, directory: &Path) -> Peer {
     peer
 }
 
-fn leave(mut peer: Peer) {
+pub(crate) fn leave(mut peer: Peer) {
     peer.say("leave");
     peer.expect("left");
     peer.join();
@@ -94,7 +94,7 @@ fn a_killed_creator_leaves_a_whole_segment_that_is_adopted() {
     assert_eq!(names(directory.path()), 1);
     let adopted = small(directory.path()).open_or_create("it").unwrap();
     assert_eq!(last(&adopted).load(Relaxed), 5);
-    let members = adopted.participant().roster().participants(adopted.as_fd());
+    let members = adopted.participant().roster().participants(adopted.file().unwrap());
     let verdicts: Vec<_> = members.iter().map(|member| member.verdict).collect();
     assert_eq!(verdicts, [Verdict::Dead, Verdict::Alive]);
     drop(adopted);
@@ -229,9 +229,7 @@ fn of_many_that_create_at_once_one_does() {
 
 /// A peer that inherits a segment.
 fn heir(segment: &Segment) -> Peer {
-    let mut peer = Peer::execute("segment/inherited", &["work"], |command| {
-        command.share_segment("work", segment).unwrap();
-    });
+    let mut peer = Peer::heir("segment/inherited", &["work"], "work", segment);
     peer.expect("joined");
     peer
 }
@@ -247,7 +245,7 @@ fn an_anonymous_segment_is_inherited() {
     theirs.expect("true");
     theirs.say("name");
     theirs.expect("none");
-    let id = ours.participant().roster().participants(ours.as_fd())[1].id;
+    let id = ours.participant().roster().participants(ours.file().unwrap())[1].id;
     assert_eq!(ours.participant().verdict(id), Verdict::Alive);
     theirs.kill();
     assert_eq!(ours.participant().verdict(id), Verdict::Dead);
@@ -298,9 +296,9 @@ fn only_the_child_that_it_was_shared_with_inherits() {
         .split(|&b| b == 0)
         .find_map(|entry| std::str::from_utf8(entry).ok()?.strip_prefix("SHMKIT_SEGMENT_work="))
         .unwrap();
-    let (_, identity) = variable.split_once(':').unwrap();
+    let identity = variable.splitn(3, ':').nth(2).unwrap();
     let null = fs::File::open("/dev/null").unwrap();
-    for token in [format!("999:{identity}"), format!("{}:{identity}", null.as_raw_fd())] {
+    for token in [format!("999:-:{identity}"), format!("{}:-:{identity}", null.as_raw_fd())] {
         let mut other = Peer::execute("segment/inherited", &["work"], |command| {
             command.env("SHMKIT_SEGMENT_work", token);
             let null = null.as_fd().try_clone_to_owned().unwrap();
@@ -326,9 +324,10 @@ fn a_command_that_is_started_late_has_the_anonymous_and_not_the_unlinked() {
     let named = small(directory.path()).create("it").unwrap();
     let anonymous = small(directory.path()).anonymous().unwrap();
     let heir = |segment: Segment| {
-        Peer::execute("segment/inherited", &["work"], |command| {
-            command.share_segment("work", &segment).unwrap();
+        Peer::execute_by("segment/inherited", &["work"], |command| {
+            let mut sharing = command.share_segment("work", &segment).unwrap();
             drop(segment);
+            sharing.spawn()
         })
     };
     let mut peer = heir(named);
@@ -342,7 +341,7 @@ fn a_command_that_is_started_late_has_the_anonymous_and_not_the_unlinked() {
 #[test]
 fn who_may_not_open_the_file_joins_by_ticket() {
     let ours = Options::new(512).participants(4).anonymous().unwrap();
-    let file = ours.as_fd().try_clone_to_owned().unwrap();
+    let file = ours.file().unwrap().try_clone_to_owned().unwrap();
     // A child of another test that is forked now would keep the ticket, and its owner's place with it.
     let no_forks = NoForks::hold().unwrap();
     let ticket = ours.ticket().unwrap();

@@ -47,7 +47,7 @@ fn a_child_that_opens_shares_what_it_inherited() {
         assert_eq!(again.data().base(), ours.data().base());
         assert!(again.participant().me().is_some());
         assert_eq!(again.participant().me(), ours.participant().me());
-        let again = Segment::from_fd(std::os::fd::AsFd::as_fd(&anonymous)).unwrap();
+        let again = Segment::from_fd(anonymous.file().unwrap()).unwrap();
         assert_eq!(again.data().base(), anonymous.data().base());
         assert!(anonymous.participant().me().is_some());
     })

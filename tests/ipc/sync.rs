@@ -4,9 +4,7 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use shmkit::{
-    CommandExt, LockError, LockFailure, Mutex, Objects, Options, Segment, Semaphore, SemaphoreError,
-};
+use shmkit::{LockError, LockFailure, Mutex, Objects, Options, Segment, Semaphore, SemaphoreError};
 use shmkit_sync::ReleaseError;
 use shmkit_tests::sync::{self, KEY, Pair};
 
@@ -46,9 +44,7 @@ impl Scene {
     fn peer(&self, script: &str, args: &[&str]) -> Peer {
         let segment = &self.segment;
         match self.by {
-            By::Exec => Peer::execute(&format!("sync/{script}"), args, |command| {
-                command.share_segment(KEY, segment).unwrap();
-            }),
+            By::Exec => Peer::heir(&format!("sync/{script}"), args, KEY, segment),
             By::Fork => Peer::fork(script, |channel| {
                 let args: Vec<String> = args.iter().map(ToString::to_string).collect();
                 sync::play_forked(script, &args, segment, channel).unwrap();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use shmkit::{
-    Acquired, Atomic, CommandExt, Condvar, Lock, LockError, LockFailure, Mutex, MutexGuard,
-    Objects, RLock, Segment, SegmentError, WaitError, Wakeup,
+    Acquired, Atomic, Condvar, Lock, LockError, LockFailure, Mutex, MutexGuard, Objects, RLock,
+    Segment, SegmentError, ShareSegment, WaitError, Wakeup,
 };
 
 use crate::Channel;
@@ -258,8 +258,8 @@ impl<'a> Obedient<'a> {
     fn pass_on(&self, program: &str) -> String {
         let mut command = Command::new(program);
         command.args(["locking/count", "-", "1"]).stdin(Stdio::null()).stdout(Stdio::null());
-        command.share_segment(KEY, self.segment).expect("shared");
-        let status = command.status().expect("started");
+        let status =
+            command.share_segment(KEY, self.segment).expect("shared").status().expect("started");
         assert!(status.success(), "{status}");
         "passed on".to_owned()
     }

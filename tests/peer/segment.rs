@@ -1,5 +1,6 @@
 //! Peers that make, join and leave segments, and do as they are told in between.
 
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -7,7 +8,7 @@ use shmkit_atomic::AtomicU8;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Offset;
 use shmkit_roster::Judge;
-use shmkit_segment::{CommandExt, OpenOptions, Options, Segment, SegmentError};
+use shmkit_segment::{OpenOptions, Options, Segment, SegmentError, ShareSegment};
 
 use crate::Channel;
 
@@ -32,6 +33,11 @@ pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
             open.open(&args[1])
         }
         "inherited" => Segment::inherited(&args[0]),
+        "inherited-as-nobody" => {
+            crate::segment_faults::become_nobody();
+            Segment::inherited(&args[0])
+        }
+        "own-number" => return own_number(args, channel),
         "ticket" => return by_ticket(args, channel),
         _ => return crate::segment_faults::run(script, args),
     };
@@ -90,10 +96,36 @@ fn pass_on(segment: &Segment, byte: &str, channel: &mut Channel) -> String {
     let program = std::env::current_exe().expect("/proc");
     let mut command = Command::new(program);
     command.args(["segment/put", "passed", byte]).stdin(Stdio::null());
-    command.share_segment("passed", segment).expect("share");
-    let status = command.status().expect("start");
+    let status = command.share_segment("passed", segment).expect("share").status().expect("start");
     channel.say("passed");
     status.code().unwrap_or(-1).to_string()
+}
+
+/// Closes all descriptors, as daemons do, comes to the segment by name, and asks for the inherited one.
+fn own_number(args: &[String], channel: &mut Channel) {
+    let variable = std::env::var(format!("SHMKIT_SEGMENT_{}", args[0])).expect("shared");
+    let number =
+        variable.split(':').next().and_then(|number| number.parse().ok()).expect("a number");
+    // SAFETY: the descriptors that the parent made for this program are nobody's yet; the channel has others.
+    unsafe { libc::close(number) };
+    let mut others = Vec::new();
+    let segment = loop {
+        let open = OpenOptions::new().directory(&args[1]).open(&args[2]).expect("open");
+        if open.file().expect("open").as_raw_fd() == number {
+            break open;
+        }
+        drop(open);
+        others.push(std::fs::File::open("/dev/null").expect("open"));
+    };
+    let again = Segment::inherited(&args[0]).expect("inherited");
+    let same = again.participant().me() == segment.participant().me();
+    // SAFETY: asks whether a number is open.
+    let open = unsafe { libc::fcntl(number, libc::F_GETFD) } != -1;
+    channel.say(match (same, open) {
+        (true, true) => "the same number, open",
+        (true, false) => "the same, closed",
+        _ => "another",
+    });
 }
 
 /// Joins by ticket, as a user who may not open the file.

@@ -39,6 +39,8 @@ mod description;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
+mod file;
+#[cfg(not(loom))]
 mod identity;
 #[cfg(not(loom))]
 mod join;

@@ -1,15 +1,16 @@
 //! A place in a roster.
 
 use core::fmt;
-use core::mem::ManuallyDrop;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::atfork::NoForks;
-use crate::description::{Description, Link, Node, Status};
+use crate::description::{Description, Link};
+use crate::file::DataFile;
 use crate::identity::Identity;
 use crate::join::{Join, Source};
-use crate::{JoinError, Judge, OwnerId, Person, Roster, Verdict, probe};
+use crate::{JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, Verdict, probe};
 
 /// An address space that takes part in a roster: the kernel's answer to the two questions of [`Judge`].
 ///
@@ -34,10 +35,7 @@ use crate::{JoinError, Judge, OwnerId, Person, Roster, Verdict, probe};
 pub struct Participant<'a> {
     identity: Identity,
     roster: Roster<'a>,
-    /// The data descriptor: probes ask through it, and no lock belongs to its description. Closed only if it is
-    /// still ours.
-    file: ManuallyDrop<OwnedFd>,
-    node: Node,
+    file: DataFile,
     path: Option<PathBuf>,
     link: Link,
 }
@@ -58,20 +56,18 @@ impl<'a> Participant<'a> {
         description: Description,
         link: Link,
     ) -> Result<Self, JoinError> {
-        let node = Status::of(file.as_fd()).map_err(JoinError::system)?.node;
+        let file = DataFile::new(file).map_err(JoinError::system)?;
         let identity = Identity::new().map_err(JoinError::system)?;
         let (path, ticket) = match description {
             Description::Proc => (None, None),
             Description::Path(path) => (Some(path), None),
             Description::Ticket(ticket) => (None, Some(ticket)),
         };
-        let file = ManuallyDrop::new(file);
-        let this = Self { identity, roster, file, node, path, link };
-        let source = match ticket {
+        let this = Self { identity, roster, file, path, link };
+        this.join_by(match ticket {
             Some(ticket) => Source::Ticket(Some(ticket)),
             None => this.source(),
-        };
-        this.prepare(|join| join.run(source))?;
+        })?;
         Ok(this)
     }
 
@@ -85,7 +81,7 @@ impl<'a> Participant<'a> {
     /// As [`join`](Self::join). A named file whose last participant left meanwhile has lost its name, and is
     /// [`Unlinked`](crate::JoinErrorKind::Unlinked): join in the child before the parent leaves.
     pub fn rejoin(&self) -> Result<OwnerId, JoinError> {
-        self.prepare(|join| join.run(self.source()))
+        self.join_by(self.source())
     }
 
     /// As [`rejoin`](Self::rejoin), with another way to a description: a new ticket, above all.
@@ -95,9 +91,9 @@ impl<'a> Participant<'a> {
     /// As [`join`](Self::join).
     pub fn rejoin_with(&self, description: Description) -> Result<OwnerId, JoinError> {
         match description {
-            Description::Proc => self.prepare(|join| join.run(Source::Proc)),
-            Description::Path(path) => self.prepare(|join| join.run(Source::Path(&path))),
-            Description::Ticket(fd) => self.prepare(|join| join.run(Source::Ticket(Some(fd)))),
+            Description::Proc => self.join_by(Source::Proc),
+            Description::Path(path) => self.join_by(Source::Path(&path)),
+            Description::Ticket(fd) => self.join_by(Source::Ticket(Some(fd))),
         }
     }
 
@@ -127,9 +123,17 @@ impl<'a> Participant<'a> {
         Judge::person(self, owner)
     }
 
-    /// Returns the descriptor of the file.
-    pub fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    /// Returns the descriptor of the file, after a look at whether it is that still.
+    ///
+    /// A program that closed all descriptors, as daemons do, has none, or has opened something else under the number.
+    /// Then the file is opened anew by the path that was given when it was [joined](Self::join), and that descriptor is
+    /// kept instead.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is gone, and no path leads to the file.
+    pub fn file(&self) -> io::Result<BorrowedFd<'_>> {
+        self.file.get(self.path())
     }
 
     /// Returns the roster.
@@ -137,8 +141,9 @@ impl<'a> Participant<'a> {
         self.roster
     }
 
-    pub(crate) fn node(&self) -> Node {
-        self.node
+    /// The descriptor's number, whatever it leads to by now.
+    pub(crate) fn unchecked_file(&self) -> BorrowedFd<'_> {
+        self.file.unchecked()
     }
 
     pub(crate) fn path(&self) -> Option<&Path> {
@@ -156,14 +161,20 @@ impl<'a> Participant<'a> {
         self.path().map_or(Source::Proc, Source::Path)
     }
 
-    fn prepare<R>(&self, run: impl FnOnce(Join<'_>) -> R) -> R {
-        run(Join {
+    fn join_by(&self, source: Source<'_>) -> Result<OwnerId, JoinError> {
+        let path = match source {
+            Source::Path(path) => Some(path),
+            _ => self.path(),
+        };
+        let file = self.file.get(path);
+        let join = Join {
             roster: self.roster,
             identity: &self.identity,
-            file: self.file(),
-            node: self.node,
+            file: file.map_err(|e| JoinError::with(JoinErrorKind::Description, e))?,
+            node: self.file.node(),
             link: self.link,
-        })
+        };
+        join.run(source)
     }
 }
 
@@ -186,17 +197,6 @@ unsafe impl Judge for Participant<'_> {
     }
 }
 
-impl Drop for Participant<'_> {
-    /// Leaves. The anchor goes with the identity, a field.
-    fn drop(&mut self) {
-        // A program that closed all descriptors may have opened its own under the number: it is not ours to close.
-        if Status::of(self.file.as_fd()).is_ok_and(|status| status.node == self.node) {
-            // SAFETY: taken once, here, and not used again.
-            unsafe { ManuallyDrop::drop(&mut self.file) };
-        }
-    }
-}
-
 impl fmt::Debug for Participant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Participant")
@@ -208,9 +208,11 @@ impl fmt::Debug for Participant<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
+    use crate::removal;
     use crate::testing::{Bytes, in_child, memfd, reopen};
-    use crate::{JoinErrorKind, removal};
 
     fn join<'a>(roster: Roster<'a>, file: &OwnedFd) -> Result<Participant<'a>, JoinError> {
         Participant::join(roster, file.try_clone().unwrap(), Description::Proc, Link::Nameless)

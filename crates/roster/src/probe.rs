@@ -1,8 +1,7 @@
 //! Asking the kernel who is alive.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::description::{self, Node, Status};
 use crate::participant::Participant;
 use crate::range::{self, Range};
 use crate::{OwnerId, Verdict};
@@ -22,35 +21,21 @@ enum Answer {
 
 /// Answers for `owner`, asked by the participant called `me`.
 pub(crate) fn verdict(participant: &Participant<'_>, me: OwnerId, owner: OwnerId) -> Verdict {
-    let file = participant.file();
-    match ask(file, me, owner) {
+    match ask(participant.unchecked_file(), me, owner) {
         Answer::Alive => return Verdict::Alive,
         Answer::Dead => return Verdict::Dead,
         Answer::NotUs | Answer::Error => {}
     }
     // Somebody closed our descriptor, and perhaps opened another file under its number; or the kernel has forgotten
     // us. Any other description of our file can tell.
-    let node = participant.node();
-    if leads_to(file, node) {
-        return again(participant, file, me, owner);
-    }
-    match participant.path().and_then(|path| description::open_same(path, node)) {
-        Some(reopened) => again(participant, reopened.as_fd(), me, owner),
-        None => Verdict::Unknown,
-    }
-}
-
-/// Asks once more, on a descriptor that led to our file a moment ago.
-fn again(
-    participant: &Participant<'_>,
-    file: BorrowedFd<'_>,
-    me: OwnerId,
-    owner: OwnerId,
-) -> Verdict {
+    let Ok(file) = participant.file() else { return Verdict::Unknown };
     match ask(file, me, owner) {
         Answer::Alive => Verdict::Alive,
         Answer::Dead => Verdict::Dead,
-        Answer::NotUs if leads_to(file, participant.node()) => {
+        // Not if the descriptor was closed since.
+        Answer::NotUs
+            if participant.file().is_ok_and(|now| now.as_raw_fd() == file.as_raw_fd()) =>
+        {
             // Our own byte is free: the others take us for dead, and may have what we hold.
             participant.lose(me);
             Verdict::Unknown
@@ -70,8 +55,4 @@ fn ask(file: BorrowedFd<'_>, me: OwnerId, owner: OwnerId) -> Answer {
         Ok(None) => Answer::NotUs,
         Err(_) => Answer::Error,
     }
-}
-
-fn leads_to(file: BorrowedFd<'_>, node: Node) -> bool {
-    Status::of(file).is_ok_and(|status| status.node == node)
 }

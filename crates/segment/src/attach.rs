@@ -196,9 +196,22 @@ pub(crate) unsafe fn whole(mapping: &MmapRaw) -> Region<'static> {
     unsafe { Region::from_raw_parts(base, mapping.len()) }
 }
 
+/// Returns a participant's descriptor, if it leads to the segment still, or a new one.
+pub(crate) fn own_file<'p>(participant: &'p Participant<'_>) -> Result<BorrowedFd<'p>, Failure> {
+    participant.file().map_err(|error| no_descriptor().caused_by(error))
+}
+
+fn no_descriptor() -> Failure {
+    Failure::new(
+        ErrorKind::NoDescriptor,
+        "its descriptor was closed, and maybe used for another file, by something in this \
+         process, and no name leads to it: leave the descriptors of segments alone",
+    )
+}
+
 /// Opens another description of a file.
 pub(crate) fn reopen(file: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     retry(|| open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()))
         .map_err(|errno| Failure::os(errno, format_args!("opening {path}")))
 }
@@ -208,7 +221,7 @@ pub(crate) fn reopen(file: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
 ///
 /// The answer is used only if the name leads to the file, and whoever removes checks again.
 fn place_of(file: BorrowedFd<'_>, found: &Found) -> Option<Place> {
-    let path = readlink(format!("/proc/self/fd/{}", file.as_raw_fd()).as_str()).ok()?;
+    let path = readlink(format!("/proc/thread-self/fd/{}", file.as_raw_fd()).as_str()).ok()?;
     let path = PathBuf::from(path);
     let leads_here = |place: &Place| inspect::names(place, found.identity);
     if let Some(place) = Place::of_path(path.clone()).filter(leads_here) {
@@ -274,6 +287,7 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
             return unlinked().caused_by(error);
         }
         (Unlinked, _) => return unlinked().caused_by(error),
+        (Description, Some(Errno::EBADF)) => return no_descriptor().caused_by(error),
         (OtherFile, _) | (Description, Some(Errno::ENOENT)) => (
             ErrorKind::Unsupported,
             "this process cannot open its file anew: mount /proc, or join by name or by ticket"

@@ -1,6 +1,6 @@
 //! Making a segment: whole before anybody can find it.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Fa
     }
     let made = Made::new(place.directory(), options)?;
     let shared = loop {
-        match file::link(made.participant.file(), place) {
+        match file::link(made.file()?, place) {
             Ok(()) => break made.named(place),
             Err(Errno::EEXIST) => clear(place, deadline)?,
             Err(errno) => return Err(cannot_link(errno, place)),
@@ -55,7 +55,7 @@ pub(crate) fn open_or_create(
                     Some(new) => new,
                     None => Made::new(place.directory(), options)?,
                 };
-                match file::link(new.participant.file(), place) {
+                match file::link(new.file()?, place) {
                     Ok(()) => {
                         let shared = new.named(place);
                         sweep::sample(place);
@@ -121,6 +121,10 @@ impl Made {
         let participant = Participant::join(roster, file, Description::Proc, Link::Nameless)
             .map_err(|error| cannot_join(error, By::Descriptor))?;
         Ok(Self { participant, mapping, header, identity })
+    }
+
+    fn file(&self) -> Result<BorrowedFd<'_>, Failure> {
+        attach::own_file(&self.participant)
     }
 
     /// It has its name now.

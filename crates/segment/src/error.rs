@@ -58,6 +58,8 @@ pub enum ErrorKind {
     Full,
     /// The environment, or a descriptor handed over, does not show the segment that was shared.
     NotInherited,
+    /// This process has closed the segment's descriptor, and there is no name by which to open it again.
+    NoDescriptor,
     /// The segment is being removed or made by somebody all the time.
     TimedOut,
     /// Joining the roster failed for another reason, which is the source.

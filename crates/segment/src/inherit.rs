@@ -1,12 +1,9 @@
-//! Handing a segment to a program that is started.
+//! Joining the segments that the parent handed over.
 //!
-//! The child inherits a descriptor, and finds in its environment which number it has and which file it must lead to.
+//! The environment says which numbers the descriptors have that the parent made for this program, and which file they
+//! must lead to. Much may have happened since: the numbers are looked at before they are believed.
 
-use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -14,72 +11,11 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::attach::{self, Source};
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::{self, Expected, Identity, Status};
+use crate::inspect::{self, Expected, Status};
 use crate::segment::Shared;
-use crate::table::List;
-use crate::{Segment, SegmentError, table};
-
-/// What the names of the environment's variables begin with.
-const VARIABLE: &str = "SHMKIT_SEGMENT_";
-
-/// The first number that no program uses for something else.
-const FIRST: RawFd = 3;
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for std::process::Command {}
-}
-
-/// Hands segments to the programs that a [`Command`] starts.
-pub trait CommandExt: sealed::Sealed {
-    /// Hands a segment to the child, which joins it with [`Segment::inherited`] under the same key: 1 to 64 letters,
-    /// digits and underscores.
-    ///
-    /// The child inherits a descriptor that this process's other children do not. It works for anonymous and for named
-    /// segments. The child must join before the last participant leaves a named segment that is not persistent.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidName`](ErrorKind::InvalidName) for another key, [`TooManyFiles`](ErrorKind::TooManyFiles): the
-    /// command keeps a descriptor.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use shmkit_segment::{CommandExt, Options, Segment};
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let segment = Options::new(4096).anonymous()?;
-    /// let child = std::process::Command::new("worker").share_segment("work", &segment)?.spawn()?;
-    /// // In the child:
-    /// let segment = Segment::inherited("work")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    fn share_segment(&mut self, key: &str, segment: &Segment) -> Result<&mut Self, SegmentError>;
-}
-
-impl CommandExt for Command {
-    fn share_segment(&mut self, key: &str, segment: &Segment) -> Result<&mut Self, SegmentError> {
-        let run = || {
-            let variable = variable(key)?;
-            // The command's own: it may be started long after the segment was dropped, and the number stays right.
-            let file =
-                duplicate(segment.as_fd()).map_err(|errno| Failure::os(errno, "duplicating it"))?;
-            let token = Token { fd: file.as_raw_fd(), identity: segment.shared().identity() };
-            Ok((variable, token, file))
-        };
-        let (variable, token, file) = run().map_err(|failure: Failure| {
-            failure.during(format!("share {segment} as {key:?} with a program"))
-        })?;
-        self.env(variable, token.to_value());
-        let pass_on =
-            move || fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(Into::into);
-        // SAFETY: in the forked child it calls `fcntl`, which is async-signal-safe, and allocates nothing.
-        unsafe { self.pre_exec(pass_on) };
-        Ok(self)
-    }
-}
+use crate::share::duplicate;
+use crate::table::{self, List};
+use crate::token::{Token, variable};
 
 /// The descriptors of the environment that this process has taken, and closed: their numbers may be anything by now.
 static TAKEN: List<RawFd> = List::new();
@@ -101,27 +37,7 @@ pub(crate) fn inherited(key: &str) -> Result<Arc<Shared>, Failure> {
     token.join()
 }
 
-/// What the environment says of a segment.
-#[derive(Debug, PartialEq, Eq)]
-struct Token {
-    fd: RawFd,
-    identity: Identity,
-}
-
 impl Token {
-    fn to_value(&self) -> OsString {
-        let Identity { device, inode, cookie } = self.identity;
-        OsString::from_vec(format!("{}:{device:x}:{inode:x}:{cookie:x}", self.fd).into_bytes())
-    }
-
-    fn from_value(value: &OsStr) -> Option<Self> {
-        let mut parts = std::str::from_utf8(value.as_bytes()).ok()?.split(':');
-        let fd = parts.next()?.parse().ok().filter(|&fd| fd >= FIRST)?;
-        let mut number = || u64::from_str_radix(parts.next()?, 16).ok();
-        let identity = Identity { device: number()?, inode: number()?, cookie: number()? };
-        parts.next().is_none().then_some(Self { fd, identity })
-    }
-
     /// Joins the segment, and closes the descriptor when that is done: what fails may be tried again.
     fn join(&self) -> Result<Arc<Shared>, Failure> {
         if let Some(shared) = table::find(self.identity) {
@@ -144,7 +60,8 @@ impl Token {
         }
         // Whose it is and who may use it were the parent's decisions.
         let expected = Expected { owner: None, mode: 0o777, content: None };
-        let shared = attach::by_descriptor(self.duplicate()?, Source::Descriptor, &expected)?;
+        let source = self.ticket().map_or(Source::Descriptor, Source::Ticket);
+        let shared = attach::by_descriptor(self.duplicate()?, source, &expected)?;
         self.take();
         Ok(shared)
     }
@@ -153,9 +70,7 @@ impl Token {
     fn join_again(&self, shared: Arc<Shared>) -> Result<Arc<Shared>, Failure> {
         attach::rejoin(&shared)?;
         // Children of this process have no use for it.
-        if !self.is_taken() && self.duplicate().is_ok() {
-            self.take();
-        }
+        self.take();
         Ok(shared)
     }
 
@@ -169,9 +84,7 @@ impl Token {
                  used again before this, or the variable is another program's"
             ))
         };
-        // SAFETY: only borrowed to be duplicated; a number that is not open answers EBADF to that.
-        let file = unsafe { BorrowedFd::borrow_raw(fd) };
-        let file = duplicate(file).map_err(|error| match error {
+        let file = duplicate(borrowed(fd)).map_err(|error| match error {
             Errno::EBADF => elsewhere(),
             errno => Failure::os(errno, "duplicating it"),
         })?;
@@ -183,11 +96,21 @@ impl Token {
         Ok(file)
     }
 
+    /// A duplicate of the ticket, if there is one.
+    fn ticket(&self) -> Option<OwnedFd> {
+        let ticket = duplicate(borrowed(self.ticket?)).ok()?;
+        self.is_file(ticket.as_fd()).then_some(ticket)
+    }
+
+    fn is_file(&self, file: BorrowedFd<'_>) -> bool {
+        Status::of(file).is_ok_and(|found| found.is_file_of(self.identity))
+    }
+
     fn is_taken(&self) -> bool {
         TAKEN.lock().contains(&self.fd)
     }
 
-    /// Closes the descriptor, once.
+    /// Closes the descriptors, once.
     fn take(&self) {
         let mut taken = TAKEN.lock_with_room();
         if taken.contains(&self.fd) {
@@ -195,32 +118,28 @@ impl Token {
         }
         taken.push(self.fd);
         drop(taken);
-        // SAFETY: our parent made this number for us and for nobody else (`duplicate` has seen that it leads to the
-        // very file that was shared), and it is taken once (`TAKEN`).
-        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+        for fd in [Some(self.fd), self.ticket].into_iter().flatten() {
+            if self.is_inherited(borrowed(fd)) {
+                // SAFETY: our parent made this number for us and for nobody else (`is_inherited`), and it is taken once
+                // (`TAKEN`).
+                drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+    }
+
+    /// Returns whether this is the descriptor that the parent made. It may be closed by now, and the number used by
+    /// somebody in this process, and for this very file: but what was opened here is closed on exec, which what came
+    /// through an exec is not. (What a program marks so that inherited it is left to it: no child gets it.)
+    fn is_inherited(&self, file: BorrowedFd<'_>) -> bool {
+        let flags = fcntl(file, FcntlArg::F_GETFD).map(FdFlag::from_bits_retain);
+        flags.is_ok_and(|flags| !flags.contains(FdFlag::FD_CLOEXEC)) && self.is_file(file)
     }
 }
 
-fn variable(key: &str) -> Result<String, Failure> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if key.is_empty() || key.len() > 64 || !key.bytes().all(good) {
-        return Err(Failure::new(
-            ErrorKind::InvalidName,
-            format!("the key is {key:?}: 1 to 64 letters, digits and underscores are possible"),
-        ));
-    }
-    Ok(format!("{VARIABLE}{key}"))
-}
-
-/// Duplicates a descriptor to a number that is neither input, output nor error, and that no other child inherits.
-fn duplicate(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let fd = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(FIRST)).map_err(|errno| match errno {
-        // The limit is below the first number.
-        Errno::EINVAL => Errno::EMFILE,
-        errno => errno,
-    })?;
-    // SAFETY: the call just made it, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+/// A descriptor of the environment, to be asked what it is.
+fn borrowed<'f>(fd: RawFd) -> BorrowedFd<'f> {
+    // SAFETY: not -1 (`Token::from_value`), and used for system calls only: a number that is not open answers EBADF.
+    unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
 fn not_inherited(detail: String) -> Failure {
@@ -230,18 +149,9 @@ fn not_inherited(detail: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::os::fd::IntoRawFd;
-
     use std::sync::Mutex;
 
     use super::*;
-
-    #[test]
-    fn a_token_is_read_as_it_was_written() {
-        let identity = Identity { device: 25, inode: 77, cookie: u64::MAX };
-        let token = Token { fd: 3, identity };
-        assert_eq!(token.to_value(), "3:19:4d:ffffffffffffffff");
-        assert_eq!(Token::from_value(&token.to_value()), Some(token));
-    }
 
     /// Held by each test that closes descriptors: what is known as closed is known by its number, which a program's
     /// parent gives once, but two tests of one process get twice.
@@ -254,7 +164,11 @@ mod tests {
         let options = crate::Options::new(512).participants(participants).objects(0);
         let segment = options.persistent(true).directory(directory.path()).create("it").unwrap();
         let identity = segment.shared().identity();
-        let token = |_| Token { fd: duplicate(segment.as_fd()).unwrap().into_raw_fd(), identity };
+        let token = |_| {
+            let fd = duplicate(segment.file().unwrap()).unwrap();
+            fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+            Token { fd: fd.into_raw_fd(), ticket: None, identity }
+        };
         let tokens = std::array::from_fn(token);
         let path = segment.path().unwrap();
         let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
@@ -310,21 +224,6 @@ mod tests {
                 let [one, two] = [one, two].map(|thread| thread.join().unwrap().unwrap());
                 assert!(Arc::ptr_eq(&one, &two));
             });
-        }
-    }
-
-    #[test]
-    fn nonsense_in_the_environment_is_refused() {
-        for value in ["", "3", "2:1:1:1", "-1:1:1:1", "3:1:1", "3:1:1:1:1", "3:x:1:1", "3: 1:1:1"] {
-            assert_eq!(Token::from_value(OsStr::new(value)), None, "{value:?}");
-        }
-    }
-
-    #[test]
-    fn keys_are_words() {
-        assert_eq!(variable("work_1").unwrap(), "SHMKIT_SEGMENT_work_1");
-        for key in ["", "a=b", "a b", "ä", &"x".repeat(65)] {
-            assert_eq!(variable(key).unwrap_err().kind, ErrorKind::InvalidName);
         }
     }
 }

@@ -20,7 +20,7 @@
 //! * The last participant out removes the name, unless the segment is [persistent](Options::persistent). Whoever is
 //!   killed leaves nothing but, if *everybody* was killed, the name; [`remove_if_dead`](Segment::remove_if_dead),
 //!   the next creator of the name, and every [`sweep`] remove that.
-//! * [`CommandExt`] hands a segment to a program that is started, [`Segment::join_after_fork`] to a forked child.
+//! * [`ShareSegment`] hands a segment to a program that is started, [`Segment::join_after_fork`] to a forked child.
 //!
 //! ```text
 //! 0 header | 128 roster | directory | the user's bytes … size
@@ -41,15 +41,17 @@ mod name;
 mod options;
 mod remove;
 mod segment;
+mod share;
 #[cfg(feature = "shared_memory")]
 pub mod shmem;
 pub mod sweep;
 mod table;
+mod token;
 
 pub use crate::directory::{Directory, Entry, ObjectError, ObjectErrorKind};
 pub use crate::error::{ErrorKind, SegmentError};
-pub use crate::inherit::CommandExt;
 pub use crate::name::{DIRECTORY, MAX_NAME, PREFIX};
 pub use crate::options::{OpenOptions, Options};
 pub use crate::remove::Outcome;
 pub use crate::segment::Segment;
+pub use crate::share::{ShareSegment, Sharing};

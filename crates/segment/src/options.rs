@@ -141,7 +141,7 @@ impl Options {
 
     /// Makes a segment without a name: a sealed memory file, which nobody can shrink and which cannot leak.
     ///
-    /// It is handed to children by [`share_segment`](crate::CommandExt::share_segment) or by fork, and to others
+    /// It is handed to children by [`share_segment`](crate::ShareSegment::share_segment) or by fork, and to others
     /// through a socket.
     ///
     /// # Errors

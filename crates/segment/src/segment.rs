@@ -1,7 +1,7 @@
 //! A segment that this process takes part in.
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -146,7 +146,7 @@ impl Segment {
     }
 
     /// Joins the segment that the parent shared with this program under `key`
-    /// ([`share_segment`](crate::CommandExt::share_segment)).
+    /// ([`share_segment`](crate::ShareSegment::share_segment)).
     ///
     /// # Errors
     ///
@@ -239,16 +239,30 @@ impl Segment {
         self.shared.place().is_some_and(|place| inspect::names(place, self.shared.identity()))
     }
 
+    /// Returns a descriptor of the segment's file, to be sent to a process that
+    /// [joins by it](OpenOptions::from_owned_fd). It stays the segment's: do not close it.
+    ///
+    /// It is looked at first: something in this process may have closed it, and opened another file under its number.
+    /// Then the segment is opened anew by its name.
+    ///
+    /// # Errors
+    ///
+    /// [`NoDescriptor`](ErrorKind::NoDescriptor): it was closed, and the segment has no name.
+    pub fn file(&self) -> Result<BorrowedFd<'_>, SegmentError> {
+        attach::own_file(self.participant())
+            .map_err(|failure| failure.during(format!("find the file of {self}")))
+    }
+
     /// Makes the description by which *one other* process joins where it cannot open the file anew itself
-    /// ([`OpenOptions::from_ticket`]). Send it along with the [descriptor](AsFd), then drop it at once: as long as a
+    /// ([`OpenOptions::from_ticket`]). Send it along with the [descriptor](Self::file), then drop it at once: as long as a
     /// copy of it is open here, the receiver's death may go unnoticed.
     ///
     /// # Errors
     ///
     /// What keeps this process from opening the file anew.
     pub fn ticket(&self) -> Result<OwnedFd, SegmentError> {
-        attach::reopen(self.as_fd())
-            .map_err(|failure| failure.during("make a ticket for a segment"))
+        let reopen = || attach::reopen(attach::own_file(self.participant())?);
+        reopen().map_err(|failure| failure.during("make a ticket for a segment"))
     }
 
     /// Joins in a forked child, which takes part in nothing that its parent joined. It does nothing in a process that
@@ -279,12 +293,6 @@ impl Segment {
     }
 }
 
-impl AsFd for Segment {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared.participant.file()
-    }
-}
-
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
@@ -308,7 +316,8 @@ impl fmt::Debug for Segment {
 impl Shared {
     /// Fails if the file has lost its name for ever.
     pub(crate) fn still_named(&self) -> Result<(), Failure> {
-        if self.is_named() && Status::of(self.participant.file()).is_ok_and(|now| now.links == 0) {
+        let is_gone = |file| Status::of(file).is_ok_and(|now| now.links == 0);
+        if self.is_named() && self.participant.file().is_ok_and(is_gone) {
             return Err(unlinked());
         }
         Ok(())

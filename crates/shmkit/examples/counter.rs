@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use shmkit::bytemuck::{Pod, Zeroable};
 use shmkit::{
-    CommandExt, LockError, Mutex, MutexGuard, Objects, Options, Segment, ShmSafe, TypeTag,
+    LockError, Mutex, MutexGuard, Objects, Options, Segment, ShareSegment, ShmSafe, TypeTag,
 };
 
 const CHILDREN: usize = 4;

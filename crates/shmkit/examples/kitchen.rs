@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use shmkit::{CommandExt, Condvar, Mutex, Objects, Options, Segment};
+use shmkit::{Condvar, Mutex, Objects, Options, Segment, ShareSegment};
 
 /// Plates that are cooked.
 const PLATES: u32 = 5;

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use shmkit::{AtomicArray, CommandExt, Objects, Options, Segment};
+use shmkit::{AtomicArray, Objects, Options, Segment, ShareSegment};
 
 const ROWS: usize = 100;
 /// How long anybody waits for anybody.

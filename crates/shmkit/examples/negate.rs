@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::process::Command;
 
-use shmkit::{Array, CommandExt, Objects, Options, Segment};
+use shmkit::{Array, Objects, Options, Segment, ShareSegment};
 
 fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().nth(1).as_deref() == Some("child") {

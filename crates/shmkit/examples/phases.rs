@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::process::{Child, Command};
 
-use shmkit::{BarrierError, CommandExt, Objects, Options, Segment};
+use shmkit::{BarrierError, Objects, Options, Segment, ShareSegment};
 
 const WORKERS: usize = 3;
 const CELLS: usize = 30;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use shmkit::bytemuck::{Pod, Zeroable};
-use shmkit::{CommandExt, Objects, Options, PipeError, Segment, ShmSafe, TypeTag};
+use shmkit::{Objects, Options, PipeError, Segment, ShareSegment, ShmSafe, TypeTag};
 
 const WORKERS: usize = 3;
 const JOBS: u64 = 60;
@@ -42,8 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let answers = segment.pipe::<Answer>(&format!("answers {who}"), AHEAD)?.receiver()?;
         ends.push((jobs, answers));
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["work", &who.to_string()]).share_segment("pool", &segment)?;
-        children.push(command.spawn()?);
+        command.args(["work", &who.to_string()]);
+        children.push(command.share_segment("pool", &segment)?.spawn()?);
     }
 
     // Each worker gets as many jobs as it may have ahead, and another one for every answer.

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader, stdin};
 use std::process::{Child, Command, Stdio};
 
-use shmkit::{CommandExt, LockError, Objects, Options, RwLock, Segment};
+use shmkit::{LockError, Objects, Options, RwLock, Segment, ShareSegment};
 
 /// Net and gross price of each article, in cents; gross is always net and a fifth.
 type Prices = [[u64; 2]; 16];
@@ -107,8 +107,8 @@ fn hold<G>(guard: G) -> Result<(), Box<dyn Error>> {
 
 fn start(segment: &Segment, role: &str) -> Result<Child, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(role).share_segment("prices", segment)?;
-    Ok(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?)
+    command.arg(role).stdin(Stdio::piped()).stdout(Stdio::piped());
+    Ok(command.share_segment("prices", segment)?.spawn()?)
 }
 
 fn wait_for_line(child: &mut Child) -> Result<(), Box<dyn Error>> {

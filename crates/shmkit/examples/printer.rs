@@ -10,7 +10,7 @@ use std::error::Error;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use shmkit::{Acquired, CommandExt, Objects, Options, RLock, Segment};
+use shmkit::{Acquired, Objects, Options, RLock, Segment, ShareSegment};
 
 /// How deep the boxes on a page go.
 const BOXES: u32 = 3;

@@ -40,12 +40,12 @@
 //!
 //! # Sharing with a child process
 //!
-//! [`CommandExt::share_segment`] hands a segment to a program that you start, under a key; [`Segment::inherited`] takes
+//! [`ShareSegment::share_segment`] hands a segment to a program that you start, under a key; [`Segment::inherited`] takes
 //! it there. It works for segments with and without a name:
 //!
 //! ```no_run
 //! use std::process::Command;
-//! use shmkit::{CommandExt, Objects, Options, Segment};
+//! use shmkit::{Objects, Options, Segment, ShareSegment};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! if std::env::args().nth(1).as_deref() == Some("child") {
@@ -301,7 +301,7 @@
 //! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
 //! | `Barrier(3)` | [`segment.barrier("lap", 3)`](Objects::barrier) | a dead party breaks it instead of hanging all |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
-//! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](CommandExt::share_segment) | freshly executed, nothing is pickled |
+//! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |
 //! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
 //! | `resource_tracker` | not needed; [`tracker`] sweeps after a power cut of all processes | never removes what is in use |
 //!
@@ -346,8 +346,8 @@ pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_roster::{Judge, OwnerId, Participant};
 pub use shmkit_segment::{
-    CommandExt, Entry, ErrorKind, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment,
-    SegmentError,
+    Entry, ErrorKind, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment, SegmentError,
+    ShareSegment, Sharing,
 };
 pub use shmkit_sync::{
     Acquired, Condvar, Lock, LockGuard, NotOwner, NotifyError, RLock, RLockGuard, ReentrantMutex,

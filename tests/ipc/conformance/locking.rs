@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use shmkit::{CommandExt, Options, Segment};
+use shmkit::{Options, Segment};
 use shmkit_tests::locking::{self, KEY, Things};
 
 use crate::support::{Peer, unique};
@@ -52,11 +52,8 @@ impl Scene {
                 let args: Vec<String> = args.iter().map(ToString::to_string).collect();
                 locking::play_forked(script, &args, segment, channel).unwrap();
             }),
-            _ => Peer::execute(&format!("locking/{script}"), &all, |command| {
-                if *by == By::Inheritance {
-                    command.share_segment(KEY, segment).unwrap();
-                }
-            }),
+            By::Inheritance => Peer::heir(&format!("locking/{script}"), &all, KEY, segment),
+            By::Name => Peer::execute(&format!("locking/{script}"), &all, |_| ()),
         }
     }
 

@@ -10,7 +10,7 @@ mod once;
 mod rlk;
 mod sem;
 
-use shmkit::{Barrier, CommandExt, CountingSemaphore, Event, Objects, OnceCell, Options, Segment};
+use shmkit::{Barrier, CountingSemaphore, Event, Objects, OnceCell, Options, Segment};
 use shmkit_tests::waiting::{self, KEY, Pair};
 
 use crate::support::Peer;
@@ -57,9 +57,7 @@ impl Scene {
     fn peer(&self, script: &str, args: &[&str]) -> Peer {
         let segment = &self.segment;
         match self.by {
-            By::Exec => Peer::execute(&format!("waiting/{script}"), args, |command| {
-                command.share_segment(KEY, segment).unwrap();
-            }),
+            By::Exec => Peer::heir(&format!("waiting/{script}"), args, KEY, segment),
             By::Fork => Peer::fork(script, |channel| {
                 let args: Vec<String> = args.iter().map(ToString::to_string).collect();
                 waiting::play_forked(script, &args, segment, channel).unwrap();

@@ -1,13 +1,15 @@
 //! Starts peers, and never leaves one behind.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
+use shmkit_segment::{Segment, ShareSegment};
 use shmkit_tests::Channel;
 
 /// How long a peer may take for anything.
@@ -23,20 +25,37 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Executes `peer <script> <args>`; `prepare` may hand things over, a segment above all.
-    #[expect(
-        clippy::zombie_processes,
-        reason = "`wait` reaps it by its number, as it does a forked one"
-    )]
+    /// Executes `peer <script> <args>`; `prepare` may hand things over.
     #[track_caller]
     pub(crate) fn execute(script: &str, args: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::execute_by(script, args, |command| {
+            prepare(command);
+            command.spawn()
+        })
+    }
+
+    /// Executes `peer <script> <args>`, which inherits the segment under `key`.
+    #[track_caller]
+    pub(crate) fn heir(script: &str, args: &[&str], key: &str, segment: &Segment) -> Self {
+        Self::execute_by(script, args, |command| {
+            command.share_segment(key, segment).unwrap().spawn()
+        })
+    }
+
+    /// Executes `peer <script> <args>`, which `start` starts.
+    #[track_caller]
+    pub(crate) fn execute_by(
+        script: &str,
+        args: &[&str],
+        start: impl FnOnce(&mut Command) -> io::Result<Child>,
+    ) -> Self {
         let (theirs_in, ours_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         let (ours_in, theirs_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
         command.arg(script).args(args);
         command.stdin(Stdio::from(theirs_in)).stdout(Stdio::from(theirs_out));
-        prepare(&mut command);
-        let child = command.spawn().unwrap();
+        // `wait` reaps it by its number, as it does a forked one.
+        let child = start(&mut command).unwrap();
         Self::new(Pid::from_raw(child.id() as i32), ours_in, ours_out, script)
     }
 

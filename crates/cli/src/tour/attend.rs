@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use shmkit::{CommandExt as _, PipeError, Receiver, Segment, Sender};
+use shmkit::{PipeError, Receiver, Segment, Sender, ShareSegment};
 
 use super::board::{Board, Done, Kill, Place};
 use super::ledger::now;

@@ -1,6 +1,6 @@
 //! Creating, opening, sharing and leaving.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::Barrier;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -138,13 +138,13 @@ fn opening_twice_shares_mapping_place_and_descriptor() {
     let name = Name::new("twice");
     let one = name.create();
     let two = Segment::open(&name).unwrap();
-    let three = Segment::from_fd(one.as_fd()).unwrap();
+    let three = Segment::from_fd(one.file().unwrap()).unwrap();
     for other in [&two, &three] {
         assert_eq!(other.data().base(), one.data().base());
         assert_eq!(other.participant().me(), one.participant().me());
-        assert_eq!(other.as_fd().as_raw_fd(), one.as_fd().as_raw_fd());
+        assert_eq!(other.file().unwrap().as_raw_fd(), one.file().unwrap().as_raw_fd());
     }
-    let members = one.participant().roster().participants(one.as_fd());
+    let members = one.participant().roster().participants(one.file().unwrap());
     assert_eq!(members.len(), 1);
     assert_eq!(three.name(), Some(&*name));
     drop((one, two));
@@ -166,7 +166,7 @@ fn a_passed_descriptor_finds_its_name_again() {
     // A folder of its own: in the common one, another test's creator may come by and remove what is dead.
     let folder = tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap();
     let ours = small().persistent(false).directory(folder.path()).create("passed").unwrap();
-    let file = ours.as_fd().try_clone_to_owned().unwrap();
+    let file = ours.file().unwrap().try_clone_to_owned().unwrap();
     let cookie = ours.header().cookie;
     let path = ours.path().unwrap().to_owned();
     // The other end of a socket, which does not know the name: this process has left by then.
@@ -184,7 +184,7 @@ fn a_passed_descriptor_finds_its_name_again() {
 fn a_passed_descriptor_without_its_name_is_unlinked() {
     let name = Name::new("stale");
     let ours = name.create();
-    let file = ours.as_fd().try_clone_to_owned().unwrap();
+    let file = ours.file().unwrap().try_clone_to_owned().unwrap();
     drop(ours);
     let says = ["its name was removed", "persistent"];
     refused(Segment::from_owned_fd(file), ErrorKind::Unlinked, &says);
@@ -195,7 +195,7 @@ fn an_anonymous_segment_is_sealed_and_private() {
     let segment = small().content("mine").anonymous().unwrap();
     assert_eq!((segment.name(), segment.path(), segment.is_linked()), (None, None, false));
     assert_eq!(segment.to_string(), "an anonymous segment");
-    let file = segment.as_fd();
+    let file = segment.file().unwrap();
     assert_eq!(fstat(file).unwrap().st_mode & 0o7777, 0o600);
     let seals = SealFlag::from_bits_retain(fcntl(file, FcntlArg::F_GET_SEALS).unwrap());
     let all = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
@@ -220,7 +220,7 @@ fn a_descriptor_of_something_else_is_refused() {
 fn a_ticket_is_a_description_of_its_own() {
     let segment = small().anonymous().unwrap();
     let ticket = segment.ticket().unwrap();
-    let file = segment.as_fd().try_clone_to_owned().unwrap();
+    let file = segment.file().unwrap().try_clone_to_owned().unwrap();
     // Joined already: the ticket is not needed, and closed.
     let same = OpenOptions::new().from_ticket(file, ticket).unwrap();
     assert_eq!(same.participant().me(), segment.participant().me());

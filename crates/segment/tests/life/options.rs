@@ -1,6 +1,5 @@
 //! What can be asked for, and what cannot.
 
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use shmkit_layout::Offset;
@@ -117,7 +116,7 @@ fn without_a_directory_the_bytes_are_the_users() {
     assert!(segment.objects().unwrap().is_empty());
     data.write(Offset::new(992).unwrap(), 7_u64).unwrap();
     let header = *segment.header();
-    let twin = Segment::from_fd(segment.as_fd()).unwrap();
+    let twin = Segment::from_fd(segment.file().unwrap()).unwrap();
     assert_eq!(twin.data().read::<u64>(Offset::new(992).unwrap()), Ok(7));
     assert_eq!(header, *twin.header());
 }

@@ -382,7 +382,7 @@ fn failed(what: &str, error: &SegmentError) -> Fault {
 
 /// Checks that the segment that this actor lives in is the one with the name.
 fn at_home(segment: &Segment, name: &str) -> Result<(), Fault> {
-    let mine = fstat(segment.participant().file())?;
+    let mine = fstat(segment.participant().file()?)?;
     let named = stat(&shm::file(name));
     match named {
         Ok(named) if (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino) => Ok(()),

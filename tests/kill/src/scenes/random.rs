@@ -269,7 +269,7 @@ fn failed(what: &str, error: &SegmentError) -> Fault {
 
 /// Checks that the segment that this worker lives in is the one with the name.
 fn at_home(segment: &Segment, directory: &Path) -> Result<(), Fault> {
-    let mine = fstat(segment.participant().file())?;
+    let mine = fstat(segment.participant().file()?)?;
     let path: PathBuf = directory.join(format!("{PREFIX}{NAME}"));
     let named = stat(&path).map(|named| (named.st_dev, named.st_ino));
     if named == Ok((mine.st_dev, mine.st_ino)) && mine.st_nlink == 1 {

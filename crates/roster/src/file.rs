@@ -1,0 +1,147 @@
+//! The data descriptor of a participant: a number that the program may have given to something else.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use shmkit_atomic::AtomicU32;
+use shmkit_atomic::Ordering::Relaxed;
+
+use crate::description::{Node, Status, open_same};
+
+/// A descriptor of the roster's file, for questions and for who wants the file. No lock belongs to its description.
+///
+/// A daemon's `close_range` closes it, and the next file that the program opens may get its number. So whoever uses it
+/// for more than a question whose answer proves itself asks here first, and it is closed only if it is still ours.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    /// The number, changed when the file was opened anew.
+    number: AtomicU32,
+    node: Node,
+}
+
+impl DataFile {
+    pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
+        let node = Status::of(file.as_fd())?.node;
+        Ok(Self { number: AtomicU32::new(stored(file)), node })
+    }
+
+    pub(crate) fn node(&self) -> Node {
+        self.node
+    }
+
+    /// The descriptor as it is, whatever it leads to.
+    pub(crate) fn unchecked(&self) -> BorrowedFd<'_> {
+        // Relaxed, here and below: a number publishes nothing; what it leads to is the kernel's to order.
+        borrowed(self.number.load(Relaxed))
+    }
+
+    /// The descriptor, if it leads to our file; if not, a new one, by `path`, which takes its place.
+    pub(crate) fn get(&self, path: Option<&Path>) -> io::Result<BorrowedFd<'_>> {
+        let found = self.number.load(Relaxed);
+        if self.is_ours(borrowed(found)) {
+            return Ok(borrowed(found));
+        }
+        let new = path.and_then(|path| open_same(path, self.node)).ok_or(Errno::EBADF)?;
+        let new = stored(new);
+        match self.number.compare_exchange(found, new, Relaxed, Relaxed) {
+            Ok(_) => Ok(borrowed(new)),
+            Err(theirs) => {
+                // Another thread was faster.
+                close(new);
+                Ok(borrowed(theirs))
+            }
+        }
+    }
+
+    fn is_ours(&self, file: BorrowedFd<'_>) -> bool {
+        Status::of(file).is_ok_and(|status| status.node == self.node)
+    }
+}
+
+impl Drop for DataFile {
+    fn drop(&mut self) {
+        let number = self.number.load(Relaxed);
+        if self.is_ours(borrowed(number)) {
+            close(number);
+        }
+    }
+}
+
+fn stored(file: OwnedFd) -> u32 {
+    file.into_raw_fd().cast_unsigned()
+}
+
+fn number(stored: u32) -> RawFd {
+    stored.cast_signed()
+}
+
+fn borrowed<'f>(stored: u32) -> BorrowedFd<'f> {
+    // SAFETY: a descriptor that was owned when its number was stored, so it is not -1, and that only `DataFile`'s drop
+    // closes, which outlives what `get` and `unchecked` return. If the program closed it, the kernel refuses the
+    // number, or leads to another file, which `is_ours` and the answers' proof tell.
+    unsafe { BorrowedFd::borrow_raw(number(stored)) }
+}
+
+fn close(stored: u32) {
+    // SAFETY: `stored` was given up by `OwnedFd::into_raw_fd`, and is given back once: by who could not store it, or by
+    // the drop of who did.
+    drop(unsafe { OwnedFd::from_raw_fd(number(stored)) });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+    use crate::testing::memfd;
+
+    /// A directory of this test, with a file in it.
+    fn named() -> (tempfile::TempDir, std::path::PathBuf, OwnedFd) {
+        let directory =
+            tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap();
+        let path = directory.path().join("file");
+        let file = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap()
+            .into();
+        (directory, path, file)
+    }
+
+    /// What a program does that closes all descriptors and opens another file.
+    fn take_number(data: &DataFile) {
+        let (stranger, fd) = (memfd(), data.unchecked().as_raw_fd());
+        // SAFETY: the number is ours; that its owner does not know is the test.
+        assert_eq!(unsafe { libc::dup2(stranger.as_raw_fd(), fd) }, fd);
+    }
+
+    #[test]
+    fn a_foreign_descriptor_is_replaced_by_path_and_left_open() {
+        let (_directory, path, file) = named();
+        let data = DataFile::new(file).unwrap();
+        let was = data.get(None).unwrap().as_raw_fd();
+        take_number(&data);
+        assert!(data.get(None).is_err(), "nothing leads to the file");
+        let now = data.get(Some(&path)).unwrap();
+        assert_ne!(now.as_raw_fd(), was);
+        assert_eq!(Status::of(now).unwrap().node, data.node());
+        assert_eq!(data.unchecked().as_raw_fd(), now.as_raw_fd(), "it is kept");
+        // A name that leads elsewhere by now.
+        take_number(&data);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "another").unwrap();
+        assert!(data.get(Some(&path)).is_err());
+        let last = data.unchecked().as_raw_fd();
+        drop(data);
+        for number in [was, last] {
+            // SAFETY: asks which file a number leads to.
+            let left = unsafe { BorrowedFd::borrow_raw(number) };
+            assert!(Status::of(left).is_ok(), "not ours to close");
+            close(number.cast_unsigned());
+        }
+    }
+}
