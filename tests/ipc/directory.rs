@@ -102,7 +102,7 @@ fn makers_killed_anywhere_leave_every_object_whole_or_absent() {
         let start = Instant::now();
         let next: Words<'_> = segment.object("next", Spec::new(5, 5)).unwrap();
         assert!(next.are(5));
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!(segment.objects().unwrap().len(), made.len() + 1);
     }
 }

@@ -107,10 +107,11 @@ fn lck_13_a_killed_holder_leaves_the_lock_with_its_pid() {
         let pid = peer.pid().as_raw() as u32;
         peer.kill();
         let start = Instant::now();
-        let Err(LockError::OwnerDied(mut pair)) = mutex.lock_timeout(Duration::from_secs(2)) else {
+        let Err(LockError::OwnerDied(mut pair)) = mutex.lock_timeout(Duration::from_secs(10))
+        else {
             panic!("not told")
         };
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         let dead = pair.dead_owner().unwrap();
         assert_eq!(scene.segment.participant().person(dead).unwrap().pid, pid);
         assert_eq!(*pair, [1, 0], "half-written");

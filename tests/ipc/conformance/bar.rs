@@ -148,11 +148,11 @@ fn bar_16_a_killed_party_breaks_it_for_who_comes_later() {
         let pid = peer.pid().as_raw() as u32;
         peer.kill();
         let start = Instant::now();
-        let Err(BarrierError::PartyDied(dead)) = barrier.wait_timeout(Duration::from_secs(2))
+        let Err(BarrierError::PartyDied(dead)) = barrier.wait_timeout(Duration::from_secs(10))
         else {
             panic!("not told")
         };
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!(scene.segment.participant().person(dead).unwrap().pid, pid);
         assert_eq!(barrier.wait(), Err(BarrierError::PartyDied(dead)), "until it is reset");
         assert!(barrier.is_broken());

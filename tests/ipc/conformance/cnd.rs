@@ -239,7 +239,7 @@ fn cnd_15_a_killed_waiter_is_not_counted() {
         killed.kill();
         let start = Instant::now();
         assert_eq!(notify(&things, 1), 1);
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         other.expect("notified");
 
         other.say("wait");
@@ -320,14 +320,18 @@ fn cnd_17_a_notification_at_the_moment_of_a_time_out_is_counted_once() {
         let things = scene.things();
         let mut peers: [Peer; 2] = scene.obedients();
         let mut both_ways = [0, 0];
-        for round in 0..80 {
+        // At least so many; on until both were seen.
+        for round in 0..2000 {
+            if round >= 80 && both_ways.iter().all(|&n| n > 0) {
+                break;
+            }
             let over = AtomicBool::new(false);
             let (counted, ends) = std::thread::scope(|scope| {
                 let notifier = scope.spawn(|| {
                     let mut counted = 0;
                     while !over.load(Relaxed) {
                         // About when the peers give up: before that in some rounds, after it in others.
-                        std::thread::sleep(Duration::from_micros(700 + 20 * round));
+                        std::thread::sleep(Duration::from_micros(700 + 20 * (round % 80)));
                         counted += notify(&things, 1);
                     }
                     counted

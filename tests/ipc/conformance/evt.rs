@@ -69,12 +69,12 @@ fn evt_08_a_pulse_at_the_very_deadline_is_not_missed() {
     both(|scene| {
         let event = scene.event();
         let mut peer = scene.obedient();
-        peer.say("await-for 60");
+        peer.say("await-for 500");
         peer.wait_until_in_futex();
         peer.stop();
         event.set().unwrap();
         event.clear().unwrap();
-        std::thread::sleep(Duration::from_millis(80));
+        std::thread::sleep(Duration::from_millis(520));
         peer.resume();
         peer.expect("set");
         end([peer]);

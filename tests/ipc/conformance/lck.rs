@@ -81,10 +81,10 @@ fn lck_13_a_killed_holder_leaves_the_lock_with_its_pid() {
         sleeper.kill();
         assert!(!lock.locked(), "what a dead one had is free to be acquired");
         let start = Instant::now();
-        let Ok(Acquired::OwnerDied(owner)) = lock.acquire_timeout(Duration::from_secs(2)) else {
+        let Ok(Acquired::OwnerDied(owner)) = lock.acquire_timeout(Duration::from_secs(10)) else {
             panic!("not told")
         };
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!(scene.pid_of(Some(owner)), dead);
     });
 }

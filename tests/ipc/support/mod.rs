@@ -115,15 +115,17 @@ impl Peer {
         assert_eq!(self.hear(), line, "from peer {}", self.name);
     }
 
-    /// Returns whether the peer's main thread sleeps in the kernel (proc_pid_stat(5)).
-    pub(crate) fn is_asleep(&self) -> bool {
-        self.state() == 'S'
-    }
-
     /// Waits until the peer's main thread sleeps in a futex call.
     #[track_caller]
     pub(crate) fn wait_until_in_futex(&self) {
         wait_until_in_futex(self.pid);
+    }
+
+    /// Waits until the peer's main thread sleeps in this system call, in which it may be now or later: nothing is said
+    /// of a single instant, in which a loaded machine may show anything.
+    #[track_caller]
+    pub(crate) fn wait_until_in(&self, call: libc::c_long) {
+        wait_until_in(self.pid, call);
     }
 
     /// Returns the state of the main thread as a letter: R, S, D, T, t, Z, X.
@@ -223,11 +225,17 @@ fn state(pid: Pid) -> char {
 /// Waits until a process's main thread sleeps in a futex call.
 #[track_caller]
 pub(crate) fn wait_until_in_futex(pid: Pid) {
+    wait_until_in(pid, libc::SYS_futex);
+}
+
+/// Waits until a process's main thread sleeps in this system call.
+#[track_caller]
+fn wait_until_in(pid: Pid, call: libc::c_long) {
     let syscall = format!("/proc/{pid}/syscall");
-    let futex = libc::SYS_futex.to_string();
+    let number = call.to_string();
     wait_until(|| {
         let now = std::fs::read_to_string(&syscall).unwrap_or_default();
-        state(pid) == 'S' && now.split(' ').next() == Some(&futex)
+        state(pid) == 'S' && now.split(' ').next() == Some(&number)
     });
 }
 
