@@ -23,7 +23,7 @@ use crate::file::{is_sealed, retry};
 use crate::inspect::{self, Expected, Identity, Status, cannot_open, open_file};
 use crate::name::Place;
 use crate::segment::{Shared, unlinked};
-use crate::table;
+use crate::table::{self, Claim, Entry};
 
 /// How long it is tried again while others make and remove the name all the time, which takes them microseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,15 +51,15 @@ pub(crate) fn by_name(place: &Place, expected: &Expected) -> Result<Arc<Shared>,
 pub(crate) fn by_name_once(place: &Place, expected: &Expected) -> Result<Arc<Shared>, Failure> {
     let file = open_file(place).map_err(|errno| cannot_open(errno, place))?;
     let found = Found::look(file.as_fd(), expected)?;
-    let shared = match table::find(found.identity) {
-        Some(shared) => {
+    let shared = match table::claim(found.identity) {
+        Claim::Joined(shared) => {
             rejoin(&shared)?;
             shared
         }
-        None => {
+        Claim::Free(entry) => {
             // By the path: it needs no `/proc`, and a participant whose descriptor is closed by somebody can ask by it.
             let description = Description::Path(place.path().to_owned());
-            found.join(file, description, Link::Named)?
+            found.join(entry, file, description, Link::Named)?
         }
     };
     shared.found_at(place.clone());
@@ -77,19 +77,22 @@ pub(crate) fn by_descriptor(
         return Err(unlinked());
     }
     let link = if found.status.links == 0 { Link::Nameless } else { Link::Named };
-    if let Some(shared) = table::find(found.identity) {
-        match source {
-            Source::Descriptor => rejoin(&shared)?,
-            Source::Ticket(ticket) => rejoin_by(&shared, Description::Ticket(ticket))?,
-        };
-        return Ok(shared);
-    }
+    let entry = match table::claim(found.identity) {
+        Claim::Joined(shared) => {
+            match source {
+                Source::Descriptor => rejoin(&shared)?,
+                Source::Ticket(ticket) => rejoin_by(&shared, Description::Ticket(ticket))?,
+            };
+            return Ok(shared);
+        }
+        Claim::Free(entry) => entry,
+    };
     let place = if link == Link::Named { place_of(file.as_fd(), &found) } else { None };
     let description = match source {
         Source::Descriptor => Description::Proc,
         Source::Ticket(ticket) => Description::Ticket(ticket),
     };
-    let shared = found.join(file, description, link)?;
+    let shared = found.join(entry, file, description, link)?;
     if let Some(place) = place {
         shared.found_at(place);
     }
@@ -141,6 +144,7 @@ impl Found {
 
     fn join(
         self,
+        entry: Entry,
         file: OwnedFd,
         description: Description,
         link: Link,
@@ -163,8 +167,7 @@ impl Found {
             .map_err(|error| cannot_join(error, by))?;
         let named = link == Link::Named;
         // SAFETY: `participant` borrows `mapping`.
-        let shared =
-            unsafe { Shared::new(mapping, participant, self.header, self.identity, named) };
+        let shared = unsafe { Shared::new(mapping, participant, self.header, entry, named) };
         Ok(table::enter(Arc::new(shared)))
     }
 }

@@ -18,7 +18,8 @@ use crate::name::Place;
 use crate::options::Checked;
 use crate::remove::{self, Outcome};
 use crate::segment::Shared;
-use crate::{sweep, table};
+use crate::sweep;
+use crate::table::{self, Entry};
 
 /// Makes a new segment with a name.
 pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Failure> {
@@ -85,7 +86,8 @@ struct Made {
     participant: Participant<'static>,
     mapping: MmapRaw,
     header: Header,
-    identity: Identity,
+    /// Dropped last: who else wants the segment waits until this process has left.
+    entry: Entry,
 }
 
 impl Made {
@@ -107,7 +109,10 @@ impl Made {
         header.directory = plan.directory;
         header.directory_entries = objects;
         let status = Status::of(file.as_fd()).map_err(|errno| Failure::os(errno, "fstat"))?;
-        let identity = Identity::new(&status, &header);
+        // Before it has a name: who opens it as soon as it has waits for this thread.
+        let entry = table::begin(Identity::new(&status, &header)).ok_or_else(|| {
+            Failure::new(ErrorKind::Os, "this process has the new file open, as a segment")
+        })?;
         let mapping = attach::map(file.as_fd(), size)?;
         // SAFETY: the participant, which borrows it, is dropped before the mapping (`Made`, `Shared`), or lets go of
         // it without touching it.
@@ -120,7 +125,7 @@ impl Made {
         let roster = unsafe { Roster::init(roster, participants) }.map_err(bad_roster)?;
         let participant = Participant::join(roster, file, Description::Proc, Link::Nameless)
             .map_err(|error| cannot_join(error, By::Descriptor))?;
-        Ok(Self { participant, mapping, header, identity })
+        Ok(Self { participant, mapping, header, entry })
     }
 
     fn file(&self) -> Result<BorrowedFd<'_>, Failure> {
@@ -136,9 +141,9 @@ impl Made {
     }
 
     fn enter(self, is_named: bool) -> Arc<Shared> {
-        let Self { participant, mapping, header, identity } = self;
+        let Self { participant, mapping, header, entry } = self;
         // SAFETY: `participant` borrows `mapping`.
-        let shared = unsafe { Shared::new(mapping, participant, header, identity, is_named) };
+        let shared = unsafe { Shared::new(mapping, participant, header, entry, is_named) };
         table::enter(Arc::new(shared))
     }
 }

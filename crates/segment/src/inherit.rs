@@ -12,13 +12,14 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use crate::attach::{self, Source};
 use crate::error::{ErrorKind, Failure};
 use crate::inspect::{self, Expected, Status};
+use crate::list::List;
 use crate::segment::Shared;
 use crate::share::duplicate;
-use crate::table::{self, List};
+use crate::table;
 use crate::token::{Token, variable};
 
 /// The descriptors of the environment that this process has taken, and closed: their numbers may be anything by now.
-static TAKEN: List<RawFd> = List::new();
+static TAKEN: List<Vec<RawFd>> = List::new(Vec::new());
 
 /// Joins the segment that was shared under `key`.
 pub(crate) fn inherited(key: &str) -> Result<Arc<Shared>, Failure> {

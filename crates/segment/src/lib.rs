@@ -37,6 +37,7 @@ mod error;
 mod file;
 mod inherit;
 mod inspect;
+mod list;
 mod name;
 mod options;
 mod remove;

@@ -12,7 +12,8 @@ use shmkit_roster::{Judge, OwnerId, Participant};
 use crate::error::{ErrorKind, Failure, SegmentError};
 use crate::inspect::{self, Identity, Plan, Status};
 use crate::name::Place;
-use crate::{OpenOptions, Outcome, attach, inherit, remove, table};
+use crate::table::Entry;
+use crate::{OpenOptions, Outcome, attach, inherit, remove};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
 ///
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     /// Borrows `mapping`, which only its drop outlives; it touches no shared byte.
     participant: Participant<'static>,
     header: Header,
+    /// Dropped when this process has left: a thread that joins again has waited.
+    entry: Entry,
     last: LastOut,
 }
 
@@ -72,16 +75,21 @@ impl Shared {
         mapping: MmapRaw,
         participant: Participant<'static>,
         header: Header,
-        identity: Identity,
+        entry: Entry,
         is_named: bool,
     ) -> Self {
         let is_persistent = header.is_persistent();
+        let identity = entry.identity();
         let last = LastOut { identity, is_named, is_persistent, place: OnceLock::new() };
-        Self { mapping, participant, header, last }
+        Self { mapping, participant, header, entry, last }
     }
 
     pub(crate) fn identity(&self) -> Identity {
-        self.last.identity
+        self.entry.identity()
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     pub(crate) fn is_named(&self) -> bool {
@@ -105,7 +113,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        table::forget(self);
+        self.entry.leave();
     }
 }
 

@@ -1,126 +1,294 @@
 //! The segments of this process: one mapping, one descriptor and one place in the roster each.
 //!
-//! Whoever opens a segment again shares what is here. Forks are held off while the table is locked
-//! ([`NoForks`]), so that a child never inherits it locked, and always inherits it whole: it finds its parent's
-//! segments here, and joins them anew.
+//! Whoever opens a segment again shares what is here. A thread that comes while another of this process joins the same
+//! segment, or leaves it, waits for that one: else the process would need a second place for a moment, and there may be
+//! none.
+//!
+//! A forked child finds its parent's segments here, and joins them anew. What a thread of the parent was about to join
+//! or to leave when it forked is nobody's.
 
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::process;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use shmkit_roster::NoForks;
+use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
+use shmkit_atomic::{AtomicU32, Deadline, futex};
 
 use crate::inspect::Identity;
+use crate::list::List;
 use crate::segment::Shared;
 
-static TABLE: List<(Identity, Weak<Shared>)> = List::new();
+/// How long a thread waits for another that joins or leaves, which takes them microseconds, or what it takes to unmap.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for one that has dropped the last handle and not yet said which process it is of.
+const GAP: Duration = Duration::from_millis(100);
+/// How long it sleeps at most: a fork may have made the waker another process's.
+const SLICE: Duration = Duration::from_millis(10);
 
-/// A list that a forked child finds whole and unlocked. Nothing allocates or frees while it is locked: an allocator's
-/// own fork handlers might wait for us, and we for it.
-pub(crate) struct List<T>(Mutex<Vec<T>>);
+static TABLE: List<HashMap<Identity, State, Hash>> = List::new(HashMap::with_hasher(Hash::new()));
 
-/// Forks are held off first and let go last. Nothing is called under the lock that could take it again: a `Shared` is
-/// never dropped here.
-pub(crate) struct Locked<'l, T> {
-    entries: MutexGuard<'l, Vec<T>>,
-    /// `None` if the process has not even the memory to register a handler; then the lock alone must do.
-    _no_forks: Option<NoForks>,
+/// Counts the joins and leaves that came to an end, for those who wait for one.
+static ENDED: AtomicU32 = AtomicU32::new(0);
+/// How many threads wait.
+static WAITERS: AtomicU32 = AtomicU32::new(0);
+/// The number of the next entry.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+struct State {
+    /// Tells this entry from an earlier one of the same segment.
+    number: u32,
+    /// The process of the thread that joins or leaves; 0 if none does.
+    busy: u32,
+    /// What was joined. If it cannot be upgraded, somebody leaves, or is about to.
+    shared: Option<Weak<Shared>>,
 }
 
-impl<T> List<T> {
-    pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
-    }
+/// This process's entry of a segment, which is taken out when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    identity: Identity,
+    number: u32,
+}
 
-    pub(crate) fn lock(&self) -> Locked<'_, T> {
-        let no_forks = NoForks::hold().ok();
-        // A poisoned list is whole: every change to it is one call.
-        Locked {
-            entries: self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            _no_forks: no_forks,
+/// What a thread finds that wants a segment.
+pub(crate) enum Claim {
+    /// The process takes part, or did before it was forked.
+    Joined(Arc<Shared>),
+    /// It does not. Other threads wait until the entry is dropped, or [entered](enter) with what was joined.
+    Free(Entry),
+}
+
+/// Finds a segment, or claims it for this thread to join.
+pub(crate) fn claim(identity: Identity) -> Claim {
+    let (enough, gap) = (Deadline::after(PATIENCE), Deadline::after(GAP));
+    loop {
+        if let Some(claim) = try_claim(identity, |state| match state.busy {
+            0 => gap.has_passed(),
+            process => process != process::id() || enough.has_passed(),
+        }) {
+            return claim;
+        }
+        wait_for(identity);
+    }
+}
+
+/// `None` if another thread joins or leaves, unless `is_void` says that it does not count.
+fn try_claim(identity: Identity, is_void: impl Fn(&State) -> bool) -> Option<Claim> {
+    let mut table = TABLE.lock_with_room();
+    if let Some(state) = table.get(&identity) {
+        if let Some(shared) = state.shared.as_ref().and_then(Weak::upgrade) {
+            return Some(Claim::Joined(shared));
+        }
+        if !is_void(state) {
+            return None;
         }
     }
+    // Relaxed: under the lock; a number is unique, whatever its order.
+    let number = NEXT.fetch_add(1, Relaxed);
+    let new = State { number, busy: process::id(), shared: None };
+    let old = table.insert(identity, new);
+    // Unlocked first: the last `Weak` frees.
+    drop(table);
+    drop(old);
+    Some(Claim::Free(Entry { identity, number }))
+}
 
-    /// As [`lock`](Self::lock), with room for one more entry.
-    pub(crate) fn lock_with_room(&self) -> Locked<'_, T> {
-        loop {
-            let locked = self.lock();
-            if locked.len() < locked.capacity() {
-                return locked;
-            }
-            let needed = 2 * locked.len() + 4;
-            drop(locked);
-            let mut spare = Vec::with_capacity(needed);
-            let mut locked = self.lock();
-            if locked.len() < spare.capacity() {
-                spare.append(&mut locked);
-                std::mem::swap(&mut spare, &mut *locked);
-            }
-            // Unlocked first: `spare` is freed here.
-            drop(locked);
+/// Enters a segment that this process has just made, and that nobody else can know.
+pub(crate) fn begin(identity: Identity) -> Option<Entry> {
+    match try_claim(identity, |_| true)? {
+        Claim::Free(entry) => Some(entry),
+        Claim::Joined(_) => None,
+    }
+}
+
+/// Sleeps until a join or a leave ends, unless it has.
+fn wait_for(identity: Identity) {
+    // Relaxed: the lock orders it. Who ends a join or a leave after our look has the lock after us, and sees us wait.
+    WAITERS.fetch_add(1, Relaxed);
+    // Acquire: pairs with the Release in `ended`, so that what ended before is seen below.
+    let ended = ENDED.load(Acquire);
+    let is_busy = TABLE
+        .lock()
+        .get(&identity)
+        .is_some_and(|state| state.shared.as_ref().is_none_or(|shared| shared.strong_count() == 0));
+    if is_busy {
+        futex::wait(&ENDED, ended, Deadline::after(SLICE));
+    }
+    WAITERS.fetch_sub(1, Relaxed);
+}
+
+/// Wakes who waits, after a change of the table.
+fn ended() {
+    // Release: pairs with the Acquire in `wait_for`.
+    ENDED.fetch_add(1, Release);
+    if WAITERS.load(Relaxed) != 0 {
+        futex::wake(&ENDED, u32::MAX);
+    }
+}
+
+/// Shows the other threads what was joined.
+pub(crate) fn enter(new: Arc<Shared>) -> Arc<Shared> {
+    let Entry { identity, number } = *new.entry();
+    let weak = Arc::downgrade(&new);
+    let mut table = TABLE.lock();
+    if let Some(state) = table.get_mut(&identity).filter(|state| state.number == number) {
+        state.busy = 0;
+        state.shared = Some(weak);
+    }
+    drop(table);
+    ended();
+    new
+}
+
+impl Entry {
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Says that the last handle was dropped, and that this process leaves.
+    pub(crate) fn leave(&self) {
+        let mut table = TABLE.lock();
+        if let Some(state) = table.get_mut(&self.identity)
+            && state.number == self.number
+        {
+            state.busy = process::id();
         }
     }
 }
 
-impl<T> Deref for Locked<'_, T> {
-    type Target = Vec<T>;
-
-    fn deref(&self) -> &Vec<T> {
-        &self.entries
-    }
-}
-
-impl<T> DerefMut for Locked<'_, T> {
-    fn deref_mut(&mut self) -> &mut Vec<T> {
-        &mut self.entries
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut table = TABLE.lock();
+        let is_ours = |state: &State| state.number == self.number;
+        let old = match table.get(&self.identity).is_some_and(is_ours) {
+            true => table.remove(&self.identity),
+            false => None,
+        };
+        // Unlocked first: the last `Weak` frees.
+        drop(table);
+        drop(old);
+        ended();
     }
 }
 
 /// Returns the segment, if this process has it open.
 pub(crate) fn find(identity: Identity) -> Option<Arc<Shared>> {
-    among(&TABLE.lock(), identity)
+    TABLE.lock().get(&identity)?.shared.as_ref()?.upgrade()
 }
 
-fn among(entries: &[(Identity, Weak<Shared>)], identity: Identity) -> Option<Arc<Shared>> {
-    entries.iter().find_map(|(key, shared)| (*key == identity).then(|| shared.upgrade())?)
-}
-
-/// Enters a segment, and returns it; or the one that another thread entered in the meantime.
-pub(crate) fn enter(new: Arc<Shared>) -> Arc<Shared> {
-    let found = {
-        let mut table = TABLE.lock_with_room();
-        let found = among(&table, new.identity());
-        if found.is_none() {
-            table.push((new.identity(), Arc::downgrade(&new)));
+/// Returns all segments that this process has open, or inherited.
+pub(crate) fn all() -> Vec<Arc<Shared>> {
+    loop {
+        let len = TABLE.lock().len();
+        let mut found = Vec::with_capacity(len);
+        let table = TABLE.lock();
+        if table.len() <= found.capacity() {
+            let joined = table.values().filter_map(|state| state.shared.as_ref()?.upgrade());
+            // There is room for all of them: nothing allocates under the lock.
+            found.extend(joined);
+            return found;
         }
-        found
-    };
-    // Unlocked: `new` may be dropped here, which takes the lock.
-    found.unwrap_or(new)
+    }
 }
 
-/// Takes a segment out that is being dropped.
-pub(crate) fn forget(this: *const Shared) {
-    let mut table = TABLE.lock();
-    let at = table.iter().position(|(_, shared)| std::ptr::eq(shared.as_ptr(), this));
-    let entry = at.map(|at| table.swap_remove(at));
-    // Unlocked first: the last `Weak` frees.
-    drop(table);
-    drop(entry);
+type Hash = BuildHasherDefault<Cookie>;
+
+/// Hashes an identity: its cookie is a random number.
+#[derive(Default)]
+struct Cookie(u64);
+
+impl Hasher for Cookie {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = self.0.rotate_left(29) ^ word;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
     use super::*;
 
+    fn identity(cookie: u64) -> Identity {
+        Identity { device: 0, inode: 0, cookie }
+    }
+
+    fn is_free(claim: Claim) -> bool {
+        matches!(claim, Claim::Free(_))
+    }
+
     #[test]
-    fn a_list_has_room_before_it_is_locked_for_a_push() {
-        let list = List::new();
-        for n in 0..100 {
-            let mut locked = list.lock_with_room();
-            let capacity = locked.capacity();
-            locked.push(n);
-            assert_eq!(locked.capacity(), capacity, "at {n}");
+    fn a_thread_waits_for_another_that_joins() {
+        let mine = claim(identity(1));
+        let (says, hears) = mpsc::channel();
+        let other = thread::spawn(move || {
+            says.send(()).unwrap();
+            let theirs = claim(identity(1));
+            says.send(()).unwrap();
+            is_free(theirs)
+        });
+        hears.recv().unwrap();
+        assert!(is_free(claim(identity(2))), "of another segment");
+        assert!(hears.recv_timeout(3 * SLICE).is_err(), "it waits");
+        drop(mine);
+        hears.recv().unwrap();
+        assert!(other.join().unwrap());
+    }
+
+    #[test]
+    fn a_child_does_not_wait_for_its_parents_threads() {
+        let mine = claim(identity(3));
+        // SAFETY: the child uses this thread's own things, and ends by `_exit`.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let begun = std::time::Instant::now();
+                let free = is_free(claim(identity(3))) && begun.elapsed() < PATIENCE / 2;
+                // SAFETY: ends the process at once, without the parent's exit handlers.
+                unsafe { libc::_exit(i32::from(!free)) }
+            }
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+            }
         }
-        assert!(list.lock().iter().copied().eq(0..100));
+        drop(mine);
+    }
+
+    #[test]
+    fn an_old_entry_does_not_take_a_new_one_out() {
+        let old = claim(identity(4));
+        let new = begin(identity(4)).unwrap();
+        drop(old);
+        assert!(try_claim(identity(4), |_| false).is_none(), "the new one is there");
+        drop(new);
+        assert!(is_free(claim(identity(4))));
+    }
+
+    /// They never need two places.
+    #[test]
+    fn threads_that_open_and_leave_share_one_place() {
+        let directory =
+            tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap();
+        let options = crate::Options::new(512).participants(1).persistent(true);
+        drop(options.directory(directory.path()).create("it").unwrap());
+        let open = || crate::OpenOptions::new().directory(directory.path()).open("it");
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..3000).for_each(|_| drop(open().unwrap())));
+            }
+        });
     }
 }
