@@ -5,11 +5,12 @@ use std::path::Path;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Judge, Verdict};
-use shmkit_segment::{ErrorKind, OpenOptions, Segment};
+use shmkit_segment::{ErrorKind, OpenOptions, Segment, join_all_after_fork, join_all_at_fork};
 use shmkit_tests::segment::{last, small};
+use shmkit_tests::segment_faults::become_nobody;
 
 use crate::segment::directory;
-use crate::support::Peer;
+use crate::support::{Peer, wait_until};
 
 #[test]
 fn a_child_is_nobody_until_it_joins() {
@@ -174,4 +175,96 @@ fn children_forked_amid_opening_and_leaving_can_open_and_leave() {
     // A child that was killed by nobody, but left by `_exit` with what it inherited: dead, and perhaps the last.
     shmkit_segment::sweep::full(path).unwrap();
     assert_eq!(fs::read_dir(path).unwrap().count(), 0);
+}
+
+/// All of a program's segments, among them one that only a path leads to and one that cannot be joined.
+#[test]
+fn one_call_joins_all() {
+    let directory = directory();
+    Peer::fork("program", |_| {
+        let mut ours: Vec<_> =
+            (0..40).map(|n| small(directory.path()).create(&format!("it-{n}")).unwrap()).collect();
+        ours.extend((0..10).map(|_| small(directory.path()).anonymous().unwrap()));
+        assert_eq!(join_all_after_fork().unwrap(), 50);
+        let seen = Peer::fork("child", |_| {
+            assert!(ours.iter().all(|segment| segment.participant().me().is_none()));
+            assert_eq!(join_all_after_fork().unwrap(), 50);
+            assert!(ours.iter().all(|segment| segment.participant().me().is_some()));
+            assert_eq!(join_all_after_fork().unwrap(), 50);
+        });
+        seen.join();
+        Segment::unlink("it-0").unwrap_err();
+        OpenOptions::new().directory(directory.path()).unlink("it-0").unwrap();
+        let late = Peer::fork("child", |_| {
+            let error = join_all_after_fork().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unlinked);
+            for part in ["segment \"it-0\"", "49 others"] {
+                assert!(error.to_string().contains(part), "{error}");
+            }
+            let joined = ours.iter().filter(|segment| segment.participant().me().is_some());
+            assert_eq!(joined.count(), 49);
+        });
+        late.join();
+    })
+    .join();
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn children_join_by_themselves_if_that_is_wanted() {
+    let directory = directory();
+    Peer::fork("program", |_| {
+        let ours = small(directory.path()).create("it").unwrap();
+        let anonymous = small(directory.path()).anonymous().unwrap();
+        let mine = ours.participant().me();
+        join_all_at_fork(true).unwrap();
+        let mut child = Peer::fork("child", |channel| {
+            let me = ours.participant().me();
+            assert!(me.is_some() && me != mine && anonymous.participant().me().is_some());
+            channel.say("joined");
+            channel.hear();
+            // It is the last one, and a child of its own joins as well.
+            assert!(ours.is_linked());
+            Peer::fork("grandchild", |_| assert!(ours.participant().me().is_some())).join();
+            join_all_at_fork(false).unwrap();
+            Peer::fork("nobody", |_| assert!(ours.participant().me().is_none())).join();
+        });
+        child.expect("joined");
+        drop((ours, anonymous));
+        child.say("go on");
+        child.join();
+    })
+    .join();
+}
+
+/// The parent dropped its privileges before it forks, or the child does before it joins.
+#[test]
+fn who_may_not_open_the_file_any_more_joins_by_a_ticket_of_before() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // Nobody can become somebody who may not.
+    }
+    let directory = directory();
+    Peer::fork("daemon", |_| {
+        let ours = small(directory.path()).create("it").unwrap();
+        let ticket = ours.ticket().unwrap();
+        become_nobody();
+        let refused = Peer::fork("worker", |_| {
+            let error = ours.join_after_fork().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+            assert!(error.to_string().contains("join_after_fork_by"), "{error}");
+        });
+        refused.join();
+        let mut ticket = Some(ticket);
+        let mut worker = Peer::fork("worker", |channel| {
+            let mine = ours.join_after_fork_by(ticket.take().unwrap()).unwrap();
+            channel.say(&mine.get().to_string());
+            channel.hear();
+        });
+        let theirs = worker.hear().parse().ok().and_then(shmkit_roster::OwnerId::from_word);
+        drop(ticket);
+        assert_eq!(ours.participant().verdict(theirs.unwrap()), Verdict::Alive);
+        worker.kill();
+        wait_until(|| ours.participant().verdict(theirs.unwrap()) == Verdict::Dead);
+    })
+    .join();
 }

@@ -12,7 +12,7 @@ pub mod pipe;
 pub mod roster;
 pub mod rwlock;
 pub mod segment;
-mod segment_faults;
+pub mod segment_faults;
 pub mod sync;
 mod tracker;
 pub mod waiting;

@@ -135,7 +135,7 @@ fn full_of_dead(directory: &Path) {
 }
 
 /// Gives up every right.
-pub(crate) fn become_nobody() {
+pub fn become_nobody() {
     if geteuid().is_root() {
         let (user, group) = (Uid::from_raw(65534), Gid::from_raw(65534));
         setgroups(&[]).expect("setgroups");

@@ -20,7 +20,7 @@ use core::mem::MaybeUninit;
 use std::io;
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
-use shmkit_atomic::{AtomicU32, Deadline, futex};
+use shmkit_atomic::{AtomicPtr, AtomicU32, Deadline, futex};
 
 use crate::person;
 
@@ -36,6 +36,9 @@ const CONTENDED: u32 = 2;
 
 /// 1 when the handlers are registered.
 static REGISTERED: AtomicU32 = AtomicU32::new(0);
+
+/// What every forked child is to do, a `fn()`; or null.
+static CHILD: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 thread_local! {
     /// How often this thread holds the join lock. A fork keeps it, as the child's thread is a copy of ours.
@@ -86,6 +89,22 @@ impl Drop for NoForks {
     fn drop(&mut self) {
         leave();
     }
+}
+
+/// Sets what every child that is forked from now on does in the thread that forked, before the call returns there: to
+/// take places of its own, above all. It replaces what was set before.
+///
+/// It runs as what follows a fork does: the other threads are gone, and what they held stays held. It must not panic.
+///
+/// # Errors
+///
+/// Those of [`NoForks::hold`].
+pub fn in_every_child(run: Option<fn()>) -> io::Result<()> {
+    register()?;
+    let run = run.map_or(core::ptr::null_mut(), |run| run as *mut ());
+    // Release: pairs with the Acquire in `child`, so that `run` sees what its caller did before.
+    CHILD.store(run, Release);
+    Ok(())
 }
 
 /// Blocks signals and takes the lock, if this thread has not.
@@ -153,6 +172,13 @@ extern "C" fn parent() {
 extern "C" fn child() {
     person::forget();
     leave();
+    // Acquire: pairs with the Release in `in_every_child`.
+    let run = CHILD.load(Acquire);
+    if !run.is_null() {
+        // SAFETY: not null, so it is a function that `in_every_child` stored.
+        let run = unsafe { core::mem::transmute::<*mut (), fn()>(run) };
+        run();
+    }
 }
 
 /// Blocks the signals whose handlers might fork, and returns the mask as it was. Those that a thread's own

@@ -67,7 +67,7 @@ pub use crate::judge::{Judge, Verdict, ask};
 pub use crate::owner::OwnerId;
 #[cfg(not(loom))]
 pub use crate::{
-    atfork::NoForks,
+    atfork::{NoForks, in_every_child},
     description::{Description, Link},
     error::{JoinError, JoinErrorKind, RosterError},
     participant::Participant,

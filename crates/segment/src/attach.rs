@@ -116,7 +116,7 @@ pub(crate) fn rejoin(shared: &Shared) -> Result<OwnerId, Failure> {
 }
 
 /// As [`rejoin`], by a description that somebody made for this process.
-fn rejoin_by(shared: &Shared, description: Description) -> Result<OwnerId, Failure> {
+pub(crate) fn rejoin_by(shared: &Shared, description: Description) -> Result<OwnerId, Failure> {
     shared.participant().rejoin_with(description).map_err(|error| not_rejoined(shared, error))
 }
 
@@ -300,7 +300,8 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
             ErrorKind::PermissionDenied,
             format!(
                 "user {} may not open its file anew: \
-                 join by a ticket of a process that may (`Segment::ticket`)",
+                 join by a ticket of a process that may, or of before the privileges were dropped \
+                 (`Segment::ticket`; a forked child by `join_after_fork_by`)",
                 nix::unistd::geteuid()
             ),
         ),

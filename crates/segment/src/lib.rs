@@ -20,7 +20,8 @@
 //! * The last participant out removes the name, unless the segment is [persistent](Options::persistent). Whoever is
 //!   killed leaves nothing but, if *everybody* was killed, the name; [`remove_if_dead`](Segment::remove_if_dead),
 //!   the next creator of the name, and every [`sweep`] remove that.
-//! * [`ShareSegment`] hands a segment to a program that is started, [`Segment::join_after_fork`] to a forked child.
+//! * [`ShareSegment`] hands a segment to a program that is started, [`Segment::join_after_fork`] to a forked child; [`join_all_after_fork`] joins
+//!   all that a process inherited.
 //!
 //! ```text
 //! 0 header | 128 roster | directory | the user's bytes … size
@@ -35,6 +36,7 @@ mod create;
 mod directory;
 mod error;
 mod file;
+mod fork;
 mod inherit;
 mod inspect;
 mod list;
@@ -51,6 +53,7 @@ mod token;
 
 pub use crate::directory::{Directory, Entry, ObjectError, ObjectErrorKind};
 pub use crate::error::{ErrorKind, SegmentError};
+pub use crate::fork::{join_all_after_fork, join_all_at_fork};
 pub use crate::name::{DIRECTORY, MAX_NAME, PREFIX};
 pub use crate::options::{OpenOptions, Options};
 pub use crate::remove::Outcome;

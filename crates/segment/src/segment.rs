@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use memmap2::MmapRaw;
 use shmkit_layout::{Header, Region};
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Description, Judge, OwnerId, Participant};
 
 use crate::error::{ErrorKind, Failure, SegmentError};
 use crate::inspect::{self, Identity, Plan, Status};
@@ -286,6 +286,18 @@ impl Segment {
     pub fn join_after_fork(&self) -> Result<OwnerId, SegmentError> {
         attach::rejoin(&self.shared)
             .map_err(|failure| failure.during(format!("join {self} in a forked child")))
+    }
+
+    /// Joins in a forked child that may not open the file anew, as another user above all, by a
+    /// [ticket](Self::ticket) that was made for it: by its parent before it forked, or before it dropped its privileges.
+    /// A ticket is good for one process, and all others close it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`join_after_fork`](Self::join_after_fork).
+    pub fn join_after_fork_by(&self, ticket: OwnedFd) -> Result<OwnerId, SegmentError> {
+        attach::rejoin_by(&self.shared, Description::Ticket(ticket))
+            .map_err(|failure| failure.during(format!("join {self} in a forked child, by ticket")))
     }
 
     /// Keeps the segment to the end of the process, so that threads can borrow its objects for ever.
