@@ -24,6 +24,7 @@ pub(crate) fn run(script: &str, args: &[String]) {
             last(&segment).store(args[1].parse().expect("a byte"), Relaxed);
         }
         "full" => full(Path::new(&args[0])),
+        "room-for-one" => room_for_one(Path::new(&args[0])),
         "no-inodes" => no_inodes(Path::new(&args[0])),
         "full-of-dead" => full_of_dead(Path::new(&args[0])),
         "no-permission" => no_permission(Path::new(&args[0]), &args[1]),
@@ -91,6 +92,50 @@ fn full(directory: &Path) {
     assert_eq!(names, 2, "what failed left nothing");
     drop((first, third));
     fill(&options(900).create("fourth").expect("there is room again"));
+}
+
+/// Several make the same segment at once, on a file system with room for one: one makes it, and all get it.
+fn room_for_one(directory: &Path) {
+    small_disk(directory, "size=1m");
+    let options = Options::new(600 << 10).objects(0).directory(directory);
+    for (name, several) in [("two", 2), ("eight", 8)] {
+        for round in 0..15 {
+            let (wait, start) = nix::unistd::pipe().expect("pipe");
+            let (results, result) = nix::unistd::pipe().expect("pipe");
+            let (stay, leave) = nix::unistd::pipe().expect("pipe");
+            let mut start = Some(start);
+            let mut leave = Some(leave);
+            let children: Vec<_> = (0..several)
+                // SAFETY: this process has one thread.
+                .map(|_| match unsafe { fork() }.expect("fork") {
+                    ForkResult::Parent { child } => child,
+                    ForkResult::Child => {
+                        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).expect("prctl");
+                        drop((start.take(), leave.take()));
+                        nix::unistd::read(&wait, &mut [0]).expect("start");
+                        let made = options.open_or_create(name);
+                        nix::unistd::write(&result, &[u8::from(made.is_ok())]).expect("write");
+                        nix::unistd::read(&stay, &mut [0]).expect("leave");
+                        drop(made);
+                        std::process::exit(0)
+                    }
+                })
+                .collect();
+            drop(start);
+            let mut joined = 0;
+            for _ in 0..several {
+                let mut byte = [0];
+                nix::unistd::read(&results, &mut byte).expect("read");
+                joined += byte[0];
+            }
+            drop(leave);
+            for child in children {
+                waitpid(child, None).expect("wait");
+            }
+            assert_eq!(joined, several, "of {several} in round {round}");
+            assert_eq!(fs::read_dir(directory).expect("read").count(), 0);
+        }
+    }
 }
 
 fn no_inodes(directory: &Path) {

@@ -8,6 +8,7 @@
 //! * [`Roster`]: the table in shared memory that gives out the names.
 //! * [`Participant`]: a place in it, and the kernel's answer to the two questions.
 //! * [`removal`]: the locks that whoever removes the file takes, so that nobody joins what is about to vanish.
+//! * [`Turn`]: the right to do alone what must not be done twice, before there is a file.
 //! * [`Judge`]: the questions as a trait, so that models and other rosters can answer them.
 //!
 //! # How it works
@@ -62,6 +63,8 @@ pub mod removal;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod testing;
+#[cfg(not(loom))]
+mod turn;
 
 pub use crate::judge::{Judge, Verdict, ask};
 pub use crate::owner::OwnerId;
@@ -73,4 +76,5 @@ pub use crate::{
     participant::Participant,
     person::Person,
     table::{Member, Roster},
+    turn::Turn,
 };

@@ -53,6 +53,11 @@ impl Range {
         Self { start: TRIALS + id.get() as u64, len: 1 }
     }
 
+    /// One byte of a file that is no roster's.
+    pub(crate) const fn byte(at: u64) -> Self {
+        Self { start: at, len: 1 }
+    }
+
     /// Returns whether all of `other` lies in here.
     pub(crate) const fn covers(self, other: Self) -> bool {
         self.start <= other.start
@@ -67,6 +72,12 @@ pub(crate) fn try_lock(file: BorrowedFd<'_>, range: Range) -> io::Result<bool> {
         Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// Takes a read lock for the description behind `file`, which need not be open for writing. Nobody in this house takes
+/// write locks beside read locks, so that it is always given.
+pub(crate) fn share(file: BorrowedFd<'_>, range: Range) -> io::Result<()> {
+    fcntl(file, libc::F_OFD_SETLK, libc::F_RDLCK, range).map(drop)
 }
 
 /// Gives up what the description behind `file` holds of a range.

@@ -14,6 +14,7 @@ use crate::attach::{self, By, PATIENCE, bad_roster, cannot_join, is_passing, pau
 use crate::error::{ErrorKind, Failure};
 use crate::file;
 use crate::inspect::{Expected, Identity, Status};
+use crate::maker::{Election, Office, time_to_make};
 use crate::name::Place;
 use crate::options::Checked;
 use crate::remove::{self, Outcome};
@@ -21,24 +22,28 @@ use crate::segment::Shared;
 use crate::sweep;
 use crate::table::{self, Entry};
 
+/// What is smaller is made by everybody that wants to: to be too late costs less than an election.
+const WORTH_AN_ELECTION: u64 = 256 << 10;
+
 /// Makes a new segment with a name.
 pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Failure> {
-    let deadline = Deadline::after(PATIENCE);
-    // Before anything is allocated that may be for nothing.
-    if Status::of_path(place.path()).is_ok() {
-        clear(place, deadline)?;
+    let deadline = Deadline::after(PATIENCE + time_to_make(options.size));
+    let mut election = None;
+    if options.size >= WORTH_AN_ELECTION {
+        election = Some(Election::new(place, options.size));
     }
-    let made = Made::new(place.directory(), options)?;
-    let shared = loop {
-        match file::link(made.file()?, place) {
-            Ok(()) => break made.named(place),
-            Err(Errno::EEXIST) => clear(place, deadline)?,
-            Err(errno) => return Err(cannot_link(errno, place)),
+    let mut made = None;
+    loop {
+        // Before anything is allocated that may be for nothing.
+        if Status::of_path(place.path()).is_ok() {
+            clear(place, deadline)?;
         }
-        pause(deadline, place)?;
-    };
-    sweep::sample(place);
-    Ok(shared)
+        if let Some(named) = name_new(place, options, election.as_ref(), &mut made, deadline)? {
+            sweep::sample(place);
+            return Ok(named);
+        }
+        wait(place, election.as_mut(), deadline)?;
+    }
 }
 
 /// Joins the segment of a name, or makes it.
@@ -47,31 +52,76 @@ pub(crate) fn open_or_create(
     options: &Checked,
     expected: &Expected,
 ) -> Result<Arc<Shared>, Failure> {
-    let deadline = Deadline::after(PATIENCE);
+    let deadline = Deadline::after(PATIENCE + time_to_make(options.size));
+    let mut election = None;
     let mut made = None;
     loop {
         match attach::by_name_once(place, expected) {
             Err(failure) if failure.kind == ErrorKind::NotFound => {
-                let new = match made.take() {
-                    Some(new) => new,
-                    None => Made::new(place.directory(), options)?,
-                };
-                match file::link(new.file()?, place) {
-                    Ok(()) => {
-                        let shared = new.named(place);
-                        sweep::sample(place);
-                        return Ok(shared);
-                    }
-                    // Somebody was faster: open theirs. Ours is still good if theirs goes at once.
-                    Err(Errno::EEXIST) => made = Some(new),
-                    Err(errno) => return Err(cannot_link(errno, place)),
+                let election = election.get_or_insert_with(|| Election::new(place, options.size));
+                if let Some(named) = name_new(place, options, Some(election), &mut made, deadline)?
+                {
+                    sweep::sample(place);
+                    return Ok(named);
                 }
             }
             Err(failure) if is_passing(&failure) => {}
             other => return other,
         }
-        pause(deadline, place)?;
+        wait(place, election.as_mut(), deadline)?;
     }
+}
+
+/// Makes a segment and gives it the name; `None` if somebody else has it or is about to.
+fn name_new(
+    place: &Place,
+    options: &Checked,
+    election: Option<&Election>,
+    made: &mut Option<Made>,
+    deadline: Deadline,
+) -> Result<Option<Arc<Shared>>, Failure> {
+    let office = match election.map(Election::stand) {
+        None => Office::Unelected,
+        Some(Some(office)) => office,
+        Some(None) => return Ok(None),
+    };
+    // Elected by the end of somebody else's office, it may find that one's segment.
+    let was_overtaken = matches!(office, Office::Elected { .. });
+    if was_overtaken && Status::of_path(place.path()).is_ok() {
+        return Ok(None);
+    }
+    let new = match made.take() {
+        Some(new) => new,
+        None => match Made::new(place.directory(), options) {
+            // What the elected one has is what is missing here.
+            Err(failure)
+                if failure.kind == ErrorKind::NoSpace
+                    && matches!(office, Office::Impatient)
+                    && !deadline.has_passed() =>
+            {
+                return Ok(None);
+            }
+            new => new?,
+        },
+    };
+    match file::link(new.file()?, place) {
+        Ok(()) => Ok(Some(new.named(place))),
+        // Somebody was faster. Ours is still good if theirs goes at once.
+        Err(Errno::EEXIST) => {
+            *made = Some(new);
+            Ok(None)
+        }
+        Err(errno) => Err(cannot_link(errno, place)),
+    }
+}
+
+/// Lets others finish; fails when there was time enough.
+fn wait(place: &Place, election: Option<&mut Election>, deadline: Deadline) -> Result<(), Failure> {
+    match election {
+        Some(election) if !election.is_over() => election.wait(),
+        _ => pause(deadline, place)?,
+    }
+    Ok(())
 }
 
 /// Makes a segment without a name.

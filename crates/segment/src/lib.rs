@@ -40,6 +40,7 @@ mod fork;
 mod inherit;
 mod inspect;
 mod list;
+mod maker;
 mod name;
 mod options;
 mod remove;
