@@ -88,6 +88,22 @@ impl Header {
         self.flags & PERSISTENT != 0
     }
 
+    /// Returns whether a segment of whatever version outlives its participants, from a copy of the file's first bytes. A
+    /// file that is too short to say so is not persistent.
+    ///
+    /// Where the magic number, the byte order mark and the flags lie, and what the first flag means, is the same in all
+    /// versions, so that each can sweep what another has left. So is that whoever lives in a segment holds a record lock
+    /// somewhere on its file, and that whoever joins takes its lock before it looks whether the file still has a name.
+    pub fn is_persistent_in(bytes: &[u8]) -> bool {
+        let Some(&copy) = bytes.first_chunk::<{ size_of::<Self>() }>() else { return false };
+        let header: Self = bytemuck::cast(copy);
+        let flags = match header.order {
+            ORDER => header.flags,
+            _ => header.flags.swap_bytes(),
+        };
+        header.magic == MAGIC && flags & PERSISTENT != 0
+    }
+
     /// Reads and checks the header of a segment file that has `region.len()` bytes.
     ///
     /// # Errors
@@ -262,6 +278,20 @@ mod tests {
         }
         let found = *b"text\0\0\0\0";
         assert_eq!(Header::parse(b"text", 4), Err(HeaderError::Magic { found }));
+    }
+
+    #[test]
+    fn every_version_says_where_it_is_persistent() {
+        let persistent = Header { flags: 1, version: 9, size: 3, ..good() };
+        assert!(Header::is_persistent_in(bytemuck::bytes_of(&persistent)));
+        let foreign = Header { flags: 1 << 24, order: ORDER.swap_bytes(), ..persistent };
+        assert!(Header::is_persistent_in(bytemuck::bytes_of(&foreign)));
+        for passing in
+            [good(), Header { flags: 2, ..persistent }, Header { order: ORDER, ..foreign }]
+        {
+            assert!(!Header::is_persistent_in(bytemuck::bytes_of(&passing)));
+        }
+        assert!(!Header::is_persistent_in(&bytemuck::bytes_of(&persistent)[..127]));
     }
 
     #[test]

@@ -38,6 +38,9 @@ impl Range {
     /// S to R: somebody's lock in it means that the file is in use.
     pub(crate) const EVERYBODY: Self = Self { start: SLOTS, len: REMOVER - SLOTS + 1 };
 
+    /// All of the file.
+    pub(crate) const ALL: Self = Self { start: 0, len: u64::MAX };
+
     /// S + slot: held by whoever has the slot.
     pub(crate) const fn slot(slot: u32) -> Self {
         Self { start: SLOTS + slot as u64, len: 1 }
@@ -114,7 +117,8 @@ fn fcntl(
         lock.l_type = kind as _;
         lock.l_whence = libc::SEEK_SET as _;
         lock.l_start = range.start as _;
-        lock.l_len = range.len as _;
+        // To the kernel 0 is without end.
+        lock.l_len = if range.len == u64::MAX { 0 } else { range.len as _ };
         let lock_ptr = &raw mut lock;
         // SAFETY: the descriptor is open for the length of the call (`BorrowedFd`), and `lock` is a live `flock` that
         // these three commands read and may write.

@@ -17,7 +17,7 @@ use crate::inspect::{Expected, Identity, Status};
 use crate::maker::{Election, Office, time_to_make};
 use crate::name::Place;
 use crate::options::Checked;
-use crate::remove::{self, Outcome};
+use crate::remove::{self, Dead, Outcome, Terms};
 use crate::segment::Shared;
 use crate::sweep;
 use crate::table::{self, Entry};
@@ -36,7 +36,7 @@ pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Fa
     loop {
         // Before anything is allocated that may be for nothing.
         if Status::of_path(place.path()).is_ok() {
-            clear(place, deadline)?;
+            clear(place, options, deadline)?;
         }
         if let Some(named) = name_new(place, options, election.as_ref(), &mut made, deadline)? {
             sweep::sample(place);
@@ -56,6 +56,9 @@ pub(crate) fn open_or_create(
     let mut election = None;
     let mut made = None;
     loop {
+        if options.fresh {
+            remove::consider(place, Terms { owner: options.owner, ..Terms::mine(Dead::Remove) })?;
+        }
         match attach::by_name_once(place, expected) {
             Err(failure) if failure.kind == ErrorKind::NotFound => {
                 let election = election.get_or_insert_with(|| Election::new(place, options.size));
@@ -85,9 +88,8 @@ fn name_new(
         Some(Some(office)) => office,
         Some(None) => return Ok(None),
     };
-    // Elected by the end of somebody else's office, it may find that one's segment.
-    let was_overtaken = matches!(office, Office::Elected { .. });
-    if was_overtaken && Status::of_path(place.path()).is_ok() {
+    // Elected by the end of another's office, it finds what that one has made.
+    if matches!(office, Office::Elected { .. }) && Status::of_path(place.path()).is_ok() {
         return Ok(None);
     }
     let new = match made.take() {
@@ -199,20 +201,22 @@ impl Made {
 }
 
 /// Makes room for a new segment, if nobody lives in the old one.
-fn clear(place: &Place, deadline: Deadline) -> Result<(), Failure> {
+fn clear(place: &Place, options: &Checked, deadline: Deadline) -> Result<(), Failure> {
     let exists = |found: &str, what_to_do: &str| {
         Err(Failure::new(
             ErrorKind::AlreadyExists,
             format!("{} exists and {found}: {what_to_do}", place.path().display()),
         ))
     };
-    match remove::if_dead_by(place, deadline)? {
+    match remove::if_dead_by(place, options.owner, deadline)? {
         Outcome::Removed | Outcome::Gone => Ok(()),
         Outcome::Persistent => exists("is persistent", "open it, unlink it, or use another name"),
-        Outcome::Foreign => exists("is not a segment of this user", "use another name"),
+        Outcome::Foreign => {
+            exists("is not a segment of the user that is expected", "use another name")
+        }
         Outcome::Damaged(defect) => exists(
             &format!("is a segment that this program cannot use ({defect})"),
-            "unlink it, or use another name",
+            "have it removed if nobody lives there (`shmkit gc --damaged`), or use another name",
         ),
         Outcome::Linked(names) => exists(
             &format!("is dead, but has other names ({names} in all)"),

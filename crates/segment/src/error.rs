@@ -52,6 +52,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The segment holds another application's contents.
     WrongContent,
+    /// The segment has room for less than was asked for.
+    TooSmall,
     /// The segment has no name any more, and never will: nobody can join it.
     Unlinked,
     /// The roster has no place left.

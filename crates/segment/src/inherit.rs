@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::attach::{self, Source};
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::{self, Expected, Status};
+use crate::inspect::{self, Expected, Room, Status};
 use crate::list::List;
 use crate::segment::Shared;
 use crate::share::duplicate;
@@ -60,7 +60,7 @@ impl Token {
             ));
         }
         // Whose it is and who may use it were the parent's decisions.
-        let expected = Expected { owner: None, mode: 0o777, content: None };
+        let expected = Expected { owner: None, mode: 0o777, content: None, room: Room::default() };
         let source = self.ticket().map_or(Source::Descriptor, Source::Ticket);
         let shared = attach::by_descriptor(self.duplicate()?, source, &expected)?;
         self.take();

@@ -1,5 +1,6 @@
 //! Looking at a file before anything in it is believed.
 
+use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -128,6 +129,42 @@ pub(crate) struct Expected {
     pub(crate) mode: u32,
     /// What it holds; `None`: anything.
     pub(crate) content: Option<TypeTag>,
+    /// What it must have room for.
+    pub(crate) room: Room,
+}
+
+/// What a segment has room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    /// Of objects, or the user's own.
+    pub(crate) bytes: u64,
+    pub(crate) objects: u32,
+    pub(crate) participants: u32,
+}
+
+impl Room {
+    /// What there is, by a header whose [parts](parts) were checked.
+    fn of(header: &Header) -> Self {
+        let plan = Plan::new(header.roster_slots, header.directory_entries);
+        Self {
+            bytes: header.size - plan.data,
+            objects: header.directory_entries,
+            participants: header.roster_slots,
+        }
+    }
+
+    fn holds(self, asked: Self) -> bool {
+        self.bytes >= asked.bytes
+            && self.objects >= asked.objects
+            && self.participants >= asked.participants
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, objects, participants } = self;
+        write!(f, "{bytes} bytes, {objects} objects and {participants} participants")
+    }
 }
 
 /// Checks that a file is a segment that this program can map, and returns its header. What is read is a private
@@ -173,6 +210,16 @@ pub(crate) fn header(
         ));
     }
     parts(&header)?;
+    let (found, asked) = (Room::of(&header), expected.room);
+    if !found.holds(asked) {
+        return Err(Failure::new(
+            ErrorKind::TooSmall,
+            format!(
+                "it has room for {found}, where {asked} were asked for: ask for no more, use \
+                 another name, or have a dead one made anew (`fresh`)"
+            ),
+        ));
+    }
     Ok(header)
 }
 
@@ -198,6 +245,13 @@ pub(crate) fn try_read(
         }
     }
     Ok(Header::parse(&bytes[..done], size))
+}
+
+/// Reads from the bytes that mean the same in every version whether a segment outlives its participants.
+pub(crate) fn is_persistent(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut bytes = [0; size_of::<Header>()];
+    let len = retry(|| pread(file, &mut bytes, 0))?;
+    Ok(Header::is_persistent_in(&bytes[..len]))
 }
 
 /// Checks that roster and directory lie where the header says, one after the other, inside the segment.

@@ -39,6 +39,7 @@ mod file;
 mod fork;
 mod inherit;
 mod inspect;
+mod last;
 mod list;
 mod maker;
 mod name;

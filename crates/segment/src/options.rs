@@ -9,9 +9,9 @@ use shmkit_roster::OwnerId;
 use crate::attach::{self, Source};
 use crate::create;
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::{Expected, Plan};
+use crate::inspect::{Expected, Plan, Room};
 use crate::name::{DIRECTORY, Place};
-use crate::remove::{self, Outcome};
+use crate::remove::{self, Dead, Outcome, Terms};
 use crate::{Segment, SegmentError};
 
 /// How to make a segment.
@@ -30,6 +30,7 @@ pub struct Options {
     participants: u32,
     objects: u32,
     persistent: bool,
+    fresh: bool,
     open: OpenOptions,
 }
 
@@ -42,15 +43,26 @@ pub(crate) struct Checked {
     pub(crate) participants: u32,
     pub(crate) objects: u32,
     pub(crate) persistent: bool,
+    /// Not to adopt what the dead left.
+    pub(crate) fresh: bool,
     pub(crate) content: TypeTag,
     pub(crate) mode: u32,
+    /// Whose segment may be in the way; `None`: anybody's.
+    pub(crate) owner: Option<u32>,
 }
 
 impl Options {
     /// Makes options for a segment with room for `size` bytes of objects. What header, roster and directory take comes
     /// on top.
     pub fn new(size: u64) -> Self {
-        Self { size, participants: 128, objects: 64, persistent: false, open: OpenOptions::new() }
+        Self {
+            size,
+            participants: 128,
+            objects: 64,
+            persistent: false,
+            fresh: false,
+            open: OpenOptions::new(),
+        }
     }
 
     /// How many processes can take part at the same time: 1 to 1024, by default 128.
@@ -73,6 +85,14 @@ impl Options {
         self
     }
 
+    /// Whether [`open_or_create`](Self::open_or_create) removes a segment that everybody has left or been killed in, and
+    /// makes it anew; by default it adopts it with all that is in it. One that somebody lives in, or that is persistent,
+    /// is opened either way.
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
+        self
+    }
+
     /// What the application calls the contents, with a version: `"weather/1"`. Whoever expects something else is
     /// refused. In 1 to 40 bytes.
     pub fn content(mut self, content: impl Into<String>) -> Self {
@@ -86,8 +106,8 @@ impl Options {
         self
     }
 
-    /// The user whose segment [`open_or_create`](Self::open_or_create) accepts if there is one; see
-    /// [`OpenOptions::owner`].
+    /// The user whose segment [`open_or_create`](Self::open_or_create) accepts if there is one, and whose dead segment a
+    /// creator removes; see [`OpenOptions::owner`].
     pub fn owner(mut self, owner: impl Into<Option<u32>>) -> Self {
         self.open = self.open.owner(owner);
         self
@@ -123,16 +143,28 @@ impl Options {
     /// Opens the segment called `name`, or makes it if there is none. Of any number of processes that do this at once
     /// one makes it and the others open the same.
     ///
-    /// What exists keeps its size, room and persistence; content, mode and owner must be as expected. A segment that
-    /// everybody has left by being killed is adopted as it is.
+    /// That one is elected before anything is allocated: there need be room for one segment only.
+    ///
+    /// What exists keeps its size, room and persistence; it must have room for as much as was asked for, and content,
+    /// mode and owner must be as expected. A segment that everybody has left by being killed is adopted as it is, with
+    /// all that is in it, unless it is to be [`fresh`](Self::fresh).
     ///
     /// # Errors
     ///
-    /// Those of [`create`](Self::create), without `AlreadyExists`, and of [`OpenOptions::open`], without `NotFound`.
+    /// Those of [`create`](Self::create) and of [`OpenOptions::open`], without `NotFound`; and
+    /// [`TooSmall`](ErrorKind::TooSmall).
+    ///
+    /// # If a peer dies
+    ///
+    /// while it makes the segment, the next one is elected. Where it has been stopped, the others wait for as long as
+    /// the making may take on a busy machine, and then go ahead.
     pub fn open_or_create(&self, name: &str) -> Result<Segment, SegmentError> {
         let run = || {
             let place = Place::new(&self.open.directory, name)?;
-            create::open_or_create(&place, &self.check()?, &self.open.expected()?)
+            let room =
+                Room { bytes: self.size, objects: self.objects, participants: self.participants };
+            let expected = Expected { room, ..self.open.expected()? };
+            create::open_or_create(&place, &self.check()?, &expected)
         };
         run()
             .map_err(|failure| failure.during(self.attempt("open or create", name)))
@@ -191,6 +223,8 @@ impl Options {
                 participants: self.participants,
                 objects: self.objects,
                 persistent: self.persistent,
+                fresh: self.fresh,
+                owner: self.open.user(),
                 content: self.open.tag()?.unwrap_or(TypeTag::NONE),
                 mode,
             }),
@@ -216,6 +250,7 @@ pub struct OpenOptions {
     content: Option<String>,
     mode: u32,
     owner: Owner,
+    damaged: bool,
     directory: PathBuf,
 }
 
@@ -235,7 +270,13 @@ impl Default for OpenOptions {
 impl OpenOptions {
     /// Makes the default expectations.
     pub fn new() -> Self {
-        Self { content: None, mode: 0o600, owner: Owner::Me, directory: DIRECTORY.into() }
+        Self {
+            content: None,
+            mode: 0o600,
+            owner: Owner::Me,
+            damaged: false,
+            directory: DIRECTORY.into(),
+        }
     }
 
     /// What the application calls the contents; anything else is refused.
@@ -255,6 +296,14 @@ impl OpenOptions {
     /// owns the file may do anything to it.
     pub fn owner(mut self, owner: impl Into<Option<u32>>) -> Self {
         self.owner = owner.into().map_or(Owner::Anybody, Owner::User);
+        self
+    }
+
+    /// Whether [`remove_if_dead`](Self::remove_if_dead) also removes what no program can use any more: files that were
+    /// cut off or written over, and that nobody has a lock on. By default it does not. It looks at nothing but names that
+    /// begin as a segment's do and files that begin as one does or have been cut off before that shows.
+    pub fn damaged(mut self, damaged: bool) -> Self {
+        self.damaged = damaged;
         self
     }
 
@@ -311,7 +360,8 @@ impl OpenOptions {
             .map(Segment::from_shared)
     }
 
-    /// Removes the name of a segment if nobody lives in it and it is not persistent.
+    /// Removes the name of a segment if nobody lives in it and it is not persistent. It must belong to the user that is
+    /// [expected](Self::owner), and may have been made by another layout version, byte order or word width.
     ///
     /// It is race-free: while it looks and removes, nobody can join, and a name that leads to another file by then is
     /// left alone.
@@ -324,8 +374,21 @@ impl OpenOptions {
     ///
     /// while it does this: the name is there or not, and the next one is not held up.
     pub fn remove_if_dead(&self, name: &str) -> Result<Outcome, SegmentError> {
-        let run = || remove::if_dead(&Place::new(&self.directory, name)?);
+        let run =
+            || remove::consider(&Place::new(&self.directory, name)?, self.terms(Dead::Remove));
         run().map_err(|failure| failure.during(format!("remove segment {name:?} if it is dead")))
+    }
+
+    /// Says what [`remove_if_dead`](Self::remove_if_dead) would do, and removes nothing: where that would remove, this
+    /// answers [`Dead`](Outcome::Dead).
+    ///
+    /// # Errors
+    ///
+    /// What keeps the file from being looked at.
+    pub fn survey(&self, name: &str) -> Result<Outcome, SegmentError> {
+        let run =
+            || remove::consider(&Place::new(&self.directory, name)?, self.terms(Dead::Report));
+        run().map_err(|failure| failure.during(format!("look whether segment {name:?} is dead")))
     }
 
     /// Removes the name of a segment, whoever lives in it. They keep it, and nobody can join it any more.
@@ -340,15 +403,21 @@ impl OpenOptions {
     }
 
     pub(crate) fn expected(&self) -> Result<Expected, Failure> {
-        Ok(Expected {
-            owner: match self.owner {
-                Owner::Me => Some(nix::unistd::geteuid().as_raw()),
-                Owner::User(user) => Some(user),
-                Owner::Anybody => None,
-            },
-            mode: self.mode,
-            content: self.tag()?,
-        })
+        let content = self.tag()?;
+        Ok(Expected { owner: self.user(), mode: self.mode, content, room: Room::default() })
+    }
+
+    /// The user that is expected; `None`: any.
+    fn user(&self) -> Option<u32> {
+        match self.owner {
+            Owner::Me => Some(nix::unistd::geteuid().as_raw()),
+            Owner::User(user) => Some(user),
+            Owner::Anybody => None,
+        }
+    }
+
+    fn terms(&self, dead: Dead) -> Terms {
+        Terms { owner: self.user(), damaged: self.damaged, dead }
     }
 
     fn tag(&self) -> Result<Option<TypeTag>, Failure> {

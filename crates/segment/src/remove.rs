@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use shmkit_atomic::Deadline;
-use shmkit_layout::HeaderError;
-use shmkit_roster::NoForks;
+use shmkit_layout::{HeaderError, MAGIC};
 use shmkit_roster::removal::{self, Holder};
+use shmkit_roster::{NoForks, OwnerId};
 
 use crate::attach::{PATIENCE, pause};
 use crate::error::{ErrorKind, Failure};
@@ -28,10 +28,10 @@ pub enum Outcome {
     InUse,
     /// Nobody need live in it: it is persistent.
     Persistent,
-    /// It is not a segment, or not this user's.
+    /// It is not a segment, or another user's than expected.
     Foreign,
-    /// It begins like a segment, but is none of this version, or was cut off. [Unlink](crate::Segment::unlink) it if
-    /// nobody wants it.
+    /// It begins like a segment, but no program can use it: it was cut off or written over. What nobody lives in is
+    /// removed if [that is wanted](crate::OpenOptions::damaged).
     Damaged(HeaderError),
     /// Nobody lives in it, but its file has other names, so many in all: to remove this one would free nothing.
     Linked(u64),
@@ -46,68 +46,84 @@ pub(crate) enum Dead {
     Report,
 }
 
-/// Removes a name if nobody lives in the segment and it is not persistent.
-pub(crate) fn if_dead(place: &Place) -> Result<Outcome, Failure> {
-    consider(place, None, Dead::Remove)
+/// Which segments a visitor may remove.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Whose; `None`: anybody's.
+    pub(crate) owner: Option<u32>,
+    /// Also those that no program can use any more.
+    pub(crate) damaged: bool,
+    pub(crate) dead: Dead,
 }
 
-/// As [`if_dead`], and waits for other removers, who are done in microseconds.
-pub(crate) fn if_dead_by(place: &Place, deadline: Deadline) -> Result<Outcome, Failure> {
+impl Terms {
+    /// The terms of whoever passes by: this user's.
+    pub(crate) fn mine(dead: Dead) -> Self {
+        Self { owner: Some(geteuid().as_raw()), damaged: false, dead }
+    }
+}
+
+/// Who looks at a segment in order to remove it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Remover {
+    /// Somebody who trusts nothing in it.
+    Visitor(Terms),
+    /// The participant that has just left it, and was called so.
+    Left(Identity, Option<OwnerId>),
+}
+
+/// How long a creator looks again at what is in use. A program that is started in the microseconds of a join has its
+/// locks until it executes, though nobody lives there.
+const GHOSTS: Duration = Duration::from_millis(10);
+
+/// Removes a name if nobody lives in the segment and the terms allow it, for a creator: it waits for other removers, who
+/// are done in microseconds, and looks again before it says that somebody lives there.
+pub(crate) fn if_dead_by(
+    place: &Place,
+    owner: Option<u32>,
+    deadline: Deadline,
+) -> Result<Outcome, Failure> {
+    let remover = Remover::Visitor(Terms { owner, ..Terms::mine(Dead::Remove) });
+    let mut ghosts = None;
     loop {
-        if let Some(outcome) = attempt(place, None, Dead::Remove)? {
-            return Ok(outcome);
+        match attempt(place, remover)? {
+            Some(Outcome::InUse) => {
+                if ghosts.get_or_insert_with(|| Deadline::after(GHOSTS)).has_passed() {
+                    return Ok(Outcome::InUse);
+                }
+            }
+            Some(outcome) => return Ok(outcome),
+            None => {}
         }
         pause(deadline, place)?;
     }
 }
 
-/// How often the last participant tries again when another remover is at work.
-const LAST_RETRIES: u32 = 3;
-
-/// As [`if_dead`], if the name leads to this segment. For the last participant out: another remover, who may have
-/// found this one alive, is given a moment.
-pub(crate) fn if_dead_and(place: &Place, only: Identity) -> Result<Outcome, Failure> {
-    for _ in 0..LAST_RETRIES {
-        if let Some(outcome) = attempt(place, Some(only), Dead::Remove)? {
-            return Ok(outcome);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(attempt(place, Some(only), Dead::Remove)?.unwrap_or(Outcome::InUse))
-}
-
 /// Looks at the segment of a name, and removes it if it is dead and that is wanted.
-pub(crate) fn consider(
-    place: &Place,
-    only: Option<Identity>,
-    dead: Dead,
-) -> Result<Outcome, Failure> {
-    Ok(attempt(place, only, dead)?.unwrap_or(Outcome::InUse))
+pub(crate) fn consider(place: &Place, terms: Terms) -> Result<Outcome, Failure> {
+    Ok(attempt(place, Remover::Visitor(terms))?.unwrap_or(Outcome::InUse))
 }
 
-/// As [`consider`]; `None` if another remover is at work, or was a moment ago.
-fn attempt(place: &Place, only: Option<Identity>, dead: Dead) -> Result<Option<Outcome>, Failure> {
-    // To open a pipe would wake who waits at its other end.
-    if Status::of_path(place.path()).is_ok_and(|status| !status.is_regular) {
-        return Ok(Some(Outcome::Foreign));
-    }
-    let result = {
-        // A child forked now would inherit the description that is about to hold the remover's lock.
-        let _no_forks = NoForks::hold().ok();
-        without_forks(place, only, dead)
-    };
-    result.map_err(|trouble| trouble.tell(place))
+/// As [`consider`]; `None` if it is worth another look: another remover is at work, or was a moment ago, or what keeps
+/// the segment is the locks of the one that has left.
+pub(crate) fn attempt(place: &Place, remover: Remover) -> Result<Option<Outcome>, Failure> {
+    try_attempt(place, remover).map_err(|trouble| trouble.tell(place))
 }
 
-fn without_forks(
-    place: &Place,
-    only: Option<Identity>,
-    dead: Dead,
-) -> Result<Option<Outcome>, Trouble> {
-    // To open a pipe would wake its writer: only what is a file is opened.
-    if only.is_none() && Status::of_path(place.path()).is_ok_and(|status| !status.is_regular) {
+/// As [`attempt`], with an error that can be told apart.
+pub(crate) fn try_attempt(place: &Place, remover: Remover) -> Result<Option<Outcome>, Trouble> {
+    // To open a pipe would wake who waits at its other end: only what is a file is opened.
+    if let Remover::Visitor(_) = remover
+        && Status::of_path(place.path()).is_ok_and(|status| !status.is_regular)
+    {
         return Ok(Some(Outcome::Foreign));
     }
+    // A child forked now would inherit the description that is about to hold the remover's lock.
+    let _no_forks = NoForks::hold().ok();
+    without_forks(place, remover)
+}
+
+fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Trouble> {
     let file = match open_file(place) {
         Ok(file) => file,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Some(Outcome::Gone)),
@@ -119,34 +135,83 @@ fn without_forks(
     let file = file.as_fd();
     let status = Status::of(file).map_err(Trouble::Status)?;
     // Who took part in it has met its owner; a visitor trusts no other user's file.
-    let is_ours = only.is_some() || status.owner == geteuid().as_raw();
-    if !status.is_regular || !is_ours {
+    let is_trusted = match remover {
+        Remover::Visitor(terms) => terms.owner.is_none_or(|owner| owner == status.owner),
+        Remover::Left(..) => true,
+    };
+    if !status.is_regular || !is_trusted {
         return Ok(Some(Outcome::Foreign));
     }
     let header = match inspect::try_read(file, status.size).map_err(Trouble::Read)? {
         Ok(header) => header,
         Err(HeaderError::Magic { .. }) => return Ok(Some(Outcome::Foreign)),
-        Err(defect) => return Ok(Some(Outcome::Damaged(defect))),
+        Err(defect) => return unusable(place, file, &status, defect, remover).map(Some),
     };
-    if only.is_some_and(|only| only != Identity::new(&status, &header)) {
-        return Ok(Some(Outcome::Gone));
-    }
+    let dead = match remover {
+        Remover::Left(only, _) if only != Identity::new(&status, &header) => {
+            return Ok(Some(Outcome::Gone));
+        }
+        Remover::Left(..) => Dead::Remove,
+        Remover::Visitor(terms) => terms.dead,
+    };
     if header.is_persistent() {
         return Ok(Some(Outcome::Persistent));
     }
     if dead == Dead::Report {
-        return Ok(Some(match removal::in_use(file).map_err(Trouble::Locks)? {
-            true => Outcome::InUse,
-            false if status.links > 1 => Outcome::Linked(status.links),
-            false => Outcome::Dead,
-        }));
+        let in_use = removal::in_use(file).map_err(Trouble::Locks)?;
+        return Ok(Some(found(in_use, status.links)));
     }
     // Having it proves that nobody is alive, and keeps joiners out until the name is gone.
     let Some(_removal) = removal::nobody_alive(file).map_err(Trouble::Locks)? else {
         let holder = removal::holder(file).map_err(Trouble::Locks)?;
+        if let Remover::Left(_, Some(me)) = remover
+            && removal::is_held(file, me).map_err(Trouble::Locks)?
+        {
+            return Ok(None);
+        }
         return Ok((holder == Some(Holder::Participant)).then_some(Outcome::InUse));
     };
     remove_name(place, file, Names::One).map(Some)
+}
+
+/// What a survey says of a segment.
+fn found(in_use: bool, links: u64) -> Outcome {
+    match in_use {
+        true => Outcome::InUse,
+        false if links > 1 => Outcome::Linked(links),
+        false => Outcome::Dead,
+    }
+}
+
+/// Removes what begins like a segment and is none that this program can use. Where its participants' locks lie is not
+/// known then, but whoever lives in a segment of whatever version holds a lock *somewhere* on its file, and whoever
+/// joins one takes a lock before it looks whether the name is still there.
+fn unusable(
+    place: &Place,
+    file: BorrowedFd<'_>,
+    status: &Status,
+    defect: HeaderError,
+    remover: Remover,
+) -> Result<Outcome, Trouble> {
+    let Remover::Visitor(terms) = remover else { return Ok(Outcome::Damaged(defect)) };
+    let is_whole = matches!(
+        defect,
+        HeaderError::Version { .. } | HeaderError::ByteOrder | HeaderError::Width { .. }
+    );
+    if !is_whole && !terms.damaged {
+        return Ok(Outcome::Damaged(defect));
+    }
+    if is_whole && inspect::is_persistent(file).map_err(Trouble::Read)? {
+        return Ok(Outcome::Persistent);
+    }
+    if terms.dead == Dead::Report {
+        let in_use = removal::is_locked(file).map_err(Trouble::Locks)?;
+        return Ok(found(in_use, status.links));
+    }
+    match removal::nobody_at_all(file).map_err(Trouble::Locks)? {
+        Some(_removal) => remove_name(place, file, Names::One),
+        None => Ok(Outcome::InUse),
+    }
 }
 
 /// Removes the name of a segment, whoever lives in it.
@@ -173,9 +238,13 @@ fn unlink_without_forks(place: &Place) -> Result<bool, Trouble> {
         return Err(Trouble::Irregular);
     }
     // A damaged or foreign version is the user's to remove; another program's file is not ours.
-    let header = inspect::try_read(file, status.size).map_err(Trouble::Read)?;
-    if let Err(defect @ HeaderError::Magic { .. }) = header {
-        return Err(Trouble::Foreign(defect));
+    match inspect::try_read(file, status.size).map_err(Trouble::Read)? {
+        Err(defect @ HeaderError::Magic { .. }) => return Err(Trouble::Foreign(defect)),
+        // It may be anybody's: not even the whole magic number is there.
+        Err(HeaderError::Truncated { found, .. }) if found < MAGIC.len() as u64 => {
+            return Err(Trouble::Empty(found));
+        }
+        _ => {}
     }
     let Some(_removal) = removal::remover(file).map_err(Trouble::Locks)? else {
         return Ok(false);
@@ -211,7 +280,7 @@ fn remove_name(place: &Place, file: BorrowedFd<'_>, names: Names) -> Result<Outc
 
 /// What failed while forks were held off. Nothing allocates meanwhile, so it is told afterwards.
 #[derive(Debug)]
-enum Trouble {
+pub(crate) enum Trouble {
     Open(Errno),
     Status(Errno),
     Read(Errno),
@@ -219,10 +288,12 @@ enum Trouble {
     Unlink(Errno),
     Irregular,
     Foreign(HeaderError),
+    /// Its size, in bytes.
+    Empty(u64),
 }
 
 impl Trouble {
-    fn tell(self, place: &Place) -> Failure {
+    pub(crate) fn tell(self, place: &Place) -> Failure {
         let path = place.path().display();
         match self {
             Self::Open(errno) => cannot_open(errno, place),
@@ -232,6 +303,14 @@ impl Trouble {
             Self::Unlink(errno) => Failure::os(errno, format_args!("removing {path}")),
             Self::Irregular => inspect::not_regular(&path),
             Self::Foreign(defect) => defect.into(),
+            Self::Empty(size) => Failure::new(
+                ErrorKind::ForeignMagic,
+                format!(
+                    "{path} has {size} bytes and nothing that shows whose it is: if it was a \
+                     segment that somebody has cut off, a sweep of what is damaged removes it \
+                     (`shmkit gc --damaged`)"
+                ),
+            ),
         }
     }
 }

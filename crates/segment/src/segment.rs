@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, Failure, SegmentError};
 use crate::inspect::{self, Identity, Plan, Status};
 use crate::name::Place;
 use crate::table::Entry;
-use crate::{OpenOptions, Outcome, attach, inherit, remove};
+use crate::{OpenOptions, Outcome, attach, inherit, last};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
 ///
@@ -56,13 +56,15 @@ struct LastOut {
     is_persistent: bool,
     /// Where the file lies; nothing if it has no name, or came by a descriptor that does not say.
     place: OnceLock<Place>,
+    /// Who has left.
+    me: Option<OwnerId>,
 }
 
 impl Drop for LastOut {
     fn drop(&mut self) {
         if let (true, false, Some(place)) = (self.is_named, self.is_persistent, self.place.get()) {
             // What cannot be removed now is left for the next visitor: a drop has nobody to tell.
-            let _ = remove::if_dead_and(place, self.identity);
+            let _ = last::out(place, self.identity, self.me);
         }
     }
 }
@@ -80,7 +82,7 @@ impl Shared {
     ) -> Self {
         let is_persistent = header.is_persistent();
         let identity = entry.identity();
-        let last = LastOut { identity, is_named, is_persistent, place: OnceLock::new() };
+        let last = LastOut { identity, is_named, is_persistent, place: OnceLock::new(), me: None };
         Self { mapping, participant, header, entry, last }
     }
 
@@ -113,6 +115,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.last.me = self.participant.id();
         self.entry.leave();
     }
 }

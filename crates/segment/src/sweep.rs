@@ -4,21 +4,25 @@
 //! out, and only if it is a regular file of this user that begins like a segment, is not persistent, and still bears
 //! its name. A living segment costs one call to the kernel, however many participants it has.
 //!
-//! A creator looks at a few files, at most [`SAMPLE`], and at all of them when the file system is full. Whoever opens a
-//! segment looks at none.
+//! A creator looks at a few files now and then, at most [`SAMPLE`] at a time, and at all of them when the file system is
+//! full. Whoever opens a segment looks at none.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Mutex;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::SegmentError;
 use crate::error::{ErrorKind, Failure};
 use crate::name::{PREFIX, Place};
-use crate::remove::{self, Dead, Outcome};
+use crate::remove::{self, Dead, Outcome, Terms};
 
 /// Most files that a creator looks at.
 pub const SAMPLE: usize = 8;
+
+/// How much longer than a sample took there is none: 1.5 percent of the time at most.
+const SPARED: u32 = 64;
 
 /// Most names that a creator reads in order to choose among them.
 const NAMES: usize = 1024;
@@ -56,8 +60,25 @@ pub fn survey(directory: &Path) -> Result<Vec<Swept>, SegmentError> {
 }
 
 /// Considers a few files beside `own`, chosen at random: what is left by the dead is removed soon where many segments
-/// are made. It is a favour to others, so errors are theirs to meet.
+/// are made. It is a favour to others, so errors are theirs to meet, and a process that makes segments all the time
+/// spends a small [part](SPARED) of it on this.
 pub(crate) fn sample(own: &Place) {
+    let began = Instant::now();
+    // Whoever has it does this for the others.
+    let Ok(mut next) = NEXT.try_lock() else { return };
+    if next.is_some_and(|next| began < next) {
+        return;
+    }
+    consider_some(own);
+    let ended = Instant::now();
+    *next = Some(ended + SPARED * (ended - began));
+}
+
+/// When the next sample of this process may begin. In a child that was forked while somebody had it, nobody ever takes
+/// samples again.
+static NEXT: Mutex<Option<Instant>> = Mutex::new(None);
+
+fn consider_some(own: &Place) {
     let Ok(entries) = fs::read_dir(own.directory()) else { return };
     let mut places: Vec<_> = entries
         .take(NAMES)
@@ -73,7 +94,7 @@ pub(crate) fn sample(own: &Place) {
         places.truncate(SAMPLE);
     }
     for place in places {
-        let _ = remove::if_dead(&place);
+        let _ = remove::consider(&place, Terms::mine(Dead::Remove));
     }
 }
 
@@ -92,7 +113,7 @@ fn each(directory: &Path, dead: Dead) -> Result<Vec<Swept>, SegmentError> {
     }
     places.sort_by(|a, b| a.path().cmp(b.path()));
     let consider = |place: Place| {
-        let outcome = remove::consider(&place, None, dead)
+        let outcome = remove::consider(&place, Terms::mine(dead))
             .map_err(|failure| failure.during(format!("consider {}", place.path().display())));
         Swept { path: place.path().to_owned(), outcome }
     };

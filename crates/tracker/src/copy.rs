@@ -13,8 +13,12 @@ use shmkit_segment::{Directory, Entry, ObjectError};
 
 use crate::examine::read_to;
 
-/// Most bytes that are copied: the directory of a segment of some 400,000 objects.
-const LIMIT: u64 = 64 << 20;
+/// Most bytes that are copied: a directory that has some 7,000,000 objects in it.
+const LIMIT: u64 = 1 << 30;
+
+/// How many entries are copied first; then eight times as many, until there is a free one among them. A directory may
+/// have room for many more objects than it has.
+const ENTRIES: u32 = 512;
 
 /// How often a directory is copied again because a peer is making an object in it at that moment.
 const TRIES: u32 = 100;
@@ -60,20 +64,25 @@ pub(crate) fn read<R>(
     header: &Header,
     roster: impl FnOnce(Roster<'_>) -> R,
 ) -> io::Result<(R, Result<Vec<Entry>, ObjectError>)> {
-    let end =
-        end(header).ok_or_else(|| invalid("roster or directory lie outside of the segment"))?;
-    if end > LIMIT {
-        return Err(invalid(format_args!(
-            "roster and directory take {end} bytes, and this looks at {LIMIT} at most"
-        )));
-    }
-    // At most `LIMIT`.
-    let mut copy = settled(file, header, end as usize)?;
-    let region = copy.region();
-    let objects = match header.directory_entries {
-        0 => Ok(Vec::new()),
-        entries => Directory::list_copy(region, header.directory, entries, header.size),
+    end(header, header.directory_entries)
+        .filter(|&end| end <= header.size)
+        .ok_or_else(|| invalid("roster or directory lie outside of the segment"))?;
+    let mut entries = header.directory_entries.min(ENTRIES);
+    let (mut copy, objects) = loop {
+        // Less than the segment, as was seen above.
+        let end = end(header, entries).filter(|&end| end <= LIMIT).ok_or_else(too_large)?;
+        let mut copy = settled(file, header, end as usize)?;
+        let objects = match entries {
+            0 => Ok(Vec::new()),
+            entries => Directory::list_copy(copy.region(), header.directory, entries, header.size),
+        };
+        let is_full = objects.as_ref().is_ok_and(|objects| objects.len() == entries as usize);
+        if !is_full || entries == header.directory_entries {
+            break (copy, objects);
+        }
+        entries = entries.saturating_mul(8).min(header.directory_entries);
     };
+    let region = copy.region();
     let at = region.sub(header.roster, Roster::bytes(header.roster_slots)).map_err(invalid)?;
     // SAFETY: a copy of bytes that `Roster::init` made, as the header says, and that are a roster only; if the header
     // is wrong, they are atomics nonetheless, for which every pattern is valid, in memory of our own.
@@ -97,15 +106,21 @@ fn settled(file: &File, header: &Header, end: usize) -> io::Result<Copy> {
     Err(invalid("its directory changes all the time"))
 }
 
-/// Returns one past the last byte of roster and directory, if both lie inside the segment.
-fn end(header: &Header) -> Option<u64> {
+/// Returns one past the last byte of the roster and of so many of the directory's entries, from the base.
+fn end(header: &Header, entries: u32) -> Option<u64> {
     let roster = header.roster.checked_add(Roster::bytes(header.roster_slots))?;
-    let directory = match header.directory_entries {
+    let directory = match entries {
         0 => 0,
         entries => header.directory.checked_add(Directory::bytes(entries))?,
     };
-    let end = roster.max(directory);
-    (end <= header.size).then_some(end)
+    Some(roster.max(directory))
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("its objects' names alone take more than the {LIMIT} bytes that this looks at"),
+    )
 }
 
 fn invalid(why: impl fmt::Display) -> io::Error {

@@ -15,7 +15,8 @@ use shmkit_layout::{Header, HeaderError};
 #[derive(Debug)]
 pub(crate) struct Examined {
     pub(crate) file: File,
-    pub(crate) header: Header,
+    /// Or why it is a segment that this version cannot use.
+    pub(crate) header: Result<Header, HeaderError>,
     /// Size of the file, in bytes.
     pub(crate) size: u64,
     /// Number of the user it belongs to.
@@ -69,6 +70,9 @@ impl fmt::Display for Foreign {
             Self::Header(HeaderError::Magic { .. }) => {
                 f.write_str("it does not begin like a segment: it belongs to another program")
             }
+            Self::Header(HeaderError::Truncated { .. } | HeaderError::Corrupt { .. }) => {
+                f.write_str("it is damaged (`--damaged` removes it if nobody lives there)")
+            }
             Self::Header(_) => f.write_str("it is no segment of this version"),
         }
     }
@@ -111,10 +115,13 @@ fn regular(metadata: &Metadata) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_header(file: &File, size: u64) -> Result<Header, Failure> {
+fn read_header(file: &File, size: u64) -> Result<Result<Header, HeaderError>, Failure> {
     let mut bytes = [0; size_of::<Header>()];
     let read = read_to(file, &mut bytes, 0)?;
-    Header::parse(&bytes[..read], size).map_err(|error| Failure::Foreign(Foreign::Header(error)))
+    match Header::parse(&bytes[..read], size) {
+        Err(error @ HeaderError::Magic { .. }) => Err(Failure::Foreign(Foreign::Header(error))),
+        header => Ok(header),
+    }
 }
 
 /// Reads until the buffer is full or the file ends.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -80,9 +80,9 @@ impl Summary {
         self.participants.iter().filter(|member| member.verdict == verdict).count()
     }
 
-    fn of(Examined { file, header, owner, .. }: Examined) -> io::Result<Self> {
+    fn of(file: &File, header: Header, owner: u32) -> io::Result<Self> {
         let members = |roster: shmkit_roster::Roster<'_>| roster.participants(file.as_fd());
-        let (participants, objects) = copy::read(&file, &header, members)?;
+        let (participants, objects) = copy::read(file, &header, members)?;
         let Header { size, roster_slots: capacity, directory_entries: entries, content, .. } =
             header;
         Ok(Self {
@@ -108,10 +108,13 @@ impl Summary {
 pub fn list(directory: impl AsRef<Path>) -> Result<Vec<Found>, ListError> {
     let look = |(path, name): (PathBuf, String)| {
         let what = match examine(&path) {
-            Ok(examined) => match Summary::of(examined) {
-                Ok(summary) => What::Segment(Box::new(summary)),
-                Err(error) => What::Unreadable(error),
-            },
+            Ok(Examined { header: Err(defect), .. }) => What::Foreign(Foreign::Header(defect)),
+            Ok(Examined { file, header: Ok(header), owner, .. }) => {
+                match Summary::of(&file, header, owner) {
+                    Ok(summary) => What::Segment(Box::new(summary)),
+                    Err(error) => What::Unreadable(error),
+                }
+            }
             Err(Failure::Vanished) => return None,
             Err(Failure::Foreign(foreign)) => What::Foreign(foreign),
             Err(Failure::Io(error)) => What::Unreadable(error),

@@ -4,17 +4,16 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
-use shmkit_roster::removal;
 use shmkit_segment::{DIRECTORY, OpenOptions, Outcome, PREFIX, SegmentError};
 
 use crate::examine::{Examined, Failure, Foreign, examine};
 use crate::list::{ListError, candidates};
 
-/// A full sweep of a directory: every segment of this user that nobody lives in and that is not persistent is removed.
+/// A full sweep of a directory: every segment of this user that nobody lives in and that is not persistent is removed,
+/// whatever version of shmkit made it.
 ///
 /// It is race-free: somebody who attaches at that moment is in time, and the segment stays, or finds it gone, and
 /// makes a new one. What was read of a file to choose it is no reason to remove it: all of it is checked again, under
@@ -28,6 +27,8 @@ use crate::list::{ListError, candidates};
 pub struct Sweep {
     directory: PathBuf,
     dry_run: bool,
+    damaged: bool,
+    all_users: bool,
 }
 
 /// What a sweep found and did.
@@ -77,7 +78,7 @@ pub enum Fate {
 impl Sweep {
     /// Makes a sweep of [`DIRECTORY`].
     pub fn new() -> Self {
-        Self { directory: DIRECTORY.into(), dry_run: false }
+        Self { directory: DIRECTORY.into(), dry_run: false, damaged: false, all_users: false }
     }
 
     /// The directory to sweep.
@@ -92,6 +93,19 @@ impl Sweep {
         self
     }
 
+    /// Whether to remove also what no program can use any more: files that were cut off or written over, and that nobody
+    /// has a lock on. By default they stay, as [`Foreign`](Fate::Foreign).
+    pub fn damaged(mut self, damaged: bool) -> Self {
+        self.damaged = damaged;
+        self
+    }
+
+    /// Whether to remove every user's segments, as far as the system lets this process; by default this user's alone.
+    pub fn all_users(mut self, all_users: bool) -> Self {
+        self.all_users = all_users;
+        self
+    }
+
     /// Looks at every file once.
     ///
     /// # Errors
@@ -100,7 +114,10 @@ impl Sweep {
     pub fn run(&self) -> Result<Report, ListError> {
         let look = |(path, name): (PathBuf, String)| {
             let (size, fate) = match examine(&path) {
-                Ok(examined) => (examined.size, self.decide(&examined, &path)),
+                Ok(examined) => match self.decide(&examined, &path) {
+                    fate @ Fate::Foreign(_) if examined.header.is_err() => (0, fate),
+                    fate => (examined.size, fate),
+                },
                 Err(Failure::Vanished) => (0, Fate::Vanished),
                 Err(Failure::Foreign(foreign)) => (0, Fate::Foreign(foreign)),
                 Err(Failure::Io(error)) => (0, Fate::Unreadable(error)),
@@ -112,8 +129,9 @@ impl Sweep {
 
     /// Chooses by what was read, cheaply; then has the segment removed, which checks everything again.
     fn decide(&self, examined: &Examined, path: &Path) -> Fate {
-        if examined.owner != geteuid().as_raw() {
-            return Fate::Foreign(Foreign::Owner(examined.owner));
+        let owner = examined.owner;
+        if !self.all_users && owner != geteuid().as_raw() {
+            return Fate::Foreign(Foreign::Owner(owner));
         }
         if examined.links > 1 {
             return Fate::Foreign(Foreign::Links(examined.links));
@@ -121,23 +139,23 @@ impl Sweep {
         let name =
             path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(PREFIX));
         let Some(name) = name else { return Fate::Foreign(Foreign::Name) };
-        if examined.header.is_persistent() {
-            return Fate::Persistent;
-        }
-        match removal::in_use(examined.file.as_fd()) {
-            Ok(true) => Fate::InUse,
-            Ok(false) if self.dry_run => Fate::Removable,
-            Ok(false) => self.remove(name),
-            Err(error) => Fate::Unreadable(error),
-        }
-    }
-
-    fn remove(&self, name: &str) -> Fate {
-        match OpenOptions::new().directory(&self.directory).remove_if_dead(name) {
+        let options = OpenOptions::new().directory(&self.directory).damaged(self.damaged);
+        let options = options.owner(owner);
+        let outcome = match self.dry_run {
+            true => options.survey(name),
+            false => options.remove_if_dead(name),
+        };
+        match outcome {
             Ok(Outcome::Removed) => Fate::Removed,
+            Ok(Outcome::Dead) => Fate::Removable,
             Ok(Outcome::InUse) => Fate::InUse,
             Ok(Outcome::Persistent) => Fate::Persistent,
             Ok(Outcome::Linked(names)) => Fate::Foreign(Foreign::Links(names)),
+            Ok(Outcome::Damaged(defect)) => Fate::Foreign(Foreign::Header(defect)),
+            // Not even who may remove everything may open it.
+            Ok(Outcome::Foreign) if owner != geteuid().as_raw() => {
+                Fate::Foreign(Foreign::Owner(owner))
+            }
             // Another file has taken the name since it was examined.
             Ok(_) => Fate::Vanished,
             Err(error) => Fate::Failed(error),

@@ -42,17 +42,119 @@ fn a_foreign_file_is_refused_and_never_touched() {
 }
 
 #[test]
-fn a_truncated_file_is_refused_and_can_be_unlinked() {
+fn a_truncated_file_is_refused_and_removed_when_that_is_wanted() {
     let name = left("truncated");
     let size = name.path().metadata().unwrap().len();
-    for len in [size - 1, 1000, 200, 128, 127, 8, 0] {
+    let open = OpenOptions::new();
+    let damaged = open.clone().damaged(true);
+    for len in [size - 1, 1000, 200, 128, 127, 8, 7, 0] {
         fs::OpenOptions::new().write(true).open(name.path()).unwrap().set_len(len).unwrap();
         let says = [&*len.to_string(), "cut off", "make it anew"];
         refused(Segment::open(&name), ErrorKind::Truncated, &says);
-        let Outcome::Damaged(_) = Segment::remove_if_dead(&name).unwrap() else { panic!("{len}") };
+        let says = ["cut off", "gc --damaged", "another name"];
+        refused(small().create(&name), ErrorKind::AlreadyExists, &says);
+        for outcome in [open.survey(&name), open.remove_if_dead(&name)] {
+            assert!(matches!(outcome.unwrap(), Outcome::Damaged(_)), "{len}");
+        }
+        assert_eq!(damaged.survey(&name).unwrap(), Outcome::Dead);
     }
+    assert!(name.exists());
+    assert_eq!(damaged.remove_if_dead(&name).unwrap(), Outcome::Removed);
+    assert!(!name.exists());
+    drop(name.create());
+}
+
+#[test]
+fn what_does_not_show_that_it_is_a_segment_is_unlinked_by_nobody() {
+    let name = left("empty");
+    let cut = |len| {
+        fs::OpenOptions::new().write(true).open(name.path()).unwrap().set_len(len).unwrap();
+    };
+    for len in [7, 0] {
+        cut(len);
+        let says = [&*format!("has {len} bytes"), "whose it is", "gc --damaged"];
+        refused(Segment::unlink(&name), ErrorKind::ForeignMagic, &says);
+        assert!(name.exists());
+    }
+    drop(name);
+    let name = left("short");
+    fs::OpenOptions::new().write(true).open(name.path()).unwrap().set_len(8).unwrap();
     Segment::unlink(&name).unwrap();
     assert!(!name.exists());
+}
+
+#[test]
+fn a_damaged_segment_that_somebody_lives_in_stays() {
+    let name = Name::new("damaged-alive");
+    let segment = name.create();
+    overwrite(&name, 32, &[0; 8]);
+    let damaged = OpenOptions::new().damaged(true);
+    assert_eq!(damaged.survey(&name).unwrap(), Outcome::InUse);
+    assert_eq!(damaged.remove_if_dead(&name).unwrap(), Outcome::InUse);
+    assert!(segment.is_linked());
+    drop(segment);
+    assert_eq!(damaged.remove_if_dead(&name).unwrap(), Outcome::Removed);
+}
+
+#[test]
+fn what_another_version_left_is_removed_and_what_it_uses_or_keeps_is_not() {
+    let strange: [(u64, &[u8]); 3] = [
+        (8, &99_u32.to_ne_bytes()),
+        (12, &0x0403_0201_u32.to_ne_bytes()),
+        (16, &16_u32.to_ne_bytes()),
+    ];
+    let open = OpenOptions::new();
+    for (at, bytes) in strange {
+        let name = left("other-version");
+        overwrite(&name, 20, &[0; 4]);
+        overwrite(&name, at, bytes);
+        // Somebody of that version: what its locks mean is not known.
+        let living = fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
+        let lock = |kind: i32| {
+            let lock = nix::libc::flock {
+                l_type: kind as _,
+                l_whence: nix::libc::SEEK_SET as _,
+                l_start: 1 << 60,
+                l_len: 1,
+                l_pid: 0,
+            };
+            nix::fcntl::fcntl(&living, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+        };
+        lock(nix::libc::F_WRLCK);
+        assert_eq!(open.survey(&name).unwrap(), Outcome::InUse);
+        assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::InUse);
+        lock(nix::libc::F_UNLCK);
+        assert_eq!(open.survey(&name).unwrap(), Outcome::Dead);
+        let flags = if at == 12 { 1_u32.swap_bytes() } else { 1 };
+        overwrite(&name, 20, &flags.to_ne_bytes());
+        assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::Persistent);
+        overwrite(&name, 20, &[0; 4]);
+        assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::Removed);
+    }
+}
+
+#[test]
+fn anothers_dead_segment_is_removed_for_who_says_whose() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // Only root can give files away.
+    }
+    let anothers = || {
+        let name = left("anothers");
+        overwrite(&name, 20, &[0; 4]);
+        std::os::unix::fs::chown(name.path(), Some(65534), None).unwrap();
+        name
+    };
+    let name = anothers();
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
+    refused(small().create(&name), ErrorKind::AlreadyExists, &["not a segment of the user"]);
+    let theirs = OpenOptions::new().owner(65534);
+    assert_eq!(theirs.survey(&name).unwrap(), Outcome::Dead);
+    let wrong = OpenOptions::new().owner(65533);
+    assert_eq!(wrong.remove_if_dead(&name).unwrap(), Outcome::Foreign);
+    assert_eq!(theirs.remove_if_dead(&name).unwrap(), Outcome::Removed);
+    drop(name);
+    let name = anothers();
+    assert!(small().owner(None).create(&name).unwrap().is_linked());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Creating, opening, sharing and leaving.
 
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -33,9 +34,70 @@ fn shm_02_what_one_writes_the_other_reads() {
 fn shm_03_and_10_an_existing_segment_keeps_its_size() {
     let name = Name::new("shm-10");
     let ours = name.create();
-    let theirs = Options::new(20 * 512).participants(9).open_or_create(&name).unwrap();
+    let less = Options::new(100).participants(1).objects(0);
+    let theirs = less.open_or_create(&name).unwrap();
     assert_eq!(theirs.header(), ours.header());
     assert_eq!(theirs.header().size, ours.header().size);
+}
+
+#[test]
+fn what_has_room_for_less_than_was_asked_for_is_refused_dead_or_alive() {
+    let name = Name::new("too-small");
+    let left = left(&name);
+    for alive in [true, false] {
+        let living = alive.then(|| name.create());
+        if !alive {
+            left();
+        }
+        for (options, asked) in [
+            (small().participants(5), "512 bytes, 4 objects and 5 participants"),
+            (small().objects(9), "512 bytes, 9 objects and 4 participants"),
+            (Options::new(20_000).participants(2).objects(3), "20000 bytes, 3 objects and 2"),
+        ] {
+            let says = ["room for 512 bytes, 4 objects and 4 participants", asked, "fresh"];
+            refused(options.open_or_create(&name), ErrorKind::TooSmall, &says);
+        }
+        assert!(living.is_none_or(|living| living.is_linked()));
+    }
+}
+
+/// Returns what puts a segment in the place of `name` as if everybody in it had been killed.
+fn left(name: &Name) -> impl Fn() {
+    let segment = small().create(name).unwrap();
+    last(&segment).store(7, Relaxed);
+    let (path, bytes) = (name.path(), std::fs::read(name.path()).unwrap());
+    move || {
+        let hidden = path.with_extension("hidden");
+        std::fs::write(&hidden, &bytes).unwrap();
+        std::fs::set_permissions(&hidden, PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::rename(&hidden, &path).unwrap();
+    }
+}
+
+#[test]
+fn what_the_dead_left_is_adopted_or_made_anew() {
+    let name = Name::new("fresh");
+    let left = left(&name);
+    left();
+    let adopted = small().open_or_create(&name).unwrap();
+    assert_eq!(last(&adopted).load(Relaxed), 7);
+    // Nobody's life is disturbed.
+    let same = small().fresh(true).open_or_create(&name).unwrap();
+    assert_eq!(same.header(), adopted.header());
+    drop((same, adopted));
+    left();
+    let anew = Options::new(20_000).fresh(true).open_or_create(&name).unwrap();
+    assert!(anew.header().size > 20_000);
+    assert_eq!(last(&anew).load(Relaxed), 0);
+    assert!(anew.is_linked());
+    drop(anew);
+    // Who wants it anew does not mind that there is nothing, nor that it is to be kept.
+    drop(small().fresh(true).open_or_create(&name).unwrap());
+    let kept = small().persistent(true).create(&name).unwrap();
+    last(&kept).store(3, Relaxed);
+    drop(kept);
+    let kept = small().fresh(true).open_or_create(&name).unwrap();
+    assert_eq!(last(&kept).load(Relaxed), 3);
 }
 
 #[test]
@@ -258,4 +320,30 @@ fn threads_that_open_and_leave_at_once_agree() {
         }
     });
     assert!(!name.exists());
+}
+
+/// What is started in the microseconds of a join has its locks until it executes something.
+#[test]
+fn the_last_one_out_removes_the_name_beside_programs_that_are_started() {
+    let name = Name::new("spawn");
+    let stop = AtomicU8::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while stop.load(Relaxed) == 0 {
+                assert!(std::process::Command::new("true").status().unwrap().success());
+            }
+        });
+        let began = std::time::Instant::now();
+        let mut left = 0;
+        while began.elapsed() < std::time::Duration::from_secs(2) {
+            // Nobody else knows the name.
+            match small().create(&name) {
+                Ok(segment) => drop(segment),
+                Err(_) => left += 1,
+            }
+            left += u32::from(name.exists());
+        }
+        stop.store(1, Relaxed);
+        assert_eq!(left, 0);
+    });
 }

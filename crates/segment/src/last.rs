@@ -1,0 +1,161 @@
+//! The last one out: removing the name of a segment that this process has just left.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use shmkit_atomic::Deadline;
+use shmkit_roster::OwnerId;
+
+use crate::error::Failure;
+use crate::inspect::Identity;
+use crate::name::Place;
+use crate::remove::{Outcome, Remover, Trouble, attempt, try_attempt};
+
+/// How long it looks again, while other removers are at work or a program that was started in the microseconds of this
+/// process's join has not been executed yet: it keeps the join's locks until then.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// The pause before the second look; each further one is twice as long.
+const PAUSE: Duration = Duration::from_micros(50);
+/// The longest one.
+const MAX_PAUSE: Duration = Duration::from_millis(2);
+
+/// Removes the name if it leads to this segment and nobody lives there any more. `me` is who has left.
+pub(crate) fn out(
+    place: &Place,
+    identity: Identity,
+    me: Option<OwnerId>,
+) -> Result<Outcome, Failure> {
+    let left = Remover::Left(identity, me);
+    let deadline = Deadline::after(PATIENCE);
+    let mut pause = PAUSE;
+    loop {
+        match try_attempt(place, left) {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) if deadline.has_passed() => return Ok(Outcome::InUse),
+            // Other threads may have every number that comes free.
+            Err(Trouble::Open(Errno::EMFILE)) => match with_own_descriptors(place, left) {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Err(failure) if deadline.has_passed() => return Err(failure),
+                _ => {}
+            },
+            // The system's descriptors come and go.
+            Err(Trouble::Open(Errno::ENFILE)) if !deadline.has_passed() => {}
+            Err(trouble) => return Err(trouble.tell(place)),
+            Ok(None) => {}
+        }
+        thread::sleep(pause);
+        pause = (2 * pause).min(MAX_PAUSE);
+    }
+}
+
+/// Does it in a thread whose descriptors are its own, so that there is a number for one more.
+fn with_own_descriptors(place: &Place, left: Remover) -> Result<Option<Outcome>, Failure> {
+    let run = || {
+        part_with_descriptors().map_err(|errno| Failure::os(errno, "unshare"))?;
+        attempt(place, left)
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("shmkit-leave".to_owned());
+        let thread = thread
+            .spawn_scoped(scope, run)
+            .map_err(|error| Failure::os(errno_of(&error), "starting a thread"))?;
+        thread.join().unwrap_or_else(|_| Err(Failure::os(Errno::ECANCELED, "a thread")))
+    })
+}
+
+/// Gives this thread a table of descriptors of its own, with nothing in it but input, output and errors.
+fn part_with_descriptors() -> Result<(), Errno> {
+    // SAFETY: the thread's other properties stay shared; its descriptors are copies.
+    Errno::result(unsafe { libc::unshare(libc::CLONE_FILES) })?;
+    let close_range = |first: libc::c_uint, last: libc::c_uint| {
+        // SAFETY: the copies are of this thread alone, whose code has none of its own yet; those that they were copied
+        // from stay open, and so do their descriptions with whatever they hold.
+        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })
+    };
+    match close_range(3, libc::c_uint::MAX) {
+        // Linux 5.8 and older: one number is enough.
+        Err(Errno::ENOSYS) => {
+            // SAFETY: as above.
+            Errno::result(unsafe { libc::close(3) }).map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::inspect::{Status, open_file, read};
+    use crate::{OpenOptions, Options};
+
+    /// A segment in which only a forked child lives, which is killed after so long.
+    fn with_ghost(kill_after: Duration, scene: impl FnOnce(&Place, Identity, OwnerId)) {
+        let directory =
+            tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap();
+        let place = Place::new(directory.path(), "it").unwrap();
+        let (hear, say) = nix::unistd::pipe().unwrap();
+        // SAFETY: the child joins, says so, and waits to be killed; malloc works in it.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: a plain call.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let segment = Options::new(512).directory(directory.path()).create("it").unwrap();
+            let me = segment.participant().id().unwrap().get();
+            nix::unistd::write(&say, &me.to_ne_bytes()).unwrap();
+            loop {
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+        let mut word = [0; 4];
+        nix::unistd::read(&hear, &mut word).unwrap();
+        let ghost = OwnerId::from_word(u32::from_ne_bytes(word)).unwrap();
+        let file = open_file(&place).unwrap();
+        let status = Status::of(file.as_fd()).unwrap();
+        let identity = Identity::new(&status, &read(file.as_fd(), status.size).unwrap());
+        drop(file);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(kill_after);
+                // SAFETY: our child, and nobody else's.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+                // SAFETY: as above.
+                unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+            });
+            scene(&place, identity, ghost);
+        });
+        OpenOptions::new().directory(directory.path()).remove_if_dead("it").unwrap();
+    }
+
+    #[test]
+    fn the_last_one_out_waits_for_the_locks_that_it_has_left_behind() {
+        with_ghost(Duration::from_millis(20), |place, identity, ghost| {
+            assert_eq!(out(place, identity, Some(ghost)).unwrap(), Outcome::Removed);
+        });
+    }
+
+    #[test]
+    fn the_last_one_out_waits_for_nobody_who_lives() {
+        with_ghost(Duration::from_millis(20), |place, identity, _| {
+            assert_eq!(out(place, identity, None).unwrap(), Outcome::InUse);
+        });
+    }
+
+    #[test]
+    fn the_last_one_out_does_not_wait_for_ever() {
+        with_ghost(Duration::from_secs(2), |place, identity, ghost| {
+            let began = Instant::now();
+            assert_eq!(out(place, identity, Some(ghost)).unwrap(), Outcome::InUse);
+            assert!(began.elapsed() >= PATIENCE);
+            assert!(began.elapsed() < Duration::from_millis(1900));
+        });
+    }
+}
