@@ -54,6 +54,11 @@ fn exhausted_descriptors_are_an_error_and_leave_nothing() {
 }
 
 #[test]
+fn who_leaves_without_a_free_descriptor_removes_the_name() {
+    meets("leave-without-descriptors", directory().path());
+}
+
+#[test]
 fn a_limit_on_files_is_an_error_and_not_a_signal() {
     meets("file-limit", directory().path());
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use shmkit::Objects;
 use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment};
-use shmkit_tracker::{Fate, Foreign, Summary, Sweep, Verdict, What, list};
+use shmkit_tracker::{Fate, Foreign, Summary, Sweep, Swept, Verdict, What, list};
 use tempfile::TempDir;
 
 use crate::support::{Peer, wait_until};
@@ -131,14 +132,11 @@ fn what_is_no_segment_is_left_alone() {
     let dead = dead_bytes(&directory);
     let outside = directory.path().join("outside");
     plant(&outside, &dead);
-    let mut newer = dead.clone();
-    newer[8] = 99;
 
     plant(&file(&directory, "empty"), b"");
     plant(&file(&directory, "short"), &dead[..100]);
     plant(&file(&directory, "cut"), &dead[..200]);
     plant(&file(&directory, "text"), &[b'x'; 4096]);
-    plant(&file(&directory, "newer"), &newer);
     plant(&directory.path().join("other.prefix"), &dead);
     plant(&directory.path().join("shmkit."), &dead);
     symlink(&outside, file(&directory, "link")).unwrap();
@@ -160,8 +158,8 @@ fn what_is_no_segment_is_left_alone() {
         };
         assert_eq!(why("link"), "it is no regular file");
         assert!(why("text").contains("belongs to another program"), "{}", why("text"));
-        assert!(why("newer").contains("layout version is 99"), "{}", why("newer"));
         assert!(why("cut").contains("cut off"), "{}", why("cut"));
+        assert!(why("empty").contains("--damaged"), "{}", why("empty"));
         assert!(why("hard").contains("2 names"), "{}", why("hard"));
     }
     assert_eq!(names(&directory), before);
@@ -169,6 +167,90 @@ fn what_is_no_segment_is_left_alone() {
     let segments = foreign.iter().filter(|found| matches!(found.what, What::Segment(_))).count();
     assert_eq!((foreign.len(), segments), (before.len() - 3, 1), "only the hard link is a segment");
     drop(socket);
+}
+
+/// As if somebody lived there, whose version of shmkit nobody knows.
+fn lock_something(path: &Path) -> fs::File {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let lock = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as _,
+        l_whence: nix::libc::SEEK_SET as _,
+        l_start: 1 << 59,
+        l_len: 1,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+    file
+}
+
+#[test]
+fn what_was_damaged_is_removed_when_that_is_wanted_and_nobody_has_a_lock_on_it() {
+    let directory = directory();
+    let dead = dead_bytes(&directory);
+    plant(&file(&directory, "a-cut"), &dead[..200]);
+    plant(&file(&directory, "b-empty"), b"");
+    plant(&file(&directory, "c-locked"), &dead[..200]);
+    plant(&file(&directory, "d-text"), &[b'x'; 4096]);
+    let _life = lock_something(&file(&directory, "c-locked"));
+    let sweep = |dry_run| {
+        let sweep = Sweep::new().directory(directory.path()).damaged(true).dry_run(dry_run);
+        let files = sweep.run().unwrap().files;
+        files.iter().map(|swept| (swept.fate.word(), swept.size)).collect::<Vec<_>>()
+    };
+    let stay = [("in-use", 200), ("foreign", 0)];
+    assert_eq!(sweep(true)[..2], [("removable", 200), ("removable", 0)]);
+    assert_eq!(sweep(true)[2..], stay);
+    assert_eq!(sweep(false)[..2], [("removed", 200), ("removed", 0)]);
+    assert_eq!(sweep(false), stay);
+}
+
+#[test]
+fn what_another_version_left_is_removed() {
+    let directory = directory();
+    let mut dead = dead_bytes(&directory);
+    dead[8] = 99;
+    plant(&file(&directory, "dead"), &dead);
+    plant(&file(&directory, "living"), &dead);
+    let _life = lock_something(&file(&directory, "living"));
+    dead[20] = 1;
+    plant(&file(&directory, "persistent"), &dead);
+    let all = |fate| {
+        [("dead", fate), ("living", "in-use"), ("persistent", "persistent")]
+            .map(|(name, fate): (&str, &str)| (name.to_owned(), fate))
+    };
+    assert_eq!(sweep(&directory, true), all("removable"));
+    assert_eq!(sweep(&directory, false), all("removed"));
+    assert_eq!(sweep(&directory, false), all("removed")[1..]);
+}
+
+#[test]
+fn every_users_dead_segments_are_removed_when_that_is_wanted() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // Only root can give files away, and remove others'.
+    }
+    let directory = directory();
+    let dead = dead_bytes(&directory);
+    plant(&file(&directory, "a"), &dead);
+    std::os::unix::fs::chown(file(&directory, "a"), Some(65534), None).unwrap();
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "foreign")]);
+    let all = Sweep::new().directory(directory.path()).all_users(true);
+    assert!(matches!(all.run().unwrap().files[..], [Swept { fate: Fate::Removed, .. }]));
+    assert_eq!(sweep(&directory, false), []);
+}
+
+#[test]
+fn a_directory_with_room_for_very_many_objects_is_listed() {
+    let directory = directory();
+    let options = Options::new(1 << 20).participants(2).objects(500_000);
+    let segment = options.directory(directory.path()).create("a").unwrap();
+    let names: Vec<_> = (0..1000).map(|n| format!("{n}")).collect();
+    for name in &names {
+        segment.value(name, 0_u32).unwrap();
+    }
+    let seen = summary(&directory);
+    assert_eq!(seen.entries, 500_000);
+    let listed: Vec<_> = seen.objects.unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(listed, names);
 }
 
 /// Names and inodes in a directory.

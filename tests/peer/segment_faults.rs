@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Gid, Uid, fork, geteuid, pause, setgroups, setresgid, setresuid};
+use shmkit_atomic::AtomicU8;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment, SegmentError};
 
@@ -29,6 +30,7 @@ pub(crate) fn run(script: &str, args: &[String]) {
         "full-of-dead" => full_of_dead(Path::new(&args[0])),
         "no-permission" => no_permission(Path::new(&args[0]), &args[1]),
         "no-descriptors" => no_descriptors(Path::new(&args[0]), &args[1]),
+        "leave-without-descriptors" => leave_without_descriptors(Path::new(&args[0])),
         "file-limit" => file_limit(Path::new(&args[0])),
         "memory-limit" => memory_limit(Path::new(&args[0])),
         "no-proc" => no_proc(Path::new(&args[0]), &args[1]),
@@ -204,7 +206,7 @@ fn no_permission(directory: &Path, name: &str) {
         refused(options.open_or_create(name), ErrorKind::PermissionDenied, &says);
         let error = open.unlink(name).expect_err("it was removed");
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
-        let says = ["not a segment of this user", "another name"];
+        let says = ["not a segment of the user", "another name"];
         refused(options.create(name), ErrorKind::AlreadyExists, &says);
     }
     let says = [me.as_str(), "not permitted", &*directory.display().to_string()];
@@ -246,6 +248,33 @@ fn no_descriptors(directory: &Path, name: &str) {
     let names = fs::read_dir(directory).expect("read").count();
     assert_eq!(names, 1);
     open.open(name).expect("it works again");
+}
+
+/// Leaves while another thread takes every number that comes free.
+fn leave_without_descriptors(directory: &Path) {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("getrlimit");
+    setrlimit(Resource::RLIMIT_NOFILE, 64, hard).expect("setrlimit");
+    for _ in 0..20 {
+        let segment = Options::new(512).directory(directory).create("it").expect("create");
+        let (is_full, stop) = (AtomicU8::new(0), AtomicU8::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut taken = Vec::new();
+                while stop.load(Relaxed) == 0 {
+                    match fs::File::open("/dev/null") {
+                        Ok(file) => taken.push(file),
+                        Err(_) => is_full.store(1, Relaxed),
+                    }
+                }
+            });
+            while is_full.load(Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            drop(segment);
+            stop.store(1, Relaxed);
+        });
+        assert_eq!(fs::read_dir(directory).expect("read").count(), 0);
+    }
 }
 
 /// Past RLIMIT_FSIZE the kernel sends a signal, if it is let.
