@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use serde::Serialize;
 use shmkit::tracker::{DIRECTORY, Fate, Report, Sweep, Swept};
 
-use crate::report::{bytes, count, number, print, print_json, shown, table, text};
+use crate::ls::File;
+use crate::print::{Terminal, print, print_json};
+use crate::table::{Table, number};
+use crate::words::{bytes, count, shown};
 
 /// Remove segments that nobody lives in.
 ///
@@ -33,7 +36,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         print_json(&Json::new(args, &report))?;
     } else {
-        print(&summary(args, &report))?;
+        print(&summary(args, &report, Terminal::here()))?;
     }
     let failed = report.failed().next().is_some();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -47,13 +50,13 @@ struct Json {
     dead: usize,
     /// What that freed, or would free, in bytes.
     bytes: u64,
-    files: Vec<File>,
+    files: Vec<Looked>,
 }
 
 #[derive(Debug, Serialize)]
-struct File {
-    name: String,
-    path: String,
+struct Looked {
+    #[serde(flatten)]
+    file: File,
     /// In bytes.
     size: u64,
     verdict: &'static str,
@@ -62,9 +65,8 @@ struct File {
 
 impl Json {
     fn new(args: &Args, report: &Report) -> Self {
-        let file = |swept: &Swept| File {
-            name: swept.name.clone(),
-            path: swept.path.display().to_string(),
+        let file = |swept: &Swept| Looked {
+            file: File::new(&swept.name, &swept.path),
             size: swept.size,
             verdict: swept.fate.word(),
             why: swept.fate.to_string(),
@@ -79,32 +81,33 @@ impl Json {
     }
 }
 
-fn summary(args: &Args, report: &Report) -> String {
+fn summary(args: &Args, report: &Report, terminal: Terminal) -> String {
     let mut out = String::new();
     if !report.files.is_empty() {
-        let mut rows = table(&["name", "size", "verdict", "why"]);
+        let mut rows = Table::new(&["name", "size", "verdict", "why"]);
         for swept in &report.files {
             let is_segment = !matches!(swept.fate, Fate::Foreign(_) | Fate::Unreadable(_));
             rows.add_row([
-                shown(&swept.name).into(),
+                File::new(&swept.name, &swept.path).shown.into(),
                 number(if is_segment { bytes(swept.size) } else { "-".to_owned() }),
                 swept.fate.word().into(),
                 shown(&swept.fate.to_string()).into(),
             ]);
         }
-        out.push_str(&text(&rows));
+        out.push_str(&rows.text(terminal));
         out.push('\n');
     }
     let dead = report.dead().count();
     let size = bytes(report.dead().map(|swept| swept.size).sum());
-    out.push_str(&match (dead, args.yes) {
+    let sum = match (dead, args.yes) {
         (0, _) => {
-            format!("nothing to remove in {}\n", shown(&args.directory.display().to_string()))
+            format!("nothing to remove in {}\n", shown(&args.directory))
         }
         (_, true) => format!("removed {}, {size}\n", count(dead, "segment")),
         (_, false) => {
             format!("would remove {}, {size}: run again with --yes\n", count(dead, "segment"))
         }
-    });
+    };
+    out.push_str(&terminal.wrap(&sum));
     out
 }

@@ -1,12 +1,16 @@
 //! `shmkit ls`: the segments of a directory, seen from outside.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use shmkit::tracker::{DIRECTORY, Entry, Found, Member, Summary, Verdict, What, list};
+use shmkit::tracker::{DIRECTORY, Entry, Found, Member, PREFIX, Summary, Verdict, What, list};
 
-use crate::report::{bytes, chain, count, number, print, print_json, shown, table, text};
+use crate::print::{Terminal, print, print_json};
+use crate::table::{Table, number};
+use crate::words::{Location, bytes, chain, count, shown};
 
 /// List segments: what they are, who lives in them, what they hold.
 ///
@@ -34,7 +38,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         print_json(&listing)?;
     } else {
-        print(&listing.table(args))?;
+        print(&listing.table(args, Terminal::here()))?;
     }
     let unread = !listing.unreadable.is_empty()
         || listing.segments.iter().any(|segment| segment.objects_error.is_some());
@@ -52,8 +56,8 @@ struct Listing {
 
 #[derive(Debug, Serialize)]
 struct Segment {
-    name: String,
-    path: String,
+    #[serde(flatten)]
+    file: File,
     kind: &'static str,
     /// In bytes.
     size: u64,
@@ -96,13 +100,37 @@ struct Object {
 
 #[derive(Debug, Serialize)]
 struct Other {
-    name: String,
-    path: String,
+    #[serde(flatten)]
+    file: File,
     why: String,
 }
 
+/// A file that is called like a segment.
+#[derive(Debug, Serialize)]
+pub(crate) struct File {
+    /// Without the prefix.
+    name: String,
+    #[serde(flatten)]
+    pub(crate) location: Location,
+    /// The name, for people.
+    #[serde(skip)]
+    pub(crate) shown: String,
+}
+
+impl File {
+    pub(crate) fn new(name: &str, path: &Path) -> Self {
+        let file = path.file_name().unwrap_or_default().as_bytes();
+        let exact = file.strip_prefix(PREFIX.as_bytes()).unwrap_or(file);
+        Self {
+            name: name.to_owned(),
+            location: path.into(),
+            shown: shown(OsStr::from_bytes(exact)),
+        }
+    }
+}
+
 impl Listing {
-    fn new(directory: &std::path::Path, found: &[Found]) -> Self {
+    fn new(directory: &Path, found: &[Found]) -> Self {
         let mut this = Self {
             directory: directory.display().to_string(),
             segments: Vec::new(),
@@ -110,28 +138,28 @@ impl Listing {
             unreadable: Vec::new(),
         };
         for Found { path, name, what, .. } in found {
-            let (name, path) = (name.clone(), path.display().to_string());
+            let file = File::new(name, path);
             match what {
-                What::Segment(summary) => this.segments.push(Segment::new(name, path, summary)),
-                What::Foreign(why) => this.foreign.push(Other { name, path, why: chain(why) }),
-                What::Unreadable(why) => {
-                    this.unreadable.push(Other { name, path, why: chain(why) })
-                }
+                What::Segment(summary) => this.segments.push(Segment::new(file, summary)),
+                What::Foreign(why) => this.foreign.push(Other { file, why: chain(why) }),
+                What::Unreadable(why) => this.unreadable.push(Other { file, why: chain(why) }),
                 _ => {}
             }
         }
         this
     }
 
-    fn table(&self, args: &Args) -> String {
+    fn table(&self, args: &Args, terminal: Terminal) -> String {
         let mut out = String::new();
         if self.segments.is_empty() {
-            out.push_str(&format!("no segments in {}\n", shown(&self.directory)));
+            let none = format!("no segments in {}\n", shown(&args.directory));
+            out.push_str(&terminal.wrap(&none));
         } else {
-            let mut rows = table(&["name", "kind", "size", "living", "dead", "objects", "content"]);
+            let mut rows =
+                Table::new(&["name", "kind", "size", "living", "dead", "objects", "content"]);
             for segment in &self.segments {
                 rows.add_row([
-                    shown(&segment.name).into(),
+                    segment.file.shown.clone().into(),
                     segment.kind.into(),
                     number(bytes(segment.size)),
                     number(segment.living),
@@ -143,37 +171,36 @@ impl Listing {
                     shown(&segment.content).into(),
                 ]);
             }
-            out.push_str(&text(&rows));
+            out.push_str(&rows.text(terminal));
         }
         if args.long {
-            self.segments.iter().for_each(|segment| out.push_str(&segment.details()));
+            self.segments.iter().for_each(|segment| out.push_str(&segment.details(terminal)));
         }
         let mut notes = String::new();
         for segment in &self.segments {
             if let Some(error) = &segment.objects_error {
-                notes.push_str(&format!("{}: {}\n", shown(&segment.name), shown(error)));
+                notes.push_str(&format!("{}: {}\n", segment.file.shown, shown(error)));
             }
         }
         for (others, verb) in
             [(&self.foreign, "is no segment"), (&self.unreadable, "cannot be read")]
         {
-            for Other { path, why, .. } in others {
-                notes.push_str(&format!("{} {verb}: {}\n", shown(path), shown(why)));
+            for Other { file, why } in others {
+                notes.push_str(&format!("{} {verb}: {}\n", file.location.shown, shown(why)));
             }
         }
         if !notes.is_empty() {
             out.push('\n');
-            out.push_str(&notes);
+            out.push_str(&terminal.wrap(&notes));
         }
         out
     }
 }
 
 impl Segment {
-    fn new(name: String, path: String, summary: &Summary) -> Self {
+    fn new(file: File, summary: &Summary) -> Self {
         Self {
-            name,
-            path,
+            file,
             kind: if summary.persistent { "persistent" } else { "named" },
             size: summary.size,
             content: summary.content.clone(),
@@ -190,17 +217,18 @@ impl Segment {
     }
 
     /// What `--long` adds.
-    fn details(&self) -> String {
-        let mut out = format!(
+    fn details(&self, terminal: Terminal) -> String {
+        let out = format!(
             "\n{}: {} of {}, {} of {}\n",
-            shown(&self.name),
+            self.file.shown,
             self.living,
             count(self.capacity as usize, "participant"),
             self.objects.len(),
             count(self.entries as usize, "object"),
         );
+        let mut out = terminal.wrap(&out);
         if !self.participants.is_empty() {
-            let mut rows = table(&["  participant", "state", "pid", "command"]);
+            let mut rows = Table::new(&["  participant", "state", "pid", "command"]);
             for participant in &self.participants {
                 rows.add_row([
                     format!("  {}", participant.id).into(),
@@ -209,10 +237,10 @@ impl Segment {
                     shown(&participant.command).into(),
                 ]);
             }
-            out.push_str(&text(&rows));
+            out.push_str(&rows.text(terminal));
         }
         if !self.objects.is_empty() {
-            let mut rows = table(&["  object", "bytes", "what it is"]);
+            let mut rows = Table::new(&["  object", "bytes", "what it is"]);
             for object in &self.objects {
                 rows.add_row([
                     format!("  {}", shown(&object.name)).into(),
@@ -220,7 +248,7 @@ impl Segment {
                     shown(&object.shape).into(),
                 ]);
             }
-            out.push_str(&text(&rows));
+            out.push_str(&rows.text(terminal));
         }
         out
     }

@@ -8,8 +8,11 @@ use clap::{Parser, Subcommand};
 
 mod gc;
 mod ls;
-mod report;
+mod print;
+mod signals;
+mod table;
 mod tour;
+mod words;
 
 /// Shared-memory IPC that survives kill -9.
 #[derive(Debug, Parser)]
@@ -30,14 +33,27 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    run(command).unwrap_or_else(|error| match error.downcast_ref::<signals::Interrupted>() {
+        // Whoever sent the signal knows.
+        Some(interrupted) => ExitCode::from(interrupted.status()),
+        None => {
+            print::complain(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    // A worker hears of the end from its pipes, and leaves what it shares as it should.
+    match command {
+        Command::TourWorker(_) => signals::leave_to_kernel()?,
+        _ => signals::hear()?,
+    }
+    match command {
         Command::Tour(args) => tour::run(args),
         Command::TourWorker(args) => tour::worker::run(args),
         Command::Ls(args) => ls::run(&args),
         Command::Gc(args) => gc::run(&args),
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("shmkit: {error:#}");
-        ExitCode::from(2)
-    })
+    }
 }

@@ -17,6 +17,7 @@ use super::record::Record;
 use super::shared::{Order, Report, Shared};
 use super::worker::{order, report};
 use super::{KEY, PATIENCE};
+use crate::print::complain;
 
 /// Chunks that a worker has at a time: one to count, one to go on with.
 const UNDER_WAY: usize = 2;
@@ -40,7 +41,9 @@ impl Worker {
     fn start(number: u64, segment: &Segment) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's file")?;
         let mut command = Command::new(program);
-        command.arg("tour-worker").arg(number.to_string()).stdin(Stdio::null());
+        let tour = std::process::id();
+        command.arg("tour-worker").args([number.to_string(), tour.to_string()]);
+        command.stdin(Stdio::null());
         // Of no terminal's job: when Ctrl-C ends the tour, the workers learn it from their pipes, and tidy up.
         command.process_group(0);
         let child = command
@@ -256,10 +259,8 @@ impl Attendance<'_, '_> {
         }
         let lost = kill.is_none();
         if lost {
-            eprintln!(
-                "shmkit: worker {} ({}) was lost: {status}",
-                self.worker.number, self.done.pid
-            );
+            let (worker, pid) = (self.worker.number, self.done.pid);
+            complain(&format!("worker {worker} ({pid}) was lost: {status}"));
         }
         if let Some(kill) = &mut kill {
             kill.again = again;
@@ -273,10 +274,8 @@ impl Attendance<'_, '_> {
         drop(self.orders);
         let status = self.worker.end()?;
         if !status.success() {
-            eprintln!(
-                "shmkit: worker {} ({}) ended badly: {status}",
-                self.worker.number, self.done.pid
-            );
+            let (worker, pid) = (self.worker.number, self.done.pid);
+            complain(&format!("worker {worker} ({pid}) ended badly: {status}"));
         }
         self.board.gone(self.done, None, !status.success());
         Ok(())

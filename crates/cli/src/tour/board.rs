@@ -69,8 +69,6 @@ struct State {
     bytes: u64,
     /// When a chunk was finished or a worker ended last.
     progress: Instant,
-    /// When the last chunk was finished.
-    counted: Option<Instant>,
     failure: Option<anyhow::Error>,
 }
 
@@ -111,7 +109,6 @@ impl Board {
             again: 0,
             bytes: 0,
             progress: Instant::now(),
-            counted: None,
             failure: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -174,9 +171,6 @@ impl Board {
         {
             state.unfinished -= 1;
             state.progress = Instant::now();
-            if state.unfinished == 0 {
-                state.counted = Some(state.progress);
-            }
             self.changed.notify_all();
         }
     }
@@ -269,7 +263,6 @@ impl Board {
                 lost: state.lost,
                 done: state.done,
                 again: state.again,
-                counted: state.counted.unwrap_or(state.progress),
             }),
         }
     }
@@ -282,8 +275,6 @@ pub(super) struct End {
     pub(super) lost: u64,
     pub(super) done: Vec<Done>,
     pub(super) again: u64,
-    /// When the last chunk was finished.
-    pub(super) counted: Instant,
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The count with worker processes: makes the segment, lets threads attend to the workers, gathers what they counted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
@@ -17,6 +17,7 @@ use super::record::{Record, Totals};
 use super::shared::Shared;
 use super::walk::Listed;
 use super::{PATIENCE, left};
+use crate::signals;
 
 /// Workers that may die of something else than the tour before it gives up.
 const SPARE: u64 = 8;
@@ -29,8 +30,6 @@ const FRAME: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Parallel {
     pub(super) counts: Counts,
-    /// From before the first worker was started to the last chunk.
-    pub(super) time: Duration,
     pub(super) finished: u64,
     pub(super) outcomes: Vec<Outcome>,
     /// Deaths of owners of the mutex; updates redone; updates dropped or complete.
@@ -52,18 +51,6 @@ pub(super) struct Heir {
     pub(super) pid: u32,
     /// From the kill to the repaired record.
     pub(super) after: Duration,
-}
-
-impl Parallel {
-    /// Where the segment's file was.
-    pub(super) fn folder(&self) -> &Path {
-        self.file.parent().unwrap_or(Path::new("/"))
-    }
-
-    /// What the file was called.
-    pub(super) fn name(&self) -> String {
-        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
 }
 
 /// Counts with `workers` processes. When it returns, they have ended and the segment is gone.
@@ -89,13 +76,15 @@ pub(super) fn count(
     let was_named = file.exists();
 
     let board = Board::new(plan.chunks.len() as u64, starts, kill);
-    let begun = Instant::now();
     thread::scope(|scope| {
         let attend = || attend(&board, &shared, &segment);
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(attend)).collect();
         while !threads.iter().all(|thread| thread.is_finished()) {
             let (bytes, still) = board.progress();
             bar.set_position(bytes);
+            if let Err(interrupted) = signals::look() {
+                board.fail(interrupted.into());
+            }
             if still > 2 * PATIENCE {
                 board.fail(anyhow!("no chunk was finished for {} s", still.as_secs()));
             }
@@ -117,7 +106,6 @@ pub(super) fn count(
     });
     Ok(Parallel {
         counts: shared.ledger.totals.read()?,
-        time: end.counted - begun,
         finished: record.finished(),
         outcomes: shared.outcomes()?,
         deaths: record.deaths(),
@@ -130,8 +118,8 @@ pub(super) fn count(
     })
 }
 
-/// Returns the names of the tour's that are still in the segment's folder, and its children that are left.
+/// Returns the segment's file, if it is still there, and the tour's children that are left.
 pub(super) fn leftovers(parallel: &Parallel) -> (Vec<String>, Vec<u32>) {
-    let names = left::names(parallel.folder(), &parallel.name());
+    let names = left::name(&parallel.file).into_iter().collect();
     (names, left::children(parallel.end.done.iter().map(|done| done.pid)))
 }

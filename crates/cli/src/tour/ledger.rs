@@ -100,7 +100,7 @@ impl Totals for SharedTotals<'_> {
         front.copy_from_slice(&after.histogram[..128]);
         if let Some(parking) = self.half_way {
             // Bytes and lines are new, words are old, and half of the histogram: we hold its lock, too.
-            parking.stop();
+            parking.stop()?;
         }
         back.copy_from_slice(&after.histogram[128..]);
         bins.make_consistent();

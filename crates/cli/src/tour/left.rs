@@ -1,17 +1,12 @@
 //! What a tour leaves behind: nothing.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-/// Returns the names in `folder` that begin with `prefix`, in order.
-pub(super) fn names(folder: &Path, prefix: &str) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let name = |name: OsString| name.to_string_lossy().into_owned();
-    let names = entries.flatten().map(|entry| name(entry.file_name()));
-    let mut names: Vec<_> = names.filter(|name| name.starts_with(prefix)).collect();
-    names.sort();
-    names
+/// Returns the name of a file that is still there. Just this name: one that begins alike may be another tour's.
+pub(super) fn name(file: &Path) -> Option<String> {
+    let is_there = file.symlink_metadata().is_ok();
+    is_there.then(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// Returns which of `pids` are still children of this process, dead ones that nobody has waited for included.
@@ -44,12 +39,12 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_by_their_beginning() {
+    fn another_tours_file_is_not_ours() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["shmkit.tour-1", "shmkit.other", "shmkit.tour-1.x"] {
-            fs::write(dir.path().join(name), "").unwrap();
-        }
-        assert_eq!(names(dir.path(), "shmkit.tour-1"), ["shmkit.tour-1", "shmkit.tour-1.x"]);
-        assert!(names(&dir.path().join("none"), "").is_empty());
+        let file = dir.path().join("shmkit.tour-1");
+        fs::write(dir.path().join("shmkit.tour-12"), "").unwrap();
+        assert_eq!(name(&file), None);
+        fs::write(&file, "").unwrap();
+        assert_eq!(name(&file), Some("shmkit.tour-1".to_owned()));
     }
 }

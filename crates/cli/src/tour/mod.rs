@@ -38,6 +38,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use self::plan::Plan;
 use self::render::{grouped, plural};
 use self::report::Report;
+use crate::print::{Terminal, is_dumb, print, print_json};
+use crate::signals;
 
 /// The segment's name among what a worker inherits.
 const KEY: &str = "tour";
@@ -55,8 +57,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// that cannot be read, or vanish or shrink, are named and left out on both sides. Symbolic links below a folder are
 /// not followed.
 ///
-/// Exit status: 0 if every figure agrees and nothing is left; 1 if not; 2 if the tour could not be made, or the command
-/// line is wrong.
+/// Exit status: 0 if every figure agrees and nothing is left; 1 if not, or if a file that was named could not be counted
+/// to its end; 2 if the tour could not be made, or the command line is wrong; 130, 143 or 129 if SIGINT, SIGTERM or
+/// SIGHUP ended it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Files, and folders with everything below them. Without: every *.rs, *.toml and *.md below the current folder,
@@ -85,19 +88,22 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let listing = walk::list(&args.paths)?;
     let plan = Plan::cut(&listing.files, args.workers);
     let total = listing.files.iter().map(|file| file.size).sum();
+    let terminal = Terminal::here();
     if !args.json {
         let files = plural(listing.files.len() as u64, "file");
         let chunks = plural(plan.chunks.len() as u64, "chunk");
         let workers = plural(args.workers.into(), "worker");
-        println!("counting {files}, {} bytes, in {chunks} with {workers}", grouped(total));
+        let mut text =
+            format!("counting {files}, {} bytes, in {chunks} with {workers}\n", grouped(total));
         if args.paths.is_empty() {
-            println!(
-                "(every *.rs, *.toml and *.md below this folder, without `target` and dot-folders)"
-            );
+            text += "(every *.rs, *.toml and *.md below, without `target` and dot-folders)\n";
         }
+        print(&terminal.wrap(&text))?;
     }
     let bar = bar(&args, total, "workers");
-    let parallel = conduct::count(&listing.files, &plan, args.workers, !args.no_kill, &bar);
+    let parallel = signals::tidily(|| {
+        conduct::count(&listing.files, &plan, args.workers, !args.no_kill, &bar)
+    });
     bar.finish_and_clear();
     let parallel = parallel.context("the tour with workers failed")?;
 
@@ -110,9 +116,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let report =
         Report::new(args.workers, !args.no_kill, &listing, &plan, &parallel, &single, left);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report)?;
     } else {
-        println!("{report}");
+        print(&report.text(terminal))?;
     }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -122,7 +128,10 @@ fn bar(args: &Args, bytes: u64, who: &'static str) -> ProgressBar {
     let style = "{msg:12} {wide_bar} {bytes}/{total_bytes} {eta}";
     let style = ProgressStyle::with_template(style).expect("the template is right");
     // Standard error; hidden by itself where that is not a terminal.
-    let target =
-        if args.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let target = if args.json || is_dumb() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
     ProgressBar::with_draw_target(Some(bytes), target).with_style(style).with_message(who)
 }

@@ -2,53 +2,53 @@
 
 use std::fmt::{self, Write as _};
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::report::{InMutex, InPipe, Report, Side, Victim};
+use crate::print::Terminal;
+use crate::table::{Table, number};
+use crate::words::shown;
 
 /// Paths that are listed before the rest is only counted.
-const SHOWN: usize = 5;
+const SHOWN: usize = 3;
+/// Workers whose chunks are told of, before those of the rest are left to `--json`.
+const WORKERS: usize = 6;
 
+impl Report {
+    /// Returns the report for people: a screen of 80 columns and 24 lines, if nothing is odd about the files.
+    pub(super) fn text(&self, terminal: Terminal) -> String {
+        format!("\n{}\n{}", self.table().text(terminal), terminal.wrap(&self.to_string()))
+    }
+}
+
+/// What is below the table.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n", self.table())?;
         self.kills(f)?;
         self.workers(f)?;
         self.special_files(f)?;
         self.left(f)?;
         if self.ok {
-            write!(f, "\nOK: every figure agrees, nothing is left")
+            writeln!(f, "\nOK: every figure agrees, nothing is left")
         } else {
-            write!(f, "\nNOT OK: {}", self.problems.join("; "))
+            writeln!(f, "\nNOT OK: {}", self.problems.join("; "))
         }
     }
 }
 
 impl Report {
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_preset(presets::UTF8_FULL_CONDENSED);
         let workers = plural(u64::from(self.workers), "worker");
-        table.set_header(["", &workers, "one process", "agree"]);
-        let mut row = |name: &str, figure: &dyn Fn(&Side) -> String, agree: Option<bool>| {
-            let agree = match agree {
-                Some(true) => "yes",
-                Some(false) => "NO",
-                None => "",
-            };
-            table.add_row([name, &figure(&self.parallel), &figure(&self.single), agree]);
+        let mut table = Table::new(&["", &workers, "one process", "agree"]);
+        let mut row = |name: &str, figure: &dyn Fn(&Side) -> String, agree: bool| {
+            let agree = if agree { "yes" } else { "NO" };
+            let [parallel, single] =
+                [&self.parallel, &self.single].map(|side| number(figure(side)));
+            table.add_row([name.into(), parallel, single, agree.into()]);
         };
-        row("bytes", &|side| grouped(side.bytes), Some(self.agree.bytes));
-        row("lines", &|side| grouped(side.lines), Some(self.agree.lines));
-        row("words", &|side| grouped(side.words), Some(self.agree.words));
-        row("histogram", &|side| side.histogram.clone(), Some(self.agree.histogram));
-        row("chunks", &|side| grouped(side.chunks), Some(self.agree.chunks));
-        row("time", &|side| format!("{:.1} ms", side.ms), None);
-        row("throughput", &|side| format!("{:.1} MiB/s", side.mib_per_s), None);
-        for column in 1..=2 {
-            let column = table.column_mut(column).expect("there are four columns");
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        row("bytes", &|side| grouped(side.bytes), self.agree.bytes);
+        row("lines", &|side| grouped(side.lines), self.agree.lines);
+        row("words", &|side| grouped(side.words), self.agree.words);
+        row("histogram", &|side| side.histogram.clone(), self.agree.histogram);
+        row("chunks", &|side| grouped(side.chunks), self.agree.chunks);
         table
     }
 
@@ -57,29 +57,29 @@ impl Report {
             return writeln!(f, "no worker was killed (--no-kill)");
         };
         if let Some(InMutex { victim, heir, recovered_ms, redone }) = &kills.in_mutex {
-            writeln!(f, "{victim} half-way through an update, with the mutex held")?;
+            writeln!(f, "{victim} half-way through an update, mutex held")?;
             if let (Some(heir), Some(ms)) = (heir, recovered_ms) {
                 let redone = plural(*redone, "update");
                 writeln!(
                     f,
-                    "  {ms:.1} ms later process {heir} had the mutex, knew that the owner had died, and had repaired the record ({redone} done again from the journal)"
+                    "  {ms:.1} ms later process {heir} had the mutex, and had redone {redone}"
                 )?;
             }
             victim.seen(f)?;
         }
         if let Some(InPipe { victim }) = &kills.in_pipe {
-            writeln!(f, "{victim} half-way through filling its report pipe")?;
+            writeln!(f, "{victim} half-way through a report, pipe half filled")?;
             victim.seen(f)?;
         }
         Ok(())
     }
 
     fn workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "chunks by worker, as far as they reported:")?;
-        for worker in self.by_worker.iter().filter(|worker| worker.chunks > 0) {
-            write!(f, " {} ({})", grouped(worker.chunks), worker.pid)?;
-        }
-        writeln!(f)?;
+        let counted: Vec<_> = self.by_worker.iter().filter(|worker| worker.chunks > 0).collect();
+        let chunks: Vec<_> =
+            counted.iter().take(WORKERS).map(|worker| grouped(worker.chunks)).collect();
+        let more = if counted.len() > WORKERS { ", ... (--json has all)" } else { "" };
+        writeln!(f, "chunks by worker, as far as reported: {}{more}", chunks.join(", "))?;
         let permits = plural(u64::from(self.permits.total), "permit");
         let back = if self.permits.all_back { "all came back" } else { "NOT all came back" };
         writeln!(f, "semaphore: {permits}, {back}")?;
@@ -93,10 +93,9 @@ impl Report {
     fn special_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files = &self.files;
         write!(f, "files: {}", grouped(files.listed))?;
-        for (count, what) in [
-            (files.empty, "empty"),
-            (files.binary, "binary (with a zero byte; counted like the others)"),
-        ] {
+        for (count, what) in
+            [(files.empty, "empty"), (files.binary, "binary (a zero byte in them)")]
+        {
             if count > 0 {
                 write!(f, ", {} {what}", grouped(count))?;
             }
@@ -111,12 +110,16 @@ impl Report {
         writeln!(f)?;
         let skipped = files.skipped.iter().map(|skipped| {
             let (counted, listed) = (grouped(skipped.counted_bytes), grouped(skipped.listed_bytes));
-            format!("{}: {} ({counted} of {listed} bytes counted)", skipped.path, skipped.why)
+            format!("{}: {} ({counted} of {listed} bytes counted)", skipped.file.shown, skipped.why)
         });
         list(f, "not counted to the end, by neither side", skipped)?;
-        let unreadable = files.unreadable.iter().map(|u| format!("{}: {}", u.path, u.why));
+        let unreadable = files.unreadable.iter().map(|u| format!("{}: {}", u.file.shown, u.why));
         list(f, "could not be listed, and not counted", unreadable)?;
-        list(f, "changed since they were listed", files.changed.iter().cloned())
+        list(
+            f,
+            "changed since they were listed",
+            files.changed.iter().map(|path| path.shown.clone()),
+        )
     }
 
     fn left(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,19 +128,20 @@ impl Report {
             names => names.join(", "),
         };
         let size = grouped(self.segment.bytes);
-        writeln!(f, "left in /dev/shm: {shm} (while it ran: {}, {size} bytes)", self.segment.path)?;
+        let path = shown(&self.segment.path);
+        writeln!(f, "left in /dev/shm: {shm} (while it ran: {path}, {size} bytes)")?;
         let processes = match self.left.processes.as_slice() {
             [] => "none".to_owned(),
             pids => pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
         };
         let started = self.by_worker.len();
-        write!(f, "processes left: {processes} ({started} workers were started)")
+        writeln!(f, "processes left: {processes} ({started} workers were started)")
     }
 }
 
 impl fmt::Display for Victim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "killed worker {} (process {}) with SIGKILL", self.worker, self.pid)
+        write!(f, "killed -9 worker {} ({})", self.worker, self.pid)
     }
 }
 
@@ -145,10 +149,9 @@ impl Victim {
     fn seen(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let again = plural(self.handed_out_again, "chunk");
         match self.peer_died_ms {
-            Some(ms) => writeln!(
-                f,
-                "  {ms:.1} ms later its pipe said that the peer is dead; {again} handed out again"
-            ),
+            Some(ms) => {
+                writeln!(f, "  {ms:.1} ms later its pipe said: peer dead; {again} handed out again")
+            }
             None => writeln!(f, "  {again} handed out again"),
         }
     }

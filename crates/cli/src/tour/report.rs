@@ -8,6 +8,7 @@ use super::count::Counts;
 use super::plan::Plan;
 use super::single::Single;
 use super::walk::Listing;
+use crate::words::Location;
 
 /// The whole report. Times are in milliseconds.
 #[derive(Debug, Serialize)]
@@ -49,7 +50,7 @@ pub(super) struct Files {
     /// Not counted, or not to the end, by the workers, and then by the one process likewise.
     pub(super) skipped: Vec<Skipped>,
     /// Written to or gone since they were listed.
-    pub(super) changed: Vec<String>,
+    pub(super) changed: Vec<Location>,
     /// Below a folder, and not followed.
     pub(super) links: u64,
     /// Pipes, sockets, devices.
@@ -60,7 +61,10 @@ pub(super) struct Files {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Skipped {
-    pub(super) path: String,
+    #[serde(flatten)]
+    pub(super) file: Location,
+    /// Whether the user named it: then it had to be counted.
+    pub(super) named: bool,
     pub(super) counted_bytes: u64,
     pub(super) listed_bytes: u64,
     pub(super) why: String,
@@ -68,11 +72,14 @@ pub(super) struct Skipped {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Unreadable {
-    pub(super) path: String,
+    #[serde(flatten)]
+    pub(super) file: Location,
     pub(super) why: String,
 }
 
 /// One of the two counts.
+///
+/// Not how long it took: workers are started and killed in the meantime, so that it would be said of that.
 #[derive(Debug, Serialize)]
 pub(super) struct Side {
     pub(super) bytes: u64,
@@ -82,8 +89,6 @@ pub(super) struct Side {
     pub(super) histogram: String,
     /// Chunks finished; of the one process, chunks that its files were cut into.
     pub(super) chunks: u64,
-    pub(super) ms: f64,
-    pub(super) mib_per_s: f64,
 }
 
 /// Which figures agree; the histograms bin by bin.
@@ -191,8 +196,8 @@ impl Report {
             workers,
             files: Files::new(listing, single),
             chunks,
-            parallel: Side::new(a, parallel.finished, parallel.time),
-            single: Side::new(b, chunks, single.time),
+            parallel: Side::new(a, parallel.finished),
+            single: Side::new(b, chunks),
             agree,
             kills: kill.then(|| Kills::new(parallel, redone)),
             owner_died,
@@ -216,7 +221,8 @@ impl Report {
 impl Files {
     fn new(listing: &Listing, single: &Single) -> Self {
         let skipped = single.skipped.iter().map(|skipped| Skipped {
-            path: skipped.path.display().to_string(),
+            file: skipped.path.as_path().into(),
+            named: skipped.named,
             counted_bytes: skipped.counted,
             listed_bytes: skipped.size,
             why: skipped.why.to_string(),
@@ -224,14 +230,14 @@ impl Files {
         let unreadable = listing
             .unreadable
             .iter()
-            .map(|(path, why)| Unreadable { path: path.display().to_string(), why: why.clone() });
+            .map(|(path, why)| Unreadable { file: path.as_path().into(), why: why.clone() });
         Self {
             listed: listing.files.len() as u64,
             listed_bytes: listing.files.iter().map(|file| file.size).sum(),
             empty: listing.files.iter().filter(|file| file.size == 0).count() as u64,
             binary: single.binary,
             skipped: skipped.collect(),
-            changed: single.changed.iter().map(|path| path.display().to_string()).collect(),
+            changed: single.changed.iter().map(|path| path.as_path().into()).collect(),
             links: listing.links,
             special: listing.special,
             unreadable: unreadable.collect(),
@@ -240,15 +246,13 @@ impl Files {
 }
 
 impl Side {
-    pub(super) fn new(counts: &Counts, chunks: u64, time: std::time::Duration) -> Self {
+    pub(super) fn new(counts: &Counts, chunks: u64) -> Self {
         Self {
             bytes: counts.bytes,
             lines: counts.lines,
             words: counts.words,
             histogram: format!("{:016x}", counts.digest()),
             chunks,
-            ms: ms(time),
-            mib_per_s: counts.bytes as f64 / f64::from(1 << 20) / time.as_secs_f64().max(1e-9),
         }
     }
 }

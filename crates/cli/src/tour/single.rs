@@ -1,7 +1,6 @@
 //! The same count in one process, for comparison.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use super::count::{self, Counts};
 use super::outcome::{Outcome, Why};
@@ -12,7 +11,6 @@ use super::walk::{Listed, Stamp};
 #[derive(Debug)]
 pub(super) struct Single {
     pub(super) counts: Counts,
-    pub(super) time: Duration,
     /// Files that the workers did not count, or not to the end: counted here as far as they counted them.
     pub(super) skipped: Vec<Skipped>,
     /// Files that are not as they were listed: a difference may come from them.
@@ -30,6 +28,8 @@ pub(super) struct Skipped {
     /// Bytes that it had when it was listed.
     pub(super) size: u64,
     pub(super) why: Why,
+    /// As in [`Listed`].
+    pub(super) named: bool,
 }
 
 /// Counts `files`, each from its beginning to its listed end in one go; a file that the workers could not count to its
@@ -40,14 +40,8 @@ pub(super) fn count(
     outcomes: &[Outcome],
     progress: impl Fn(u64),
 ) -> Single {
-    let begun = Instant::now();
-    let mut single = Single {
-        counts: Counts::default(),
-        time: Duration::ZERO,
-        skipped: Vec::new(),
-        changed: Vec::new(),
-        binary: 0,
-    };
+    let mut single =
+        Single { counts: Counts::default(), skipped: Vec::new(), changed: Vec::new(), binary: 0 };
     let mut buffer = Vec::new();
     let mut rest = pieces.iter().copied().zip(outcomes.iter().copied()).peekable();
     let mut of_file = Vec::new();
@@ -59,7 +53,6 @@ pub(super) fn count(
         single.file(file, &of_file, &mut buffer);
         progress(file.size);
     }
-    single.time = begun.elapsed();
     single
 }
 
@@ -69,8 +62,8 @@ impl Single {
         let why = pieces.iter().find_map(|(_, outcome)| outcome.why());
         let counted = pieces.iter().map(|&(piece, outcome)| outcome.counted(piece)).sum();
         if let Some(why) = why {
-            let Listed { path, size, .. } = file.clone();
-            self.skipped.push(Skipped { path, counted, size, why });
+            let Listed { path, size, named, .. } = file.clone();
+            self.skipped.push(Skipped { path, counted, size, why, named });
             if counted == 0 {
                 return;
             }

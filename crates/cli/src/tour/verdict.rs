@@ -33,6 +33,9 @@ impl Report {
                 "nobody was told that the owner of the mutex died",
             );
         }
+        for skipped in self.files.skipped.iter().filter(|skipped| skipped.named) {
+            check(false, &format!("{} was named, and not counted to its end", skipped.file.shown));
+        }
         check(self.permits.all_back, "a permit of the semaphore did not come back");
         check(self.segment.was_named, "the segment's name was not seen while it was in use");
         check(self.left.shm.is_empty(), "a name is left in /dev/shm");
@@ -43,13 +46,15 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::tour::count::Counts;
-    use crate::tour::report::{Files, Kills, Left, Permits, Segment, Side, Victim};
+    use crate::tour::report::{Files, Kills, Left, Permits, Segment, Side, Skipped, Victim};
 
     /// A report of a good tour without kills.
     fn good() -> Report {
-        let side = || Side::new(&Counts::default(), 1, std::time::Duration::from_millis(1));
+        let side = || Side::new(&Counts::default(), 1);
         let agree = Agree { bytes: true, lines: true, words: true, histogram: true, chunks: true };
         Report {
             ok: true,
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn every_flaw_spoils_the_verdict() {
         assert!(good().find_problems().is_empty());
-        let flaws: [Flaw; 12] = [
+        let flaws: [Flaw; 13] = [
             ("the bytes", |report| report.agree.bytes = false),
             ("the lines", |report| report.agree.lines = false),
             ("the words", |report| report.agree.words = false),
@@ -98,6 +103,13 @@ mod tests {
                 let victim = Victim { worker: 0, pid: 1, peer_died_ms: None, handed_out_again: 0 };
                 let in_mutex = Some(InMutex { victim, heir: None, recovered_ms: None, redone: 0 });
                 report.kills = Some(Kills { in_mutex, in_pipe: None });
+            }),
+            ("was named", |report| {
+                let file = Path::new("/a/file").into();
+                let why = "it became shorter".to_owned();
+                let skipped =
+                    |named| Skipped { file, named, counted_bytes: 0, listed_bytes: 1, why };
+                report.files.skipped.push(skipped(true));
             }),
             ("permit", |report| report.permits.all_back = false),
             ("not seen", |report| report.segment.was_named = false),
@@ -115,7 +127,7 @@ mod tests {
     #[test]
     fn files_that_changed_explain_a_difference_and_are_none_by_themselves() {
         let mut report = good();
-        report.files.changed.push("log".into());
+        report.files.changed.push(Path::new("log").into());
         assert!(report.find_problems().is_empty(), "appended to, for example");
         report.agree.words = false;
         assert!(report.find_problems().join("; ").contains("files changed"));

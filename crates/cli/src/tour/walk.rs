@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::count;
+use crate::words::shown;
+
 /// What is counted without a path.
 const ENDINGS: [&str; 3] = ["rs", "toml", "md"];
 
@@ -17,6 +20,8 @@ pub(super) struct Listed {
     /// Its length, in bytes. What is appended later is not counted.
     pub(super) size: u64,
     pub(super) stamp: Stamp,
+    /// Named by the user, not found below a folder: it must be counted.
+    pub(super) named: bool,
 }
 
 /// What tells that a file has been written to or replaced.
@@ -58,22 +63,29 @@ pub(super) struct Listing {
 ///
 /// # Errors
 ///
-/// If a path that was named does not exist or cannot be looked at, or there is no file at all.
+/// If a path that was named does not exist, cannot be read or is neither file nor folder, or there is no file at all.
 pub(super) fn list(paths: &[PathBuf]) -> Result<Listing> {
     let mut listing = Listing::default();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut named) = (BTreeSet::new(), BTreeSet::new());
     let here = [PathBuf::from(".")];
     let sources_only = paths.is_empty();
     for root in if sources_only { &here } else { paths } {
         // Links are followed here, and only here. One spelling for each file, so that none is counted twice.
         let path = root.canonicalize().with_context(|| {
-            format!("cannot count {}: give files or folders that exist", root.display())
+            format!("cannot count {}: give files or folders that exist", shown(root))
         })?;
         let metadata =
-            fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?;
+            fs::metadata(&path).with_context(|| format!("cannot look at {}", shown(&path)))?;
         if metadata.is_dir() {
+            fs::read_dir(&path).with_context(|| format!("cannot look into {}", shown(&path)))?;
             listing.folder(&path, sources_only, &mut seen);
         } else {
+            if !metadata.is_file() {
+                bail!("cannot count {}: it is not a regular file", shown(&path));
+            }
+            count::open(&path)
+                .with_context(|| format!("cannot count {}: name what can be read", shown(&path)))?;
+            named.insert(path.clone());
             listing.entry(path, &metadata, &mut seen);
         }
     }
@@ -81,7 +93,7 @@ pub(super) fn list(paths: &[PathBuf]) -> Result<Listing> {
         let what = if sources_only {
             "there is no *.rs, *.toml or *.md file below the current folder".to_owned()
         } else {
-            let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+            let paths: Vec<_> = paths.iter().map(shown).collect();
             format!("there is no regular file to count in {}", paths.join(", "))
         };
         let unread = match listing.unreadable.len() {
@@ -91,6 +103,10 @@ pub(super) fn list(paths: &[PathBuf]) -> Result<Listing> {
         bail!("{what}{unread}: name files or folders, as in `shmkit tour /usr/share/doc`");
     }
     listing.files.sort_by(|a, b| a.path.cmp(&b.path));
+    for file in &mut listing.files {
+        // It may have been found below a folder first.
+        file.named = named.contains(&file.path);
+    }
     Ok(listing)
 }
 
@@ -140,7 +156,8 @@ impl Listing {
         } else if !metadata.is_file() {
             self.special += 1;
         } else if seen.insert(path.clone()) {
-            self.files.push(Listed { path, size: metadata.size(), stamp: Stamp::of(metadata) });
+            let (size, stamp) = (metadata.size(), Stamp::of(metadata));
+            self.files.push(Listed { path, size, stamp, named: false });
         }
     }
 }
@@ -215,6 +232,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = format!("{:#}", list(&[dir.path().join("nothing")]).unwrap_err());
         assert!(error.contains("nothing") && error.contains("No such file"), "{error}");
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = format!("{:#}", list(std::slice::from_ref(&fifo)).unwrap_err());
+        assert!(error.contains("fifo") && error.contains("not a regular file"), "{error}");
         let error = list(&[dir.path().to_owned()]).unwrap_err().to_string();
         assert!(error.contains("no regular file"), "{error}");
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::unistd::{Pid, getppid};
 use shmkit::{Atomic, PipeError, Segment, Sender};
 
@@ -42,6 +42,8 @@ pub(super) mod report {
 pub(crate) struct Args {
     /// Which worker this is; it names the pipes
     number: u64,
+    /// The process of the tour. Who asks for its parent may be told of another one: the tour is dead by then
+    tour: i32,
 }
 
 /// Where a worker stops to be killed.
@@ -56,15 +58,22 @@ pub(super) struct Parking<'a> {
 impl Parking<'_> {
     /// Announces that this process stands where it is to be killed, and waits for it.
     ///
-    /// It does not come back: if nobody kills it, because the tour is dead or in trouble, it ends itself here, which is
-    /// as good a death as any.
-    pub(super) fn stop(&self) {
+    /// If a living tour does not kill it, it ends itself here, which is as good a death as any.
+    ///
+    /// # Errors
+    ///
+    /// If the tour is dead. Then the worker must leave in good order: it may be the last one out, who removes the
+    /// segment.
+    pub(super) fn stop(&self) -> Result<()> {
         self.parked.store(self.number + 1);
         let begun = Instant::now();
-        while getppid() == self.tour && begun.elapsed() < PATIENCE {
+        while getppid() == self.tour {
+            if begun.elapsed() > PATIENCE {
+                std::process::exit(3);
+            }
             thread::park_timeout(Duration::from_millis(50));
         }
-        std::process::exit(3);
+        bail!("the tour is dead")
     }
 }
 
@@ -79,7 +88,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let shared = Shared::find(&segment)?;
     let (orders, reports) = shared.pipes(args.number)?;
     let (mut orders, mut reports) = (orders.receiver()?, reports.sender()?);
-    let tour = getppid();
+    let tour = Pid::from_raw(args.tour);
     let parking =
         |place| Parking { parked: shared.parked[place as usize], number: args.number, tour };
     let (in_mutex, in_pipe) = (parking(Place::Mutex), parking(Place::Pipe));
@@ -137,9 +146,27 @@ fn send(
             && let Some(parking) = parking
         {
             // The places are reserved and half of them filled; nothing is committed.
-            parking.stop();
+            parking.stop()?;
         }
         slots.write(at, item);
     }
     slots.commit(batch.len()).context("cannot report")
+}
+
+#[cfg(test)]
+mod tests {
+    use shmkit::{Objects, Options};
+
+    use super::*;
+
+    /// It may be the last one out, whose drops remove the segment.
+    #[test]
+    fn who_stands_to_be_killed_by_a_dead_tour_goes_on_to_leave() {
+        let segment = Options::new(1 << 14).anonymous().unwrap();
+        let parked = segment.atomic("parked", 0).unwrap();
+        // Nobody's parent.
+        let tour = Pid::from_raw(i32::MAX);
+        let error = Parking { parked, number: 6, tour }.stop().unwrap_err();
+        assert_eq!((error.to_string(), parked.load()), ("the tour is dead".into(), 7));
+    }
 }

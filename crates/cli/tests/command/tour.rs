@@ -2,123 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// No tour here takes a tenth of this.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// How a run ended.
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ended {
-    /// The report, of a run with `--json`.
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
-    }
-
-    /// The report of a run whose verdict is good.
-    #[track_caller]
-    fn good(&self) -> Value {
-        let report = self.json();
-        assert_eq!(
-            (self.code, &report["ok"]),
-            (Some(0), &true.into()),
-            "{report:#}{}",
-            self.stderr
-        );
-        assert_eq!(report["problems"].as_array().unwrap().len(), 0);
-        for figure in ["bytes", "lines", "words", "histogram", "chunks"] {
-            assert_eq!(report["agree"][figure], true);
-            assert_eq!(report["parallel"][figure], report["single"][figure]);
-        }
-        assert_eq!(report["left"], serde_json::json!({"shm": [], "processes": []}));
-        assert_eq!(report["permits"]["all_back"], true);
-        assert_eq!(report["segment"]["was_named"], true);
-        assert!(!Path::new(report["segment"]["path"].as_str().unwrap()).exists());
-        report
-    }
-}
-
-fn command(args: &[&str], paths: &[&Path]) -> Command {
-    of(Path::new(env!("CARGO_BIN_EXE_shmkit")), args, paths)
-}
-
-fn of(program: &Path, args: &[&str], paths: &[&Path]) -> Command {
-    let mut command = Command::new(program);
-    command.arg("tour").args(args).args(paths).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Waits for the end of a tour; kills it if that does not come.
-#[track_caller]
-fn end(mut child: Child) -> Ended {
-    fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
-        thread::spawn(move || {
-            let mut text = String::new();
-            from.read_to_string(&mut text).unwrap();
-            text
-        })
-    }
-    let (stdout, stderr) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if begun.elapsed() > LIMIT {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("the tour did not end within {LIMIT:?}");
-        }
-        thread::sleep(Duration::from_millis(2));
-    };
-    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
-    Ended { code: status.code(), stdout, stderr }
-}
-
-#[track_caller]
-fn tour(args: &[&str], paths: &[&Path]) -> Ended {
-    end(command(args, paths).spawn().unwrap())
-}
-
-/// Some text files in two folders, and how many lines and words there are.
-fn tree() -> (TempDir, u64, u64) {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("folder")).unwrap();
-    let (mut lines, mut words) = (0, 0);
-    for file in 0..40 {
-        let mut text = String::new();
-        for line in 0..file * 7 {
-            text += &format!("line {line} of\tfile{file}  — words\n");
-            (lines, words) = (lines + 1, words + 6);
-        }
-        let name = if file % 2 == 0 { format!("{file}.txt") } else { format!("folder/{file}") };
-        fs::write(dir.path().join(name), text).unwrap();
-    }
-    (dir, lines, words)
-}
-
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
-}
+use crate::support::{
+    BIG, BIG_LINE, Ended, LIMIT, children, command, end, number, of, segment, tour, tree, until,
+    workers,
+};
 
 #[test]
 fn workers_are_killed_and_the_survivors_finish() {
@@ -198,8 +96,8 @@ fn people_read_both_sides_line_by_line() {
         "4 workers",
         "one process",
         "histogram",
-        "half-way through an update, with the mutex held",
-        "half-way through filling its report pipe",
+        "half-way through an update, mutex held",
+        "half-way through a report, pipe half filled",
         "left in /dev/shm: nothing",
         "processes left: none",
         "OK: every figure agrees",
@@ -255,7 +153,22 @@ fn odd_files_are_named_and_the_verdict_stays() {
     );
 }
 
-/// Root may read everything, so the tour is then run as somebody else.
+/// Runs a tour as somebody whom permissions hold up: root may read everything.
+#[track_caller]
+fn as_nobody(args: &[&str], paths: &[&Path]) -> Ended {
+    if !nix::unistd::geteuid().is_root() {
+        return tour(args, paths);
+    }
+    let nobody = 65534;
+    // From a place where nobody may go, too.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = place.path().join("shmkit");
+    fs::copy(env!("CARGO_BIN_EXE_shmkit"), &program).unwrap();
+    let mut command = of(&program, args, paths);
+    end(command.current_dir("/").uid(nobody).gid(nobody).spawn().unwrap())
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_skipped_by_both_sides() {
     let (dir, ..) = tree();
@@ -265,20 +178,16 @@ fn a_file_that_cannot_be_read_is_skipped_by_both_sides() {
     for path in [&secret, &closed] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
-    let ended = if nix::unistd::geteuid().is_root() {
-        let nobody = 65534;
-        // From a place where nobody may go, too.
-        let place = tempfile::tempdir().unwrap();
-        let program = place.path().join("shmkit");
-        fs::copy(env!("CARGO_BIN_EXE_shmkit"), &program).unwrap();
-        for path in [dir.path(), place.path()] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let mut command = of(&program, &["--json"], &[dir.path()]);
-        end(command.current_dir("/").uid(nobody).gid(nobody).spawn().unwrap())
-    } else {
-        tour(&["--json"], &[dir.path()])
-    };
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let ended = as_nobody(&["--json"], &[dir.path()]);
+    // What was named itself has to be counted.
+    for named in [&secret, &closed] {
+        let refused = as_nobody(&[], &[named, &dir.path().join("4.txt")]);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        let name = named.file_name().unwrap().to_str().unwrap();
+        let (name, why) = (refused.stderr.contains(name), refused.stderr.contains("ermission"));
+        assert!(name && why, "{}", refused.stderr);
+    }
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     check_skipped(&ended.good(), &secret, &closed);
 }
@@ -297,10 +206,6 @@ fn check_skipped(report: &Value, secret: &Path, closed: &Path) {
     assert_eq!(number(&report["parallel"]["bytes"]), listed - number(&skipped[0]["listed_bytes"]));
 }
 
-/// More than is counted before anybody can look.
-const BIG: usize = 2 << 20;
-const BIG_LINE: &str = "some words\n";
-
 /// Files that vanish and shrink while the workers run. The tour is stopped when it has listed them (its segment is
 /// there), and goes on when they are gone.
 #[test]
@@ -312,13 +217,8 @@ fn files_that_vanish_or_shrink_are_left_out_by_both_sides() {
     let report = (0..5).find_map(|_| {
         fs::write(&shrinks, "one two three\n".repeat(3000)).unwrap();
         fs::write(&vanishes, "one two three\n".repeat(3000)).unwrap();
-        let child = command(&["--json", "-w", "1"], &[dir.path()]).spawn().unwrap();
-        let segment = segment(&child);
-        let begun = Instant::now();
-        while !segment.exists() {
-            assert!(begun.elapsed() < LIMIT, "no segment was made");
-            thread::sleep(Duration::from_micros(100));
-        }
+        let mut child = command(&["--json", "-w", "1"], &[dir.path()]).spawn().unwrap();
+        until(&mut child, |child| segment(child).exists());
         let tour = Pid::from_raw(child.id().cast_signed());
         // Its worker gets no more than two chunks of the big file meanwhile.
         kill(tour, Signal::SIGSTOP).unwrap();
@@ -339,11 +239,6 @@ fn files_that_vanish_or_shrink_are_left_out_by_both_sides() {
     assert!(skipped[1]["why"].as_str().unwrap().contains("No such file"));
     assert_eq!(number(&report["parallel"]["bytes"]), (BIG_LINE.len() * BIG + 14_003) as u64);
     assert_eq!(number(&report["parallel"]["words"]), 2 * BIG as u64 + 3 * 1000 + 1);
-}
-
-/// Where the segment of a tour is.
-fn segment(tour: &Child) -> PathBuf {
-    PathBuf::from(format!("/dev/shm/shmkit.tour-{}", tour.id()))
 }
 
 #[test]
@@ -367,7 +262,7 @@ fn what_is_wrong_with_the_command_line_is_said() {
         );
     }
     let ended = end(Command::new(env!("CARGO_BIN_EXE_shmkit"))
-        .args(["tour-worker", "0"])
+        .args(["tour-worker", "0", "1"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -381,41 +276,19 @@ fn what_is_wrong_with_the_command_line_is_said() {
 fn a_killed_tour_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("big"), BIG_LINE.repeat(BIG)).unwrap();
-    let begun = Instant::now();
     // On a busy machine a tour may be over before anybody looks.
-    let (segment, workers) = (0..5)
+    let child = (0..5)
         .find_map(|_| {
             let mut child = command(&["--no-kill", "-w", "2"], &[dir.path()]).spawn().unwrap();
-            let workers = loop {
-                let workers = children(child.id());
-                if workers.len() == 2 || child.try_wait().unwrap().is_some() {
-                    break workers;
-                }
-                assert!(begun.elapsed() < LIMIT, "no workers were started");
-                thread::sleep(Duration::from_micros(100));
-            };
+            let begun = until(&mut child, |child| children(child.id()).len() == 2);
             child.kill().unwrap();
             child.wait().unwrap();
-            (workers.len() == 2).then(|| (segment(&child), workers))
+            begun.then_some(child)
         })
         .expect("a tour that is killed in time");
-    while workers.iter().any(|&pid| runs(pid)) || segment.exists() {
-        assert!(begun.elapsed() < LIMIT, "{workers:?} or {} is left", segment.display());
+    let begun = Instant::now();
+    while !workers(child.id()).is_empty() || segment(&child).exists() {
+        assert!(begun.elapsed() < LIMIT, "something is left of the tour {}", child.id());
         thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// Returns whether a process of ours exists and has not ended.
-fn runs(pid: u32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
-    status.starts_with("Name:\tshmkit\n") && !status.contains("State:\tZ")
-}
-
-/// The children of a process, those of all its threads.
-fn children(pid: u32) -> Vec<u32> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let of_task =
-        |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
-    let pids = tasks.flatten().map(of_task).collect::<Vec<_>>().join(" ");
-    pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }

@@ -1,6 +1,8 @@
 //! `shmkit ls` and `shmkit gc`, as people and scripts run them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -179,6 +181,22 @@ fn a_directory_that_cannot_be_read_is_an_error_that_says_what_to_do() {
         assert!(error.contains("mount a tmpfs there"), "{error}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn a_name_that_is_no_text_keeps_its_bytes() {
+    let directory = directory();
+    let name = OsStr::from_bytes(b"shmkit.\xff!");
+    plant(&directory.path().join(name), b"somebody else's");
+    let listed = parsed(&shmkit(directory.path(), &["ls", "--json"]), 0);
+    let swept = parsed(&shmkit(directory.path(), &["gc", "--json"]), 0);
+    let path = directory.path().join(name);
+    for file in [&listed["foreign"][0], &swept["files"][0]] {
+        assert_eq!(file["name"], "\u{fffd}!");
+        assert_eq!(file["path_bytes"], json!(path.as_os_str().as_bytes()));
+    }
+    let table = text(&shmkit(directory.path(), &["gc"]), 0);
+    assert!(table.contains("\\xff!"), "{table}");
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! The shmkit command, as people and scripts run it.
+
+mod ls_gc;
+mod signals;
+mod support;
+mod terminal;
+mod tour;
