@@ -13,6 +13,7 @@ mod rwlock;
 mod segment;
 mod segment_faults;
 mod segment_fork;
+mod segment_leave;
 mod segment_share;
 mod support;
 mod sync;

@@ -1,4 +1,4 @@
-//! The data descriptor of a participant: a number that the program may have given to something else.
+//! A descriptor that is kept for long: a number that the program may have given to something else.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -10,19 +10,25 @@ use shmkit_atomic::Ordering::Relaxed;
 
 use crate::description::{Node, Status, open_same};
 
-/// A descriptor of the roster's file, for questions and for who wants the file. No lock belongs to its description.
+/// A descriptor that is kept for long, in a program that may close it: a daemon's `close_range` does, and the next file
+/// that the program opens may get its number. So whoever uses it [asks](Self::get) first, and it is closed only if it
+/// still leads to its file.
 ///
-/// A daemon's `close_range` closes it, and the next file that the program opens may get its number. So whoever uses it
-/// for more than a question whose answer proves itself asks here first, and it is closed only if it is still ours.
+/// A participant has one of its roster's file. No lock belongs to that one's description.
 #[derive(Debug)]
-pub(crate) struct DataFile {
+pub struct KeptFile {
     /// The number, changed when the file was opened anew.
     number: AtomicU32,
     node: Node,
 }
 
-impl DataFile {
-    pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
+impl KeptFile {
+    /// Keeps a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be asked which file it leads to.
+    pub fn new(file: OwnedFd) -> io::Result<Self> {
         let node = Status::of(file.as_fd())?.node;
         Ok(Self { number: AtomicU32::new(stored(file)), node })
     }
@@ -37,8 +43,12 @@ impl DataFile {
         borrowed(self.number.load(Relaxed))
     }
 
-    /// The descriptor, if it leads to our file; if not, a new one, by `path`, which takes its place.
-    pub(crate) fn get(&self, path: Option<&Path>) -> io::Result<BorrowedFd<'_>> {
+    /// Returns the descriptor, if it leads to the file; if not, a new one, by `path`, which takes its place.
+    ///
+    /// # Errors
+    ///
+    /// It leads elsewhere or nowhere, and so does `path`.
+    pub fn get(&self, path: Option<&Path>) -> io::Result<BorrowedFd<'_>> {
         let found = self.number.load(Relaxed);
         if self.is_ours(borrowed(found)) {
             return Ok(borrowed(found));
@@ -60,7 +70,7 @@ impl DataFile {
     }
 }
 
-impl Drop for DataFile {
+impl Drop for KeptFile {
     fn drop(&mut self) {
         let number = self.number.load(Relaxed);
         if self.is_ours(borrowed(number)) {
@@ -78,7 +88,7 @@ fn number(stored: u32) -> RawFd {
 }
 
 fn borrowed<'f>(stored: u32) -> BorrowedFd<'f> {
-    // SAFETY: a descriptor that was owned when its number was stored, so it is not -1, and that only `DataFile`'s drop
+    // SAFETY: a descriptor that was owned when its number was stored, so it is not -1, and that only `KeptFile`'s drop
     // closes, which outlives what `get` and `unchecked` return. If the program closed it, the kernel refuses the
     // number, or leads to another file, which `is_ours` and the answers' proof tell.
     unsafe { BorrowedFd::borrow_raw(number(stored)) }
@@ -113,7 +123,7 @@ mod tests {
     }
 
     /// What a program does that closes all descriptors and opens another file.
-    fn take_number(data: &DataFile) {
+    fn take_number(data: &KeptFile) {
         let (stranger, fd) = (memfd(), data.unchecked().as_raw_fd());
         // SAFETY: the number is ours; that its owner does not know is the test.
         assert_eq!(unsafe { libc::dup2(stranger.as_raw_fd(), fd) }, fd);
@@ -122,7 +132,7 @@ mod tests {
     #[test]
     fn a_foreign_descriptor_is_replaced_by_path_and_left_open() {
         let (_directory, path, file) = named();
-        let data = DataFile::new(file).unwrap();
+        let data = KeptFile::new(file).unwrap();
         let was = data.get(None).unwrap().as_raw_fd();
         take_number(&data);
         assert!(data.get(None).is_err(), "nothing leads to the file");

@@ -73,6 +73,7 @@ pub use crate::{
     atfork::{NoForks, in_every_child},
     description::{Description, Link},
     error::{JoinError, JoinErrorKind, RosterError},
+    file::KeptFile,
     participant::Participant,
     person::Person,
     table::{Member, Roster},

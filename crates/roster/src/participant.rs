@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::atfork::NoForks;
 use crate::description::{Description, Link};
-use crate::file::DataFile;
+use crate::file::KeptFile;
 use crate::identity::Identity;
 use crate::join::{Join, Source};
 use crate::{JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, Verdict, probe};
@@ -35,7 +35,7 @@ use crate::{JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, Verdict, p
 pub struct Participant<'a> {
     identity: Identity,
     roster: Roster<'a>,
-    file: DataFile,
+    file: KeptFile,
     path: Option<PathBuf>,
     link: Link,
 }
@@ -56,7 +56,7 @@ impl<'a> Participant<'a> {
         description: Description,
         link: Link,
     ) -> Result<Self, JoinError> {
-        let file = DataFile::new(file).map_err(JoinError::system)?;
+        let file = KeptFile::new(file).map_err(JoinError::system)?;
         let identity = Identity::new().map_err(JoinError::system)?;
         let (path, ticket) = match description {
             Description::Proc => (None, None),

@@ -184,6 +184,12 @@ impl Failure {
         Self::new(kind, detail).caused_by(errno)
     }
 
+    /// Says it in other words.
+    pub(crate) fn instead(mut self, detail: String) -> Self {
+        self.detail = detail;
+        self
+    }
+
     /// Says what was attempted.
     pub(crate) fn during(self, attempt: impl Into<String>) -> SegmentError {
         SegmentError(Box::new(Parts { attempt: attempt.into(), failure: self }))

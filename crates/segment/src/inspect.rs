@@ -5,8 +5,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{Mode, SFlag, fstat, lstat};
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat, lstat};
 use nix::sys::uio::pread;
 use shmkit_layout::{Header, HeaderError, TypeTag, align_up};
 use shmkit_roster::{OwnerId, Roster};
@@ -49,6 +49,12 @@ impl Status {
         lstat(path).map(Self::from)
     }
 
+    /// As [`of_path`](Self::of_path), from the directory that the place holds.
+    pub(crate) fn of_place(place: &Place) -> Result<Self, Errno> {
+        let (directory, path) = place.at();
+        fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(Self::from)
+    }
+
     pub(crate) fn is_file_of(&self, identity: Identity) -> bool {
         (self.device, self.inode) == (identity.device, identity.inode)
     }
@@ -72,7 +78,8 @@ impl From<libc::stat> for Status {
 /// Opens what bears the name, whatever it is, without following, blocking or inheriting.
 pub(crate) fn open_file(place: &Place) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    retry(|| open(place.path(), flags, Mode::empty()))
+    let (directory, path) = place.at();
+    retry(|| openat(directory, path, flags, Mode::empty()))
 }
 
 /// Says why a file could not be opened.
@@ -307,5 +314,5 @@ impl Plan {
 /// Returns whether a name leads to this segment now. This process has it open or mapped: as long as it does, no other
 /// file can have the same number.
 pub(crate) fn names(place: &Place, identity: Identity) -> bool {
-    Status::of_path(place.path()).is_ok_and(|status| status.is_file_of(identity))
+    Status::of_place(place).is_ok_and(|status| status.is_file_of(identity))
 }

@@ -1,8 +1,14 @@
 //! Names of segments, and where their files lie.
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::fcntl::AT_FDCWD;
 
 use crate::error::{ErrorKind, Failure};
+use crate::folder::Folder;
+use crate::inspect::Identity;
 
 /// Where segments lie unless somebody chooses another directory.
 pub const DIRECTORY: &str = "/dev/shm";
@@ -17,7 +23,10 @@ pub const MAX_NAME: usize = 255 - PREFIX.len();
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     name: String,
+    /// Absolute, so that the process may change its working directory.
     path: PathBuf,
+    /// The directory, if it is held.
+    folder: Option<Arc<Folder>>,
 }
 
 impl Place {
@@ -41,13 +50,41 @@ impl Place {
                 ));
             }
         }
-        Ok(Self { name: name.to_owned(), path: directory.join(format!("{PREFIX}{name}")) })
+        let path = directory.join(format!("{PREFIX}{name}"));
+        Ok(Self { name: name.to_owned(), path: absolute(path), folder: None })
     }
 
     /// The place of a file that was found, by a sweep or through a descriptor; `None` if its name is not ours.
     pub(crate) fn of_path(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
-        (!name.is_empty()).then(|| Self { name: name.to_owned(), path: path.clone() })
+        (!name.is_empty()).then(|| Self {
+            name: name.to_owned(),
+            path: absolute(path.clone()),
+            folder: None,
+        })
+    }
+
+    /// Holds the directory, in which the name leads to this segment.
+    pub(crate) fn held(mut self, identity: Identity) -> Self {
+        self.folder = Folder::of(self.directory(), self.file_name(), identity);
+        self
+    }
+
+    /// The place with nothing but its path; `None` if that is all there is.
+    pub(crate) fn by_path(&self) -> Option<Self> {
+        self.folder.as_ref().map(|_| Self { folder: None, ..self.clone() })
+    }
+
+    /// Where a system call begins, and the path from there.
+    pub(crate) fn at(&self) -> (BorrowedFd<'_>, &Path) {
+        match self.folder.as_ref().and_then(|folder| folder.file()) {
+            Some(folder) => (folder, self.file_name()),
+            None => (AT_FDCWD, &self.path),
+        }
+    }
+
+    fn file_name(&self) -> &Path {
+        self.path.file_name().map_or(&self.path, Path::new)
     }
 
     /// The name as the user says it.
@@ -64,6 +101,11 @@ impl Place {
     pub(crate) fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }
+}
+
+/// As it is, if there is no working directory.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 #[cfg(test)]

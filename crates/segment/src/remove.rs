@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use shmkit_atomic::Deadline;
 use shmkit_layout::{HeaderError, MAGIC};
@@ -127,6 +126,10 @@ fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Tro
     let file = match open_file(place) {
         Ok(file) => file,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Some(Outcome::Gone)),
+        // Who took part in it could open it before.
+        Err(Errno::EACCES) if matches!(remover, Remover::Left(..)) => {
+            return Err(Trouble::Open(Errno::EACCES));
+        }
         Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO | Errno::ENODEV | Errno::EACCES) => {
             return Ok(Some(Outcome::Foreign));
         }
@@ -263,7 +266,7 @@ enum Names {
 fn remove_name(place: &Place, file: BorrowedFd<'_>, names: Names) -> Result<Outcome, Trouble> {
     let now = Status::of(file).map_err(Trouble::Status)?;
     // While the file is open here, no other file can have its device and number.
-    let named = Status::of_path(place.path())
+    let named = Status::of_place(place)
         .is_ok_and(|named| (named.device, named.inode) == (now.device, now.inode));
     if now.links == 0 || !named {
         return Ok(Outcome::Gone);
@@ -271,7 +274,8 @@ fn remove_name(place: &Place, file: BorrowedFd<'_>, names: Names) -> Result<Outc
     if names == Names::One && now.links > 1 {
         return Ok(Outcome::Linked(now.links));
     }
-    match unlinkat(AT_FDCWD, place.path(), UnlinkatFlags::NoRemoveDir) {
+    let (directory, path) = place.at();
+    match unlinkat(directory, path, UnlinkatFlags::NoRemoveDir) {
         Ok(()) => Ok(Outcome::Removed),
         Err(Errno::ENOENT) => Ok(Outcome::Gone),
         Err(errno) => Err(Trouble::Unlink(errno)),

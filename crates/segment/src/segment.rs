@@ -1,19 +1,20 @@
 //! A segment that this process takes part in.
 
 use std::fmt;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use memmap2::MmapRaw;
 use shmkit_layout::{Header, Region};
-use shmkit_roster::{Description, Judge, OwnerId, Participant};
+use shmkit_roster::{Description, Judge, OwnerId, Participant, removal};
 
 use crate::error::{ErrorKind, Failure, SegmentError};
 use crate::inspect::{self, Identity, Plan, Status};
+use crate::leave::{LastOut, Leave};
 use crate::name::Place;
 use crate::table::Entry;
-use crate::{OpenOptions, Outcome, attach, inherit, last};
+use crate::{OpenOptions, Outcome, attach, inherit};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
 ///
@@ -44,29 +45,8 @@ pub(crate) struct Shared {
     header: Header,
     /// Dropped when this process has left: a thread that joins again has waited.
     entry: Entry,
-    last: LastOut,
-}
-
-/// Removes the name after everything else was given up.
-///
-/// Release first, then try: of two that leave at once at least one sees that nobody is left.
-struct LastOut {
-    identity: Identity,
     is_named: bool,
-    is_persistent: bool,
-    /// Where the file lies; nothing if it has no name, or came by a descriptor that does not say.
-    place: OnceLock<Place>,
-    /// Who has left.
-    me: Option<OwnerId>,
-}
-
-impl Drop for LastOut {
-    fn drop(&mut self) {
-        if let (true, false, Some(place)) = (self.is_named, self.is_persistent, self.place.get()) {
-            // What cannot be removed now is left for the next visitor: a drop has nobody to tell.
-            let _ = last::out(place, self.identity, self.me);
-        }
-    }
+    last: LastOut,
 }
 
 impl Shared {
@@ -82,8 +62,8 @@ impl Shared {
     ) -> Self {
         let is_persistent = header.is_persistent();
         let identity = entry.identity();
-        let last = LastOut { identity, is_named, is_persistent, place: OnceLock::new(), me: None };
-        Self { mapping, participant, header, entry, last }
+        let last = LastOut::new(identity, is_named && !is_persistent);
+        Self { mapping, participant, header, entry, is_named, last }
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -95,27 +75,44 @@ impl Shared {
     }
 
     pub(crate) fn is_named(&self) -> bool {
-        self.last.is_named
+        self.is_named
     }
 
     pub(crate) fn place(&self) -> Option<&Place> {
-        self.last.place.get()
+        self.last.place()
     }
 
     /// Remembers where the file lies, if that was not known.
     pub(crate) fn found_at(&self, place: Place) {
-        // The first one stays: both led to this file.
-        let _ = self.last.place.set(place);
+        self.last.found_at(place);
     }
 
     pub(crate) fn participant(&self) -> &Participant<'static> {
         &self.participant
     }
+
+    /// Leaves, and says what became of the name.
+    fn leave(mut self) -> Result<Leave, Failure> {
+        let told = self.last.tell();
+        // Another's description of the file may not be had any more.
+        let file = self.participant.file().ok().and_then(|file| file.try_clone_to_owned().ok());
+        drop(self);
+        match told.take() {
+            Some(Err(failure)) if failure.kind == ErrorKind::PermissionDenied => {
+                match file.map(|file| removal::in_use(file.as_fd())) {
+                    Some(Ok(true)) => Ok(Leave::Left),
+                    _ => Err(failure),
+                }
+            }
+            Some(result) => result,
+            None => Ok(Leave::Left),
+        }
+    }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.last.me = self.participant.id();
+        self.last.left(self.participant.id());
         self.entry.leave();
     }
 }
@@ -247,7 +244,11 @@ impl Segment {
     /// Returns whether the name still leads to this segment, so that others can join. A segment without a name is
     /// never linked.
     pub fn is_linked(&self) -> bool {
-        self.shared.place().is_some_and(|place| inspect::names(place, self.shared.identity()))
+        let leads_here = |place: &Place| inspect::names(place, self.shared.identity());
+        let place = self.shared.place();
+        place.is_some_and(|place| {
+            leads_here(place) || place.by_path().is_some_and(|p| leads_here(&p))
+        })
     }
 
     /// Returns a descriptor of the segment's file, to be sent to a process that
@@ -301,6 +302,39 @@ impl Segment {
     pub fn join_after_fork_by(&self, ticket: OwnedFd) -> Result<OwnerId, SegmentError> {
         attach::rejoin_by(&self.shared, Description::Ticket(ticket))
             .map_err(|failure| failure.during(format!("join {self} in a forked child, by ticket")))
+    }
+
+    /// Leaves, and says what became of the segment. It is what a drop does, which has nobody to tell.
+    ///
+    /// # Errors
+    ///
+    /// This process was the last one, and cannot remove the name.
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied): it has dropped its privileges, or the folder is sticky (as
+    /// `/dev/shm` is) and the file another user's. It has left all the same, and the name stays until the next visitor who
+    /// may remove it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shmkit_segment::{Leave, Options};
+    ///
+    /// # fn main() -> Result<(), shmkit_segment::SegmentError> {
+    /// # let name = format!("test-{}-leave", std::process::id());
+    /// let segment = Options::new(4096).create(&name)?;
+    /// let other = segment.clone();
+    /// assert_eq!(other.leave()?, Leave::Kept);
+    /// assert_eq!(segment.leave()?, Leave::Removed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn leave(self) -> Result<Leave, SegmentError> {
+        let name = self.to_string();
+        match Arc::into_inner(self.shared) {
+            Some(shared) => {
+                shared.leave().map_err(|failure| failure.during(format!("leave {name} in order")))
+            }
+            None => Ok(Leave::Kept),
+        }
     }
 
     /// Keeps the segment to the end of the process, so that threads can borrow its objects for ever.

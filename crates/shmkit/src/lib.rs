@@ -346,8 +346,8 @@ pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_roster::{Judge, OwnerId, Participant};
 pub use shmkit_segment::{
-    Entry, ErrorKind, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment, SegmentError,
-    ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
+    Entry, ErrorKind, Leave, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment,
+    SegmentError, ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
 };
 pub use shmkit_sync::{
     Acquired, Condvar, Lock, LockGuard, NotOwner, NotifyError, RLock, RLockGuard, ReentrantMutex,

@@ -1,0 +1,127 @@
+//! Leaving a segment in good order: who is the last one removes its name.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use shmkit_roster::OwnerId;
+
+use crate::error::{ErrorKind, Failure};
+use crate::inspect::{Identity, Status};
+use crate::last;
+use crate::name::Place;
+use crate::remove::Outcome;
+
+/// What became of a segment whose handle was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Leave {
+    /// This process has other handles to it: it takes part as before.
+    Kept,
+    /// This process has left. The segment stays: others live in it, it is persistent, or somebody has removed or
+    /// replaced its name. One without a name stays as long as somebody has it.
+    Left,
+    /// This process was the last one, and has removed the name.
+    Removed,
+}
+
+/// Removes the name after everything else was given up.
+///
+/// Release first, then try: of two that leave at once at least one sees that nobody is left.
+pub(crate) struct LastOut {
+    identity: Identity,
+    /// Whether the last one out removes the name.
+    is_removed: bool,
+    /// Where the file lies; nothing if it has no name, or came by a descriptor that does not say.
+    place: OnceLock<Place>,
+    /// Who has left.
+    me: Option<OwnerId>,
+    told: Option<Told>,
+}
+
+/// What a drop says to who wants to know.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<Mutex<Option<Result<Leave, Failure>>>>);
+
+impl LastOut {
+    pub(crate) fn new(identity: Identity, is_removed: bool) -> Self {
+        Self { identity, is_removed, place: OnceLock::new(), me: None, told: None }
+    }
+
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.get()
+    }
+
+    /// Remembers where the file lies, if that was not known, and holds the folder.
+    pub(crate) fn found_at(&self, place: Place) {
+        if self.place.get().is_none() {
+            // The first one stays: both led to this file.
+            let _ = self.place.set(place.held(self.identity));
+        }
+    }
+
+    /// Says who has left.
+    pub(crate) fn left(&mut self, me: Option<OwnerId>) {
+        self.me = me;
+    }
+
+    /// Has the drop say what it did.
+    pub(crate) fn tell(&mut self) -> Told {
+        self.told.get_or_insert_default().clone()
+    }
+
+    fn out(&self) -> Result<Leave, Failure> {
+        let Some(place) = self.place.get().filter(|_| self.is_removed) else {
+            return Ok(Leave::Left);
+        };
+        let result = match (self.out_of(place), place.by_path()) {
+            // The folder may have been replaced, with what was in it.
+            (Ok(Leave::Left) | Err(_), Some(path)) if !leads_to(place, self.identity) => {
+                self.out_of(&path)
+            }
+            (result, _) => result,
+        };
+        result.map_err(|failure| match failure.kind {
+            ErrorKind::PermissionDenied => may_not_remove(place, failure),
+            _ => failure,
+        })
+    }
+
+    fn out_of(&self, place: &Place) -> Result<Leave, Failure> {
+        match last::out(place, self.identity, self.me)? {
+            Outcome::Removed => Ok(Leave::Removed),
+            Outcome::Damaged(defect) => Err(defect.into()),
+            _ => Ok(Leave::Left),
+        }
+    }
+}
+
+fn leads_to(place: &Place, identity: Identity) -> bool {
+    Status::of_place(place).is_ok_and(|found| found.is_file_of(identity))
+}
+
+impl Drop for LastOut {
+    fn drop(&mut self) {
+        let result = self.out();
+        // What cannot be removed now is left for the next visitor: mostly there is nobody to tell.
+        if let Some(told) = &self.told {
+            *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        }
+    }
+}
+
+impl Told {
+    pub(crate) fn take(&self) -> Option<Result<Leave, Failure>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn may_not_remove(place: &Place, failure: Failure) -> Failure {
+    let found = Status::of_place(place).map_or(String::new(), |status| {
+        format!(", which belongs to user {} and has mode {:04o}", status.owner, status.mode)
+    });
+    failure.instead(format!(
+        "user {} may not remove {}{found}, and nobody else lives there: leave before the privileges \
+         are dropped, or let its owner remove it (`shmkit gc`)",
+        nix::unistd::geteuid(),
+        place.path().display()
+    ))
+}
