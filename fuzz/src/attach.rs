@@ -121,7 +121,7 @@ fn with_patches(input: &mut Input<'_>) -> Vec<u8> {
             0 => put(&mut image, at, &[input.byte()]),
             1 => put(&mut image, at, &(input.number() as u32).to_le_bytes()),
             2 => put(&mut image, at, &input.number().to_le_bytes()),
-            // A participant's id, of a low generation, in any slot that there may be.
+            // A participant's id, or one that was not given out.
             _ => {
                 let id = u32::from(input.byte() % 4) << 10 | u32::from(input.byte() % 6);
                 let marks = u32::from(input.byte() >> 6) << 30;

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Description, JoinErrorKind, Judge, Link, OwnerId, Participant, Verdict};
-use shmkit_tests::roster::{Table, is_in_use, obey, set_next_generation};
+use shmkit_tests::roster::{Table, is_in_use, obey};
 
 use crate::support::{Peer, new_pid_namespace, wait_until};
 
@@ -342,21 +342,28 @@ fn a_name_is_never_given_twice_though_joiners_are_killed() {
     }
 }
 
-/// A killed holder's name stays its own, though its slot goes to nobody any more.
+/// A killed holder's name stays its own, though its place goes to nobody any more.
 #[test]
-fn a_slot_without_names_is_retired() {
-    let table = Table::new(2);
-    set_next_generation(&table, 0, OwnerId::MAX_GENERATION);
-    set_next_generation(&table, 1, OwnerId::MAX_GENERATION - 1);
-    let (peer, last) = forked(&table);
-    assert_eq!(Some(last), OwnerId::new(0, OwnerId::MAX_GENERATION));
+fn a_place_without_names_goes_to_nobody() {
+    // 1, 3, 5 and 2, 4.
+    let table = Table::numbered(2, 5);
+    let (peer, first) = forked(&table);
+    let scene = Peer::fork("joins until the end", |_| {
+        assert_eq!(first, OwnerId::new(1).unwrap());
+        for number in [2, 4] {
+            let me = table.join();
+            assert_eq!(me.id(), OwnerId::new(number));
+            assert_eq!(me.verdict(first), Verdict::Alive);
+        }
+    });
+    scene.join();
     peer.kill();
     // In a process that starts no other: one that is about to execute holds what it was born with.
     let scene = Peer::fork("joins until the end", |_| {
-        for generation in [OwnerId::MAX_GENERATION - 1, OwnerId::MAX_GENERATION] {
+        for number in [3, 5] {
             let me = table.join();
-            assert_eq!(me.id(), OwnerId::new(1, generation));
-            wait_until_dead(&me, last);
+            assert_eq!(me.id(), OwnerId::new(number));
+            wait_until_dead(&me, first);
         }
         let error = table.try_join(Description::Proc, Link::Nameless).unwrap_err();
         assert_eq!(error.kind(), JoinErrorKind::Exhausted { slots: 2 });
@@ -378,7 +385,8 @@ fn a_full_roster_says_so_until_somebody_dies() {
     one.kill();
     wait_until_dead(&me, id);
     let heir = table.join();
-    assert_eq!(heir.id().unwrap().slot(), id.slot());
+    let slot_of = |id| table.roster().slot_of(id);
+    assert_eq!(slot_of(heir.id().unwrap()), slot_of(id));
     assert_ne!(heir.id(), Some(id));
 }
 

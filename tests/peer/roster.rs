@@ -12,14 +12,13 @@ use memmap2::MmapRaw;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use shmkit_atomic::AtomicU32;
-use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Offset, Region};
 use shmkit_roster::{Description, JoinError, Judge, Link, OwnerId, Participant, Roster};
 
 use crate::Channel;
 
 /// Length of a table's log.
-const LOG: u64 = 1 << 14;
+const LOG: u64 = 1 << 18;
 
 /// A roster and a log, in a file and a mapping that shmkit did not make.
 #[derive(Debug)]
@@ -32,22 +31,28 @@ pub struct Table {
 impl Table {
     /// Makes one in a new memfd.
     pub fn new(slots: u32) -> Self {
-        Self::make(memfd_create(c"shmkit-test", MFdFlags::MFD_CLOEXEC).unwrap(), slots)
+        Self::numbered(slots, OwnerId::LAST)
+    }
+
+    /// As [`new`](Self::new), with so few names.
+    pub fn numbered(slots: u32, numbers: u32) -> Self {
+        let file = memfd_create(c"shmkit-test", MFdFlags::MFD_CLOEXEC).unwrap();
+        Self::make(file, slots, numbers)
     }
 
     /// Makes one in a new file of this name.
     pub fn create(path: &Path, slots: u32) -> Self {
         let file = File::options().read(true).write(true).create_new(true).open(path).unwrap();
-        Self::make(file.into(), slots)
+        Self::make(file.into(), slots, OwnerId::LAST)
     }
 
     /// Makes one in an empty file.
-    pub fn make(file: OwnedFd, slots: u32) -> Self {
+    pub fn make(file: OwnedFd, slots: u32, numbers: u32) -> Self {
         let file = File::from(file);
         file.set_len(Roster::bytes(slots) + 4 * LOG).unwrap();
         let this = Self { mapping: MmapRaw::map_raw(&file).unwrap(), file: file.into(), slots };
         // SAFETY: the bytes of a new file are zero, and nobody else knows it yet.
-        unsafe { Roster::init(this.region(), slots) }.unwrap();
+        unsafe { Roster::init_numbered(this.region(), slots, numbers) }.unwrap();
         this
     }
 
@@ -91,11 +96,6 @@ impl Table {
     /// Joins through `/proc`.
     pub fn join(&self) -> Participant<'_> {
         self.try_join(Description::Proc, Link::Nameless).unwrap()
-    }
-
-    /// The last generation that a slot gave out: 128 bytes of head, 40 for a slot.
-    pub fn generation(&self, slot: u32) -> &AtomicU32 {
-        self.region().get(Offset::new(128 + 40 * u64::from(slot)).unwrap()).unwrap()
     }
 
     /// Words behind the roster, for what a test wants to note.
@@ -224,9 +224,4 @@ fn share_memory() -> i32 {
 /// Returns whether the file behind the table is in use, as a stranger sees it.
 pub fn is_in_use(table: &Table) -> bool {
     shmkit_roster::removal::in_use(table.fresh().as_fd()).unwrap()
-}
-
-/// Makes the next join of `slot` get generation `next`.
-pub fn set_next_generation(table: &Table, slot: u32, next: u32) {
-    table.generation(slot).store(next - 1, Relaxed);
 }

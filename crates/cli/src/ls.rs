@@ -79,7 +79,7 @@ struct Segment {
 
 #[derive(Debug, Serialize)]
 struct Participant {
-    /// Slot and generation: `3.1`.
+    /// Its number.
     id: String,
     pid: u32,
     command: String,

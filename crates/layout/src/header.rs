@@ -46,7 +46,7 @@ pub struct Header {
     pub cookie: u64,
     /// Where the roster begins, in bytes from the base.
     pub roster: u64,
-    /// How many participants the roster has room for, 1 to 1024.
+    /// How many participants the roster has room for, 1 to 16384.
     pub roster_slots: u32,
     /// How many objects the directory has room for.
     pub directory_entries: u32,

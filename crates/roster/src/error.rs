@@ -17,6 +17,13 @@ pub enum RosterError {
         /// The number asked for.
         found: u32,
     },
+    /// No roster of so many slots has so many names: each slot needs one, and [`OwnerId::LAST`] is the greatest.
+    Numbers {
+        /// The number asked for, or found in the roster.
+        found: u32,
+        /// The number of slots.
+        slots: u32,
+    },
     /// The roster does not fit in its region.
     Place(OffsetError),
     /// The roster says another number of slots than what leads to it.
@@ -35,6 +42,11 @@ impl fmt::Display for RosterError {
                 f,
                 "a roster of {found} participants was asked for, where 1 to {} are possible",
                 OwnerId::MAX_SLOTS
+            ),
+            Self::Numbers { found, slots } => write!(
+                f,
+                "a roster of {slots} participants has {found} names, where {slots} to {} are possible",
+                OwnerId::LAST
             ),
             Self::Place(_) => f.write_str("the roster does not fit in its region"),
             Self::Corrupt { found, expected } => write!(
@@ -126,8 +138,7 @@ impl fmt::Display for JoinError {
             ),
             Exhausted { slots } => write!(
                 f,
-                "its {slots} slots have given out all their names, {} each, and none is given twice; make the segment anew",
-                OwnerId::MAX_GENERATION
+                "its {slots} slots have given out all their names, and none is given twice; make the segment anew"
             ),
             Unlinked => f.write_str(
                 "the file's name was removed, so that nobody could find us there; open or create the name again",

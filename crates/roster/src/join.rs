@@ -87,7 +87,9 @@ impl Join<'_> {
         if !self.sees(id)? {
             // A duplicate of the data descriptor is not closed with `own`, nor are its locks.
             range::unlock(own.as_fd(), Range::id(id)).map_err(lock_error)?;
-            range::unlock(own.as_fd(), Range::slot(id.slot())).map_err(lock_error)?;
+            if let Some(slot) = self.roster.slot_of(id) {
+                range::unlock(own.as_fd(), Range::slot(slot)).map_err(lock_error)?;
+            }
             return Err(JoinError::new(match source {
                 Source::Ticket(_) => JoinErrorKind::Ticket,
                 _ => JoinErrorKind::Unsupported,
@@ -131,6 +133,10 @@ impl Join<'_> {
         let slots = self.roster.slots();
         let mut retired = 0;
         for (n, slot) in self.roster.round() {
+            if slot.is_spent(n, self.roster.numbering()) {
+                retired += 1;
+                continue;
+            }
             if !range::try_lock(own, Range::slot(n)).map_err(lock_error)? {
                 continue;
             }
@@ -138,10 +144,10 @@ impl Join<'_> {
             if self.link == Link::Named && Status::of(own).map_err(JoinError::system)?.links == 0 {
                 return Err(JoinError::new(JoinErrorKind::Unlinked));
             }
-            match slot.begin(n) {
+            match slot.begin(n, self.roster.numbering()) {
                 Some(id) if range::try_lock(own, Range::id(id)).map_err(lock_error)? => {
-                    slot.sign(id);
-                    self.roster.advance(n);
+                    slot.sign();
+                    self.roster.take(n);
                     return Ok(Some(id));
                 }
                 // A byte that nobody should hold: the next name of this slot is another.

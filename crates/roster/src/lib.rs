@@ -48,17 +48,23 @@ mod join;
 mod judge;
 #[cfg(any(loom, feature = "model"))]
 pub mod model;
+#[cfg(not(loom))]
+mod numbering;
 mod owner;
 #[cfg(not(loom))]
 mod participant;
 #[cfg(not(loom))]
 mod person;
 #[cfg(not(loom))]
+mod places;
+#[cfg(not(loom))]
 mod probe;
 #[cfg(not(loom))]
 mod range;
 #[cfg(not(loom))]
 pub mod removal;
+#[cfg(not(loom))]
+mod slot;
 #[cfg(not(loom))]
 mod table;
 #[cfg(all(test, not(loom)))]

@@ -11,16 +11,16 @@ use crate::{Judge, OwnerId, Verdict};
 #[derive(Clone, Debug)]
 pub struct ModelJudge {
     me: Option<OwnerId>,
-    /// 1 in the place of a dead slot.
+    /// 1 in the place of a dead one: number 1 in place 0.
     dead: Arc<[AtomicU32]>,
 }
 
 impl ModelJudge {
-    /// Makes the judges of `participants` participants, in slots 0, 1, 2, … and of generation 1.
+    /// Makes the judges of `participants` participants, called 1, 2, 3, …
     pub fn new(participants: u32) -> Vec<Self> {
         let dead: Arc<[AtomicU32]> = (0..participants).map(|_| AtomicU32::new(0)).collect();
-        (0..participants)
-            .map(|slot| Self { me: OwnerId::new(slot, 1), dead: dead.clone() })
+        (1..=participants)
+            .map(|number| Self { me: OwnerId::new(number), dead: dead.clone() })
             .collect()
     }
 
@@ -35,7 +35,7 @@ impl ModelJudge {
         let mark = || {
             if let Some(me) = self.me {
                 // Release: pairs with the Acquire in `verdict`; stands for the kernel's release of the record lock.
-                self.dead[me.slot() as usize].swap(1, Release);
+                self.dead[place(me)].swap(1, Release);
             }
         };
         #[cfg(loom)]
@@ -45,18 +45,25 @@ impl ModelJudge {
     }
 }
 
-// SAFETY: each participant has a slot of its own, and is dead only once its model has called `die`.
+// SAFETY: each participant has a name of its own, and is dead only once its model has called `die`.
 unsafe impl Judge for ModelJudge {
     fn me(&self) -> Option<OwnerId> {
         self.me
     }
 
     fn verdict(&self, owner: OwnerId) -> Verdict {
-        match self.dead.get(owner.slot() as usize) {
+        if owner == OwnerId::GONE {
+            return Verdict::Dead;
+        }
+        match self.dead.get(place(owner)) {
             // Acquire: pairs with the Release in `die`.
             Some(dead) if dead.load(Acquire) == 0 => Verdict::Alive,
             Some(_) => Verdict::Dead,
             None => Verdict::Nobody,
         }
     }
+}
+
+fn place(id: OwnerId) -> usize {
+    id.get() as usize - 1
 }

@@ -3,48 +3,45 @@
 use core::fmt;
 use core::num::NonZeroU32;
 
-/// Bits of an id that are the slot's number.
-const SLOT_BITS: u32 = 10;
-
 /// The name of a participant: an address space that joined a roster.
 ///
 /// ```text
-/// 31 30 | 29 .. 10              | 9 .. 0
-/// free  | generation, 1 to 2^20-1 | slot, 0 to 1023
+/// 31 30 | 29 .. 0
+/// free  | 1 to 2^30-2: the participant's; 2^30-1: GONE
 /// ```
 ///
-/// It is never 0 and **never issued twice** in the life of a roster, so that an id that stands in a lock word means
-/// one participant for ever. The two upper bits are free for the primitives.
+/// It is never 0. A roster issues the numbers one after the other, each **once**, so that an id that stands in a lock
+/// word means one participant. Only when a place of the roster has given out all its share of them does it begin anew,
+/// and not before every word of the memory that names one of those was swept: see [`Spent`](crate::Spent). The two upper
+/// bits of a word are free for the primitives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OwnerId(NonZeroU32);
 
 impl OwnerId {
     /// The bits of a word that an id takes.
     pub const MASK: u32 = (1 << 30) - 1;
+    /// The greatest number that a roster issues.
+    pub const LAST: u32 = Self::MASK - 1;
     /// Most slots of a roster.
-    pub const MAX_SLOTS: u32 = 1 << SLOT_BITS;
-    /// The last generation of a slot; then it is retired.
-    pub const MAX_GENERATION: u32 = (1 << 20) - 1;
+    pub const MAX_SLOTS: u32 = 1 << 14;
+    /// Somebody who is dead, and whose own name may be somebody else's by now. Nobody is ever called so.
+    pub const GONE: Self = match NonZeroU32::new(Self::MASK) {
+        Some(number) => Self(number),
+        None => unreachable!(),
+    };
 
-    /// Makes the id of a slot's generation, or `None` if either is out of range.
-    pub const fn new(slot: u32, generation: u32) -> Option<Self> {
-        if slot >= Self::MAX_SLOTS || generation == 0 || generation > Self::MAX_GENERATION {
-            return None;
-        }
-        match NonZeroU32::new((generation << SLOT_BITS) | slot) {
-            Some(id) => Some(Self(id)),
-            None => None,
+    /// Returns the name of this number, or `None` if no participant can have it: 1 to [`LAST`](Self::LAST) are possible.
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(id) if number <= Self::LAST => Some(Self(id)),
+            _ => None,
         }
     }
 
-    /// Returns the id in the lower 30 bits of a word, or `None` if no participant can have it (0 above all).
+    /// Returns the id in the lower 30 bits of a word, [`GONE`](Self::GONE) included, or `None` if they are 0.
     #[inline]
     pub const fn from_word(word: u32) -> Option<Self> {
-        let id = word & Self::MASK;
-        if id >> SLOT_BITS == 0 {
-            return None;
-        }
-        match NonZeroU32::new(id) {
+        match NonZeroU32::new(word & Self::MASK) {
             Some(id) => Some(Self(id)),
             None => None,
         }
@@ -63,20 +60,23 @@ impl OwnerId {
         self.0.get()
     }
 
-    /// Returns the slot, 0 to 1023.
-    pub const fn slot(self) -> u32 {
-        self.get() & (Self::MAX_SLOTS - 1)
-    }
-
-    /// Returns the generation of the slot, from 1.
-    pub const fn generation(self) -> u32 {
-        self.get() >> SLOT_BITS
+    /// Returns at which of `cells` cells this participant begins to look for its own, 0 to `cells - 1`.
+    ///
+    /// Participants that are there at the same time mostly begin at different ones; if there are as many cells as places
+    /// in the roster, always.
+    ///
+    /// # Panics
+    ///
+    /// If there are no cells.
+    #[inline]
+    pub const fn home(self, cells: usize) -> usize {
+        (self.get() - 1) as usize % cells
     }
 }
 
 impl fmt::Display for OwnerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.slot(), self.generation())
+        if *self == Self::GONE { f.write_str("gone") } else { self.get().fmt(f) }
     }
 }
 
@@ -91,21 +91,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_its_slot_and_generation() {
-        let id = OwnerId::new(1023, OwnerId::MAX_GENERATION).unwrap();
-        assert_eq!(id.get(), OwnerId::MASK);
-        assert_eq!((id.slot(), id.generation()), (1023, OwnerId::MAX_GENERATION));
+    fn an_id_is_a_number_of_thirty_bits() {
+        let id = OwnerId::new(OwnerId::LAST).unwrap();
+        assert_eq!(id.get(), OwnerId::MASK - 1);
         assert_eq!(OwnerId::from_word(id.get() | 3 << 30), Some(id));
-        assert_eq!(OwnerId::new(5, 7).unwrap().to_string(), "5.7");
+        assert_eq!(OwnerId::from_word(u32::MAX), Some(OwnerId::GONE));
+        assert_eq!(OwnerId::new(7).unwrap().to_string(), "7");
+        assert_eq!(format!("{:?}", OwnerId::GONE), "OwnerId(gone)");
     }
 
     #[test]
     fn what_nobody_is_called_is_no_id() {
-        assert_eq!(OwnerId::new(1024, 1), None);
-        assert_eq!(OwnerId::new(0, 0), None);
-        assert_eq!(OwnerId::new(0, 1 << 20), None);
-        assert_eq!(OwnerId::from_word(0), None);
-        assert_eq!(OwnerId::from_word(1 << 31), None);
-        assert_eq!(OwnerId::from_word(1023), None, "generation 0");
+        for number in [0, OwnerId::MASK, 1 << 30, 1 << 31 | 1] {
+            assert_eq!(OwnerId::new(number), None, "{number:#x}");
+        }
+        for word in [0, 1 << 30, 1 << 31, 3 << 30] {
+            assert_eq!(OwnerId::from_word(word), None, "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn the_first_id_begins_at_the_first_cell() {
+        let homes =
+            |cells| (1..=4).map(|n| OwnerId::new(n).unwrap().home(cells)).collect::<Vec<_>>();
+        assert_eq!(homes(4), [0, 1, 2, 3]);
+        assert_eq!(homes(3), [0, 1, 2, 0]);
     }
 }

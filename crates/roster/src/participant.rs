@@ -15,7 +15,7 @@ use crate::{JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, Verdict, p
 /// An address space that takes part in a roster: the kernel's answer to the two questions of [`Judge`].
 ///
 /// Every handle and guard borrows it, so that nobody leaves while a lock is in use. Dropping it leaves: the kernel
-/// hears of it, no shared byte is written, and the name is never used again.
+/// hears of it, and nothing shared is written but a hint that the place is free.
 ///
 /// **Alive** means that the kernel has not finished this address space's exit. A stopped process (SIGSTOP), one whose
 /// main thread has ended, one that closed every descriptor, and one that still dumps its core are alive; a zombie is
@@ -38,6 +38,8 @@ pub struct Participant<'a> {
     file: KeptFile,
     path: Option<PathBuf>,
     link: Link,
+    /// Whether the roster's bytes may be gone.
+    vacated: bool,
 }
 
 impl<'a> Participant<'a> {
@@ -63,7 +65,7 @@ impl<'a> Participant<'a> {
             Description::Path(path) => (Some(path), None),
             Description::Ticket(ticket) => (None, Some(ticket)),
         };
-        let this = Self { identity, roster, file, path, link };
+        let this = Self { identity, roster, file, path, link, vacated: false };
         this.join_by(match ticket {
             Some(ticket) => Source::Ticket(Some(ticket)),
             None => this.source(),
@@ -136,6 +138,16 @@ impl<'a> Participant<'a> {
         self.file.get(self.path())
     }
 
+    /// Notes in the roster that this place is about to be free, as dropping does. From now on the roster's bytes are
+    /// not written any more: for who unmaps them before it drops the participant.
+    pub fn vacate(&mut self) {
+        // Before the lock falls: the dead write nothing. In a forked child it is the parent's place.
+        if let Some(id) = self.id().filter(|_| !self.vacated) {
+            self.roster.free(id);
+        }
+        self.vacated = true;
+    }
+
     /// Returns the roster.
     pub fn roster(&self) -> Roster<'a> {
         self.roster
@@ -186,7 +198,10 @@ unsafe impl Judge for Participant<'_> {
     }
 
     fn verdict(&self, owner: OwnerId) -> Verdict {
-        if owner.slot() >= self.roster.slots() {
+        if owner == OwnerId::GONE {
+            return Verdict::Dead;
+        }
+        if !self.roster.knows(owner) {
             return Verdict::Nobody;
         }
         self.id().map_or(Verdict::Unknown, |me| probe::verdict(self, me, owner))
@@ -194,6 +209,13 @@ unsafe impl Judge for Participant<'_> {
 
     fn person(&self, owner: OwnerId) -> Option<Person> {
         self.roster.person(owner)
+    }
+}
+
+impl Drop for Participant<'_> {
+    /// Leaves. The anchor goes with the identity, a field.
+    fn drop(&mut self) {
+        self.vacate();
     }
 }
 
@@ -231,7 +253,7 @@ mod tests {
         let roster = bytes.roster(4);
         let (one, two) = (join(roster, &file).unwrap(), join(roster, &file).unwrap());
         let (a, b) = (one.me().unwrap(), two.me().unwrap());
-        assert_eq!((a.slot(), b.slot()), (0, 1));
+        assert_eq!([a, b].map(|id| roster.slot_of(id)), [Some(0), Some(1)]);
         assert_eq!(one.verdict(b), Verdict::Alive);
         assert_eq!(one.verdict(a), Verdict::Alive);
         assert_eq!(one.person(b).unwrap().pid, std::process::id());
@@ -253,7 +275,7 @@ mod tests {
         let roster = bytes.roster(1);
         let first = join(roster, &file).unwrap().id().unwrap();
         let second = join(roster, &file).unwrap();
-        assert_eq!(second.id(), OwnerId::new(0, 2));
+        assert_eq!(second.id(), OwnerId::new(2));
         assert_eq!(second.verdict(first), Verdict::Dead);
         assert_eq!(second.person(first), None);
         let error = join(roster, &file).unwrap_err();
@@ -261,12 +283,17 @@ mod tests {
     }
 
     #[test]
-    fn an_id_beyond_the_roster_is_corrupt_and_not_dead() {
+    fn an_id_that_nobody_was_given_is_corrupt_and_not_dead() {
         let file = memfd();
         let bytes = Bytes::of(&file, Roster::bytes(4));
-        let one = join(bytes.roster(4), &file).unwrap();
-        assert_eq!(one.verdict(OwnerId::new(4, 1).unwrap()), Verdict::Nobody);
-        assert_eq!(one.verdict(OwnerId::new(3, 1).unwrap()), Verdict::Dead);
+        let roster = bytes.roster(4);
+        let one = join(roster, &file).unwrap();
+        let gone = join(roster, &file).unwrap().id().unwrap();
+        assert_eq!(one.verdict(gone), Verdict::Dead);
+        for number in [gone.get() + 1, 5, OwnerId::LAST] {
+            assert_eq!(one.verdict(OwnerId::new(number).unwrap()), Verdict::Nobody, "{number}");
+        }
+        assert_eq!(one.verdict(OwnerId::GONE), Verdict::Dead);
     }
 
     #[test]
@@ -286,7 +313,7 @@ mod tests {
             assert_eq!(one.person(mine).unwrap().pid, std::process::id());
         });
         assert_eq!(one.id(), Some(id));
-        assert_eq!(one.verdict(OwnerId::new(1, 1).unwrap()), Verdict::Dead);
+        assert_eq!(one.verdict(OwnerId::new(2).unwrap()), Verdict::Dead, "the child");
     }
 
     #[test]
@@ -317,8 +344,9 @@ mod tests {
         let bytes = Bytes::of(&file, Roster::bytes(4));
         let one = join(bytes.roster(4), &file).unwrap();
         let id = one.id().unwrap();
+        let gone = join(one.roster(), &file).unwrap().id().unwrap();
         one.identity.unmap_anchor_behind_its_back();
-        assert_eq!(one.verdict(OwnerId::new(3, 1).unwrap()), Verdict::Unknown);
+        assert_eq!(one.verdict(gone), Verdict::Unknown);
         assert_eq!((one.me(), one.is_lost()), (None, true));
         let again = one.rejoin().unwrap();
         assert!(again != id && !one.is_lost());

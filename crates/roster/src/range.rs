@@ -1,8 +1,8 @@
 //! The record locks that say who is alive, far past the data of the file.
 //!
 //! ```text
-//! 0 …            2^61 = S                S+1024 = R   S+1025          2^62 = I     I+2^30     I+2^61 = T
-//! | data | … | slot 0 … slot 1023 | remover | …      | I+id, a byte an id | … | T+id, a byte an id |
+//! 0 …            2^61 = S              S+16384 = R                 2^62 = I     I+2^30     I+2^61 = T
+//! | data | … | slot 0 … slot 16383 | remover | …      | I+id, a byte an id | … | T+id, a byte an id |
 //! ```
 //!
 //! They are [open file description locks]: owned by a description, not by a process, so that no other descriptor of
@@ -154,10 +154,10 @@ mod tests {
         assert!(Range::EVERYBODY.covers(Range::REMOVER));
         assert!(!Range::EVERYBODY.covers(Range { start: REMOVER + 1, len: 1 }));
         assert!(!last_slot.covers(Range::REMOVER));
-        let last_id = OwnerId::new(1023, OwnerId::MAX_GENERATION).unwrap();
+        let last_id = OwnerId::new(OwnerId::LAST).unwrap();
         assert!(Range::id(last_id).start < TRIALS);
         assert!(Range::trial(last_id).start < i64::MAX as u64);
-        assert!(!Range::EVERYBODY.covers(Range::id(OwnerId::new(0, 1).unwrap())));
+        assert!(!Range::EVERYBODY.covers(Range::id(OwnerId::new(1).unwrap())));
     }
 
     #[test]

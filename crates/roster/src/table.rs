@@ -3,12 +3,15 @@
 use core::fmt;
 use std::os::fd::BorrowedFd;
 
-use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
-use shmkit_atomic::{AtomicU32, fence};
+use shmkit_atomic::AtomicU32;
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Offset, Region, Shared};
 
-use crate::person::{Card, Person};
+use crate::numbering::Numbering;
+use crate::person::Person;
+use crate::places::Places;
 use crate::range::{self, Range};
+use crate::slot::Slot;
 use crate::{OwnerId, RosterError, Verdict};
 
 /// The first bytes of a roster.
@@ -19,72 +22,19 @@ pub(crate) struct Head {
     cursor: AtomicU32,
     /// Number of slots. Written by `init`.
     slots: AtomicU32,
+    /// How many numbers the slots share. Written by `init`.
+    numbers: AtomicU32,
 }
 
 // SAFETY: atomics, `repr(C)`, every pattern valid.
 unsafe impl Shared for Head {}
 
-/// One place. Written only by who holds its lock.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Slot {
-    /// The last generation that was given out, 0 to [`OwnerId::MAX_GENERATION`]; at the maximum the slot is retired.
-    generation: AtomicU32,
-    /// The generation whose card is complete. Another than `generation` while somebody joins, and after they died of
-    /// it: the card is then nobody's.
-    signed: AtomicU32,
-    /// Who it was given to.
-    card: Card,
-}
-
-// SAFETY: atomics and a `repr(C)` struct of atomics, every pattern valid.
-unsafe impl Shared for Slot {}
-
 const _: () = assert!(size_of::<Head>() == 128, "part of the segment format");
-const _: () = assert!(size_of::<Slot>() == 40, "part of the segment format");
-
-impl Slot {
-    /// Gives out the next generation of `slot`, or none if it is retired. Only with the slot's lock.
-    ///
-    /// The number is spent before the name's lock is asked for: killed in between, nobody ever has the name.
-    pub(crate) fn begin(&self, slot: u32) -> Option<OwnerId> {
-        // `new` refuses what is past the maximum, whatever a peer wrote here.
-        // Relaxed: the slot's lock orders the writers, and who only reads sees no card before it is signed.
-        let id = OwnerId::new(slot, self.generation.load(Relaxed).checked_add(1)?)?;
-        self.generation.store(id.generation(), Relaxed);
-        Some(id)
-    }
-
-    /// Writes this process's card under its generation. Only with the slot's lock, and the name's.
-    pub(crate) fn sign(&self, id: OwnerId) {
-        self.write(id.generation(), Card::sign);
-    }
-
-    fn write(&self, generation: u32, write: impl FnOnce(&Card)) {
-        // Release: pairs with the Acquire fence in `read`. Who read a word of the new card sees the new generation (or
-        // a later one) at its second look; who does not see it read nothing of the new card.
-        fence(Release);
-        write(&self.card);
-        // Release: pairs with the first Acquire in `read`, so that the whole card is seen.
-        self.signed.store(generation, Release);
-    }
-
-    /// Returns the generation that the slot has, and its card: the one that belongs to it, or none if it is not
-    /// signed, or given to another while we read.
-    fn read(&self) -> Option<(u32, Person)> {
-        // Acquire: pairs with the Release in `write`.
-        let signed = self.signed.load(Acquire);
-        let person = self.card.read();
-        // Acquire: pairs with the Release fence in `write`.
-        fence(Acquire);
-        (self.generation.load(Relaxed) == signed).then_some((signed, person))
-    }
-}
-
 /// The roster of a region: a table of slots, each for one participant at a time.
 ///
 /// ```text
-/// 0 cursor  4 slots  128 slot 0: generation, signed, start time, command, pid  168 slot 1 …
+/// 0 cursor  4 slots  8 numbers  128 slot 0: generation, signed, start time, command, pid  168 slot 1 …
+/// 128 + 40 * slots: a bit a slot, set if it seems to be taken
 /// ```
 ///
 /// A view of bytes that somebody keeps mapped. It says who *may* be there; whether they live, only the kernel knows.
@@ -92,18 +42,29 @@ impl Slot {
 pub struct Roster<'a> {
     head: &'a Head,
     slots: &'a [Slot],
+    places: Places<'a>,
+    /// Our own copy: a peer may write over the roster's.
+    numbering: Numbering,
 }
 
 impl<'a> Roster<'a> {
     /// Alignment of a roster, in bytes.
     pub const ALIGN: u64 = align_of::<Head>() as u64;
 
-    /// Returns the size of a roster of so many slots, in bytes.
+    /// Returns the size of a roster of so many slots, in bytes: 40 and a bit for each, and 128.
     pub const fn bytes(slots: u32) -> u64 {
-        size_of::<Head>() as u64 + slots as u64 * size_of::<Slot>() as u64
+        Self::places_at(slots) + Places::words(slots) as u64 * size_of::<AtomicU32>() as u64
     }
 
-    /// Makes a roster for at most `slots` participants at a time, 1 to 1024, in the first bytes of `region`.
+    const fn slots_at() -> u64 {
+        size_of::<Head>() as u64
+    }
+
+    const fn places_at(slots: u32) -> u64 {
+        Self::slots_at() + slots as u64 * size_of::<Slot>() as u64
+    }
+
+    /// Makes a roster for at most `slots` participants at a time, 1 to 16384, in the first bytes of `region`.
     ///
     /// Whether the file system has the locks that participants need shows when the first of them
     /// [joins](crate::Participant::join): do that before anybody else can see the roster.
@@ -116,8 +77,28 @@ impl<'a> Roster<'a> {
     ///
     /// The bytes must be zero, and nobody else may use them until this returns.
     pub unsafe fn init(region: Region<'a>, slots: u32) -> Result<Self, RosterError> {
-        let this = Self::place(region, slots)?;
+        // SAFETY: as promised by the caller.
+        unsafe { Self::init_numbered(region, slots, OwnerId::LAST) }
+    }
+
+    /// As [`init`](Self::init), with fewer names than there could be: 1 to `numbers`, at least one for each slot. The
+    /// places begin anew the sooner: for who wants to see that.
+    ///
+    /// # Errors
+    ///
+    /// As [`init`](Self::init), or if there cannot be so many names.
+    ///
+    /// # Safety
+    ///
+    /// As [`init`](Self::init).
+    pub unsafe fn init_numbered(
+        region: Region<'a>,
+        slots: u32,
+        numbers: u32,
+    ) -> Result<Self, RosterError> {
+        let this = Self::place(region, Numbering::new(slots, numbers)?)?;
         this.head.slots.store(slots, Relaxed);
+        this.head.numbers.store(numbers, Relaxed);
         Ok(this)
     }
 
@@ -131,48 +112,74 @@ impl<'a> Roster<'a> {
     ///
     /// The bytes must have been made by [`init`](Self::init), and be used as a roster only.
     pub unsafe fn attach(region: Region<'a>, slots: u32) -> Result<Self, RosterError> {
-        let this = Self::place(region, slots)?;
+        let this = Self::place(region, Numbering::new(slots, OwnerId::LAST)?)?;
         let found = this.head.slots.load(Relaxed);
         if found != slots {
             return Err(RosterError::Corrupt { found, expected: slots });
         }
-        Ok(this)
+        let numbering = Numbering::new(slots, this.head.numbers.load(Relaxed))?;
+        Ok(Self { numbering, ..this })
     }
 
-    fn place(region: Region<'a>, slots: u32) -> Result<Self, RosterError> {
-        if !(1..=OwnerId::MAX_SLOTS).contains(&slots) {
-            return Err(RosterError::Slots { found: slots });
-        }
+    fn place(region: Region<'a>, numbering: Numbering) -> Result<Self, RosterError> {
+        let count = numbering.slots();
+        let part = |from, to| region.sub(from, to - from).map_err(RosterError::Place);
         let head = region.get(Offset::<Head>::ZERO).map_err(RosterError::Place)?;
-        let rest = region.sub(Self::bytes(0), Self::bytes(slots) - Self::bytes(0));
-        let rest = rest.map_err(RosterError::Place)?;
-        let slots = rest.slice(Offset::ZERO, slots as usize).map_err(RosterError::Place)?;
-        Ok(Self { head, slots })
+        let slots = part(Self::slots_at(), Self::places_at(count))?;
+        let slots = slots.slice(Offset::ZERO, count as usize).map_err(RosterError::Place)?;
+        let words = part(Self::places_at(count), Self::bytes(count))?;
+        let words = words.slice(Offset::ZERO, Places::words(count) as usize);
+        let places = Places::new(words.map_err(RosterError::Place)?, count);
+        Ok(Self { head, slots, places, numbering })
     }
 
     /// Returns how many participants there can be at a time.
     pub fn slots(self) -> u32 {
-        // `place`: at most 1024.
-        self.slots.len() as u32
+        self.numbering.slots()
     }
 
-    /// Returns the slots with their numbers, beginning where the cursor stands.
+    /// Returns the place that gives out this name, 0 to `slots - 1`; `None` if none does.
+    pub fn slot_of(self, id: OwnerId) -> Option<u32> {
+        self.numbering.origin(id).map(|(slot, _)| slot)
+    }
+
+    /// Returns whether somebody can be, or have been, called `id`. For who has read it in a word.
+    pub(crate) fn knows(self, id: OwnerId) -> bool {
+        let origin = self.numbering.origin(id);
+        origin.is_some_and(|(slot, generation)| self.slots[slot as usize].has_given(generation))
+    }
+
+    pub(crate) fn numbering(self) -> Numbering {
+        self.numbering
+    }
+
+    /// Returns the slots with their numbers: beginning where the cursor stands, those first that seem to be free.
     pub(crate) fn round(self) -> impl Iterator<Item = (u32, &'a Slot)> {
-        let (count, slots) = (self.slots(), self.slots);
         // Relaxed: a hint. Any number that a peer wrote becomes a slot's.
-        let first = self.head.cursor.load(Relaxed) % count;
-        (first..count).chain(0..first).map(move |n| (n, &slots[n as usize]))
+        let first = self.head.cursor.load(Relaxed) % self.slots();
+        let (places, slots) = (self.places, self.slots);
+        let numbers = places.round(first, false).chain(places.round(first, true));
+        numbers.map(move |n| (n, &slots[n as usize]))
     }
 
-    /// The next join looks after `slot` first, so that a slot rests as long as possible.
-    pub(crate) fn advance(self, slot: u32) {
-        self.head.cursor.store((slot + 1) % self.slots(), Relaxed);
+    /// Slot `n` is taken. The next join looks after it first, so that a slot rests as long as possible.
+    pub(crate) fn take(self, n: u32) {
+        self.places.take(n);
+        self.head.cursor.store((n + 1) % self.slots(), Relaxed);
+    }
+
+    /// Who has this name leaves in good order.
+    pub(crate) fn free(self, id: OwnerId) {
+        if let Some(slot) = self.slot_of(id) {
+            self.places.free(slot);
+        }
     }
 
     /// Returns who `owner` is, as long as its slot is not given to another. Nobody yet, if it is still joining.
     pub fn person(self, owner: OwnerId) -> Option<Person> {
-        let (generation, person) = self.slots.get(owner.slot() as usize)?.read()?;
-        (generation == owner.generation()).then_some(person)
+        let (slot, generation) = self.numbering.origin(owner)?;
+        let (signed, person) = self.slots.get(slot as usize)?.read()?;
+        (generation == signed).then_some(person)
     }
 
     /// Returns the last participant of every slot that had one, in the order of slots, with the kernel's verdict:
@@ -185,7 +192,7 @@ impl<'a> Roster<'a> {
     pub fn participants(self, file: BorrowedFd<'_>) -> Vec<Member> {
         let member = |(n, slot): (u32, &Slot)| {
             let (generation, person) = slot.read()?;
-            Some(Member { id: OwnerId::new(n, generation)?, person, verdict: Verdict::Dead })
+            Some(Member { id: self.numbering.id(n, generation)?, person, verdict: Verdict::Dead })
         };
         // The names first: a card is signed with both locks held, so that whoever is listed and alive is in what the
         // kernel is asked from here on.
@@ -245,10 +252,27 @@ mod tests {
         // SAFETY: refused before anything is used.
         let error = unsafe { Roster::attach(region, 4) }.unwrap_err();
         assert!(matches!(error, RosterError::Place(_)), "{error}");
-        for slots in [0, 1025, u32::MAX] {
+        for slots in [0, OwnerId::MAX_SLOTS + 1, u32::MAX] {
             // SAFETY: refused before anything is used.
             let error = unsafe { Roster::init(region, slots) }.unwrap_err();
             assert_eq!(error, RosterError::Slots { found: slots });
+        }
+    }
+
+    #[test]
+    fn a_roster_keeps_how_many_names_it_has() {
+        let bytes = Bytes::new(Roster::bytes(3));
+        let region = bytes.region();
+        // SAFETY: fresh zeros of this test alone.
+        let made = unsafe { Roster::init_numbered(region, 3, 64) }.unwrap();
+        // SAFETY: made above.
+        let found = unsafe { Roster::attach(region, 3) }.unwrap();
+        assert_eq!((found.numbering, found.slots()), (made.numbering, 3));
+        for wrong in [0, 2, OwnerId::MASK] {
+            made.head.numbers.store(wrong, Relaxed);
+            // SAFETY: refused before anything is used.
+            let error = unsafe { Roster::attach(region, 3) }.unwrap_err();
+            assert_eq!(error, RosterError::Numbers { found: wrong, slots: 3 });
         }
     }
 
@@ -259,29 +283,29 @@ mod tests {
         let roster = unsafe { Roster::init(bytes.region(), 3) }.unwrap();
         let order = || roster.round().map(|(n, _)| n).collect::<Vec<_>>();
         assert_eq!(order(), [0, 1, 2]);
-        roster.advance(0);
+        roster.take(0);
         assert_eq!(order(), [1, 2, 0]);
-        roster.advance(2);
+        roster.take(2);
+        assert_eq!(order(), [1, 0, 2], "what seems to be free comes first");
+        roster.free(OwnerId::new(1).unwrap());
         assert_eq!(order(), [0, 1, 2]);
         roster.head.cursor.store(u32::MAX, Relaxed);
         assert_eq!(order(), [0, 1, 2], "2^32 - 1 is a multiple of 3");
     }
 
     #[test]
-    fn a_generation_never_wraps() {
-        let bytes = Bytes::new(Roster::bytes(1));
-        // SAFETY: fresh zeros of this test alone.
-        let roster = unsafe { Roster::init(bytes.region(), 1) }.unwrap();
-        let slot = &roster.slots[0];
-        assert_eq!(slot.begin(0), OwnerId::new(0, 1));
-        assert_eq!(slot.begin(0), OwnerId::new(0, 2));
-        slot.generation.store(OwnerId::MAX_GENERATION - 1, Relaxed);
-        assert_eq!(slot.begin(0), OwnerId::new(0, OwnerId::MAX_GENERATION));
-        for retired in [OwnerId::MAX_GENERATION, OwnerId::MAX_GENERATION + 1, u32::MAX] {
-            slot.generation.store(retired, Relaxed);
-            assert_eq!(slot.begin(0), None);
-            assert_eq!(slot.generation.load(Relaxed), retired, "nothing was written");
-        }
+    fn only_names_that_were_given_are_known() {
+        let bytes = Bytes::new(Roster::bytes(3));
+        let roster = bytes.roster(3);
+        let known =
+            || (1..9).filter(|&n| roster.knows(OwnerId::new(n).unwrap())).collect::<Vec<_>>();
+        assert_eq!(known(), []);
+        roster.slots[1].begin(1, roster.numbering).unwrap();
+        assert_eq!(known(), [2]);
+        roster.slots[1].begin(1, roster.numbering).unwrap();
+        roster.slots[2].begin(2, roster.numbering).unwrap();
+        assert_eq!(known(), [2, 3, 5]);
+        assert!(!roster.knows(OwnerId::GONE));
     }
 
     #[test]
@@ -296,49 +320,17 @@ mod tests {
             members.into_iter().map(|m| m.id).collect::<Vec<_>>()
         };
         assert_eq!(listed(), [], "no slot was ever given out");
-        let first = slot.begin(0).unwrap();
+        let first = slot.begin(0, roster.numbering).unwrap();
         assert_eq!((roster.person(first), listed()), (None, vec![]), "not signed yet");
-        slot.sign(first);
+        slot.sign();
         assert_eq!(roster.person(first).unwrap().pid, std::process::id());
         assert_eq!(listed(), [first]);
-        let second = slot.begin(0).unwrap();
+        let second = slot.begin(0, roster.numbering).unwrap();
         assert_eq!([first, second].map(|id| roster.person(id)), [None, None], "the predecessor's");
         assert_eq!(listed(), []);
-        slot.sign(second);
+        slot.sign();
         assert_eq!(roster.person(first), None);
         assert!(roster.person(second).is_some());
         assert_eq!(listed(), [second]);
-    }
-
-    /// Whoever reads while a slot goes from hand to hand sees whole cards of the right generation.
-    #[test]
-    fn a_card_is_never_a_mixture() {
-        const GENERATIONS: u32 = 20_000;
-        let bytes = Bytes::new(Roster::bytes(1));
-        let roster = bytes.roster(1);
-        let slot = &roster.slots[0];
-        std::thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                let mut seen = 0;
-                while seen < GENERATIONS {
-                    let Some((generation, person)) = slot.read() else { continue };
-                    if generation > 0 {
-                        assert_eq!(person.pid, generation);
-                        assert_eq!(person.start_time, u64::from(generation));
-                        assert_eq!(person.command, generation.to_string());
-                    }
-                    assert!(generation >= seen);
-                    seen = generation;
-                }
-            });
-            for _ in 0..GENERATIONS {
-                let generation = slot.begin(0).unwrap().generation();
-                let command = generation.to_string();
-                slot.write(generation, |card| {
-                    card.write(generation, generation.into(), command.as_bytes());
-                });
-            }
-            reader.join().unwrap();
-        });
     }
 }

@@ -57,7 +57,7 @@ impl Options {
     pub fn new(size: u64) -> Self {
         Self {
             size,
-            participants: 128,
+            participants: 1024,
             objects: 64,
             persistent: false,
             fresh: false,
@@ -65,7 +65,8 @@ impl Options {
         }
     }
 
-    /// How many processes can take part at the same time: 1 to 1024, by default 128.
+    /// How many processes can take part at the same time: 1 to 16384, by default 1024. Each
+    /// place takes 40 bytes.
     pub fn participants(mut self, participants: u32) -> Self {
         self.participants = participants;
         self

@@ -114,6 +114,8 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.last.left(self.participant.id());
         self.entry.leave();
+        // The mapping goes before the place.
+        self.participant.vacate();
     }
 }
 

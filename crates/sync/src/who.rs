@@ -4,7 +4,7 @@ use core::fmt;
 
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-/// A holder as its `Debug` shows it: `3.2: 4711 (worker), started at 8123456, alive`.
+/// A holder as its `Debug` shows it: `3: 4711 (worker), started at 8123456, alive`.
 ///
 /// What the roster says of the person was true when it joined; whether it lives is asked now, which is a system call.
 pub(crate) struct Who<'j, J: ?Sized>(pub &'j J, pub OwnerId);

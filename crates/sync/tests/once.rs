@@ -119,7 +119,7 @@ fn the_heir_of_the_dead_begins_anew_and_is_told() {
     assert!(matches!(dead.raw().begin(&judges[0], Deadline::NEVER), Ok(Turn::Yours { .. })));
     let mine = once(region, &judges[1]);
     assert_eq!(mine.try_call_once(|| ()), Err(OnceError::WouldBlock));
-    assert!(format!("{mine:?}").contains("owner: Some(0.1: alive)"), "{mine:?}");
+    assert!(format!("{mine:?}").contains("owner: Some(1: alive)"), "{mine:?}");
     judges[0].die();
     assert_eq!(mine.wait(), Err(OnceError::OwnerDied(judges[0].me().unwrap())));
     let mut told = None;
@@ -334,8 +334,8 @@ fn a_word_that_names_nobody_is_corrupt() {
     let region = bytes.region();
     let mine = cell(region, &judges[0]);
     let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
-    // No generation; that with the mark of waiters; done, and somebody is at it.
-    for nonsense in [1, 1023, 1 << 31 | 5, 1 << 30 | 1024] {
+    // Nobody is called so; that with the mark of waiters; done, and somebody is at it.
+    for nonsense in [2, 1023, 1 << 31 | 5, 1 << 30 | 1024] {
         word.store(nonsense, Relaxed);
         let corrupt = OnceError::Corrupt { word: nonsense };
         assert_eq!(mine.get_or_init(|| [0, 0]), Err(corrupt));

@@ -228,5 +228,5 @@ fn handles_and_guards_can_be_shown() {
     assert_eq!(format!("{cell:?}"), "Value { type: u64 (8 bytes), owner: None }");
     let guard: ValueGuard<'_, u64, ModelJudge> = cell.lock().unwrap();
     assert_eq!(format!("{guard:?}"), "ValueGuard(9)");
-    assert!(format!("{cell:?}").contains("OwnerId(0.1)"));
+    assert!(format!("{cell:?}").contains("OwnerId(1)"));
 }

@@ -321,7 +321,7 @@ fn the_words_show_themselves() {
         let _sender = pipe.sender().unwrap();
         assert_eq!(
             format!("{pipe:?}"),
-            "Pipe { capacity: 4, len: 0, sending: Some(OwnerId(0.1)), receiving: None }"
+            "Pipe { capacity: 4, len: 0, sending: Some(OwnerId(1)), receiving: None }"
         );
         let ring = region.get::<RawRing>(Offset::ZERO).unwrap();
         assert!(format!("{ring:?}").starts_with("RawRing { capacity: 4, len: 0"));

@@ -55,7 +55,7 @@ impl Me {
 // SAFETY: a test's judge, of one thread that uses one object at a time.
 unsafe impl Judge for Me {
     fn me(&self) -> Option<OwnerId> {
-        OwnerId::new(self.0, 1)
+        OwnerId::new(self.0)
     }
 
     fn verdict(&self, owner: OwnerId) -> Verdict {
@@ -225,8 +225,8 @@ fn full_says_of_what() {
 fn a_dead_maker_leaves_nothing_half_made() {
     let (memory, me) = (Memory::new(), Me::among_the_dead());
     let directory = memory.directory();
-    // As if slot 9 had been killed after it wrote object and entry, and before it published them.
-    memory.poke(0, OwnerId::new(9, 1).unwrap().get());
+    // As if participant 9 had been killed after it wrote object and entry, and before it published them.
+    memory.poke(0, OwnerId::new(9).unwrap().get());
     directory.region.sub(768, 1280).unwrap();
     let shape = Unsigned::shape(&(5, 2)).unwrap();
     let record = Record { name: Name::new("hits").unwrap(), offset: 768, shape };
@@ -312,7 +312,7 @@ fn a_directory_must_fit() {
 #[test]
 fn makers_on_many_threads_make_each_object_once() {
     let (memory, _) = (Memory::new(), ());
-    let judges: Vec<Me> = (0..4).map(|slot| Me(slot, AtomicBool::new(false))).collect();
+    let judges: Vec<Me> = (1..5).map(|number| Me(number, AtomicBool::new(false))).collect();
     std::thread::scope(|scope| {
         for me in &judges {
             let directory = memory.directory();

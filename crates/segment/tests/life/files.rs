@@ -169,7 +169,7 @@ fn every_defect_of_the_header_is_named() {
         (24, &u64::MAX.to_ne_bytes(), ErrorKind::Truncated, &["18446744073709551615"]),
         (32, &0_u64.to_ne_bytes(), ErrorKind::Corrupt, &["cookie"]),
         (40, &64_u64.to_ne_bytes(), ErrorKind::Corrupt, &["roster offset is 64", "128"]),
-        (48, &4096_u32.to_ne_bytes(), ErrorKind::Corrupt, &["places is 4096", "1 to 1024"]),
+        (48, &16385_u32.to_ne_bytes(), ErrorKind::Corrupt, &["places is 16385", "1 to 16384"]),
     ];
     for (at, bytes, kind, says) in defects {
         let name = left("defect");

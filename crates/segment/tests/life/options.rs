@@ -85,8 +85,8 @@ fn shm_19_odd_names_are_names() {
 #[test]
 fn other_impossible_options_are_refused() {
     let kind = ErrorKind::InvalidOption;
-    refused(small().participants(0).anonymous(), kind, &["0 participants", "1 to 1024"]);
-    refused(small().participants(1025).anonymous(), kind, &["1025 participants", "1 to 1024"]);
+    refused(small().participants(0).anonymous(), kind, &["0 participants", "1 to 16384"]);
+    refused(small().participants(16385).anonymous(), kind, &["16385 participants", "1 to 16384"]);
     refused(small().mode(0o1600).anonymous(), kind, &["0o1600", "0o600"]);
     refused(small().mode(0o400).anonymous(), kind, &["0o400", "read and write"]);
     for content in ["", &"x".repeat(41), "a\0"] {

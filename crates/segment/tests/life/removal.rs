@@ -116,7 +116,7 @@ fn be_remover(path: &std::path::Path) -> fs::File {
         l_type: nix::libc::F_WRLCK as _,
         l_whence: nix::libc::SEEK_SET as _,
         l_start: 1 << 61,
-        l_len: 1025,
+        l_len: 16385,
         l_pid: 0,
     };
     fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();

@@ -342,8 +342,8 @@ impl RawSemaphore {
 
     /// Under the mutex: the cell of `me`, or else one that holds nothing.
     fn cell_of(&self, me: OwnerId) -> Option<(&HolderCell, Holding)> {
-        // Beginning where no other slot begins, so that the own cell is mostly the first.
-        let start = me.slot() as usize % CELLS;
+        // Beginning where few others begin, so that the own cell is mostly the first.
+        let start = me.home(CELLS);
         let mut empty = None;
         for i in 0..CELLS {
             let cell = &self.cells[(start + i) % CELLS];

@@ -16,7 +16,7 @@ fn a_cell_that_names_nobody_is_corrupt() {
     let region = bytes.region();
     let mine = barrier(region, 2, &judges[0]);
     let cell = cell(region, 0);
-    for word in [1, 7 << 32, 1 << 63, 1 << 62, u64::MAX] {
+    for word in [1, 1 << 63, 1 << 62, u64::MAX] {
         cell.store(word, SeqCst);
         assert_eq!(mine.wait(), Err(BarrierError::Corrupt { word }));
         assert_eq!(cell.load(SeqCst), word, "it is left as it was found");
@@ -26,14 +26,14 @@ fn a_cell_that_names_nobody_is_corrupt() {
     }
 }
 
-/// An id that the roster has no slot for, wherever it stands.
+/// An id that the roster has not given out, wherever it stands.
 #[test]
 fn a_cell_that_names_nobody_of_this_roster_is_corrupt() {
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     let region = bytes.region();
     let mine = barrier(region, 1, &judges[0]);
-    let nobody = u64::from(OwnerId::new(1023, 1).unwrap().get());
+    let nobody = u64::from(OwnerId::new(1023).unwrap().get());
     // Arrived, registered, passed.
     for lower in [1, REGISTERED, 3] {
         let word = nobody << 32 | lower;

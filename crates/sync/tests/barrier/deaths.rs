@@ -20,7 +20,7 @@ fn bar_16_a_party_that_arrived_and_died_is_told_to_all() {
     let dead = judges[1].me().unwrap();
     cell(region, 0).store(arrived(&judges[1], 0), SeqCst);
     assert_eq!(mine.n_waiting(), 1);
-    assert!(format!("{mine:?}").contains("arrived: [1.1: alive]"), "{mine:?}");
+    assert!(format!("{mine:?}").contains("arrived: [2: alive]"), "{mine:?}");
     judges[1].die();
     assert_eq!(mine.wait(), Err(BarrierError::PartyDied(dead)));
     assert_eq!(attach(region, 2, &judges[2]).wait(), Err(BarrierError::PartyDied(dead)));

@@ -149,7 +149,7 @@ struct Slandering;
 
 /// The third of a model, under which name both know themselves.
 fn third() -> Option<OwnerId> {
-    OwnerId::new(2, 1)
+    OwnerId::new(3)
 }
 
 // SAFETY: it calls nobody dead.

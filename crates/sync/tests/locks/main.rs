@@ -127,11 +127,11 @@ fn lck_07_a_lock_shows_who_has_it() {
     let (mine, theirs) = (lock(region, &judges[0]), lock(region, &judges[1]));
     assert_eq!(format!("{mine:?}"), "Lock { holder: None, waiters: false, deaths: 0 }");
     mine.acquire().unwrap();
-    assert!(format!("{mine:?}").contains("holder: Some(0.1: this process)"), "{mine:?}");
-    assert!(format!("{theirs:?}").contains("holder: Some(0.1: alive)"), "{theirs:?}");
+    assert!(format!("{mine:?}").contains("holder: Some(1: this process)"), "{mine:?}");
+    assert!(format!("{theirs:?}").contains("holder: Some(1: alive)"), "{theirs:?}");
     judges[0].die();
-    assert!(format!("{theirs:?}").contains("holder: Some(0.1: dead)"), "{theirs:?}");
-    assert!(format!("{:?}", mine.raw()).contains("OwnerId(0.1)"));
+    assert!(format!("{theirs:?}").contains("holder: Some(1: dead)"), "{theirs:?}");
+    assert!(format!("{:?}", mine.raw()).contains("OwnerId(1)"));
 }
 
 #[test]
@@ -282,10 +282,10 @@ fn rlk_08_a_lock_shows_its_owner_and_count() {
     let (mine, theirs) = (rlock(region, &judges[0]), rlock(region, &judges[1]));
     assert_eq!(format!("{mine:?}"), "RLock { holder: None }");
     (0..3).for_each(|_| assert!(mine.acquire().is_ok()));
-    let shown = "RLock { holder: Some(0.1: this process), thread: this one, depth: 3 }";
+    let shown = "RLock { holder: Some(1: this process), thread: this one, depth: 3 }";
     assert_eq!(format!("{mine:?}"), shown);
     assert_eq!(elsewhere(|| format!("{mine:?}")), shown.replace("this one", "another one"));
-    let foreign = "RLock { holder: Some(0.1: alive), thread: of another process, depth: 3 }";
+    let foreign = "RLock { holder: Some(1: alive), thread: of another process, depth: 3 }";
     assert_eq!(format!("{theirs:?}"), foreign);
     assert!(format!("{:?}", mine.raw()).contains("depth: 3"));
 }
@@ -367,7 +367,7 @@ fn a_word_that_is_not_ours_is_corrupt() {
     let theirs = judges[1].me().unwrap().get();
     word.store(theirs, Relaxed);
     assert_eq!(mine.acquire(), Err(LockFailure::Corrupt { word: theirs }));
-    for nonsense in [1, 1 << 30, 1 << 31 | 5] {
+    for nonsense in [3, 1 << 30, 1 << 31 | 5] {
         word.store(nonsense, Relaxed);
         assert_eq!(mine.try_acquire(), Err(LockFailure::Corrupt { word: nonsense }));
     }
@@ -376,7 +376,7 @@ fn a_word_that_is_not_ours_is_corrupt() {
     let region = bytes.region();
     let lock = lock(region, &judges[0]);
     let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
-    for nonsense in [1, 1 << 30, 1 << 31 | 5] {
+    for nonsense in [1 << 30, 1 << 30 | 5, 3 << 30] {
         word.store(nonsense, Relaxed);
         let corrupt = LockFailure::Corrupt { word: nonsense };
         assert_eq!(lock.acquire(), Err(corrupt));

@@ -165,5 +165,5 @@ fn the_end_of_a_slice_makes_good_for_a_dead_ringer() {
 }
 
 fn ringer_id() -> shmkit_roster::OwnerId {
-    shmkit_roster::OwnerId::new(0, 1).unwrap()
+    shmkit_roster::OwnerId::new(1).unwrap()
 }

@@ -8,8 +8,8 @@ fn a_word_that_names_nobody_is_corrupt() {
     let mut bytes = Bytes::new();
     let region = bytes.region();
     let [lock] = locks(region, &judges);
-    // No generation; bit 30; a slot that the roster does not have; with and without the mark of waiters.
-    for nonsense in [1, 1023, 1 << 30, 1 << 31 | 5, 3 << 30, 0x400 | 900] {
+    // Nobody is called so; bit 30; with and without the mark of waiters.
+    for nonsense in [2, 1023, 1 << 30, 1 << 31 | 5, 3 << 30, 0x400 | 900] {
         word(region, 0).store(nonsense, Relaxed);
         let corrupt = LockFailure::Corrupt { word: nonsense };
         assert_eq!(failure(lock.read()), corrupt);
@@ -32,7 +32,7 @@ fn cells_that_nobody_writes_keep_nobody_out() {
     let mut bytes = Bytes::new();
     let region = bytes.region();
     let [a, b] = locks(region, &judges);
-    // No such slot; no generation.
+    // Nobody is called so.
     for (cell, id) in [(3, 0x400 | 900), (5, 7)] {
         word(region, 24 + 8 * cell).store(9, Relaxed);
         word(region, 24 + 8 * cell + 4).store(id, Relaxed);

@@ -109,7 +109,7 @@ impl RawRwLock {
     /// come to use several.
     pub(super) fn count_in(&self, me: OwnerId) -> Option<u8> {
         // Beginning where few others begin, so that the own cell is mostly the first.
-        let start = me.slot() as usize % CELLS;
+        let start = me.home(CELLS);
         for i in (0..CELLS).map(|i| (start + i) % CELLS) {
             let mut holding = self.cells[i].load();
             while holding.owner() == Some(me) || holding.count() == 0 {
