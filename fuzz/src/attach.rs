@@ -163,10 +163,10 @@ fn look(segment: &Segment, wait: Duration) {
         mutex(segment, name, wait);
         semaphore(segment, name, wait);
         pipe(segment, name, wait);
-        if let Ok(atomic) = segment.find::<Atomic<'_, u64>>(name) {
+        if let Ok(atomic) = segment.find::<Atomic<u64>>(name) {
             atomic.fetch_add(1);
         }
-        if let Ok(atomics) = segment.find::<AtomicArray<'_, u32>>(name) {
+        if let Ok(atomics) = segment.find::<AtomicArray<u32>>(name) {
             assert_eq!(atomics.to_vec().len(), atomics.len());
         }
     }
@@ -176,7 +176,7 @@ fn look(segment: &Segment, wait: Duration) {
 }
 
 fn value<T: ShmSafe>(segment: &Segment, name: &str, wait: Duration) {
-    let Ok(value) = segment.find::<Value<'_, T>>(name) else { return };
+    let Ok(value) = segment.find::<Value<T>>(name) else { return };
     if let Ok(found) = value.get_timeout(wait) {
         let _ = value.set_timeout(found, wait);
     }
@@ -184,7 +184,7 @@ fn value<T: ShmSafe>(segment: &Segment, name: &str, wait: Duration) {
 }
 
 fn array(segment: &Segment, name: &str, wait: Duration) {
-    let Ok(array) = segment.find::<Array<'_, i32>>(name) else { return };
+    let Ok(array) = segment.find::<Array<i32>>(name) else { return };
     match array.lock_timeout(wait) {
         Ok(mut guard) => {
             let len = guard.len();
@@ -202,7 +202,7 @@ fn array(segment: &Segment, name: &str, wait: Duration) {
 }
 
 fn mutex(segment: &Segment, name: &str, wait: Duration) {
-    let Ok(mutex) = segment.find::<Mutex<'_, u64>>(name) else { return };
+    let Ok(mutex) = segment.find::<Mutex<u64>>(name) else { return };
     match mutex.lock_timeout(wait) {
         Ok(mut guard) | Err(LockError::Poisoned(mut guard)) => *guard += 1,
         Err(LockError::OwnerDied(guard) | LockError::NotRecoverable(guard)) => {
@@ -214,7 +214,7 @@ fn mutex(segment: &Segment, name: &str, wait: Duration) {
 }
 
 fn semaphore(segment: &Segment, name: &str, wait: Duration) {
-    let Ok(semaphore) = segment.find::<Semaphore<'_>>(name) else { return };
+    let Ok(semaphore) = segment.find::<Semaphore>(name) else { return };
     drop(semaphore.acquire_many_timeout(2, wait));
     let _ = semaphore.try_acquire().map(shmkit::Permit::release);
     // Not `Semaphore::release`: it waits for as long as its lock is held, and the bytes may say that we hold it.
@@ -222,7 +222,7 @@ fn semaphore(segment: &Segment, name: &str, wait: Duration) {
 }
 
 fn pipe(segment: &Segment, name: &str, wait: Duration) {
-    let Ok(pipe) = segment.find::<Pipe<'_, u64>>(name) else { return };
+    let Ok(pipe) = segment.find::<Pipe<u64>>(name) else { return };
     assert!(pipe.len() <= pipe.capacity());
     if let Ok(mut receiver) = pipe.receiver() {
         let mut batch = [0; 5];

@@ -24,7 +24,7 @@ const U32S: [u64; 4] = [8, 12, 16, 20];
 #[repr(C, align(128))]
 struct Memory([u8; WORDS + 8 * ITEMS]);
 
-type Ring<'a> = Pipe<'a, u64, ModelJudge>;
+type Ring<'a> = Pipe<u64, &'a ModelJudge>;
 
 /// Runs one input.
 ///
@@ -118,8 +118,8 @@ struct Scene<'a> {
     capacity: usize,
     /// The next value to send: all are different.
     next: u64,
-    sender: Side<Sender<'a, u64, ModelJudge>>,
-    receiver: Side<Receiver<'a, u64, ModelJudge>>,
+    sender: Side<Sender<u64, &'a ModelJudge>>,
+    receiver: Side<Receiver<u64, &'a ModelJudge>>,
 }
 
 impl Scene<'_> {

@@ -43,7 +43,7 @@ fn both(scene: impl Fn(By, &Segment)) {
 
 #[track_caller]
 fn value<T: ShmSafe>(segment: &Segment, name: &str) -> T {
-    segment.find::<Value<'_, T>>(name).unwrap().get().unwrap()
+    segment.find::<Value<T>>(name).unwrap().get().unwrap()
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn val_07_val_08_two_processes_lose_no_count() {
         peers.iter_mut().for_each(|peer| peer.expect("done"));
         peers.into_iter().for_each(Peer::join);
         assert_eq!(value::<u64>(segment, "value"), 2 * ROUNDS);
-        assert_eq!(segment.find::<Atomic<'_, u64>>("atomic").unwrap().load(), 2 * ROUNDS);
+        assert_eq!(segment.find::<Atomic<u64>>("atomic").unwrap().load(), 2 * ROUNDS);
     });
 }
 
@@ -207,7 +207,7 @@ fn a_writer_killed_in_an_update_leaves_the_old_value() {
     for place in ["update", "value-guard"] {
         both(|by, segment| {
             let peer = stopped(by, segment, place);
-            let value = segment.find::<Value<'_, [u64; 64]>>("value").unwrap();
+            let value = segment.find::<Value<[u64; 64]>>("value").unwrap();
             assert_eq!(value.try_get(), Err(LockFailure::WouldBlock));
             // Stopped is not dead: it may go on at any time.
             let limit = Duration::from_millis(100);
@@ -237,7 +237,7 @@ fn a_sleeping_reader_gets_past_a_killed_writer() {
 fn a_writer_killed_in_an_element_leaves_the_old_one_and_tells_nobody() {
     both(|by, segment| {
         let peer = stopped(by, segment, "element");
-        let row = segment.find::<Array<'_, u64>>("row").unwrap();
+        let row = segment.find::<Array<u64>>("row").unwrap();
         assert!(matches!(row.try_lock(), Err(LockError::Failed(LockFailure::WouldBlock))));
         peer.kill();
         assert_eq!(row.to_vec().unwrap(), [1; 5]);
@@ -250,7 +250,7 @@ fn a_writer_killed_in_an_element_leaves_the_old_one_and_tells_nobody() {
 fn a_killed_bulk_writer_is_reported_until_somebody_answers_for_the_array() {
     both(|by, segment| {
         stopped(by, segment, "bulk").kill();
-        let row = segment.find::<Array<'_, u64>>("row").unwrap();
+        let row = segment.find::<Array<u64>>("row").unwrap();
         assert_eq!(row.get(4), Err(ArrayError::OwnerDied));
         assert_eq!(row.set(4, 9), Err(ArrayError::OwnerDied));
         let limit = Duration::from_secs(10);
@@ -269,7 +269,7 @@ fn a_killed_bulk_writer_is_reported_until_somebody_answers_for_the_array() {
 fn a_killed_reader_leaves_no_trace() {
     both(|by, segment| {
         stopped(by, segment, "reader").kill();
-        let row = segment.find::<Array<'_, u64>>("row").unwrap();
+        let row = segment.find::<Array<u64>>("row").unwrap();
         assert_eq!(*row.lock().unwrap(), [1; 5]);
     });
 }

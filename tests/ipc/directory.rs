@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Kind, Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
-use shmkit_roster::Participant;
+use shmkit_roster::Seat;
 use shmkit_segment::ObjectErrorKind as Is;
 use shmkit_segment::{Options, Segment};
 use shmkit_tests::directory::{Spec, Words, add};
@@ -16,7 +16,7 @@ use crate::support::{Peer, unique, wait_until};
 struct Others;
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a> Object<'a, Participant<'a>> for Others {
+unsafe impl Object<Seat> for Others {
     const KIND: Kind = Kind::new("words");
     const TAG: TypeTag = f64::TAG;
     type Spec = ();
@@ -25,11 +25,11 @@ unsafe impl<'a> Object<'a, Participant<'a>> for Others {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: 8, align: 8 })
     }
 
-    unsafe fn init(_: Region<'a>, (): (), _: &'a Participant<'a>) -> Result<Self, ShapeError> {
+    unsafe fn init(_: Region<'_>, (): (), _: Seat) -> Result<Self, ShapeError> {
         Ok(Self)
     }
 
-    unsafe fn attach(_: Region<'a>, _: u64, _: &'a Participant<'a>) -> Result<Self, ShapeError> {
+    unsafe fn attach(_: Region<'_>, _: u64, _: Seat) -> Result<Self, ShapeError> {
         Ok(Self)
     }
 }
@@ -52,8 +52,8 @@ fn peers_that_make_an_object_at_once_get_the_same_one() {
     peers.iter_mut().for_each(|peer| peer.expect("done"));
     assert_eq!(segment.objects().unwrap().len(), 10);
     for i in 0..10 {
-        let words: Words<'_> = segment.find(&format!("counter-{i}")).unwrap();
-        assert_eq!(words.0[0].load(Relaxed), 104);
+        let words: Words = segment.find(&format!("counter-{i}")).unwrap();
+        assert_eq!(words.all()[0].load(Relaxed), 104);
     }
     peers.into_iter().for_each(Peer::join);
 }
@@ -62,20 +62,20 @@ fn peers_that_make_an_object_at_once_get_the_same_one() {
 fn a_maker_killed_half_way_leaves_no_object_and_no_wait() {
     let name = unique("directory-half");
     let segment = Options::new(1 << 16).create(&name).unwrap();
-    let _: Words<'_> = segment.make("before", Spec::new(4, 1)).unwrap();
+    let _: Words = segment.make("before", Spec::new(4, 1)).unwrap();
     let mut peer = Peer::execute("directory/half", &[&name], |_| ());
     peer.expect("half");
 
     // The maker holds the directory: what there is can be found all the same.
-    let before: Words<'_> = segment.find("before").unwrap();
+    let before: Words = segment.find("before").unwrap();
     assert!(before.are(1));
-    assert_eq!(segment.find::<Words<'_>>("victim").unwrap_err().kind(), Is::NotFound);
+    assert_eq!(segment.find::<Words>("victim").unwrap_err().kind(), Is::NotFound);
     assert_eq!(segment.objects().unwrap().len(), 1);
 
     peer.kill();
     let start = Instant::now();
     // `init` checks that it gets zeros, where the peer had written sevens.
-    let victim: Words<'_> = segment.object("victim", Spec::new(64, 8)).unwrap();
+    let victim: Words = segment.object("victim", Spec::new(64, 8)).unwrap();
     assert!(victim.are(8));
     let took = start.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -95,12 +95,12 @@ fn makers_killed_anywhere_leave_every_object_whole_or_absent() {
         let made = segment.objects().unwrap();
         for (i, entry) in made.iter().enumerate() {
             assert_eq!(entry.name, i.to_string(), "in order, none twice");
-            let words: Words<'_> = segment.find(&entry.name).unwrap();
+            let words: Words = segment.find(&entry.name).unwrap();
             assert!(words.are(i as u64), "{entry}: {words:?}");
-            assert_eq!(words.0.len() as u64, 1 + i as u64 * 37 % 400);
+            assert_eq!(words.all().len() as u64, 1 + i as u64 * 37 % 400);
         }
         let start = Instant::now();
-        let next: Words<'_> = segment.object("next", Spec::new(5, 5)).unwrap();
+        let next: Words = segment.object("next", Spec::new(5, 5)).unwrap();
         assert!(next.are(5));
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!(segment.objects().unwrap().len(), made.len() + 1);
@@ -121,7 +121,7 @@ fn a_peers_object_of_another_type_or_length_is_refused() {
         error.to_string(),
         r#"object "counter-3": it is words of u64 (8 bytes), asked for was words of f64 (8 bytes): use the same type on both sides, or another name"#
     );
-    let error = segment.object::<Words<'_>>("counter-3", Spec::new(2, 0)).unwrap_err();
+    let error = segment.object::<Words>("counter-3", Spec::new(2, 0)).unwrap_err();
     assert!(
         error.to_string().contains("it is words of u64 (8 bytes), asked for was words of length 2"),
         "{error}"
@@ -133,23 +133,23 @@ fn a_peers_object_of_another_type_or_length_is_refused() {
 fn a_forked_child_makes_nothing_before_it_joins() {
     let name = unique("directory-fork");
     let segment = Options::new(4096).create(&name).unwrap();
-    let _: Words<'_> = segment.make("before", Spec::new(1, 5)).unwrap();
+    let _: Words = segment.make("before", Spec::new(1, 5)).unwrap();
     let peer = Peer::fork("child", |_| {
-        let error = segment.make::<Words<'_>>("child's", Spec::new(1, 1)).unwrap_err();
+        let error = segment.make::<Words>("child's", Spec::new(1, 1)).unwrap_err();
         assert_eq!(error.kind(), Is::NotJoined, "{error}");
         assert!(error.to_string().contains("join_after_fork"), "{error}");
         segment.join_after_fork().unwrap();
-        let _: Words<'_> = segment.make("child's", Spec::new(1, 6)).unwrap();
+        let _: Words = segment.make("child's", Spec::new(1, 6)).unwrap();
     });
     peer.join();
-    let words: Words<'_> = segment.find("child's").unwrap();
+    let words: Words = segment.find("child's").unwrap();
     assert!(words.are(6));
 }
 
 #[test]
 fn a_segment_without_a_directory_says_so() {
     let segment = Options::new(4096).objects(0).anonymous().unwrap();
-    let error = segment.object::<Words<'_>>("a", Spec::new(1, 1)).unwrap_err();
+    let error = segment.object::<Words>("a", Spec::new(1, 1)).unwrap_err();
     assert_eq!(error.kind(), Is::NoDirectory);
     assert!(error.to_string().contains("Options::objects"), "{error}");
     assert!(segment.objects().unwrap().is_empty());
@@ -158,10 +158,10 @@ fn a_segment_without_a_directory_says_so() {
 #[test]
 fn a_segment_of_any_size_fills_up_with_an_error() {
     let segment: Segment = Options::new(1000).objects(3).anonymous().unwrap();
-    let error = segment.make::<Words<'_>>("large", Spec::new(126, 1)).unwrap_err();
+    let error = segment.make::<Words>("large", Spec::new(126, 1)).unwrap_err();
     assert_eq!(error.kind(), Is::NoRoom);
     assert!(error.to_string().contains("1000 are free"), "{error}");
-    let _: Words<'_> = segment.make("all", Spec::new(125, 1)).unwrap();
-    let error = segment.make::<Words<'_>>("more", Spec::new(1, 1)).unwrap_err();
+    let _: Words = segment.make("all", Spec::new(125, 1)).unwrap();
+    let error = segment.make::<Words>("more", Spec::new(1, 1)).unwrap_err();
     assert_eq!(error.kind(), Is::NoRoom);
 }

@@ -74,7 +74,7 @@ fn a_waiter_with_its_owners_pid_never_becomes_a_second_owner() {
     wait_until_in_futex(waiter.pid);
     waiter.kill();
     other.told("lock-for 60", "timed out");
-    let mutex: Mutex<'_, Pair> = segment.find("pair").unwrap();
+    let mutex: Mutex<Pair> = segment.find("pair").unwrap();
     assert!(matches!(mutex.try_lock(), Err(LockError::Failed(LockFailure::WouldBlock))));
     owner.told("unlock", "unlocked");
     other.told("lock", "clean");
@@ -120,7 +120,7 @@ fn a_process_with_the_pid_of_the_dead_is_another() {
         let (hear, say) = nix::unistd::pipe().unwrap();
         let owner = fork_as_two(|| {
             segment.join_after_fork().unwrap();
-            let mutex: Mutex<'_, Pair> = segment.find("pair").unwrap();
+            let mutex: Mutex<Pair> = segment.find("pair").unwrap();
             let mut pair = mutex.lock().unwrap();
             pair[0] += 1;
             nix::unistd::write(&say, b"x").unwrap();
@@ -133,7 +133,7 @@ fn a_process_with_the_pid_of_the_dead_is_another() {
         waitpid(owner, None).unwrap();
         let heir = fork_as_two(|| {
             segment.join_after_fork().unwrap();
-            let mutex: Mutex<'_, Pair> = segment.find("pair").unwrap();
+            let mutex: Mutex<Pair> = segment.find("pair").unwrap();
             let Err(LockError::OwnerDied(pair)) = mutex.lock_timeout(Duration::from_secs(5)) else {
                 panic!("the dead was taken for the living of the same number")
             };
@@ -162,7 +162,7 @@ fn an_owner_that_stands_still_for_five_seconds_is_alive() {
     owner.say("half");
     owner.expect("done");
     owner.stop();
-    let mutex: Mutex<'_, Pair> = segment.find("pair").unwrap();
+    let mutex: Mutex<Pair> = segment.find("pair").unwrap();
     let waited = mutex.lock_timeout(Duration::from_secs(5));
     assert!(matches!(waited, Err(LockError::Failed(LockFailure::TimedOut))), "{waited:?}");
     owner.resume();

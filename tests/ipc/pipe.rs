@@ -22,10 +22,10 @@ struct Scene<'a> {
     by: By,
     place: &'a Place,
     me: &'a Participant<'a>,
-    pipe: Pipe<'a, u64>,
+    pipe: Pipe<u64, &'a Participant<'a>>,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
     #[track_caller]
     fn peer(&self, script: &str, args: &[&str]) -> Peer {
         match self.by {
@@ -59,12 +59,12 @@ impl Scene<'_> {
     }
 
     /// The sender's end in this process.
-    fn send(&self) -> Sender<'_, u64> {
+    fn send(&self) -> Sender<u64, &'a Participant<'a>> {
         self.pipe.sender().unwrap()
     }
 
     /// The receiver's end in this process.
-    fn recv(&self) -> Receiver<'_, u64> {
+    fn recv(&self) -> Receiver<u64, &'a Participant<'a>> {
         self.pipe.receiver().unwrap()
     }
 }

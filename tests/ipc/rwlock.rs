@@ -30,7 +30,7 @@ impl Scene {
         Self { segment, by }
     }
 
-    fn lock(&self) -> RwLock<'_, Pair> {
+    fn lock(&self) -> RwLock<Pair> {
         self.segment.find("pair").unwrap()
     }
 

@@ -32,11 +32,11 @@ impl Scene {
         Self { segment, by }
     }
 
-    fn pair(&self) -> Mutex<'_, Pair> {
+    fn pair(&self) -> Mutex<Pair> {
         self.segment.find("pair").unwrap()
     }
 
-    fn doors(&self) -> Semaphore<'_> {
+    fn doors(&self) -> Semaphore {
         self.segment.find("doors").unwrap()
     }
 
@@ -91,7 +91,7 @@ fn lck_12_three_children_add_under_a_lock() {
     both(|scene| {
         let peers: Vec<_> = (0..3).map(|_| scene.peer("count", &["5000"])).collect();
         peers.into_iter().for_each(Peer::join);
-        let count = scene.segment.find::<Mutex<'_, u64>>("count").unwrap();
+        let count = scene.segment.find::<Mutex<u64>>("count").unwrap();
         assert_eq!(*count.lock().unwrap(), 15_000);
         assert_eq!(count.deaths(), 0, "nobody was taken for dead");
     });
@@ -303,7 +303,7 @@ fn lck_19_a_forked_child_inherits_no_lock_and_no_permit() {
 #[test]
 fn a_wait_lasts_as_long_as_asked() {
     both(|scene| {
-        let _pair = scene.pair().lock().unwrap();
+        let _pair = scene.pair().lock_owned().unwrap();
         let mut peer = scene.obedient();
         // The peer checks that it was not shorter.
         for millis in [1, 2, 10, 33, 120] {
@@ -315,7 +315,7 @@ fn a_wait_lasts_as_long_as_asked() {
 #[test]
 fn lck_20_signals_neither_lengthen_nor_shorten_a_wait() {
     both(|scene| {
-        let _pair = scene.pair().lock().unwrap();
+        let _pair = scene.pair().lock_owned().unwrap();
         let mut peer = scene.obedient();
         peer.told("catch-signals", "catching");
         let start = Instant::now();
@@ -387,7 +387,7 @@ fn a_panic_poisons_and_is_not_a_death() {
 #[test]
 fn sem_05_without_a_permit_a_try_fails_at_once() {
     both(|scene| {
-        let _all = scene.doors().acquire_many(2).unwrap();
+        let _all = scene.doors().acquire_owned(2).unwrap();
         let mut peer = scene.obedient();
         let start = Instant::now();
         peer.told("acquire-for 0", "WouldBlock");
@@ -398,7 +398,7 @@ fn sem_05_without_a_permit_a_try_fails_at_once() {
 #[test]
 fn sem_06_without_a_permit_a_wait_lasts_as_long_as_asked() {
     both(|scene| {
-        let _all = scene.doors().acquire_many(2).unwrap();
+        let _all = scene.doors().acquire_owned(2).unwrap();
         let mut peer = scene.obedient();
         // The peer checks that it was not shorter.
         for millis in [1, 10, 120] {

@@ -67,7 +67,7 @@ fn replace<T: ShmSafe + PartialEq + std::fmt::Debug>(
     found: T,
     new: T,
 ) {
-    let value = segment.find::<Value<'_, T>>(name).unwrap();
+    let value = segment.find::<Value<T>>(name).unwrap();
     assert_eq!(value.get().unwrap(), found, "{name}");
     value.set(new).unwrap();
 }
@@ -81,7 +81,7 @@ fn values(segment: &Segment) {
 }
 
 fn replace_raw<T: AtomicWord>(segment: &Segment, name: &str, found: T, new: T) {
-    let atomic = segment.find::<Atomic<'_, T>>(name).unwrap();
+    let atomic = segment.find::<Atomic<T>>(name).unwrap();
     assert_eq!(atomic.load(), found, "{name}");
     atomic.store(new);
 }
@@ -108,7 +108,7 @@ pub fn count(segment: &Segment, channel: &mut Channel) {
 }
 
 fn prefix_sums(segment: &Segment) {
-    let row = segment.find::<Array<'_, i32>>("row").unwrap();
+    let row = segment.find::<Array<i32>>("row").unwrap();
     row.update_all(|row| {
         for i in 1..row.len() {
             row[i] += row[i - 1];
@@ -118,41 +118,41 @@ fn prefix_sums(segment: &Segment) {
 }
 
 fn raw_prefix_sums(segment: &Segment) {
-    let row = segment.find::<AtomicArray<'_, i32>>("row").unwrap();
+    let row = segment.find::<AtomicArray<i32>>("row").unwrap();
     for i in 1..row.len() {
         row.at(i).unwrap().fetch_add(row.at(i - 1).unwrap().load());
     }
 }
 
 fn double(segment: &Segment) {
-    segment.find::<Value<'_, i32>>("x").unwrap().update(|x| *x *= 2).unwrap();
-    segment.find::<Value<'_, f64>>("y").unwrap().update(|y| *y *= 2.0).unwrap();
-    segment.find::<Value<'_, i64>>("z").unwrap().update(|z| *z *= 2).unwrap();
+    segment.find::<Value<i32>>("x").unwrap().update(|x| *x *= 2).unwrap();
+    segment.find::<Value<f64>>("y").unwrap().update(|y| *y *= 2.0).unwrap();
+    segment.find::<Value<i64>>("z").unwrap().update(|z| *z *= 2).unwrap();
     segment
-        .find::<Value<'_, Fields>>("fields")
+        .find::<Value<Fields>>("fields")
         .unwrap()
         .update(|f| *f = Fields { x: f.x * 2, pad: 0, y: f.y * 2.0, z: f.z * 2 })
         .unwrap();
-    let row = segment.find::<Array<'_, f64>>("row").unwrap();
+    let row = segment.find::<Array<f64>>("row").unwrap();
     for i in 0..row.len() {
         row.update(i, |n| *n *= 2.0).unwrap();
     }
-    let text = segment.find::<Array<'_, u8>>("text").unwrap();
+    let text = segment.find::<Array<u8>>("text").unwrap();
     let hello = text.read_range(..5).unwrap();
     text.write_range(5..10, &hello).unwrap();
 }
 
 fn raw_double(segment: &Segment) {
-    let x = segment.find::<Atomic<'_, i32>>("x").unwrap();
+    let x = segment.find::<Atomic<i32>>("x").unwrap();
     x.fetch_update(|x| x.checked_mul(2)).unwrap();
-    let y = segment.find::<Atomic<'_, f64>>("y").unwrap();
+    let y = segment.find::<Atomic<f64>>("y").unwrap();
     y.fetch_add(y.load());
-    let z = segment.find::<Atomic<'_, i64>>("z").unwrap();
+    let z = segment.find::<Atomic<i64>>("z").unwrap();
     z.fetch_update(|z| z.checked_mul(2)).unwrap();
-    for n in segment.find::<AtomicArray<'_, f64>>("row").unwrap().iter() {
+    for n in segment.find::<AtomicArray<f64>>("row").unwrap().iter() {
         n.fetch_add(n.load());
     }
-    let text = segment.find::<AtomicArray<'_, u8>>("text").unwrap();
+    let text = segment.find::<AtomicArray<u8>>("text").unwrap();
     for i in 0..5 {
         text.at(5 + i).unwrap().store(text.at(i).unwrap().load());
     }
@@ -164,8 +164,8 @@ fn stop(place: &str, segment: &Segment, channel: &mut Channel) {
         channel.say("inside");
         raise(Signal::SIGSTOP).unwrap();
     };
-    let value = segment.find::<Value<'_, [u64; 64]>>("value").unwrap();
-    let row = segment.find::<Array<'_, u64>>("row").unwrap();
+    let value = segment.find::<Value<[u64; 64]>>("value").unwrap();
+    let row = segment.find::<Array<u64>>("row").unwrap();
     match place {
         "update" => value
             .update(|n| {
@@ -202,15 +202,15 @@ fn stop(place: &str, segment: &Segment, channel: &mut Channel) {
 
 /// Waits for the value's lock.
 fn get(segment: &Segment, channel: &mut Channel) {
-    let value = segment.find::<Value<'_, [u64; 64]>>("value").unwrap();
+    let value = segment.find::<Value<[u64; 64]>>("value").unwrap();
     channel.say("ready");
     channel.say(&format!("{:?}", value.get().unwrap()[0]));
 }
 
 /// Writes wide values and elements until it is killed.
 fn write_for_ever(segment: &Segment, channel: &mut Channel) {
-    let value = segment.find::<Value<'_, Wide>>("value").unwrap();
-    let rows = segment.find::<Array<'_, Wide>>("rows").unwrap();
+    let value = segment.find::<Value<Wide>>("value").unwrap();
+    let rows = segment.find::<Array<Wide>>("rows").unwrap();
     let rounds = segment.atomic("rounds", 0_u64).unwrap();
     channel.say("ready");
     for n in 1.. {

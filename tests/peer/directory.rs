@@ -3,14 +3,18 @@
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
-use shmkit_roster::Participant;
+use shmkit_roster::Seat;
 use shmkit_segment::Segment;
 
 use crate::Channel;
 
 /// Words that are made one after the other: half-made ones can be told from whole ones.
 #[derive(Debug)]
-pub struct Words<'a>(pub &'a [AtomicU64]);
+pub struct Words {
+    words: &'static [AtomicU64],
+    /// Keeps them mapped.
+    _keeper: Seat,
+}
 
 /// What [`Words`] are made with.
 #[derive(Clone, Copy, Debug)]
@@ -30,15 +34,20 @@ impl Spec {
     }
 }
 
-impl Words<'_> {
+impl Words {
+    /// Returns them.
+    pub fn all(&self) -> &[AtomicU64] {
+        self.words
+    }
+
     /// Returns whether all of them are `value`.
     pub fn are(&self, value: u64) -> bool {
-        self.0.iter().all(|word| word.load(Relaxed) == value)
+        self.words.iter().all(|word| word.load(Relaxed) == value)
     }
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a> Object<'a, Participant<'a>> for Words<'a> {
+unsafe impl Object<Seat> for Words {
     const KIND: Kind = Kind::new("words");
     const TAG: TypeTag = u64::TAG;
     type Spec = Spec;
@@ -48,27 +57,21 @@ unsafe impl<'a> Object<'a, Participant<'a>> for Words<'a> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: spec.len, bytes, align: 64 })
     }
 
-    unsafe fn init(
-        region: Region<'a>,
-        spec: Spec,
-        participant: &'a Participant<'a>,
-    ) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, spec: Spec, keeper: Seat) -> Result<Self, ShapeError> {
         // SAFETY: zero words (the caller's promise).
-        let this = unsafe { Self::attach(region, spec.len, participant) }?;
+        let this = unsafe { Self::attach(region, spec.len, keeper) }?;
         assert!(this.are(0), "init was given bytes that are not zero");
-        let (first, second) = this.0.split_at(spec.len as usize / 2);
+        let (first, second) = this.words.split_at(spec.len as usize / 2);
         first.iter().for_each(|word| word.store(spec.value, Relaxed));
         (spec.half_way)();
         second.iter().for_each(|word| word.store(spec.value, Relaxed));
         Ok(this)
     }
 
-    unsafe fn attach(
-        region: Region<'a>,
-        len: u64,
-        _: &'a Participant<'a>,
-    ) -> Result<Self, ShapeError> {
-        Ok(Self(region.slice(Offset::ZERO, len as usize)?))
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: Seat) -> Result<Self, ShapeError> {
+        // SAFETY: the seat keeps the bytes mapped (the caller's promise), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { words: region.slice(Offset::ZERO, len as usize)?, _keeper: keeper })
     }
 }
 
@@ -90,8 +93,7 @@ fn half(segment: &Segment) {
         channel.say("half");
         channel.try_hear(std::time::Duration::from_secs(3600));
     };
-    let _: Words<'_> =
-        segment.object("victim", Spec { len: 64, value: 7, half_way }).expect("make");
+    let _: Words = segment.object("victim", Spec { len: 64, value: 7, half_way }).expect("make");
 }
 
 /// Finds or makes ten counters at the word of command, and adds one to each.
@@ -99,9 +101,9 @@ pub fn add(segment: &Segment, channel: &mut Channel) {
     channel.say("ready");
     channel.hear();
     for i in 0..10 {
-        let words: Words<'_> =
+        let words: Words =
             segment.object(&format!("counter-{i}"), Spec::new(1, 100)).expect("object");
-        words.0[0].fetch_add(1, Relaxed);
+        words.all()[0].fetch_add(1, Relaxed);
     }
     channel.say("done");
 }
@@ -111,7 +113,7 @@ fn make(segment: &Segment, channel: &mut Channel) {
     channel.say("ready");
     for i in 0..500 {
         let spec = Spec::new(1 + i * 37 % 400, i);
-        let _: Words<'_> = segment.make(&i.to_string(), spec).expect("make");
+        let _: Words = segment.make(&i.to_string(), spec).expect("make");
     }
     channel.hear();
 }

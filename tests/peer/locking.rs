@@ -18,31 +18,31 @@ use crate::sync::catch_signals;
 pub const KEY: &str = "locking";
 
 /// What everybody finds in the segment, or makes.
-#[derive(Clone, Copy, Debug)]
-pub struct Things<'a> {
+#[derive(Debug)]
+pub struct Things {
     /// Released by anybody.
-    pub lock: Lock<'a>,
+    pub lock: Lock,
     /// Acquired again by its owner.
-    pub rlock: RLock<'a>,
+    pub rlock: RLock,
     /// A number that only its lock protects: not one atomic step is made of it.
-    pub number: Atomic<'a, u64>,
+    pub number: Atomic<u64>,
     /// A number under a mutex.
-    pub state: Mutex<'a, i64>,
+    pub state: Mutex<i64>,
     /// That the state has changed.
-    pub changed: Condvar<'a>,
+    pub changed: Condvar,
     /// Another condition about the state.
-    pub other: Condvar<'a>,
+    pub other: Condvar,
     /// Something under the `rlock`.
-    pub r_changed: Condvar<'a>,
+    pub r_changed: Condvar,
 }
 
-impl<'a> Things<'a> {
+impl Things {
     /// Finds all, or makes them.
     ///
     /// # Panics
     ///
     /// If that fails.
-    pub fn of(segment: &'a Segment) -> Self {
+    pub fn of(segment: &Segment) -> Self {
         Self {
             lock: segment.lock("lock").expect("lock"),
             rlock: segment.rlock("rlock").expect("rlock"),
@@ -91,14 +91,14 @@ pub fn play_forked(
 /// If there is no such script, or the script finds something wrong.
 pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     match script {
-        "obey" => Obedient { segment, things: Things::of(segment), guard: None }.obey(channel),
+        "obey" => Obedient { segment, things: &Things::of(segment), guard: None }.obey(channel),
         "count" => count(&Things::of(segment), args[0].parse().expect("a number")),
         _ => panic!("no script locking/{script}"),
     }
 }
 
 /// Adds to the unprotected number, one at a time, alternately under both locks' own way of use.
-fn count(things: &Things<'_>, times: u64) {
+fn count(things: &Things, times: u64) {
     for i in 0..times {
         if i % 2 == 0 {
             assert_eq!(things.lock.acquire(), Ok(Acquired::Clean), "nobody died");
@@ -114,7 +114,7 @@ fn count(things: &Things<'_>, times: u64) {
 /// Does as it is told, a line at a time.
 struct Obedient<'a> {
     segment: &'a Segment,
-    things: Things<'a>,
+    things: &'a Things,
     guard: Option<MutexGuard<'a, i64>>,
 }
 
@@ -202,7 +202,7 @@ impl<'a> Obedient<'a> {
     }
 
     /// One wait, of which the answer is told when the lock is free again.
-    fn wait(&mut self, condition: Condvar<'a>, wait: Option<Duration>) -> String {
+    fn wait(&mut self, condition: &Condvar, wait: Option<Duration>) -> String {
         let guard = match self.things.state.lock() {
             Ok(guard) => guard,
             Err(LockError::OwnerDied(_)) => panic!("somebody died before"),
@@ -275,7 +275,7 @@ fn at_least(wait: Duration, run: impl FnOnce() -> String) -> String {
 }
 
 /// Acquires so often, waits, and releases as often.
-fn r_wait(lock: RLock<'_>, condition: Condvar<'_>, times: i64) -> String {
+fn r_wait(lock: &RLock, condition: &Condvar, times: i64) -> String {
     for _ in 0..times {
         assert_eq!(lock.acquire(), Ok(Acquired::Clean));
     }

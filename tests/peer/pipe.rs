@@ -16,6 +16,9 @@ use crate::Channel;
 
 const SLOTS: u32 = 8;
 
+/// The keeper of a peer's handles.
+pub type Me<'a> = &'a Participant<'a>;
+
 /// A mapping that shmkit did not make, with a roster and a pipe in it.
 #[derive(Debug)]
 pub struct Place {
@@ -54,13 +57,13 @@ impl Place {
     }
 
     /// Makes the pipe.
-    pub fn make<'a>(&'a self, capacity: u64, me: &'a Participant<'a>) -> Pipe<'a, u64> {
+    pub fn make<'a>(&'a self, capacity: u64, me: &'a Participant<'a>) -> Pipe<u64, Me<'a>> {
         // SAFETY: the bytes are zero, and no peer has been started.
         unsafe { Pipe::init(self.rest(), capacity, me) }.unwrap()
     }
 
     /// Uses the pipe that somebody made.
-    pub fn pipe<'a>(&'a self, me: &'a Participant<'a>) -> Pipe<'a, u64> {
+    pub fn pipe<'a>(&'a self, me: &'a Participant<'a>) -> Pipe<u64, Me<'a>> {
         let len = self.rest().read::<u64>(Offset::ZERO).unwrap();
         // SAFETY: made by `make`.
         unsafe { Pipe::attach(self.rest(), len, me) }.unwrap()
@@ -96,7 +99,7 @@ pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
 /// # Panics
 ///
 /// If there is no such script, or the script finds something wrong.
-pub fn play(script: &str, args: &[String], pipe: Pipe<'_, u64>, channel: &mut Channel) {
+pub fn play(script: &str, args: &[String], pipe: Pipe<u64, Me<'_>>, channel: &mut Channel) {
     match script {
         "send-all" => {
             let mut sender = pipe.sender().unwrap();
@@ -123,7 +126,7 @@ pub fn play(script: &str, args: &[String], pipe: Pipe<'_, u64>, channel: &mut Ch
 }
 
 /// Moves batches of all sizes, by all ways of receiving, until the end of file.
-fn echo(pipe: Pipe<'_, u64>) {
+fn echo(pipe: Pipe<u64, Me<'_>>) {
     let mut receiver = pipe.receiver().unwrap();
     let mut next = 0;
     let mut batch = [0; 7];
@@ -155,7 +158,7 @@ fn echo(pipe: Pipe<'_, u64>) {
 }
 
 /// A sender that does as it is told: `send V`, `fill N`, `close`, `wait` for the test.
-fn send(mut sender: Sender<'_, u64>, channel: &mut Channel) {
+fn send(mut sender: Sender<u64, Me<'_>>, channel: &mut Channel) {
     channel.say("ready");
     loop {
         let line = channel.hear();
@@ -180,7 +183,7 @@ fn send(mut sender: Sender<'_, u64>, channel: &mut Channel) {
 }
 
 /// A receiver that does as it is told: `recv`, `recv-for MS`, `peek`, `close`.
-fn receive(mut receiver: Receiver<'_, u64>, channel: &mut Channel) {
+fn receive(mut receiver: Receiver<u64, Me<'_>>, channel: &mut Channel) {
     channel.say("ready");
     loop {
         let line = channel.hear();

@@ -47,7 +47,10 @@ pub fn play_forked(
 /// If there is no such script, or the script finds something wrong.
 pub fn play(script: &str, segment: &Segment, channel: &mut Channel) {
     match script {
-        "obey" => Obedient::new(segment).obey(channel),
+        "obey" => {
+            let lock = segment.find("pair").expect("pair");
+            Obedient::new(segment, &lock).obey(channel);
+        }
         "churn" => churn(segment, channel),
         _ => panic!("no script rwlock/{script}"),
     }
@@ -55,7 +58,7 @@ pub fn play(script: &str, segment: &Segment, channel: &mut Channel) {
 
 /// Reads and writes in turn until it is killed.
 fn churn(segment: &Segment, channel: &mut Channel) {
-    let lock = segment.find::<RwLock<'_, Pair>>("pair").expect("pair");
+    let lock = segment.find::<RwLock<Pair>>("pair").expect("pair");
     channel.say("running");
     loop {
         visit(&lock);
@@ -67,7 +70,7 @@ fn churn(segment: &Segment, channel: &mut Channel) {
 /// # Panics
 ///
 /// If the pair is half-written and nobody has told, or changes under a reader.
-pub fn visit(lock: &RwLock<'_, Pair>) -> u64 {
+pub fn visit(lock: &RwLock<Pair>) -> u64 {
     for _ in 0..3 {
         let (pair, told) = match lock.read() {
             Ok(pair) => (pair, false),
@@ -105,14 +108,13 @@ enum Held<'a> {
 
 /// Does as it is told, a line at a time.
 struct Obedient<'a> {
-    lock: RwLock<'a, Pair>,
+    lock: &'a RwLock<Pair>,
     plain: &'a FutexLock,
     held: Held<'a>,
 }
 
 impl<'a> Obedient<'a> {
-    fn new(segment: &'a Segment) -> Self {
-        let lock = segment.find("pair").expect("pair");
+    fn new(segment: &'a Segment, lock: &'a RwLock<Pair>) -> Self {
         Self { lock, plain: plain(segment), held: Held::Nothing }
     }
 
@@ -220,7 +222,7 @@ impl<'a> Obedient<'a> {
 ///
 /// If there is none.
 pub fn plain(segment: &Segment) -> &FutexLock {
-    let cell = segment.find::<shmkit::Atomic<'_, u32>>("plain").expect("plain");
+    let cell = segment.find::<shmkit::Atomic<u32>>("plain").expect("plain");
     let word = std::ptr::from_ref(cell.cell()).cast::<FutexLock>();
     // SAFETY: an atomic u32, as a `FutexLock` is, that lives as long as the segment; nobody uses it as a number.
     unsafe { &*word }

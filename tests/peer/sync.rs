@@ -50,7 +50,11 @@ pub fn play_forked(
 /// If there is no such script, or the script finds something wrong.
 pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     match script {
-        "obey" => Obedient::new(segment).obey(channel),
+        "obey" => {
+            let mutex = segment.find("pair").expect("pair");
+            let doors = segment.find("doors").expect("doors");
+            Obedient::new(segment, &mutex, &doors).obey(channel);
+        }
         "count" => count(segment, args[0].parse().expect("a number")),
         "churn" => churn(segment, channel),
         "sleep-without-slices" => sleep_without_slices(segment, channel),
@@ -60,7 +64,7 @@ pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Chan
 
 /// Adds under the lock, one at a time.
 fn count(segment: &Segment, times: u64) {
-    let mutex = segment.find::<Mutex<'_, u64>>("count").expect("count");
+    let mutex = segment.find::<Mutex<u64>>("count").expect("count");
     for _ in 0..times {
         *mutex.lock().expect("nobody died") += 1;
     }
@@ -68,8 +72,8 @@ fn count(segment: &Segment, times: u64) {
 
 /// Changes the pair until it is killed, under a permit and the lock, and repairs what others left.
 fn churn(segment: &Segment, channel: &mut Channel) {
-    let mutex = segment.find::<Mutex<'_, Pair>>("pair").expect("pair");
-    let doors = segment.find::<Semaphore<'_>>("doors").expect("doors");
+    let mutex = segment.find::<Mutex<Pair>>("pair").expect("pair");
+    let doors = segment.find::<Semaphore>("doors").expect("doors");
     channel.say("running");
     loop {
         let _permit = doors.acquire().expect("a permit");
@@ -82,7 +86,7 @@ fn churn(segment: &Segment, channel: &mut Channel) {
 /// # Panics
 ///
 /// If the pair is half-written and nobody has told.
-pub fn visit(mutex: &Mutex<'_, Pair>) {
+pub fn visit(mutex: &Mutex<Pair>) {
     let mut pair = match mutex.lock() {
         Ok(pair) => {
             assert_eq!(pair[0], pair[1], "half-written, and not told");
@@ -102,7 +106,7 @@ pub fn visit(mutex: &Mutex<'_, Pair>) {
 
 /// Sleeps on a held lock's word as a waiter does, but without the slices that would make good for a lost wake-up.
 fn sleep_without_slices(segment: &Segment, channel: &mut Channel) {
-    let mutex = segment.find::<Mutex<'_, Pair>>("pair").expect("pair");
+    let mutex = segment.find::<Mutex<Pair>>("pair").expect("pair");
     // SAFETY: it is only looked at.
     let raw = unsafe { mutex.raw() };
     let word = std::ptr::from_ref::<RawMutex>(raw).cast::<AtomicU32>();
@@ -119,16 +123,14 @@ fn sleep_without_slices(segment: &Segment, channel: &mut Channel) {
 /// Does as it is told, a line at a time.
 struct Obedient<'a> {
     segment: &'a Segment,
-    mutex: Mutex<'a, Pair>,
-    doors: Semaphore<'a>,
+    mutex: &'a Mutex<Pair>,
+    doors: &'a Semaphore,
     guard: Option<MutexGuard<'a, Pair>>,
     permits: Vec<Permit<'a>>,
 }
 
 impl<'a> Obedient<'a> {
-    fn new(segment: &'a Segment) -> Self {
-        let mutex = segment.find("pair").expect("pair");
-        let doors = segment.find("doors").expect("doors");
+    fn new(segment: &'a Segment, mutex: &'a Mutex<Pair>, doors: &'a Semaphore) -> Self {
         Self { segment, mutex, doors, guard: None, permits: Vec::new() }
     }
 

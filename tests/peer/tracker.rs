@@ -35,7 +35,7 @@ pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
 fn live(directory: &str, name: &str, channel: &mut Channel) {
     let options = Options::new(4096).content("test/1").directory(directory);
     let segment = options.create(name).expect("create");
-    let _: Words<'_> = segment.make("hits", Spec::new(3, 1)).expect("make");
+    let _: Words = segment.make("hits", Spec::new(3, 1)).expect("make");
     channel.say("made");
     channel.hear();
 }

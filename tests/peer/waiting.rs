@@ -84,11 +84,11 @@ pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Chan
     }
 }
 
-fn counting<'a>(segment: &'a Segment, name: &str) -> CountingSemaphore<'a> {
+fn counting<'a>(segment: &'a Segment, name: &str) -> CountingSemaphore {
     segment.find(name).expect("a counting semaphore")
 }
 
-fn barrier<'a>(segment: &'a Segment, parties: &str) -> Barrier<'a> {
+fn barrier<'a>(segment: &'a Segment, parties: &str) -> Barrier {
     segment.find(&format!("barrier {parties}")).expect("a barrier")
 }
 
@@ -121,7 +121,7 @@ fn race(segment: &Segment, times: u32) {
 /// Adds to a count, waits, and checks that all have; twice for each lap.
 fn laps(segment: &Segment, laps: u64) {
     let barrier = barrier(segment, "5");
-    let count = segment.find::<Atomic<'_, u64>>("laps").expect("laps");
+    let count = segment.find::<Atomic<u64>>("laps").expect("laps");
     for lap in 1..=2 * laps {
         count.fetch_add(1);
         barrier.wait_timeout(LONG).expect("passed");
@@ -133,8 +133,8 @@ fn laps(segment: &Segment, laps: u64) {
 /// Passes a thousand times, and writes the number of the pass down each time.
 fn thousand(segment: &Segment) {
     let barrier = barrier(segment, "5");
-    let lock = segment.find::<Mutex<'_, u64>>("lock").expect("lock");
-    let numbers = segment.find::<Array<'_, u64>>("numbers").expect("numbers");
+    let lock = segment.find::<Mutex<u64>>("lock").expect("lock");
+    let numbers = segment.find::<Array<u64>>("numbers").expect("numbers");
     for pass in 0..1000 {
         barrier.wait_timeout(LONG).expect("passed");
         let mut next = lock.lock().expect("nobody dies");
@@ -146,10 +146,10 @@ fn thousand(segment: &Segment) {
 
 /// Does as it is told, a line at a time.
 fn obey(segment: &Segment, channel: &mut Channel) {
-    let event = segment.find::<Event<'_>>("event").expect("event");
-    let cell = segment.find::<OnceCell<'_, Pair>>("cell").expect("cell");
-    let actions = segment.find::<Atomic<'_, u64>>("actions").expect("actions");
-    let mut party: Option<Party<'_>> = None;
+    let event = segment.find::<Event>("event").expect("event");
+    let cell = segment.find::<OnceCell<Pair>>("cell").expect("cell");
+    let actions = segment.find::<Atomic<u64>>("actions").expect("actions");
+    let mut party: Option<Party> = None;
     channel.say("ready");
     loop {
         let line = channel.hear();
@@ -264,13 +264,13 @@ static EVENT: OnceLock<usize> = OnceLock::new();
 fn set_by_signal(segment: &Segment) -> String {
     extern "C" fn set(_: i32) {
         let event = *EVENT.get().expect("stored before");
-        let event = std::ptr::with_exposed_provenance::<Event<'static>>(event);
+        let event = std::ptr::with_exposed_provenance::<Event>(event);
         // SAFETY: leaked below, and of a segment that outlives the script, after which no signal comes.
         let event = unsafe { &*event };
         event.set().expect("joined");
     }
-    let event: Event<'_> = segment.find("event").expect("event");
-    let event: *const Event<'_> = Box::leak(Box::new(event));
+    let event: Event = segment.find("event").expect("event");
+    let event: *const Event = Box::leak(Box::new(event));
     EVENT.get_or_init(|| event.expose_provenance());
     let action = SigAction::new(SigHandler::Handler(set), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler does only what a handler may: that is under test.

@@ -38,10 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let roster = unsafe { Roster::init(region.sub(0, HITS)?, SLOTS)? };
     let participant = join(roster, &file)?;
     // SAFETY: as for the roster; each object has its own bytes.
-    let hits: Value<'_, u64> = unsafe { Value::init(region.sub(HITS, 128)?, 40, &participant)? };
+    let hits: Value<u64, &Participant> =
+        unsafe { Value::init(region.sub(HITS, 128)?, 40, &participant)? };
     let spec = ArraySpec::Copy((1..=LEN as i64).collect());
     // SAFETY: as above.
-    let row: Array<'_, i64> = unsafe { Array::init(region.sub(ROW, 512)?, spec, &participant)? };
+    let row: Array<i64, &Participant> =
+        unsafe { Array::init(region.sub(ROW, 512)?, spec, &participant)? };
 
     let child = Command::new(std::env::current_exe()?)
         .arg("child")
@@ -65,9 +67,10 @@ fn child() -> Result<(), Box<dyn Error>> {
     let roster = unsafe { Roster::attach(region.sub(0, HITS)?, SLOTS)? };
     let participant = join(roster, &file)?;
     // SAFETY: as above.
-    let hits: Value<'_, u64> = unsafe { Value::attach(region.sub(HITS, 128)?, 1, &participant)? };
+    let hits: Value<u64, &Participant> =
+        unsafe { Value::attach(region.sub(HITS, 128)?, 1, &participant)? };
     // SAFETY: as above.
-    let row: Array<'_, i64> =
+    let row: Array<i64, &Participant> =
         unsafe { Array::attach(region.sub(ROW, 512)?, LEN as u64, &participant)? };
     hits.update(|n| *n += 2)?;
     row.update_all(|elements| elements.iter_mut().for_each(|n| *n = -*n))?;

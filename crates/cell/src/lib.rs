@@ -34,10 +34,10 @@ mod error;
 mod held;
 mod value;
 
-pub use crate::array::{Array, ArrayGuard, ArraySpec};
+pub use crate::array::{Array, ArrayGuard, ArraySpec, OwnedArrayGuard};
 pub use crate::atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord};
 pub use crate::error::{ArrayError, OutOfRange, SetError};
-pub use crate::value::{Value, ValueGuard};
+pub use crate::value::{OwnedValueGuard, Value, ValueGuard};
 
 use shmkit_atomic::Ordering::SeqCst;
 

@@ -10,7 +10,7 @@ use shmkit_atomic::{AtomicU32, Deadline};
 use shmkit_layout::{
     Kind, Object, Offset, Region, Shape, ShapeError, Shared, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{LockFailure, NotOwner, RawMutex};
 
 use crate::error::SetError;
@@ -39,7 +39,7 @@ const _: () = assert!(size_of::<RawValue>() == 24, "part of the segment format")
 /// A value in shared memory, under a lock of its own.
 ///
 /// Reads and writes wait for the lock; it is not recursive, so that a thread that holds a guard and asks for another
-/// waits for itself. The threads of a process exclude each other as processes do. Handles are small and may be copied.
+/// waits for itself. The threads of a process exclude each other as processes do. Handles are small and may be cloned.
 ///
 /// A plain [`get`](Self::get) followed by a [`set`](Self::set) is two steps, between which others may write: use
 /// [`update`](Self::update), or [`Atomic`](crate::Atomic) for numbers.
@@ -73,27 +73,67 @@ const _: () = assert!(size_of::<RawValue>() == 24, "part of the segment format")
 /// assert_eq!(hits.get()?, 6);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Value<'a, T, J: ?Sized = Participant<'a>> {
+pub struct Value<T, K = Seat> {
+    place: Place<'static, T>,
+    /// Keeps mapped what the place leads to; so it is dropped last.
+    keeper: K,
+}
+
+/// Where a value lies.
+struct Place<'a, T> {
     raw: &'a RawValue,
     /// The first of two slots.
     slots: NonNull<T>,
-    judge: &'a J,
 }
 
-impl<T, J: ?Sized> Clone for Value<'_, T, J> {
+impl<T> Clone for Place<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T, J: ?Sized> Copy for Value<'_, T, J> {}
+impl<T> Copy for Place<'_, T> {}
 
 // SAFETY: the slots are read and written under the lock only, and hold plain values (`ShmSafe: Send + Sync`).
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for Value<'_, T, J> {}
+unsafe impl<T: ShmSafe> Send for Place<'_, T> {}
 // SAFETY: as above.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for Value<'_, T, J> {}
+unsafe impl<T: ShmSafe> Sync for Place<'_, T> {}
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> Value<'a, T, J> {
+impl<T: ShmSafe> Place<'_, T> {
+    /// Copies the value out, under the lock.
+    fn read<K: Judge>(self, _held: &Held<'_, K>) -> T {
+        let current = self.raw.current.load(Relaxed) & 1;
+        // SAFETY: there are two slots (`Value::place`), and `current` is 0 or 1.
+        let slot = unsafe { self.slots.add(current as usize) };
+        // SAFETY: mapped and aligned (`Value::place`); the lock is held, so that nobody writes; any bytes are a `T`
+        // (`Pod`).
+        unsafe { slot.read() }
+    }
+
+    /// Writes the spare slot and makes it the value, under the lock.
+    fn write<K: Judge>(self, _held: &Held<'_, K>, value: T) {
+        let spare = (self.raw.current.load(Relaxed) & 1) ^ 1;
+        // SAFETY: there are two slots (`Value::place`), and `spare` is 0 or 1.
+        let slot = unsafe { self.slots.add(spare as usize) };
+        // SAFETY: mapped and aligned (`Value::place`); the lock is held, so that nobody reads or writes.
+        unsafe { slot.write(value) };
+        // Release: the slot is whole before it becomes the value. It pairs with the kernel's word that this process is
+        // dead (`ask`), and with nothing between the living, whom the lock keeps apart.
+        self.raw.current.store(spare, Release);
+        // The slot that was the value is spare only from here on: a second write under this lock stays behind it.
+        in_program_order();
+    }
+}
+
+impl<T, K: Clone> Clone for Value<T, K> {
+    fn clone(&self) -> Self {
+        Self { place: self.place, keeper: self.keeper.clone() }
+    }
+}
+
+impl<T, K: Copy> Copy for Value<T, K> {}
+
+impl<T: ShmSafe, K: Judge> Value<T, K> {
     /// Returns a copy of the value.
     ///
     /// # Errors
@@ -128,7 +168,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Value<'a, T, J> {
     /// [`LockFailure::WouldBlock`] if it is not.
     pub fn try_get(&self) -> Result<T, LockFailure> {
         let held = self.take(None)?;
-        Ok(self.read(&held))
+        Ok(self.place.read(&held))
     }
 
     /// Stores a value.
@@ -211,8 +251,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Value<'a, T, J> {
     /// # Errors
     ///
     /// [`LockFailure`] if the lock cannot be taken.
-    pub fn lock(&self) -> Result<ValueGuard<'a, T, J>, LockFailure> {
-        self.guard(Some(Deadline::NEVER))
+    pub fn lock(&self) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
+        self.guard(&self.keeper, Some(Deadline::NEVER))
     }
 
     /// Takes the lock if it is free.
@@ -220,8 +260,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Value<'a, T, J> {
     /// # Errors
     ///
     /// [`LockFailure::WouldBlock`] if it is not.
-    pub fn try_lock(&self) -> Result<ValueGuard<'a, T, J>, LockFailure> {
-        self.guard(None)
+    pub fn try_lock(&self) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
+        self.guard(&self.keeper, None)
     }
 
     /// Takes the lock, if it is free by the end of `limit`.
@@ -229,8 +269,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Value<'a, T, J> {
     /// # Errors
     ///
     /// [`LockFailure`] if the lock cannot be taken; [`LockFailure::TimedOut`] after `limit`.
-    pub fn lock_timeout(&self, limit: Duration) -> Result<ValueGuard<'a, T, J>, LockFailure> {
-        self.guard(Some(Deadline::after(limit)))
+    pub fn lock_timeout(&self, limit: Duration) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
+        self.guard(&self.keeper, Some(Deadline::after(limit)))
     }
 
     /// Takes the lock, if it is free by `instant`.
@@ -238,18 +278,43 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Value<'a, T, J> {
     /// # Errors
     ///
     /// As [`lock_timeout`](Self::lock_timeout).
-    pub fn lock_deadline(&self, instant: Instant) -> Result<ValueGuard<'a, T, J>, LockFailure> {
-        self.guard(Some(Deadline::at(instant)))
+    pub fn lock_deadline(&self, instant: Instant) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
+        self.guard(&self.keeper, Some(Deadline::at(instant)))
+    }
+
+    /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
+    /// keeper.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    pub fn lock_owned(&self) -> Result<OwnedValueGuard<T, K>, LockFailure>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), Some(Deadline::NEVER))
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), if the lock is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Self::try_lock).
+    pub fn try_lock_owned(&self) -> Result<OwnedValueGuard<T, K>, LockFailure>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), None)
     }
 
     fn get_by(&self, deadline: Deadline) -> Result<T, LockFailure> {
         let held = self.take(Some(deadline))?;
-        Ok(self.read(&held))
+        Ok(self.place.read(&held))
     }
 
     fn set_by(&self, value: T, deadline: Deadline) -> Result<(), LockFailure> {
         let held = self.take(Some(deadline))?;
-        self.write(&held, value);
+        self.place.write(&held, value);
         Ok(())
     }
 
@@ -259,52 +324,39 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Value<'a, T, J> {
         deadline: Deadline,
     ) -> Result<R, LockFailure> {
         let held = self.take(Some(deadline))?;
-        let mut copy = self.read(&held);
+        let mut copy = self.place.read(&held);
         let result = change(&mut copy);
         // `change` may have forked, and this may be the child.
         held.check().map_err(|NotOwner| LockFailure::NotJoined)?;
-        self.write(&held, copy);
+        self.place.write(&held, copy);
         Ok(result)
     }
 
-    fn guard(&self, deadline: Option<Deadline>) -> Result<ValueGuard<'a, T, J>, LockFailure> {
-        let held = self.take(deadline)?;
-        let copy = self.read(&held);
+    /// Takes the lock for a guard that has `keeper`: ours, or a clone of it.
+    fn guard<G: Judge>(
+        &self,
+        keeper: G,
+        deadline: Option<Deadline>,
+    ) -> Result<ValueGuard<'static, T, G>, LockFailure> {
+        let held = Held::take(&self.place.raw.mutex, keeper, deadline)?;
+        let copy = self.place.read(&held);
         let panicking = std::thread::panicking();
-        Ok(ValueGuard { value: *self, held, copy, changed: false, panicking })
+        Ok(ValueGuard { place: self.place, copy, changed: false, panicking, held })
     }
 
-    fn take(&self, deadline: Option<Deadline>) -> Result<Held<'a, J>, LockFailure> {
-        Held::take(&self.raw.mutex, self.judge, deadline)
+    fn take(&self, deadline: Option<Deadline>) -> Result<Held<'_, &K>, LockFailure> {
+        Held::take(&self.place.raw.mutex, &self.keeper, deadline)
     }
 
-    /// Copies the value out, under the lock.
-    fn read(&self, _held: &Held<'_, J>) -> T {
-        let current = self.raw.current.load(Relaxed) & 1;
-        // SAFETY: there are two slots (`place`), and `current` is 0 or 1.
-        let slot = unsafe { self.slots.add(current as usize) };
-        // SAFETY: mapped and aligned (`place`); the lock is held, so that nobody writes; any bytes are a `T` (`Pod`).
-        unsafe { slot.read() }
-    }
-
-    /// Writes the spare slot and makes it the value, under the lock.
-    fn write(&self, _held: &Held<'_, J>, value: T) {
-        let spare = (self.raw.current.load(Relaxed) & 1) ^ 1;
-        // SAFETY: there are two slots (`place`), and `spare` is 0 or 1.
-        let slot = unsafe { self.slots.add(spare as usize) };
-        // SAFETY: mapped and aligned (`place`); the lock is held, so that nobody reads or writes.
-        unsafe { slot.write(value) };
-        // Release: the slot is whole before it becomes the value. It pairs with the kernel's word that this process is
-        // dead (`ask`), and with nothing between the living, whom the lock keeps apart.
-        self.raw.current.store(spare, Release);
-        // The slot that was the value is spare only from here on: a second write under this lock stays behind it.
-        in_program_order();
-    }
-
-    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get(Offset::ZERO)?;
         let slots = region.place(Offset::new(slots_at::<T>())?, 2)?;
-        Ok(Self { raw, slots, judge })
+        Ok(Self { place: Place { raw, slots }, keeper })
     }
 }
 
@@ -317,7 +369,7 @@ const fn slots_at<T>() -> u64 {
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Value<'a, T, J> {
+unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     const KIND: Kind = Kind::new("value");
     const TAG: TypeTag = T::TAG;
 
@@ -330,27 +382,29 @@ unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Value<'a, T, J>
         Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align })
     }
 
-    unsafe fn init(region: Region<'a>, first: T, judge: &'a J) -> Result<Self, ShapeError> {
-        let value = Self::place(region, judge)?;
+    unsafe fn init(region: Region<'_>, first: T, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let value = unsafe { Self::place(region, keeper) }?;
         // SAFETY: mapped and aligned (`place`); nobody else uses the bytes (the caller's promise). Zero bytes are a
         // free lock and the index of this slot.
-        unsafe { value.slots.write(first) };
+        unsafe { value.place.slots.write(first) };
         Ok(value)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Self::place(region, judge)
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, keeper) }
     }
 }
 
-impl<T: ShmSafe, J: ?Sized> fmt::Debug for Value<'_, T, J> {
+impl<T: ShmSafe, K> fmt::Debug for Value<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Value")
             .field("type", &format_args!("{}", T::TAG))
-            .field("owner", &self.raw.mutex.owner())
+            .field("owner", &self.place.raw.mutex.owner())
             .finish()
     }
 }
@@ -360,17 +414,21 @@ impl<T: ShmSafe, J: ?Sized> fmt::Debug for Value<'_, T, J> {
 /// If it was changed, the copy becomes the value when the guard is dropped, unless a panic drops it; then the lock is
 /// released. In a forked child an inherited guard does nothing.
 #[must_use = "a guard that is dropped at once releases the lock at once"]
-pub struct ValueGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
-    value: Value<'a, T, J>,
-    held: Held<'a, J>,
+pub struct ValueGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
+    place: Place<'a, T>,
     copy: T,
     /// The copy was borrowed mutably since it was last the value.
     changed: bool,
     /// The thread was panicking already when it took the lock.
     panicking: bool,
+    /// Has the keeper; so it is dropped last.
+    held: Held<'a, K>,
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> ValueGuard<'_, T, J> {
+/// A [`ValueGuard`] that borrows nothing, of [`Value::lock_owned`].
+pub type OwnedValueGuard<T, K = Seat> = ValueGuard<'static, T, K>;
+
+impl<T: ShmSafe, K: Judge> ValueGuard<'_, T, K> {
     /// Makes the copy the value now, and keeps the lock.
     ///
     /// # Errors
@@ -378,7 +436,7 @@ impl<T: ShmSafe, J: Judge + ?Sized> ValueGuard<'_, T, J> {
     /// [`NotOwner`] in a forked child, which inherited the guard but not the lock: nothing was stored.
     pub fn commit(&mut self) -> Result<(), NotOwner> {
         self.held.check()?;
-        self.value.write(&self.held, self.copy);
+        self.place.write(&self.held, self.copy);
         self.changed = false;
         Ok(())
     }
@@ -389,7 +447,7 @@ impl<T: ShmSafe, J: Judge + ?Sized> ValueGuard<'_, T, J> {
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> Deref for ValueGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> Deref for ValueGuard<'_, T, K> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -397,14 +455,14 @@ impl<T: ShmSafe, J: Judge + ?Sized> Deref for ValueGuard<'_, T, J> {
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> DerefMut for ValueGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> DerefMut for ValueGuard<'_, T, K> {
     fn deref_mut(&mut self) -> &mut T {
         self.changed = true;
         &mut self.copy
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> Drop for ValueGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> Drop for ValueGuard<'_, T, K> {
     fn drop(&mut self) {
         if self.changed && (self.panicking || !std::thread::panicking()) {
             // Refused in a forked child only, whose copy is nobody's value.
@@ -413,7 +471,7 @@ impl<T: ShmSafe, J: Judge + ?Sized> Drop for ValueGuard<'_, T, J> {
     }
 }
 
-impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for ValueGuard<'_, T, J> {
+impl<T: ShmSafe + fmt::Debug, K: Judge> fmt::Debug for ValueGuard<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ValueGuard").field(&self.copy).finish()
     }

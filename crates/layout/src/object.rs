@@ -81,16 +81,17 @@ impl fmt::Display for Shape {
     }
 }
 
-/// A primitive that lives in a region and is used by a participant `J`.
+/// A primitive that lives in a region: its handle is a *place* there and a *keeper* `K`.
 ///
-/// An object of this trait is a *handle*: it borrows the region and the participant for `'a`, so that nobody leaves
-/// while somebody still uses a lock. The bytes in the region are the object itself.
+/// The keeper keeps the memory mapped and this process a participant, and answers the primitive's questions about who is
+/// alive: a reference to a participant, for who embeds a primitive into a mapping of their own, or an owned seat, for
+/// handles that borrow nothing. The bytes in the region are the object itself.
 ///
 /// # Safety
 ///
 /// `KIND` and `TAG` must belong to this one layout: a directory has an object [`attach`](Self::attach)ed to bytes of
-/// which it knows no more than that both agree.
-pub unsafe trait Object<'a, J: ?Sized>: Sized {
+/// which it knows no more than that both agree. A handle must use the bytes only as long as it has the keeper.
+pub unsafe trait Object<K>: Sized {
     /// What it is.
     const KIND: Kind;
 
@@ -116,8 +117,9 @@ pub unsafe trait Object<'a, J: ?Sized>: Sized {
     /// # Safety
     ///
     /// The bytes must be zero, and nobody else may use them until this returns. From then on they must be used as this
-    /// object only, and all who use it must use judges of one roster.
-    unsafe fn init(region: Region<'a>, spec: Self::Spec, judge: &'a J) -> Result<Self, ShapeError>;
+    /// object only, and all who use it must use keepers of one roster. They must stay mapped where they are for as long
+    /// as `keeper`, or a clone of it, lives.
+    unsafe fn init(region: Region<'_>, spec: Self::Spec, keeper: K) -> Result<Self, ShapeError>;
 
     /// Uses the object that somebody made in `region`, which begins at the object's first byte. `len` is the length
     /// in its [`Shape`].
@@ -130,8 +132,9 @@ pub unsafe trait Object<'a, J: ?Sized>: Sized {
     /// # Safety
     ///
     /// The bytes must have been made by [`init`](Self::init) of the same type, and be used as such an object only, by
-    /// all of its users with judges of one roster.
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError>;
+    /// all of its users with keepers of one roster. They must stay mapped where they are for as long as `keeper`, or a
+    /// clone of it, lives.
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError>;
 }
 
 /// Why a region cannot hold, or does not hold, an object.

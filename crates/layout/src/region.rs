@@ -43,6 +43,16 @@ impl<'a> Region<'a> {
         Self { base, len, _owner: PhantomData }
     }
 
+    /// Returns the same bytes for a handle that keeps them mapped itself, by the keeper that lies beside this.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may use the region, or what is borrowed from it, after its bytes are unmapped: it stays in the handle, and
+    /// leaves it for no longer than the handle, or another copy of its keeper, is borrowed.
+    pub const unsafe fn kept(self) -> Region<'static> {
+        Region { base: self.base, len: self.len, _owner: PhantomData }
+    }
+
     /// Returns the address of the first byte.
     pub const fn base(self) -> NonNull<u8> {
         self.base

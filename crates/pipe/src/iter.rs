@@ -4,23 +4,23 @@ use core::fmt;
 use core::iter::FusedIterator;
 
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::{PipeError, Receiver};
 
 /// The values of a pipe up to its end of file; see [`Receiver::iter`].
-pub struct Iter<'s, 'a, T, J: Judge = Participant<'a>> {
-    receiver: &'s mut Receiver<'a, T, J>,
+pub struct Iter<'s, T, K: Judge = Seat> {
+    receiver: &'s mut Receiver<T, K>,
     ended: bool,
 }
 
-impl<'s, 'a, T: ShmSafe, J: Judge> Iter<'s, 'a, T, J> {
-    pub(crate) fn new(receiver: &'s mut Receiver<'a, T, J>) -> Self {
+impl<'s, T: ShmSafe, K: Judge> Iter<'s, T, K> {
+    pub(crate) fn new(receiver: &'s mut Receiver<T, K>) -> Self {
         Self { receiver, ended: false }
     }
 }
 
-impl<T: ShmSafe, J: Judge> Iterator for Iter<'_, '_, T, J> {
+impl<T: ShmSafe, K: Judge> Iterator for Iter<'_, T, K> {
     type Item = Result<T, PipeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -37,9 +37,9 @@ impl<T: ShmSafe, J: Judge> Iterator for Iter<'_, '_, T, J> {
     }
 }
 
-impl<T: ShmSafe, J: Judge> FusedIterator for Iter<'_, '_, T, J> {}
+impl<T: ShmSafe, K: Judge> FusedIterator for Iter<'_, T, K> {}
 
-impl<T, J: Judge> fmt::Debug for Iter<'_, '_, T, J> {
+impl<T, K: Judge> fmt::Debug for Iter<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Iter").field("ended", &self.ended).finish_non_exhaustive()
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::places::Places;
 use crate::{PipeError, RawEnd};
@@ -17,23 +17,23 @@ const NOT_OURS: &str =
 /// Dropped without [`commit`](Self::commit), nothing was sent. The places are this process's alone; a child that is forked
 /// meanwhile must not write to its copy of the loan, and cannot commit it.
 #[must_use = "nothing is sent without `commit`"]
-pub struct Slots<'s, 'a, T, J = Participant<'a>> {
-    end: &'s mut RawEnd<'a, true>,
-    places: Places<'a, T>,
-    judge: &'a J,
+pub struct Slots<'s, T, K = Seat> {
+    end: &'s mut RawEnd<'static, true>,
+    places: Places<'s, T>,
+    keeper: &'s K,
     /// At most what is ready.
     len: usize,
 }
 
-impl<'s, 'a, T: ShmSafe, J: Judge> Slots<'s, 'a, T, J> {
+impl<'s, T: ShmSafe, K: Judge> Slots<'s, T, K> {
     pub(crate) fn new(
-        end: &'s mut RawEnd<'a, true>,
-        places: Places<'a, T>,
-        judge: &'a J,
+        end: &'s mut RawEnd<'static, true>,
+        places: Places<'s, T>,
+        keeper: &'s K,
         len: usize,
     ) -> Self {
         assert!(len as u64 <= end.ready(), "lent more places than are free");
-        Self { end, places, judge, len }
+        Self { end, places, keeper, len }
     }
 
     /// Returns how many places there are.
@@ -53,7 +53,7 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Slots<'s, 'a, T, J> {
     /// If `at` is not less than the length; and in a forked child, which inherited the loan but not the end.
     #[inline]
     pub fn write(&mut self, at: usize, value: T) {
-        assert!(self.end.check(self.judge).is_ok(), "{NOT_OURS}");
+        assert!(self.end.check(self.keeper).is_ok(), "{NOT_OURS}");
         assert!(at < self.len, "place {at} of {} was written", self.len);
         // SAFETY: `at < len <= ready` (above and `new`): the place is free, and free places are the sender's alone.
         unsafe { self.places.write(self.end.index() + at as u64, value) };
@@ -65,7 +65,7 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Slots<'s, 'a, T, J> {
     ///
     /// In a forked child, which inherited the loan but not the end.
     pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
-        assert!(self.end.check(self.judge).is_ok(), "{NOT_OURS}");
+        assert!(self.end.check(self.keeper).is_ok(), "{NOT_OURS}");
         // SAFETY: `len <= ready <= count` places from our index on are free (`new`) and the sender's alone, of which
         // this is the only loan (`&mut`).
         unsafe { self.places.borrow_mut(self.end.index(), self.len) }
@@ -82,7 +82,7 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Slots<'s, 'a, T, J> {
     /// If there are fewer.
     pub fn commit(self, count: usize) -> Result<(), PipeError> {
         assert!(count <= self.len, "{count} of {} places were sent", self.len);
-        self.end.check(self.judge)?;
+        self.end.check(self.keeper)?;
         if count != 0 {
             self.end.publish(count as u64);
         }
@@ -90,7 +90,7 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Slots<'s, 'a, T, J> {
     }
 }
 
-impl<T, J> fmt::Debug for Slots<'_, '_, T, J> {
+impl<T, K> fmt::Debug for Slots<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slots").field("len", &self.len).finish_non_exhaustive()
     }
@@ -100,23 +100,23 @@ impl<T, J> fmt::Debug for Slots<'_, '_, T, J> {
 ///
 /// Dropped without [`release`](Self::release), they are still to be received.
 #[must_use = "nothing is received without `release`"]
-pub struct Items<'s, 'a, T, J = Participant<'a>> {
-    end: &'s mut RawEnd<'a, false>,
-    places: Places<'a, T>,
-    judge: &'a J,
+pub struct Items<'s, T, K = Seat> {
+    end: &'s mut RawEnd<'static, false>,
+    places: Places<'s, T>,
+    keeper: &'s K,
     /// At most what is ready.
     len: usize,
 }
 
-impl<'s, 'a, T: ShmSafe, J: Judge> Items<'s, 'a, T, J> {
+impl<'s, T: ShmSafe, K: Judge> Items<'s, T, K> {
     pub(crate) fn new(
-        end: &'s mut RawEnd<'a, false>,
-        places: Places<'a, T>,
-        judge: &'a J,
+        end: &'s mut RawEnd<'static, false>,
+        places: Places<'s, T>,
+        keeper: &'s K,
         len: usize,
     ) -> Self {
         assert!(len as u64 <= end.ready(), "lent more items than there are");
-        Self { end, places, judge, len }
+        Self { end, places, keeper, len }
     }
 
     /// Returns how many items there are.
@@ -135,7 +135,7 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Items<'s, 'a, T, J> {
     ///
     /// In a forked child, which inherited the loan but not the end.
     pub fn as_slices(&self) -> (&[T], &[T]) {
-        assert!(self.end.check(self.judge).is_ok(), "{NOT_OURS}");
+        assert!(self.end.check(self.keeper).is_ok(), "{NOT_OURS}");
         // SAFETY: `len <= ready <= count` items lie from our index on (`new`), and the sender does not write to them
         // before we release them, which ends this borrow.
         unsafe { self.places.borrow(self.end.index(), self.len) }
@@ -158,7 +158,7 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Items<'s, 'a, T, J> {
     /// If there are fewer.
     pub fn release(self, count: usize) -> Result<(), PipeError> {
         assert!(count <= self.len, "{count} of {} items were released", self.len);
-        self.end.check(self.judge)?;
+        self.end.check(self.keeper)?;
         if count != 0 {
             self.end.publish(count as u64);
         }
@@ -166,7 +166,7 @@ impl<'s, 'a, T: ShmSafe, J: Judge> Items<'s, 'a, T, J> {
     }
 }
 
-impl<T, J> fmt::Debug for Items<'_, '_, T, J> {
+impl<T, K> fmt::Debug for Items<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Items").field("len", &self.len).finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use core::fmt;
 use shmkit_layout::{
     Kind, Object, Offset, OffsetError, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::places::Places;
 use crate::{ClaimError, RawEnd, RawRing, Receiver, Sender};
@@ -22,13 +22,14 @@ const MAX_BYTES: u64 = 1 << 46;
 /// stopped: items that were sent and not received stay in the pipe.
 ///
 /// The length in its [`Shape`] is the capacity in items: what was asked for, rounded up to a power of two.
-pub struct Pipe<'a, T, J = Participant<'a>> {
-    ring: &'a RawRing,
-    places: Places<'a, T>,
-    judge: &'a J,
+pub struct Pipe<T, K = Seat> {
+    ring: &'static RawRing,
+    places: Places<'static, T>,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<'a, T: ShmSafe, J: Judge> Pipe<'a, T, J> {
+impl<T: ShmSafe, K: Judge + Clone> Pipe<T, K> {
     /// Claims the sender's end.
     ///
     /// The first claim in a process that already has threads may take some 20 ms: the kernel has to see every one of
@@ -42,9 +43,9 @@ impl<'a, T: ShmSafe, J: Judge> Pipe<'a, T, J> {
     /// # If a peer dies
     ///
     /// What a dead predecessor committed stays in the pipe, what it had not committed never was there.
-    pub fn sender(&self) -> Result<Sender<'a, T, J>, ClaimError> {
-        let end = RawEnd::claim(self.ring, self.places.count() as u64, self.judge)?;
-        Ok(Sender::new(end, self.places, self.judge))
+    pub fn sender(&self) -> Result<Sender<T, K>, ClaimError> {
+        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper)?;
+        Ok(Sender::new(end, self.places, self.keeper.clone()))
     }
 
     /// Claims the receiver's end.
@@ -59,9 +60,9 @@ impl<'a, T: ShmSafe, J: Judge> Pipe<'a, T, J> {
     ///
     /// The successor of a dead receiver gets the first item that its predecessor had not released. If that one died
     /// between copying an item and releasing it, the item comes again.
-    pub fn receiver(&self) -> Result<Receiver<'a, T, J>, ClaimError> {
-        let end = RawEnd::claim(self.ring, self.places.count() as u64, self.judge)?;
-        Ok(Receiver::new(end, self.places, self.judge))
+    pub fn receiver(&self) -> Result<Receiver<T, K>, ClaimError> {
+        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper)?;
+        Ok(Receiver::new(end, self.places, self.keeper.clone()))
     }
 
     /// Returns the capacity in items, a power of two.
@@ -91,27 +92,33 @@ impl<'a, T: ShmSafe, J: Judge> Pipe<'a, T, J> {
     }
 
     /// Returns the handle of a ring of `capacity` items in `region`.
-    fn place(region: Region<'a>, capacity: u64, judge: &'a J) -> Result<Self, OffsetError> {
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`], and the capacity is a power of two.
+    unsafe fn place(region: Region<'_>, capacity: u64, keeper: K) -> Result<Self, OffsetError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them, here and in the ends.
+        let region = unsafe { region.kept() };
         let ring = region.get::<RawRing>(Offset::ZERO)?;
         let too_many = OffsetError::OutOfBounds { end: u64::MAX, len: region.len() as u64 };
         let count = usize::try_from(capacity).map_err(|_| too_many)?;
         let first = region.place(Offset::<T>::new(items_at::<T>())?, count)?;
-        // SAFETY: `place` has checked bounds and alignment of `count` values; the region lives for `'a`; both callers
-        // have checked that the capacity is a power of two.
+        // SAFETY: `place` has checked bounds and alignment of `count` values; the bytes live as long as `keeper`; the
+        // capacity is a power of two (caller).
         let places = unsafe { Places::new(first, count) };
-        Ok(Self { ring, places, judge })
+        Ok(Self { ring, places, keeper })
     }
 }
 
-impl<T, J> Clone for Pipe<'_, T, J> {
+impl<T, K: Clone> Clone for Pipe<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { ring: self.ring, places: self.places, keeper: self.keeper.clone() }
     }
 }
 
-impl<T, J> Copy for Pipe<'_, T, J> {}
+impl<T, K: Copy> Copy for Pipe<T, K> {}
 
-impl<T: ShmSafe, J: Judge> fmt::Debug for Pipe<'_, T, J> {
+impl<T: ShmSafe, K: Judge + Clone> fmt::Debug for Pipe<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipe")
             .field("capacity", &self.capacity())
@@ -123,7 +130,7 @@ impl<T: ShmSafe, J: Judge> fmt::Debug for Pipe<'_, T, J> {
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: ShmSafe, J: Judge> Object<'a, J> for Pipe<'a, T, J> {
+unsafe impl<T: ShmSafe, K: Judge + Clone> Object<K> for Pipe<T, K> {
     const KIND: Kind = Kind::new("pipe");
     const TAG: TypeTag = T::TAG;
 
@@ -146,19 +153,21 @@ unsafe impl<'a, T: ShmSafe, J: Judge> Object<'a, J> for Pipe<'a, T, J> {
         })
     }
 
-    unsafe fn init(region: Region<'a>, spec: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, spec: u64, keeper: K) -> Result<Self, ShapeError> {
         let shape = Self::shape(&spec)?;
-        let pipe = Self::place(region, shape.len, judge)?;
+        // SAFETY: the caller's promises, and `shape`.
+        let pipe = unsafe { Self::place(region, shape.len, keeper) }?;
         pipe.ring.set_capacity(shape.len);
         Ok(pipe)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         let max = max_capacity::<T>();
         if !len.is_power_of_two() || len > max {
             return Err(ShapeError::Length { found: len, min: 1, max });
         }
-        let pipe = Self::place(region, len, judge)?;
+        // SAFETY: the caller's promises, and the look above.
+        let pipe = unsafe { Self::place(region, len, keeper) }?;
         match pipe.ring.capacity() {
             capacity if capacity == len => Ok(pipe),
             found => Err(ShapeError::Corrupt { field: "capacity", found }),

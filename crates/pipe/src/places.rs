@@ -15,7 +15,7 @@ pub(crate) struct Places<'a, T> {
     first: NonNull<T>,
     /// A power of two.
     count: usize,
-    _region: PhantomData<&'a T>,
+    _region: PhantomData<&'a ()>,
 }
 
 impl<T> Clone for Places<'_, T> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::places::Places;
 use crate::{Items, Iter, PipeError, RawEnd};
@@ -21,15 +21,16 @@ use crate::{Items, Iter, PipeError, RawEnd};
 /// What the sender committed is received first. Then a receiver that waits learns of the death within some 30 ms, one
 /// that only tries after a millisecond and some attempts ([`PipeError::PeerDied`]). If a successor claims
 /// the sender's end, the receiver just goes on.
-pub struct Receiver<'a, T, J: Judge = Participant<'a>> {
-    end: RawEnd<'a, false>,
-    places: Places<'a, T>,
-    judge: &'a J,
+pub struct Receiver<T, K: Judge = Seat> {
+    end: RawEnd<'static, false>,
+    places: Places<'static, T>,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
-    pub(crate) fn new(end: RawEnd<'a, false>, places: Places<'a, T>, judge: &'a J) -> Self {
-        Self { end, places, judge }
+impl<T: ShmSafe, K: Judge> Receiver<T, K> {
+    pub(crate) fn new(end: RawEnd<'static, false>, places: Places<'static, T>, keeper: K) -> Self {
+        Self { end, places, keeper }
     }
 
     /// Receives a value; waits for one.
@@ -173,7 +174,7 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
     /// # If a peer dies
     ///
     /// See [`Receiver`].
-    pub fn peek(&mut self) -> Result<Items<'_, 'a, T, J>, PipeError> {
+    pub fn peek(&mut self) -> Result<Items<'_, T, K>, PipeError> {
         self.peek_by(Deadline::NEVER)
     }
 
@@ -182,7 +183,7 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
     /// # Errors
     ///
     /// As [`peek`](Self::peek), and [`PipeError::Empty`].
-    pub fn try_peek(&mut self) -> Result<Items<'_, 'a, T, J>, PipeError> {
+    pub fn try_peek(&mut self) -> Result<Items<'_, T, K>, PipeError> {
         self.peek_by(Deadline::PASSED).map_err(now)
     }
 
@@ -195,7 +196,7 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
     /// # If a peer dies
     ///
     /// See [`Receiver`].
-    pub fn peek_timeout(&mut self, wait: Duration) -> Result<Items<'_, 'a, T, J>, PipeError> {
+    pub fn peek_timeout(&mut self, wait: Duration) -> Result<Items<'_, T, K>, PipeError> {
         self.peek_by(Deadline::after(wait))
     }
 
@@ -219,7 +220,7 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
     ///
     /// The iterator yields [`PipeError::PeerDied`] after the last item, and then ends: a truncated stream is not taken
     /// for a whole one.
-    pub fn iter(&mut self) -> Iter<'_, 'a, T, J> {
+    pub fn iter(&mut self) -> Iter<'_, T, K> {
         Iter::new(self)
     }
 
@@ -234,7 +235,7 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
 
     #[inline]
     fn recv_by(&mut self, deadline: Deadline) -> Result<T, PipeError> {
-        self.end.wait(self.judge, 1, deadline)?;
+        self.end.wait(&self.keeper, 1, deadline)?;
         // SAFETY: at least one item lies from our index on (`wait`), and the sender does not write to it before we
         // release it below.
         let value = unsafe { self.places.read(self.end.index()) };
@@ -245,9 +246,9 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
     /// Receives what there is, at least one if there is room for any.
     fn recv_part(&mut self, values: &mut [T], deadline: Deadline) -> Result<usize, PipeError> {
         let Some(most) = self.capacity().min(values.len()).checked_sub(1) else {
-            return self.end.check(self.judge).map(|()| 0);
+            return self.end.check(&self.keeper).map(|()| 0);
         };
-        let mut there = self.end.wait(self.judge, 1, deadline)?;
+        let mut there = self.end.wait(&self.keeper, 1, deadline)?;
         if there <= most as u64 {
             there = self.end.look()?; // Some may have been sent since we looked last.
         }
@@ -260,10 +261,10 @@ impl<'a, T: ShmSafe, J: Judge> Receiver<'a, T, J> {
         Ok(part)
     }
 
-    fn peek_by(&mut self, deadline: Deadline) -> Result<Items<'_, 'a, T, J>, PipeError> {
-        self.end.wait(self.judge, 1, deadline)?;
+    fn peek_by(&mut self, deadline: Deadline) -> Result<Items<'_, T, K>, PipeError> {
+        self.end.wait(&self.keeper, 1, deadline)?;
         let there = self.end.look()? as usize;
-        Ok(Items::new(&mut self.end, self.places, self.judge, there))
+        Ok(Items::new(&mut self.end, self.places, &self.keeper, there))
     }
 }
 
@@ -276,22 +277,22 @@ fn now(error: PipeError) -> PipeError {
     }
 }
 
-impl<'s, 'a, T: ShmSafe, J: Judge> IntoIterator for &'s mut Receiver<'a, T, J> {
+impl<'s, T: ShmSafe, K: Judge> IntoIterator for &'s mut Receiver<T, K> {
     type Item = Result<T, PipeError>;
-    type IntoIter = Iter<'s, 'a, T, J>;
+    type IntoIter = Iter<'s, T, K>;
 
-    fn into_iter(self) -> Iter<'s, 'a, T, J> {
+    fn into_iter(self) -> Iter<'s, T, K> {
         self.iter()
     }
 }
 
-impl<T, J: Judge> Drop for Receiver<'_, T, J> {
+impl<T, K: Judge> Drop for Receiver<T, K> {
     fn drop(&mut self) {
-        self.end.close(self.judge);
+        self.end.close(&self.keeper);
     }
 }
 
-impl<T, J: Judge> fmt::Debug for Receiver<'_, T, J> {
+impl<T, K: Judge> fmt::Debug for Receiver<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Receiver").field(&self.end).finish()
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::places::Places;
 use crate::{BatchError, PipeError, RawEnd, SendError, Slots};
@@ -21,15 +21,16 @@ use crate::{BatchError, PipeError, RawEnd, SendError, Slots};
 ///
 /// A sender that waits for room learns of it within some 30 ms ([`PipeError::PeerDied`]). One that finds room goes on
 /// sending, for a successor; [`PipeError::Closed`] comes at once.
-pub struct Sender<'a, T, J: Judge = Participant<'a>> {
-    end: RawEnd<'a, true>,
-    places: Places<'a, T>,
-    judge: &'a J,
+pub struct Sender<T, K: Judge = Seat> {
+    end: RawEnd<'static, true>,
+    places: Places<'static, T>,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
-    pub(crate) fn new(end: RawEnd<'a, true>, places: Places<'a, T>, judge: &'a J) -> Self {
-        Self { end, places, judge }
+impl<T: ShmSafe, K: Judge> Sender<T, K> {
+    pub(crate) fn new(end: RawEnd<'static, true>, places: Places<'static, T>, keeper: K) -> Self {
+        Self { end, places, keeper }
     }
 
     /// Sends a value; waits for room.
@@ -162,7 +163,7 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
     /// # If a peer dies
     ///
     /// See [`Sender`].
-    pub fn reserve(&mut self, count: usize) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+    pub fn reserve(&mut self, count: usize) -> Result<Slots<'_, T, K>, PipeError> {
         self.reserve_by(count, Deadline::NEVER)
     }
 
@@ -171,7 +172,7 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
     /// # Errors
     ///
     /// As [`reserve`](Self::reserve), and [`PipeError::Full`].
-    pub fn try_reserve(&mut self, count: usize) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+    pub fn try_reserve(&mut self, count: usize) -> Result<Slots<'_, T, K>, PipeError> {
         self.reserve_by(count, Deadline::PASSED).map_err(now)
     }
 
@@ -188,7 +189,7 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
         &mut self,
         count: usize,
         wait: Duration,
-    ) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+    ) -> Result<Slots<'_, T, K>, PipeError> {
         self.reserve_by(count, Deadline::after(wait))
     }
 
@@ -205,7 +206,7 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
         &mut self,
         count: usize,
         instant: Instant,
-    ) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+    ) -> Result<Slots<'_, T, K>, PipeError> {
         self.reserve_by(count, Deadline::at(instant))
     }
 
@@ -220,7 +221,7 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
 
     #[inline]
     fn send_by(&mut self, value: T, deadline: Deadline) -> Result<(), SendError<T>> {
-        if let Err(error) = self.end.wait(self.judge, 1, deadline) {
+        if let Err(error) = self.end.wait(&self.keeper, 1, deadline) {
             return Err(SendError { value, error });
         }
         // SAFETY: at least one place from our index on is free (`wait`), and free places are the sender's alone.
@@ -243,9 +244,9 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
     /// Sends what there is room for, at least one if there are any.
     fn send_part(&mut self, values: &[T], deadline: Deadline) -> Result<usize, PipeError> {
         let Some(most) = self.capacity().min(values.len()).checked_sub(1) else {
-            return self.end.check(self.judge).map(|()| 0);
+            return self.end.check(&self.keeper).map(|()| 0);
         };
-        let mut room = self.end.wait(self.judge, 1, deadline)?;
+        let mut room = self.end.wait(&self.keeper, 1, deadline)?;
         if room <= most as u64 {
             room = self.end.look()?; // Some may have been received since we looked last.
         }
@@ -260,13 +261,13 @@ impl<'a, T: ShmSafe, J: Judge> Sender<'a, T, J> {
         &mut self,
         count: usize,
         deadline: Deadline,
-    ) -> Result<Slots<'_, 'a, T, J>, PipeError> {
+    ) -> Result<Slots<'_, T, K>, PipeError> {
         if count > self.capacity() {
             return Err(PipeError::TooMany { wanted: count, capacity: self.capacity() });
         }
-        self.end.wait(self.judge, count as u64, deadline)?;
+        self.end.wait(&self.keeper, count as u64, deadline)?;
         // `count` places are free (`wait`).
-        Ok(Slots::new(&mut self.end, self.places, self.judge, count))
+        Ok(Slots::new(&mut self.end, self.places, &self.keeper, count))
     }
 }
 
@@ -279,13 +280,13 @@ fn now(error: PipeError) -> PipeError {
     }
 }
 
-impl<T, J: Judge> Drop for Sender<'_, T, J> {
+impl<T, K: Judge> Drop for Sender<T, K> {
     fn drop(&mut self) {
-        self.end.close(self.judge);
+        self.end.close(&self.keeper);
     }
 }
 
-impl<T, J: Judge> fmt::Debug for Sender<'_, T, J> {
+impl<T, K: Judge> fmt::Debug for Sender<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Sender").field(&self.end).finish()
     }

@@ -74,6 +74,11 @@ impl Identity {
         NonZeroU32::new(self.page().id.load(Acquire)).map(OwnerId::from_own)
     }
 
+    /// Returns the word in which the name stands, or 0. It stays where it is until this is dropped.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.page().id
+    }
+
     /// Takes a name and the anchor that keeps it.
     pub(crate) fn settle(&self, id: OwnerId, anchor: Anchor) {
         drop(self.take_anchor());

@@ -38,6 +38,12 @@ pub unsafe trait Judge: Sync {
     /// Returns what is known of `owner`. Asked only before a sleep and between the slices of one.
     fn verdict(&self, owner: OwnerId) -> Verdict;
 
+    /// Returns an address that tells the participants of one process from each other: the same for all judges that
+    /// answer for one place, and for no others. It may be compared, not used.
+    fn place(&self) -> *const () {
+        core::ptr::from_ref(self).cast()
+    }
+
     /// Returns who `owner` is or was, to be shown to people, if that is known.
     #[cfg(not(loom))]
     fn person(&self, owner: OwnerId) -> Option<Person> {
@@ -48,12 +54,17 @@ pub unsafe trait Judge: Sync {
 
 // SAFETY: the same answers.
 unsafe impl<J: Judge + ?Sized> Judge for &J {
+    #[inline]
     fn me(&self) -> Option<OwnerId> {
         (**self).me()
     }
 
     fn verdict(&self, owner: OwnerId) -> Verdict {
         (**self).verdict(owner)
+    }
+
+    fn place(&self) -> *const () {
+        (**self).place()
     }
 
     #[cfg(not(loom))]

@@ -7,6 +7,7 @@
 //!
 //! * [`Roster`]: the table in shared memory that gives out the names.
 //! * [`Participant`]: a place in it, and the kernel's answer to the two questions.
+//! * [`Seat`]: a share in such a place, and in the memory it is for, which a handle can own.
 //! * [`removal`]: the locks that whoever removes the file takes, so that nobody joins what is about to vanish.
 //! * [`Turn`]: the right to do alone what must not be done twice, before there is a file.
 //! * [`Judge`]: the questions as a trait, so that models and other rosters can answer them.
@@ -64,6 +65,8 @@ mod range;
 #[cfg(not(loom))]
 pub mod removal;
 #[cfg(not(loom))]
+mod seat;
+#[cfg(not(loom))]
 mod slot;
 #[cfg(not(loom))]
 mod table;
@@ -82,6 +85,7 @@ pub use crate::{
     file::KeptFile,
     participant::Participant,
     person::Person,
+    seat::{Keep, Seat},
     table::{Member, Roster},
     turn::Turn,
 };

@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use shmkit_atomic::AtomicU32;
+
 use crate::atfork::NoForks;
 use crate::description::{Description, Link};
 use crate::file::KeptFile;
@@ -158,6 +160,11 @@ impl<'a> Participant<'a> {
         self.file.unchecked()
     }
 
+    /// The word with the name, which stays where it is as long as this lives.
+    pub(crate) fn id_word(&self) -> &AtomicU32 {
+        self.identity.word()
+    }
+
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -195,6 +202,10 @@ unsafe impl Judge for Participant<'_> {
     #[inline]
     fn me(&self) -> Option<OwnerId> {
         self.id()
+    }
+
+    fn place(&self) -> *const () {
+        core::ptr::from_ref(self.id_word()).cast()
     }
 
     fn verdict(&self, owner: OwnerId) -> Verdict {

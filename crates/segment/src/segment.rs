@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memmap2::MmapRaw;
 use shmkit_layout::{Header, Region};
-use shmkit_roster::{Description, Judge, OwnerId, Participant, removal};
+use shmkit_roster::{Description, Judge, Keep, OwnerId, Participant, Seat, removal};
 
 use crate::error::{ErrorKind, Failure, SegmentError};
 use crate::inspect::{self, Identity, Plan, Status};
@@ -18,9 +18,9 @@ use crate::{OpenOptions, Outcome, attach, inherit};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
 ///
-/// However often a process opens a segment, it has one of each; clones are handles to the same. Objects in the segment
-/// borrow it, so that nobody leaves while somebody still uses a lock. When the last handle is dropped, the process
-/// leaves, and the last process to leave removes the name, unless the segment is persistent.
+/// However often a process opens a segment, it has one of each; clones are handles to the same, and so is every object in
+/// it, so that nobody leaves while somebody still uses a lock. When the last of them is dropped, the process leaves, and
+/// the last process to leave removes the name, unless the segment is persistent.
 ///
 /// # If a peer dies
 ///
@@ -82,13 +82,13 @@ impl Shared {
         self.last.place()
     }
 
+    pub(crate) fn participant(&self) -> &Participant<'static> {
+        &self.participant
+    }
+
     /// Remembers where the file lies, if that was not known.
     pub(crate) fn found_at(&self, place: Place) {
         self.last.found_at(place);
-    }
-
-    pub(crate) fn participant(&self) -> &Participant<'static> {
-        &self.participant
     }
 
     /// Leaves, and says what became of the name.
@@ -107,6 +107,13 @@ impl Shared {
             Some(result) => result,
             None => Ok(Leave::Left),
         }
+    }
+}
+
+// SAFETY: the participant is a field, whose page stays where it is, and the mapping is unmapped when this is dropped.
+unsafe impl Keep for Shared {
+    fn participant(&self) -> &Participant<'_> {
+        &self.participant
     }
 }
 
@@ -226,6 +233,12 @@ impl Segment {
     /// Returns this process's part in the segment, which the primitives ask who is alive.
     pub fn participant(&self) -> &Participant<'_> {
         &self.shared.participant
+    }
+
+    /// Returns a share in the segment, the keeper that its objects have. As long as one is left, the segment stays mapped
+    /// and this process takes part.
+    pub fn seat(&self) -> Seat {
+        Seat::new(self.shared.clone())
     }
 
     /// Returns the header, as it was when this process joined.

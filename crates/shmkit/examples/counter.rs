@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("a child failed: {ended}").into());
         }
     }
-    let counter = *lock(counter)?;
+    let counter = *lock(&counter)?;
     println!("{counter:?}");
     let expected = CHILDREN as u64 * ROUNDS;
     if (counter.total, counter.by, counter.repairs) != (expected, [ROUNDS; CHILDREN], 1) {
@@ -72,7 +72,7 @@ fn start(segment: &Segment, args: &[&str]) -> Result<Child, Box<dyn Error>> {
 }
 
 /// Takes the lock, and repairs what a dead owner left.
-fn lock<'a>(counter: Mutex<'a, Counter>) -> Result<MutexGuard<'a, Counter>, Box<dyn Error>> {
+fn lock(counter: &Mutex<Counter>) -> Result<MutexGuard<'_, Counter>, Box<dyn Error>> {
     match counter.lock() {
         Ok(guard) => Ok(guard),
         Err(LockError::OwnerDied(mut guard)) => {
@@ -90,7 +90,7 @@ fn count(who: usize) -> Result<(), Box<dyn Error>> {
     let segment = Segment::inherited("counter")?;
     let counter = segment.mutex("counter", Counter::default())?;
     for _ in 0..ROUNDS {
-        let mut counter = lock(counter)?;
+        let mut counter = lock(&counter)?;
         counter.total += 1;
         counter.by[who] += 1;
     }
@@ -101,7 +101,7 @@ fn count(who: usize) -> Result<(), Box<dyn Error>> {
 fn die() -> Result<(), Box<dyn Error>> {
     let segment = Segment::inherited("counter")?;
     let counter = segment.mutex("counter", Counter::default())?;
-    let mut counter = lock(counter)?;
+    let mut counter = lock(&counter)?;
     counter.total += 1;
     println!("holds the lock half-way through an update, and is killed");
     stdin().read_line(&mut String::new())?;

@@ -74,7 +74,7 @@ fn serve(segment: &Segment) -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn things(segment: &Segment) -> Result<(Mutex<'_, Counter>, Condvar<'_>), Box<dyn Error>> {
+fn things(segment: &Segment) -> Result<(Mutex<Counter>, Condvar), Box<dyn Error>> {
     Ok((segment.mutex("counter", [0; 3])?, segment.condvar("changed")?))
 }
 

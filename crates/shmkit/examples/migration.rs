@@ -64,7 +64,7 @@ fn serve(segment: &Segment) -> Result<(), Box<dyn Error>> {
 
 /// Writes every row anew. It may be run again at any point: a row is made from its number, not from what stands there.
 fn migrate(
-    rows: &AtomicArray<'_, u64>,
+    rows: &AtomicArray<u64>,
     half_way: impl FnOnce() -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     for row in 0..ROWS / 2 {

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn negate() -> Result<(), Box<dyn Error>> {
     let segment = Segment::inherited("negate")?;
     // It must be there, of whatever length.
-    let row = segment.find::<Array<'_, i64>>("row")?;
+    let row = segment.find::<Array<i64>>("row")?;
     row.update_all(|row| row.iter_mut().for_each(|n| *n = -*n))?;
     Ok(())
 }

@@ -81,7 +81,7 @@ fn gross(net: u64) -> u64 {
 }
 
 /// Looks at the table again and again until it is told to stop.
-fn read(prices: RwLock<'_, Prices>) -> Result<(), Box<dyn Error>> {
+fn read(prices: RwLock<Prices>) -> Result<(), Box<dyn Error>> {
     println!("reading");
     let (done, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -64,7 +64,7 @@ fn print_page(
 
 /// Holds the printer for itself, whether or not the caller does.
 fn print_box(
-    printer: &RLock<'_>,
+    printer: &RLock,
     inside: u32,
     in_the_last_box: impl FnOnce() -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {

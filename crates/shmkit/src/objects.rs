@@ -16,7 +16,8 @@ mod sealed {
 /// Finds the named objects of a [`Segment`], or makes them.
 ///
 /// An object is found by name, and must be of the kind, type and length asked for; what is given as its first value
-/// counts only if it is made. Finding takes no lock. Handles borrow the segment.
+/// counts only if it is made. Finding takes no lock. Each handle has a share in the
+/// segment, as a clone of it has.
 ///
 /// # Errors
 ///
@@ -33,7 +34,7 @@ pub trait Objects: sealed::Sealed {
     /// # Errors
     ///
     /// See [`Objects`].
-    fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<'_, T>, ObjectError>;
+    fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<T>, ObjectError>;
 
     /// An [`Array`]: many `T`s under one lock. A length makes zeros, a `Vec`, slice or array is copied.
     ///
@@ -44,14 +45,14 @@ pub trait Objects: sealed::Sealed {
         &self,
         name: &str,
         spec: impl Into<ArraySpec<T>>,
-    ) -> Result<Array<'_, T>, ObjectError>;
+    ) -> Result<Array<T>, ObjectError>;
 
     /// An [`Atomic`]: one number without a lock.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<'_, T>, ObjectError>;
+    fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<T>, ObjectError>;
 
     /// An [`AtomicArray`]: many numbers without a lock. A length makes zeros, a `Vec`, slice or array is copied.
     ///
@@ -62,14 +63,14 @@ pub trait Objects: sealed::Sealed {
         &self,
         name: &str,
         spec: impl Into<ArraySpec<T>>,
-    ) -> Result<AtomicArray<'_, T>, ObjectError>;
+    ) -> Result<AtomicArray<T>, ObjectError>;
 
     /// A [`Mutex`] with the data that it guards.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<'_, T>, ObjectError>;
+    fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<T>, ObjectError>;
 
     /// A [`ReentrantMutex`] with the data that it guards.
     ///
@@ -80,103 +81,95 @@ pub trait Objects: sealed::Sealed {
         &self,
         name: &str,
         first: T,
-    ) -> Result<ReentrantMutex<'_, T>, ObjectError>;
+    ) -> Result<ReentrantMutex<T>, ObjectError>;
 
     /// A [`Lock`], without data, that anybody may release.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn lock(&self, name: &str) -> Result<Lock<'_>, ObjectError>;
+    fn lock(&self, name: &str) -> Result<Lock, ObjectError>;
 
     /// A [`Condvar`], to wait with the lock that it is first used with.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn condvar(&self, name: &str) -> Result<Condvar<'_>, ObjectError>;
+    fn condvar(&self, name: &str) -> Result<Condvar, ObjectError>;
 
     /// An [`RLock`], without data, that its owner may acquire again.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn rlock(&self, name: &str) -> Result<RLock<'_>, ObjectError>;
+    fn rlock(&self, name: &str) -> Result<RLock, ObjectError>;
 
     /// An [`RwLock`] with the data that it guards.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<'_, T>, ObjectError>;
+    fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<T>, ObjectError>;
 
     /// A [`Semaphore`] of so many permits.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError>;
+    fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore, ObjectError>;
 
     /// A [`CountingSemaphore`] without a bound: Python's `Semaphore`.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn counting_semaphore(
-        &self,
-        name: &str,
-        value: u32,
-    ) -> Result<CountingSemaphore<'_>, ObjectError>;
+    fn counting_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError>;
 
     /// A [`CountingSemaphore`] that is never released above its first value: Python's `BoundedSemaphore`.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn bounded_semaphore(
-        &self,
-        name: &str,
-        value: u32,
-    ) -> Result<CountingSemaphore<'_>, ObjectError>;
+    fn bounded_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError>;
 
     /// A [`Barrier`] for so many parties, 1 to 65,536.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn barrier(&self, name: &str, parties: u32) -> Result<Barrier<'_>, ObjectError>;
+    fn barrier(&self, name: &str, parties: u32) -> Result<Barrier, ObjectError>;
 
     /// A [`Once`].
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn once(&self, name: &str) -> Result<Once<'_>, ObjectError>;
+    fn once(&self, name: &str) -> Result<Once, ObjectError>;
 
     /// A [`OnceCell`], which is empty if it is made.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn once_cell<T: ShmSafe>(&self, name: &str) -> Result<OnceCell<'_, T>, ObjectError>;
+    fn once_cell<T: ShmSafe>(&self, name: &str) -> Result<OnceCell<T>, ObjectError>;
 
     /// An [`Event`], which is not set if it is made.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn event(&self, name: &str) -> Result<Event<'_>, ObjectError>;
+    fn event(&self, name: &str) -> Result<Event, ObjectError>;
 
     /// A [`Pipe`] that can hold at least `capacity` items; it is rounded up to a power of two.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<'_, T>, ObjectError>;
+    fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError>;
 }
 
 impl Objects for Segment {
-    fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<'_, T>, ObjectError> {
+    fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<T>, ObjectError> {
         self.object(name, first)
     }
 
@@ -184,11 +177,11 @@ impl Objects for Segment {
         &self,
         name: &str,
         spec: impl Into<ArraySpec<T>>,
-    ) -> Result<Array<'_, T>, ObjectError> {
+    ) -> Result<Array<T>, ObjectError> {
         self.object(name, spec.into())
     }
 
-    fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<'_, T>, ObjectError> {
+    fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<T>, ObjectError> {
         self.object(name, first)
     }
 
@@ -196,11 +189,11 @@ impl Objects for Segment {
         &self,
         name: &str,
         spec: impl Into<ArraySpec<T>>,
-    ) -> Result<AtomicArray<'_, T>, ObjectError> {
+    ) -> Result<AtomicArray<T>, ObjectError> {
         self.object(name, spec.into())
     }
 
-    fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<'_, T>, ObjectError> {
+    fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<T>, ObjectError> {
         self.object(name, first)
     }
 
@@ -208,63 +201,55 @@ impl Objects for Segment {
         &self,
         name: &str,
         first: T,
-    ) -> Result<ReentrantMutex<'_, T>, ObjectError> {
+    ) -> Result<ReentrantMutex<T>, ObjectError> {
         self.object(name, first)
     }
 
-    fn lock(&self, name: &str) -> Result<Lock<'_>, ObjectError> {
+    fn lock(&self, name: &str) -> Result<Lock, ObjectError> {
         self.object(name, ())
     }
 
-    fn condvar(&self, name: &str) -> Result<Condvar<'_>, ObjectError> {
+    fn condvar(&self, name: &str) -> Result<Condvar, ObjectError> {
         self.object(name, ())
     }
 
-    fn rlock(&self, name: &str) -> Result<RLock<'_>, ObjectError> {
+    fn rlock(&self, name: &str) -> Result<RLock, ObjectError> {
         self.object(name, ())
     }
 
-    fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<'_, T>, ObjectError> {
+    fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<T>, ObjectError> {
         self.object(name, first)
     }
 
-    fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore<'_>, ObjectError> {
+    fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore, ObjectError> {
         self.object(name, permits)
     }
 
-    fn counting_semaphore(
-        &self,
-        name: &str,
-        value: u32,
-    ) -> Result<CountingSemaphore<'_>, ObjectError> {
+    fn counting_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError> {
         self.object(name, Count::unbounded(value))
     }
 
-    fn bounded_semaphore(
-        &self,
-        name: &str,
-        value: u32,
-    ) -> Result<CountingSemaphore<'_>, ObjectError> {
+    fn bounded_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError> {
         self.object(name, Count::bounded(value))
     }
 
-    fn barrier(&self, name: &str, parties: u32) -> Result<Barrier<'_>, ObjectError> {
+    fn barrier(&self, name: &str, parties: u32) -> Result<Barrier, ObjectError> {
         self.object(name, parties)
     }
 
-    fn once(&self, name: &str) -> Result<Once<'_>, ObjectError> {
+    fn once(&self, name: &str) -> Result<Once, ObjectError> {
         self.object(name, ())
     }
 
-    fn once_cell<T: ShmSafe>(&self, name: &str) -> Result<OnceCell<'_, T>, ObjectError> {
+    fn once_cell<T: ShmSafe>(&self, name: &str) -> Result<OnceCell<T>, ObjectError> {
         self.object(name, ())
     }
 
-    fn event(&self, name: &str) -> Result<Event<'_>, ObjectError> {
+    fn event(&self, name: &str) -> Result<Event, ObjectError> {
         self.object(name, ())
     }
 
-    fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<'_, T>, ObjectError> {
+    fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError> {
         self.object(name, capacity)
     }
 }

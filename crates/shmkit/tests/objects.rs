@@ -65,7 +65,7 @@ fn what_is_there_keeps_its_contents() {
     assert_eq!(segment.value("value", 7_i64).unwrap().get(), Ok(8));
     segment.array("array", [1, 2, 3]).unwrap().set(0, 9).unwrap();
     assert_eq!(segment.array::<i32>("array", 3).unwrap().to_vec().unwrap(), [9, 2, 3]);
-    assert_eq!(segment.find::<Array<'_, i32>>("array").unwrap().len(), 3);
+    assert_eq!(segment.find::<Array<i32>>("array").unwrap().len(), 3);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn another_kind_type_or_length_is_refused_with_both_sides_named() {
         (segment.atomic_array::<i32>("row", 3).unwrap_err(), "atomics of i32"),
         (segment.value("row", 3_i32).unwrap_err(), "value of i32"),
         (segment.array::<i32>("row", 4).unwrap_err(), "length 4"),
-        (segment.find::<Value<'_, i32>>("row").unwrap_err(), "value of i32"),
+        (segment.find::<Value<i32>>("row").unwrap_err(), "value of i32"),
     ] {
         assert_eq!(error.kind(), ObjectErrorKind::WrongShape, "{error}");
         let text = error.to_string();
@@ -105,7 +105,7 @@ fn an_array_of_no_elements_is_possible() {
     assert!(segment.array::<u64>("none", 0).unwrap().is_empty());
     assert!(segment.atomic_array::<u64>("no cells", 0).unwrap().is_empty());
     assert!(segment.array::<u64>("none", 0).unwrap().to_vec().unwrap().is_empty());
-    let none = segment.find::<AtomicArray<'_, u64>>("no cells").unwrap();
+    let none = segment.find::<AtomicArray<u64>>("no cells").unwrap();
     assert_eq!(none.at(0).unwrap_err(), OutOfRange { index: 0, len: 0 });
     segment.value("after", 1_u8).unwrap();
     assert_eq!(segment.objects().unwrap().len(), 3);

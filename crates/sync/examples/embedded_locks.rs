@@ -44,7 +44,7 @@ fn parent() -> Result<(), Box<dyn Error>> {
     let me =
         Participant::join(roster, file.try_clone()?.into(), Description::Proc, Link::Nameless)?;
     // SAFETY: as above.
-    let ledger = unsafe { Mutex::<Ledger>::init(region.sub(LEDGER, 4096)?, [100, 0], &me) }?;
+    let ledger = unsafe { Mutex::<Ledger, _>::init(region.sub(LEDGER, 4096)?, [100, 0], &me) }?;
     // SAFETY: as above.
     let doors = unsafe { Semaphore::init(region.sub(DOORS, 4096)?, 2, &me) }?;
 
@@ -95,10 +95,10 @@ fn child(role: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn attach<'a>(
-    region: Region<'a>,
-    me: &'a Participant<'a>,
-) -> Result<(Mutex<'a, Ledger>, Semaphore<'a>), Box<dyn Error>> {
+/// Both, as a participant has them.
+type Locks<'a> = (Mutex<Ledger, &'a Participant<'a>>, Semaphore<&'a Participant<'a>>);
+
+fn attach<'a>(region: Region<'a>, me: &'a Participant<'a>) -> Result<Locks<'a>, Box<dyn Error>> {
     let place = |start| region.sub(start, 4096).map_err(ShapeError::from);
     // SAFETY: the parent has made a mutex of this type there.
     let ledger = unsafe { Mutex::attach(place(LEDGER)?, 1, me) }?;

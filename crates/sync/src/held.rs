@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::mem::ManuallyDrop;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use std::thread;
 
 use shmkit_roster::{Judge, OwnerId};
@@ -28,30 +28,34 @@ pub(crate) unsafe trait Exclusive: Lock {
 }
 
 /// A lock that is held. Dropping it releases the lock; in a forked child, which does not hold it, it does nothing.
-pub(crate) struct Hold<'a, L: Lock, J: Judge + ?Sized> {
+///
+/// It has the keeper of its handle: a reference to it, or an own clone, which makes the guard an owned one.
+pub(crate) struct Hold<L: Lock, K: Judge> {
     lock: L,
-    judge: &'a J,
     /// Who took the lock.
     id: OwnerId,
     /// The dead owner that it was taken from.
     dead: Option<OwnerId>,
     /// Whether the thread was panicking when it took the lock: then a panic at the drop is not of its making.
     panicking: bool,
+    /// Dropped last: it keeps mapped what `lock` leads to.
+    keeper: K,
 }
 
-impl<'a, L: Lock, J: Judge + ?Sized> Hold<'a, L, J> {
+impl<L: Lock, K: Judge> Hold<L, K> {
     /// # Safety
     ///
-    /// `id` must be this process's, have taken `lock`, and release it only by dropping this.
+    /// `id` must be this process's, have taken `lock`, and release it only by dropping this. `keeper` must keep mapped
+    /// what `lock` leads to.
     #[inline]
-    pub(crate) unsafe fn new(lock: L, judge: &'a J, id: OwnerId, dead: Option<OwnerId>) -> Self {
-        Self { lock, judge, id, dead, panicking: thread::panicking() }
+    pub(crate) unsafe fn new(lock: L, keeper: K, id: OwnerId, dead: Option<OwnerId>) -> Self {
+        Self { lock, id, dead, panicking: thread::panicking(), keeper }
     }
 
     /// Returns whether this process is the one that took the lock, and not a forked child of it.
     #[inline]
     fn is_ours(&self) -> bool {
-        self.judge.me() == Some(self.id)
+        self.keeper.me() == Some(self.id)
     }
 
     #[inline]
@@ -67,18 +71,39 @@ impl<'a, L: Lock, J: Judge + ?Sized> Hold<'a, L, J> {
     /// # Panics
     ///
     /// In a forked child, which inherited the guard but not the lock.
-    fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Hold<'a, M, J>
+    fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Hold<M, K>
     where
         L: Copy,
     {
         self.assert_ours();
         let this = ManuallyDrop::new(self);
         let lock = turn(&this.lock, this.id);
-        Hold { lock, judge: this.judge, id: this.id, dead: this.dead, panicking: this.panicking }
+        // SAFETY: `this` is neither dropped nor used again.
+        let keeper = unsafe { ptr::read(&this.keeper) };
+        Hold { lock, id: this.id, dead: this.dead, panicking: this.panicking, keeper }
     }
 }
 
-impl<L: Lock, J: Judge + ?Sized> Drop for Hold<'_, L, J> {
+impl<L: Lock, K: Judge + Clone> Hold<L, &K> {
+    /// Goes on with a clone of the keeper.
+    ///
+    /// # Safety
+    ///
+    /// `keep` must return the same lock, which the keeper keeps mapped.
+    unsafe fn into_owned<M: Lock>(self, keep: impl FnOnce(&L) -> M) -> Hold<M, K> {
+        let keeper = self.keeper.clone();
+        let this = ManuallyDrop::new(self);
+        Hold {
+            lock: keep(&this.lock),
+            id: this.id,
+            dead: this.dead,
+            panicking: this.panicking,
+            keeper,
+        }
+    }
+}
+
+impl<L: Lock, K: Judge> Drop for Hold<L, K> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_ours() {
@@ -92,21 +117,24 @@ impl<L: Lock, J: Judge + ?Sized> Drop for Hold<'_, L, J> {
 }
 
 /// A held lock, and what of its data the guard leads to: the inside of every guard.
-pub(crate) struct Held<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> {
-    hold: Hold<'a, L, J>,
+///
+/// Whose the lock is, is asked when a guard is made and when it is dropped, not whenever the data are looked at: that
+/// would cost more than most of what is done to them. So a forked child must not use a guard that it inherited.
+pub(crate) struct Held<L: Lock, T: ?Sized, K: Judge> {
+    hold: Hold<L, K>,
     data: NonNull<T>,
 }
 
-// SAFETY: a shared guard gives `&T`, `make_consistent` (atomic steps) and `&J` (every `Judge` is Sync). A guard with
+// SAFETY: a shared guard gives `&T`, `make_consistent` (atomic steps) and `&K` (every `Judge` is Sync). A guard with
 // which one can wait or notify as well says itself that it is not Sync.
-unsafe impl<L: Lock + Sync, T: ?Sized + Sync, J: Judge + ?Sized> Sync for Held<'_, L, T, J> {}
+unsafe impl<L: Lock + Sync, T: ?Sized + Sync, K: Judge> Sync for Held<L, T, K> {}
 
-impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
+impl<L: Lock, T: ?Sized, K: Judge> Held<L, T, K> {
     /// # Safety
     ///
-    /// `data` must be valid for `'a`, hold a `T`, and be guarded by the lock of `hold`.
+    /// `data` must be valid for as long as the keeper of `hold` lives, hold a `T`, and be guarded by the lock of `hold`.
     #[inline]
-    pub(crate) unsafe fn new(hold: Hold<'a, L, J>, data: NonNull<T>) -> Self {
+    pub(crate) unsafe fn new(hold: Hold<L, K>, data: NonNull<T>) -> Self {
         Self { hold, data }
     }
 
@@ -127,8 +155,8 @@ impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
     }
 
     /// Returns the judge in whose name the lock was taken.
-    pub(crate) fn judge(&self) -> &'a J {
-        self.hold.judge
+    pub(crate) fn judge(&self) -> &K {
+        &self.hold.keeper
     }
 
     /// Returns the dead owner that the lock was taken from.
@@ -136,21 +164,23 @@ impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
         self.hold.dead
     }
 
-    /// # Panics
-    ///
-    /// In a forked child, which inherited the guard but not the lock.
     #[inline]
     pub(crate) fn get(&self) -> &T {
-        self.hold.assert_ours();
-        // SAFETY: `data` is valid, and nobody writes to it: this process holds the lock (`new`, and the line above).
+        // SAFETY: `data` is valid (`new`), and nobody writes to it: this process holds the lock. (A forked child, which
+        // does not, has broken the contract of its fork by coming here.)
         unsafe { self.data.as_ref() }
     }
 
     /// Leads to a part of the data, if `part` finds it: what it returns lives as long as the data does.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
     pub(crate) fn part<U: ?Sized>(
         self,
         part: impl FnOnce(&T) -> Option<&U>,
-    ) -> Result<Held<'a, L, U, J>, Self> {
+    ) -> Result<Held<L, U, K>, Self> {
+        self.hold.assert_ours();
         match part(self.get()).map(NonNull::from) {
             Some(data) => Ok(Held { hold: self.hold, data }),
             None => Err(self),
@@ -166,23 +196,39 @@ impl<'a, L: Lock, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
     }
 }
 
-impl<'a, L: Exclusive, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
-    /// # Panics
-    ///
-    /// In a forked child, which inherited the guard but not the lock.
+impl<'a, R: 'static, T: ?Sized, K: Judge + Clone> Held<&'a R, T, &K>
+where
+    for<'r> &'r R: Lock,
+{
+    /// Goes on with a clone of the keeper instead of a reference to it.
+    pub(crate) fn into_owned(self) -> Held<&'static R, T, K> {
+        // SAFETY: it leads to the same place, which lies in the memory of a handle with this keeper, as all that a
+        // guard leads to: a clone of the keeper keeps it mapped for as long as the guard lives.
+        let keep = |&raw: &&'a R| unsafe { &*ptr::from_ref(raw) };
+        // SAFETY: as above.
+        let hold = unsafe { self.hold.into_owned(keep) };
+        Held { hold, data: self.data }
+    }
+}
+
+impl<L: Exclusive, T: ?Sized, K: Judge> Held<L, T, K> {
     #[inline]
     pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.hold.assert_ours();
         // SAFETY: as in `get`; nobody reads it either, for the lock is `Exclusive` and `&mut self` is the only borrow
         // of its only guard.
         unsafe { self.data.as_mut() }
     }
 
     /// Leads to a part of the data that may be changed, if `part` finds it: it lives as long as the data does.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the guard but not the lock.
     pub(crate) fn part_mut<U: ?Sized>(
         mut self,
         part: impl FnOnce(&mut T) -> Option<&mut U>,
-    ) -> Result<Held<'a, L, U, J>, Self> {
+    ) -> Result<Held<L, U, K>, Self> {
+        self.hold.assert_ours();
         match part(self.get_mut()).map(NonNull::from) {
             Some(data) => Ok(Held { hold: self.hold, data }),
             None => Err(self),
@@ -194,7 +240,7 @@ impl<'a, L: Exclusive, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
     /// # Panics
     ///
     /// In a forked child, which inherited the guard but not the lock.
-    pub(crate) fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Held<'a, M, T, J>
+    pub(crate) fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Held<M, T, K>
     where
         L: Copy,
     {
@@ -204,7 +250,7 @@ impl<'a, L: Exclusive, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
     /// Answers for the data, but not in a forked child.
     pub(crate) fn make_consistent(&self) {
         if self.hold.is_ours() {
-            self.hold.lock.make_consistent(self.hold.judge);
+            self.hold.lock.make_consistent(&self.hold.keeper);
         }
     }
 }
@@ -212,25 +258,22 @@ impl<'a, L: Exclusive, T: ?Sized, J: Judge + ?Sized> Held<'a, L, T, J> {
 /// Lets a guard, whose field `held` is a [`Held`], be used as what it leads to: `shared` to look, `exclusive` to change.
 macro_rules! leads_to_its_data {
     (shared $guard:ident, $($bound:tt)+) => {
-        impl<T: $($bound)+, J: Judge + ?Sized> Deref for $guard<'_, T, J> {
+        impl<T: $($bound)+, K: Judge> Deref for $guard<'_, T, K> {
             type Target = T;
 
-            /// # Panics
-            ///
-            /// In a forked child, which inherited the guard but not the lock.
             #[inline]
             fn deref(&self) -> &T {
                 self.held.get()
             }
         }
 
-        impl<T: $($bound)+ + fmt::Debug, J: Judge + ?Sized> fmt::Debug for $guard<'_, T, J> {
+        impl<T: $($bound)+ + fmt::Debug, K: Judge> fmt::Debug for $guard<'_, T, K> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.held.debug(f)
             }
         }
 
-        impl<T: $($bound)+ + fmt::Display, J: Judge + ?Sized> fmt::Display for $guard<'_, T, J> {
+        impl<T: $($bound)+ + fmt::Display, K: Judge> fmt::Display for $guard<'_, T, K> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 (**self).fmt(f)
             }
@@ -239,10 +282,7 @@ macro_rules! leads_to_its_data {
     (exclusive $guard:ident, $($bound:tt)+) => {
         $crate::held::leads_to_its_data!(shared $guard, $($bound)+);
 
-        impl<T: $($bound)+, J: Judge + ?Sized> DerefMut for $guard<'_, T, J> {
-            /// # Panics
-            ///
-            /// In a forked child, which inherited the guard but not the lock.
+        impl<T: $($bound)+, K: Judge> DerefMut for $guard<'_, T, K> {
             #[inline]
             fn deref_mut(&mut self) -> &mut T {
                 self.held.get_mut()

@@ -114,7 +114,7 @@ pub use crate::{
         rlock::{RLock, RLockGuard},
     },
     mutex::{
-        guard::{MappedMutexGuard, MutexGuard},
+        guard::{MappedMutexGuard, MutexGuard, OwnedMutexGuard},
         handle::{LockResult, Mutex},
     },
     once::{
@@ -122,12 +122,15 @@ pub use crate::{
         handle::{Once, OnceState},
     },
     reentrant::{
-        guard::ReentrantMutexGuard,
+        guard::{OwnedReentrantMutexGuard, ReentrantMutexGuard},
         handle::{ReentrantLockResult, ReentrantMutex},
     },
     rwlock::{
-        guard::{MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard},
+        guard::{
+            MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard,
+            OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+        },
         handle::{ReadResult, RwLock, WriteResult},
     },
-    semaphore::handle::{Permit, Semaphore},
+    semaphore::handle::{OwnedPermit, Permit, Semaphore},
 };

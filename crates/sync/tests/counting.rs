@@ -29,14 +29,14 @@ fn make<'a>(
     region: Region<'a>,
     count: Count,
     judge: &'a ModelJudge,
-) -> CountingSemaphore<'a, ModelJudge> {
+) -> CountingSemaphore<&'a ModelJudge> {
     // SAFETY: the bytes are zero, or hold such a semaphore that nobody uses.
     unsafe { CountingSemaphore::init(region, count, judge) }.unwrap()
 }
 
 #[test]
 fn the_format_of_a_counting_semaphore_is_fixed() {
-    type S<'a> = CountingSemaphore<'a, ModelJudge>;
+    type S<'a> = CountingSemaphore<&'a ModelJudge>;
     let shape = S::shape(&Count::bounded(3)).unwrap();
     assert_eq!((shape.bytes, shape.align), (128, 128));
     assert_eq!(shape.to_string(), "counting, length 3");
@@ -109,7 +109,7 @@ fn sem_05_and_06_a_wait_lasts_as_long_as_asked() {
 
 #[test]
 fn sem_07_a_value_that_cannot_be_is_refused() {
-    type S<'a> = CountingSemaphore<'a, ModelJudge>;
+    type S<'a> = CountingSemaphore<&'a ModelJudge>;
     for value in [1 << 31, u32::MAX] {
         for count in [Count::unbounded(value), Count::bounded(value)] {
             assert!(matches!(S::shape(&count), Err(ShapeError::Length { .. })), "{value}");

@@ -23,19 +23,19 @@ impl Bytes {
     }
 }
 
-fn event<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Event<'a, ModelJudge> {
+fn event<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Event<&'a ModelJudge> {
     // SAFETY: the bytes are zero.
     unsafe { Event::init(region, (), judge) }.unwrap()
 }
 
-fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Event<'a, ModelJudge> {
+fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Event<&'a ModelJudge> {
     // SAFETY: made by `event`.
     unsafe { Event::attach(region, 1, judge) }.unwrap()
 }
 
 #[test]
 fn the_format_of_an_event_is_fixed() {
-    let shape = <Event<'_, ModelJudge> as Object<'_, ModelJudge>>::shape(&()).unwrap();
+    let shape = <Event<&ModelJudge> as Object<_>>::shape(&()).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.len, shape.tag), (128, 128, 1, TypeTag::NONE));
     assert_eq!(shape.to_string(), "event");
     let judges = ModelJudge::new(1);

@@ -28,21 +28,21 @@ impl Bytes {
     }
 }
 
-fn once<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Once<'a, J> {
+fn once<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Once<&'a J> {
     // SAFETY: the bytes are zero or hold one.
     unsafe { Once::attach(region, 1, judge) }.unwrap()
 }
 
-fn cell<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> OnceCell<'a, [u64; 2], J> {
+fn cell<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> OnceCell<[u64; 2], &'a J> {
     // SAFETY: the bytes are zero or hold one of this type.
     unsafe { OnceCell::attach(region, 1, judge) }.unwrap()
 }
 
 #[test]
 fn the_formats_are_fixed() {
-    let shape = <Once<'_, ModelJudge> as Object<'_, ModelJudge>>::shape(&()).unwrap();
+    let shape = <Once<&ModelJudge> as Object<_>>::shape(&()).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.to_string().as_str()), (128, 128, "once"));
-    let shape = <OnceCell<'_, u64, ModelJudge> as Object<'_, ModelJudge>>::shape(&()).unwrap();
+    let shape = <OnceCell<u64, &ModelJudge> as Object<_>>::shape(&()).unwrap();
     assert_eq!((shape.bytes, shape.align), (128, 128));
     assert_eq!(shape.to_string(), "oncecell of u64 (8 bytes)");
     let judges = ModelJudge::new(1);
@@ -300,7 +300,8 @@ fn a_child_forked_in_the_middle_neither_writes_nor_leaves() {
     let judge = Forking(ModelJudge::new(1).remove(0), AtomicU32::new(0));
     let mut bytes = Bytes::new();
     let region = bytes.region();
-    let made = cell(region, &judge).get_or_init(|| {
+    let ours = cell(region, &judge);
+    let made = ours.get_or_init(|| {
         judge.1.store(1, Relaxed);
         [9, 9]
     });

@@ -10,9 +10,9 @@ use super::{Input, Place};
 const BOUND: u32 = 3;
 
 pub(super) struct Subject<'a> {
-    semaphores: Vec<CountingSemaphore<'a, ModelJudge>>,
+    semaphores: Vec<CountingSemaphore<&'a ModelJudge>>,
     value: u32,
-    cells: Vec<OnceCell<'a, u64, ModelJudge>>,
+    cells: Vec<OnceCell<u64, &'a ModelJudge>>,
     made: Option<u64>,
 }
 

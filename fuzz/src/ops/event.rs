@@ -8,7 +8,7 @@ use shmkit_roster::model::ModelJudge;
 use super::{Input, Place};
 
 pub(super) struct Subject<'a> {
-    handles: Vec<Event<'a, ModelJudge>>,
+    handles: Vec<Event<&'a ModelJudge>>,
     set: bool,
 }
 

@@ -9,9 +9,9 @@ use super::{Input, Owner, Place};
 const MOST: u32 = 5;
 
 pub(super) struct Subject<'a> {
-    locks: Vec<Lock<'a, ModelJudge>>,
+    locks: Vec<Lock<&'a ModelJudge>>,
     owner: Owner,
-    rlocks: Vec<RLock<'a, ModelJudge>>,
+    rlocks: Vec<RLock<&'a ModelJudge>>,
     rowner: Owner,
     depth: u32,
 }

@@ -111,7 +111,7 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// Makes an object, and a handle to it for each participant.
-    fn make<O: Object<'a, ModelJudge>>(self, len: u64, spec: O::Spec) -> Vec<O> {
+    fn make<O: Object<&'a ModelJudge>>(self, len: u64, spec: O::Spec) -> Vec<O> {
         // SAFETY: the bytes are zero, and nobody else has them.
         let first = unsafe { O::init(self.region, spec, &self.judges[0]) };
         let mut handles = vec![first.expect("room")];

@@ -8,8 +8,8 @@ use shmkit_roster::model::ModelJudge;
 use super::{ALL, Data, Input, Owner, Place};
 
 pub(super) struct Subject<'a> {
-    handles: Vec<Mutex<'a, u64, ModelJudge>>,
-    held: [Option<MutexGuard<'a, u64, ModelJudge>>; ALL],
+    handles: Vec<Mutex<u64, &'a ModelJudge>>,
+    held: [Option<MutexGuard<'a, u64, &'a ModelJudge>>; ALL],
     owner: Owner,
     data: Data,
     value: u64,
@@ -46,7 +46,7 @@ impl<'a> Subject<'a> {
         };
         assert_eq!((*guard, data), (self.value, self.data));
         assert_eq!(guard.dead_owner().is_some(), self.owner == Owner::Dead);
-        self.held[who] = Some(guard);
+        self.held[who] = Some(MutexGuard::into_owned(guard));
         self.owner = Owner::Alive(who);
     }
 }

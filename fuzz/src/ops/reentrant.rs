@@ -9,8 +9,8 @@ use super::{ALL, Data, Input, Owner, Place};
 const MOST: usize = 5;
 
 pub(super) struct Subject<'a> {
-    handles: Vec<ReentrantMutex<'a, u64, ModelJudge>>,
-    held: [Vec<ReentrantMutexGuard<'a, u64, ModelJudge>>; ALL],
+    handles: Vec<ReentrantMutex<u64, &'a ModelJudge>>,
+    held: [Vec<ReentrantMutexGuard<'a, u64, &'a ModelJudge>>; ALL],
     owner: Owner,
     data: Data,
     value: u64,
@@ -32,7 +32,7 @@ impl<'a> Subject<'a> {
         if self.held[who].len() == MOST {
             return;
         }
-        let result = self.handles[who].try_lock();
+        let result = self.handles[who].try_lock_owned();
         match self.owner {
             Owner::Alive(owner) if owner != who => {
                 assert!(matches!(result, Err(LockError::Failed(LockFailure::WouldBlock))));

@@ -9,9 +9,9 @@ use super::{ALL, Data, Input, Owner, Place};
 const MOST: usize = 4;
 
 pub(super) struct Subject<'a> {
-    handles: Vec<RwLock<'a, u64, ModelJudge>>,
-    writing: [Option<RwLockWriteGuard<'a, u64, ModelJudge>>; ALL],
-    reading: [Vec<RwLockReadGuard<'a, u64, ModelJudge>>; ALL],
+    handles: Vec<RwLock<u64, &'a ModelJudge>>,
+    writing: [Option<RwLockWriteGuard<'a, u64, &'a ModelJudge>>; ALL],
+    reading: [Vec<RwLockReadGuard<'a, u64, &'a ModelJudge>>; ALL],
     writer: Owner,
     data: Data,
     value: u64,
@@ -54,7 +54,7 @@ impl super::Subject for Subject<'_> {
     fn step(&mut self, who: usize, input: &mut Input<'_>) {
         match input.below(7) {
             0 if self.reading[who].len() < MOST => {
-                let result = self.handles[who].try_read();
+                let result = self.handles[who].try_read_owned();
                 let refused = matches!(self.writer, Owner::Alive(_));
                 if let Some(guard) = self.entered(result, refused) {
                     assert_eq!(*guard, self.value);
@@ -62,7 +62,7 @@ impl super::Subject for Subject<'_> {
                 }
             }
             1 => {
-                let result = self.handles[who].try_write();
+                let result = self.handles[who].try_write_owned();
                 let readers = self.reading.iter().any(|guards| !guards.is_empty());
                 let refused = readers || matches!(self.writer, Owner::Alive(_));
                 if let Some(guard) = self.entered(result, refused) {

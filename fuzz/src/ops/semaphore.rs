@@ -10,9 +10,9 @@ use super::{ALL, Input, Place};
 const PERMITS: u32 = 3;
 
 pub(super) struct Subject<'a> {
-    handles: Vec<Semaphore<'a, ModelJudge>>,
+    handles: Vec<Semaphore<&'a ModelJudge>>,
     /// Of the living.
-    held: [Vec<Permit<'a, ModelJudge>>; ALL],
+    held: [Vec<Permit<'a, &'a ModelJudge>>; ALL],
 }
 
 impl<'a> Subject<'a> {
@@ -31,7 +31,7 @@ impl super::Subject for Subject<'_> {
             0 => {
                 let free = self.out() < PERMITS;
                 match self.handles[who].try_acquire() {
-                    Ok(permit) if free => self.held[who].push(permit),
+                    Ok(permit) if free => self.held[who].push(permit.into_owned()),
                     Err(SemaphoreError::WouldBlock) if !free => {}
                     other => panic!("{other:?} with {} out", self.out()),
                 }
@@ -39,7 +39,7 @@ impl super::Subject for Subject<'_> {
             1 => {
                 let free = self.out() < PERMITS;
                 match self.handles[who].acquire_timeout(Duration::ZERO) {
-                    Ok(permit) if free => self.held[who].push(permit),
+                    Ok(permit) if free => self.held[who].push(permit.into_owned()),
                     Err(SemaphoreError::TimedOut) if !free => {}
                     other => panic!("{other:?} with {} out", self.out()),
                 }

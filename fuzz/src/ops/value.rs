@@ -10,9 +10,9 @@ use super::{ALL, Input, Place};
 type Pair = [u64; 2];
 
 pub(super) struct Subject<'a> {
-    handles: Vec<Value<'a, Pair, ModelJudge>>,
+    handles: Vec<Value<Pair, &'a ModelJudge>>,
     /// A guard, and what its copy says.
-    held: [Option<(ValueGuard<'a, Pair, ModelJudge>, Pair)>; ALL],
+    held: [Option<(ValueGuard<'a, Pair, &'a ModelJudge>, Pair)>; ALL],
     value: Pair,
 }
 
@@ -42,7 +42,7 @@ impl super::Subject for Subject<'_> {
                     self.value = new;
                 }
             }
-            2 => match handle.try_lock() {
+            2 => match handle.try_lock_owned() {
                 Ok(guard) => {
                     assert!(free && *guard == self.value, "{guard:?}");
                     self.held[who] = Some((guard, self.value));

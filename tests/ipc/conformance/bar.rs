@@ -18,7 +18,7 @@ fn bar_01_and_02_nobody_passes_before_all_have_come_ten_times_over() {
         peers.into_iter().for_each(Peer::join);
         let barrier = scene.barrier(5);
         assert_eq!((barrier.n_waiting(), barrier.is_broken()), (0, false));
-        assert_eq!(scene.segment.find::<Atomic<'_, u64>>("laps").unwrap().load(), 100);
+        assert_eq!(scene.segment.find::<Atomic<u64>>("laps").unwrap().load(), 100);
     });
 }
 
@@ -42,7 +42,7 @@ fn bar_03_each_number_is_returned_once() {
 fn bar_04_the_last_one_acts_once_before_anybody_passes() {
     both(|scene| {
         let mut peers = scene.obedients(4);
-        let actions = scene.segment.find::<Atomic<'_, u64>>("actions").unwrap();
+        let actions = scene.segment.find::<Atomic<u64>>("actions").unwrap();
         for round in 1..=20 {
             // A peer adds one in its action, and says how many it finds when it passes.
             peers.iter_mut().for_each(|peer| peer.say("act 5"));

@@ -13,23 +13,23 @@ use crate::support::{Peer, wait_until};
 const LONG: Duration = Duration::from_secs(20);
 
 /// One wait by a thread of this process.
-fn wait(things: &Things<'_>, wait: Duration) -> Wakeup {
+fn wait(things: &Things, wait: Duration) -> Wakeup {
     let guard = things.state.lock().unwrap();
     things.changed.wait_timeout(guard, wait).unwrap().1
 }
 
-fn notify(things: &Things<'_>, n: u32) -> u32 {
+fn notify(things: &Things, n: u32) -> u32 {
     things.changed.notify(&things.state.lock().unwrap(), n).unwrap()
 }
 
 #[track_caller]
-fn until_waiting(condition: Condvar<'_>, waiters: u32) {
+fn until_waiting(condition: &Condvar, waiters: u32) {
     wait_until(|| condition.waiters() == waiters);
 }
 
 /// Nobody waits, nobody is notified, and nothing is stored for who comes.
 #[track_caller]
-fn assert_clean(things: &Things<'_>) {
+fn assert_clean(things: &Things) {
     assert_eq!(format!("{:?}", things.changed), "Condvar { waiting: [], notified: [] }");
     assert_eq!(wait(things, Duration::from_millis(2)), Wakeup::TimedOut);
 }
@@ -54,9 +54,9 @@ fn cnd_02_each_notification_wakes_one() {
         let mut peer = scene.obedient();
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| wait(&things, LONG));
-            until_waiting(things.changed, 1);
+            until_waiting(&things.changed, 1);
             peer.say("wait");
-            until_waiting(things.changed, 2);
+            until_waiting(&things.changed, 2);
             assert!(!thread.is_finished());
             assert_eq!(notify(&things, 1), 1);
             // The one that has waited longest, and nobody else.
@@ -88,7 +88,7 @@ fn cnd_03_and_04_all_time_out_and_then_all_are_notified() {
 
             let threads = [(); 3].map(|()| scope.spawn(|| wait(&things, LONG)));
             peers.iter_mut().for_each(|peer| peer.say("wait"));
-            until_waiting(things.changed, 6);
+            until_waiting(&things.changed, 6);
             assert!(threads.iter().all(|thread| !thread.is_finished()));
             assert_eq!(notify(&things, u32::MAX), 6);
             peers.iter_mut().for_each(|peer| peer.expect("notified"));
@@ -149,7 +149,7 @@ fn cnd_08_a_wait_says_why_it_ended() {
         assert_eq!(wait(&things, Duration::from_millis(20)), Wakeup::TimedOut);
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| wait(&things, LONG));
-            until_waiting(things.changed, 1);
+            until_waiting(&things.changed, 1);
             peer.told("set 1 1", "1");
             assert_eq!(thread.join().unwrap(), Wakeup::Notified);
         });
@@ -172,7 +172,7 @@ fn cnd_09_signals_neither_end_a_wait_nor_lengthen_it() {
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 
         peer.say("wait");
-        until_waiting(things.changed, 1);
+        until_waiting(&things.changed, 1);
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(60) {
             peer.signal(Signal::SIGUSR1);
@@ -191,8 +191,8 @@ fn cnd_12_two_conditions_share_a_lock() {
         let [mut one, mut two] = scene.obedients();
         one.say("wait");
         two.say("wait-other");
-        until_waiting(things.changed, 1);
-        until_waiting(things.other, 1);
+        until_waiting(&things.changed, 1);
+        until_waiting(&things.other, 1);
         assert_eq!(things.other.notify_all(&things.state.lock().unwrap()), Ok(1));
         two.expect("notified");
         assert_eq!(things.changed.waiters(), 1);
@@ -211,9 +211,9 @@ fn cnd_12_a_lock_acquired_several_times_is_given_up_and_restored() {
         let things = scene.things();
         let [mut one, mut two] = scene.obedients();
         one.say("r-wait 1");
-        until_waiting(things.r_changed, 1);
+        until_waiting(&things.r_changed, 1);
         two.say("r-wait 3");
-        until_waiting(things.r_changed, 2);
+        until_waiting(&things.r_changed, 2);
         let outer = things.rlock.lock().unwrap();
         let inner = things.rlock.lock().unwrap();
         assert_eq!(things.r_changed.notify_all(&inner), Ok(2));
@@ -233,9 +233,9 @@ fn cnd_15_a_killed_waiter_is_not_counted() {
         let things = scene.things();
         let [mut killed, mut other] = scene.obedients();
         killed.say("wait");
-        until_waiting(things.changed, 1);
+        until_waiting(&things.changed, 1);
         other.say("wait");
-        until_waiting(things.changed, 2);
+        until_waiting(&things.changed, 2);
         killed.kill();
         let start = Instant::now();
         assert_eq!(notify(&things, 1), 1);
@@ -243,7 +243,7 @@ fn cnd_15_a_killed_waiter_is_not_counted() {
         other.expect("notified");
 
         other.say("wait");
-        until_waiting(things.changed, 1);
+        until_waiting(&things.changed, 1);
         other.kill();
         assert_eq!(notify(&things, u32::MAX), 0);
         assert_clean(&things);
@@ -256,9 +256,9 @@ fn cnd_15_the_notification_of_a_killed_waiter_goes_on() {
         let things = scene.things();
         let [mut killed, mut other, mut late] = scene.obedients();
         killed.say("wait");
-        until_waiting(things.changed, 1);
+        until_waiting(&things.changed, 1);
         other.say("wait");
-        until_waiting(things.changed, 2);
+        until_waiting(&things.changed, 2);
         let state = things.state.lock().unwrap();
         assert_eq!(things.changed.notify_one(&state), Ok(1));
         // It is awake, and waits for the lock.
@@ -282,7 +282,7 @@ fn cnd_15_a_killed_notifier_leaves_nobody_asleep() {
         for sleeper in &mut sleepers {
             sleeper.say("wait");
         }
-        until_waiting(things.changed, 3);
+        until_waiting(&things.changed, 3);
         let dead = pid(&notifier);
         notifier.told("hold 7", "held");
         notifier.kill();
@@ -301,9 +301,9 @@ fn cnd_15_a_stopped_waiter_keeps_its_notification() {
         let things = scene.things();
         let [mut stopped, mut other] = scene.obedients();
         stopped.say("wait");
-        until_waiting(things.changed, 1);
+        until_waiting(&things.changed, 1);
         other.say("wait-for 150");
-        until_waiting(things.changed, 2);
+        until_waiting(&things.changed, 2);
         stopped.stop();
         assert_eq!(notify(&things, 1), 1);
         other.expect("timed out");

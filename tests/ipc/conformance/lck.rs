@@ -147,10 +147,10 @@ fn lck_17_a_running_process_is_told_of_a_lock_by_its_name() {
 
 #[test]
 fn lck_18_a_lock_inside_something_else_goes_with_its_segment() {
-    struct Wrapper<'a> {
-        lock: Lock<'a>,
+    struct Wrapper {
+        lock: Lock,
     }
-    impl Drop for Wrapper<'_> {
+    impl Drop for Wrapper {
         fn drop(&mut self) {
             self.lock.release().unwrap();
         }
@@ -188,7 +188,8 @@ fn lck_19_a_forked_child_inherits_no_lock() {
 #[test]
 fn lck_20_signals_neither_lengthen_nor_shorten_a_wait() {
     all(|scene| {
-        let _guard = scene.things().lock.lock().unwrap();
+        let lock = scene.things().lock;
+        let _guard = lock.lock().unwrap();
         let mut peer = scene.obedient();
         peer.told("catch-signals", "catching");
         let start = Instant::now();

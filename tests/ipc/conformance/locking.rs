@@ -38,7 +38,7 @@ impl Scene {
         scene
     }
 
-    pub(super) fn things(&self) -> Things<'_> {
+    pub(super) fn things(&self) -> Things {
         Things::of(&self.segment)
     }
 

@@ -35,21 +35,21 @@ impl Scene {
         Self { segment, by }
     }
 
-    fn event(&self) -> Event<'_> {
+    fn event(&self) -> Event {
         self.segment.find("event").unwrap()
     }
 
     /// A counting semaphore: `items`, `turns` or `bounded`.
-    fn counting(&self, name: &str) -> CountingSemaphore<'_> {
+    fn counting(&self, name: &str) -> CountingSemaphore {
         self.segment.find(name).unwrap()
     }
 
     /// A barrier for so many parties.
-    fn barrier(&self, parties: u32) -> Barrier<'_> {
+    fn barrier(&self, parties: u32) -> Barrier {
         self.segment.barrier(&format!("barrier {parties}"), parties).unwrap()
     }
 
-    fn cell(&self) -> OnceCell<'_, Pair> {
+    fn cell(&self) -> OnceCell<Pair> {
         self.segment.find("cell").unwrap()
     }
 

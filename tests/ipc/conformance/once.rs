@@ -15,7 +15,8 @@ fn one_of_many_makes_the_value() {
             peer.say(&format!("make {i}"));
         }
         let answers: Vec<_> = peers.iter_mut().map(|peer| peer.hear()).collect();
-        let value = scene.cell().get().unwrap();
+        let cell = scene.cell();
+        let value = cell.get().unwrap();
         assert_eq!(value[0], value[1]);
         assert!(answers.iter().all(|a| *a == format!("{value:?}")), "{answers:?}");
         assert_eq!(scene.cell().failures(), 0);

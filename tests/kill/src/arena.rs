@@ -74,6 +74,9 @@ fn object_at() -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nobody;
 
+/// The keeper of an actor's handles.
+pub(crate) type Me<'a> = &'a Participant<'a>;
+
 /// A place for a judge that lives as long as an arena.
 pub(crate) static NOBODY: Nobody = Nobody;
 

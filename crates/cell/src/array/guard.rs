@@ -4,11 +4,11 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 use shmkit_sync::LockFailure;
 
-use super::Array;
 use super::journal::{CLEAN, PANICKED, WRITING};
+use super::place::Place;
 use crate::error::ArrayError;
 use crate::held::Held;
 
@@ -16,25 +16,29 @@ use crate::held::Held;
 ///
 /// The first mutable use sets the mark of a bulk write, and the end of the guard takes it away; what is written in
 /// between has no copy elsewhere. A panic that ends the guard leaves the array poisoned. In a forked child an inherited
-/// guard releases nothing.
+/// guard releases nothing, and must not be used.
 ///
 /// # If a peer dies
 ///
 /// If *this* process is killed while the mark is set, the next one to come is told; if the guard was only read from,
 /// or written with [`set`](Self::set), it is not.
 #[must_use = "a guard that is dropped at once releases the lock at once"]
-pub struct ArrayGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
-    pub(super) array: Array<'a, T, J>,
-    pub(super) held: Held<'a, J>,
+pub struct ArrayGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
+    pub(super) place: Place<'a, T>,
     /// The mark that was found, and that stays until somebody answers for the elements.
     pub(super) mark: u32,
     /// The mark was set by this guard.
     pub(super) writing: bool,
     /// The thread was panicking already when it took the lock.
     pub(super) panicking: bool,
+    /// Has the keeper; so it is dropped last.
+    pub(super) held: Held<'a, K>,
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> ArrayGuard<'_, T, J> {
+/// An [`ArrayGuard`] that borrows nothing, of [`Array::lock_owned`](super::Array::lock_owned).
+pub type OwnedArrayGuard<T, K = Seat> = ArrayGuard<'static, T, K>;
+
+impl<T: ShmSafe, K: Judge> ArrayGuard<'_, T, K> {
     /// Stores one element, of which a killed writer leaves the old value or the new one, without the mark of a bulk
     /// write.
     ///
@@ -43,9 +47,9 @@ impl<T: ShmSafe, J: Judge + ?Sized> ArrayGuard<'_, T, J> {
     /// [`ArrayError::OutOfRange`] if there is no such element; [`LockFailure::NotJoined`] in a forked child, which does
     /// not hold the lock. Then nothing was stored.
     pub fn set(&mut self, index: usize, value: T) -> Result<(), ArrayError> {
-        self.array.in_range(index)?;
+        self.place.in_range(index)?;
         self.held.check().map_err(|_| LockFailure::NotJoined)?;
-        self.array.write(&self.held, index, value);
+        self.place.write(&self.held, index, value);
         Ok(())
     }
 
@@ -54,58 +58,43 @@ impl<T: ShmSafe, J: Judge + ?Sized> ArrayGuard<'_, T, J> {
     /// Does nothing in a forked child, which does not hold the lock.
     pub fn make_consistent(&mut self) {
         if self.held.check().is_ok() {
-            self.array.raw.mark(CLEAN);
+            self.place.raw.mark(CLEAN);
             self.mark = CLEAN;
             self.writing = false;
         }
     }
-
-    fn assert_ours(&self) {
-        assert!(
-            self.held.check().is_ok(),
-            "a guard was used by a process that does not hold the array's lock: lock it after the fork"
-        );
-    }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> Deref for ArrayGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> Deref for ArrayGuard<'_, T, K> {
     type Target = [T];
 
-    /// # Panics
-    ///
-    /// In a forked child, which inherited the guard but not the lock.
     fn deref(&self) -> &[T] {
-        self.assert_ours();
-        self.array.elements(&self.held)
+        self.place.elements(&self.held)
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> DerefMut for ArrayGuard<'_, T, J> {
-    /// # Panics
-    ///
-    /// In a forked child, which inherited the guard but not the lock.
+impl<T: ShmSafe, K: Judge> DerefMut for ArrayGuard<'_, T, K> {
     fn deref_mut(&mut self) -> &mut [T] {
-        self.assert_ours();
         if !self.writing {
-            self.array.raw.mark(WRITING);
+            self.place.raw.mark(WRITING);
             self.writing = true;
         }
-        self.array.elements_mut(&self.held)
+        self.place.elements_mut(&self.held)
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> Drop for ArrayGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> Drop for ArrayGuard<'_, T, K> {
     fn drop(&mut self) {
         if !self.writing || self.held.check().is_err() {
             return;
         }
         let panicked = std::thread::panicking() && !self.panicking;
         let mark = if self.mark == CLEAN && panicked { PANICKED } else { self.mark };
-        self.array.raw.mark(mark);
+        self.place.raw.mark(mark);
     }
 }
 
-impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for ArrayGuard<'_, T, J> {
+impl<T: ShmSafe + fmt::Debug, K: Judge> fmt::Debug for ArrayGuard<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_tuple("ArrayGuard");
         if self.held.check().is_ok() {

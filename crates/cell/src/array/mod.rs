@@ -2,30 +2,31 @@
 
 mod guard;
 mod journal;
+mod place;
 mod spec;
 
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
-use core::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{LockError, LockFailure};
 
-pub use self::guard::ArrayGuard;
+pub use self::guard::{ArrayGuard, OwnedArrayGuard};
 pub use self::spec::ArraySpec;
 
-use self::journal::{CLEAN, PANICKED, RawArray, WRITING};
-use crate::error::{ArrayError, OutOfRange, SetError};
+use self::journal::{CLEAN, PANICKED, WRITING};
+use self::place::Place;
+use crate::error::{ArrayError, SetError};
 use crate::held::Held;
 
 /// Values in shared memory, under one lock.
 ///
 /// Operations wait for the lock; it is not recursive, so that a thread that holds a guard and calls an operation of
 /// the array waits for itself. Those with a limit go through a guard: `array.lock_timeout(limit)?[3]`. Handles are
-/// small and may be copied.
+/// small and may be cloned.
 ///
 /// # If a peer dies
 ///
@@ -91,41 +92,29 @@ use crate::held::Held;
 /// assert_eq!(*guard, [0; 5]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Array<'a, T, J: ?Sized = Participant<'a>> {
-    raw: &'a RawArray,
-    /// The slot before the elements.
-    journal: NonNull<T>,
-    /// How many elements there are; they lie inside the region.
-    len: usize,
-    judge: &'a J,
+pub struct Array<T, K = Seat> {
+    place: Place<'static, T>,
+    /// Keeps mapped what the place leads to; so it is dropped last.
+    keeper: K,
 }
 
-impl<T, J: ?Sized> Clone for Array<'_, T, J> {
+impl<T, K: Clone> Clone for Array<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { place: self.place, keeper: self.keeper.clone() }
     }
 }
 
-impl<T, J: ?Sized> Copy for Array<'_, T, J> {}
+impl<T, K: Copy> Copy for Array<T, K> {}
 
-// SAFETY: the elements are read and written under the lock only, and are plain values (`ShmSafe: Send + Sync`).
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for Array<'_, T, J> {}
-// SAFETY: as above.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for Array<'_, T, J> {}
-
-impl<T, J: ?Sized> Array<'_, T, J> {
+impl<T, K> Array<T, K> {
     /// Returns how many elements there are. It never changes.
     pub const fn len(&self) -> usize {
-        self.len
+        self.place.len
     }
 
     /// Returns whether there are no elements.
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    fn in_range(&self, index: usize) -> Result<(), OutOfRange> {
-        if index < self.len { Ok(()) } else { Err(OutOfRange { index, len: self.len }) }
+        self.place.len == 0
     }
 
     /// Returns first element and number of elements of a range.
@@ -138,25 +127,25 @@ impl<T, J: ?Sized> Array<'_, T, J> {
         let end = match range.end_bound() {
             Bound::Included(&last) => last.saturating_add(1),
             Bound::Excluded(&end) => end,
-            Bound::Unbounded => self.len,
+            Bound::Unbounded => self.place.len,
         };
-        if start > end || end > self.len {
-            return Err(ArrayError::NoSuchRange { start, end, len: self.len });
+        if start > end || end > self.place.len {
+            return Err(ArrayError::NoSuchRange { start, end, len: self.place.len });
         }
         Ok((start, end - start))
     }
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
+impl<T: ShmSafe, K: Judge> Array<T, K> {
     /// Returns a copy of an element.
     ///
     /// # Errors
     ///
     /// [`ArrayError::OutOfRange`] if there is no such element; otherwise see [`ArrayError`].
     pub fn get(&self, index: usize) -> Result<T, ArrayError> {
-        self.in_range(index)?;
+        self.place.in_range(index)?;
         let held = self.whole()?;
-        Ok(self.read(&held, index))
+        Ok(self.place.read(&held, index))
     }
 
     /// Stores one element.
@@ -165,9 +154,9 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     ///
     /// As [`get`](Self::get); then nothing was stored.
     pub fn set(&self, index: usize, value: T) -> Result<(), ArrayError> {
-        self.in_range(index)?;
+        self.place.in_range(index)?;
         let held = self.whole()?;
-        self.write(&held, index, value);
+        self.place.write(&held, index, value);
         Ok(())
     }
 
@@ -198,13 +187,13 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
         index: usize,
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, ArrayError> {
-        self.in_range(index)?;
+        self.place.in_range(index)?;
         let held = self.whole()?;
-        let mut copy = self.read(&held, index);
+        let mut copy = self.place.read(&held, index);
         let result = change(&mut copy);
         // `change` may have forked, and this may be the child.
         held.check().map_err(|_| LockFailure::NotJoined)?;
-        self.write(&held, index, copy);
+        self.place.write(&held, index, copy);
         Ok(result)
     }
 
@@ -241,7 +230,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
             return Err(ArrayError::Count { given: values.len(), expected: count });
         }
         let held = self.whole()?;
-        values.copy_from_slice(&self.elements(&held)[start..][..count]);
+        values.copy_from_slice(&self.place.elements(&held)[start..][..count]);
         Ok(())
     }
 
@@ -262,7 +251,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
         // Allocated before the lock is taken.
         let mut values = Vec::with_capacity(count.div_ceil(step));
         let held = self.whole()?;
-        let elements = &self.elements(&held)[start..][..count];
+        let elements = &self.place.elements(&held)[start..][..count];
         match step {
             1 => values.extend_from_slice(elements),
             _ => values.extend(elements.iter().step_by(step)),
@@ -294,9 +283,9 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
             return Err(ArrayError::Count { given: values.len(), expected: count });
         }
         let held = self.whole()?;
-        self.raw.mark(WRITING);
-        self.elements_mut(&held)[start..][..count].copy_from_slice(values);
-        self.raw.mark(CLEAN);
+        self.place.raw.mark(WRITING);
+        self.place.elements_mut(&held)[start..][..count].copy_from_slice(values);
+        self.place.raw.mark(CLEAN);
         Ok(())
     }
 
@@ -307,9 +296,9 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     /// See [`ArrayError`].
     pub fn fill(&self, value: T) -> Result<(), ArrayError> {
         let held = self.whole()?;
-        self.raw.mark(WRITING);
-        self.elements_mut(&held).fill(value);
-        self.raw.mark(CLEAN);
+        self.place.raw.mark(WRITING);
+        self.place.elements_mut(&held).fill(value);
+        self.place.raw.mark(CLEAN);
         Ok(())
     }
 
@@ -332,8 +321,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     /// [`LockError::OwnerDied`] or [`LockError::Poisoned`], with the guard, if a bulk write was not finished and nobody
     /// has called [`make_consistent`](ArrayGuard::make_consistent) since; [`LockError::Failed`] if the lock cannot be
     /// taken.
-    pub fn lock(&self) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
-        self.guard(Some(Deadline::NEVER))
+    pub fn lock(&self) -> Result<ArrayGuard<'_, T, &K>, LockError<ArrayGuard<'_, T, &K>>> {
+        self.guard(&self.keeper, Some(Deadline::NEVER))
     }
 
     /// Takes the lock if it is free.
@@ -341,8 +330,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     /// # Errors
     ///
     /// As [`lock`](Self::lock); [`LockFailure::WouldBlock`] if it is not free.
-    pub fn try_lock(&self) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
-        self.guard(None)
+    pub fn try_lock(&self) -> Result<ArrayGuard<'_, T, &K>, LockError<ArrayGuard<'_, T, &K>>> {
+        self.guard(&self.keeper, None)
     }
 
     /// Takes the lock, if it is free by the end of `limit`.
@@ -353,8 +342,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     pub fn lock_timeout(
         &self,
         limit: Duration,
-    ) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
-        self.guard(Some(Deadline::after(limit)))
+    ) -> Result<ArrayGuard<'_, T, &K>, LockError<ArrayGuard<'_, T, &K>>> {
+        self.guard(&self.keeper, Some(Deadline::after(limit)))
     }
 
     /// Takes the lock, if it is free by `instant`.
@@ -365,17 +354,34 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     pub fn lock_deadline(
         &self,
         instant: Instant,
-    ) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
-        self.guard(Some(Deadline::at(instant)))
+    ) -> Result<ArrayGuard<'_, T, &K>, LockError<ArrayGuard<'_, T, &K>>> {
+        self.guard(&self.keeper, Some(Deadline::at(instant)))
     }
 
-    fn guard(
+    /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
+    /// keeper.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    pub fn lock_owned(&self) -> Result<OwnedArrayGuard<T, K>, LockError<OwnedArrayGuard<T, K>>>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), Some(Deadline::NEVER))
+    }
+
+    /// Takes the lock for a guard that has `keeper`: ours, or a clone of it.
+    fn guard<G: Judge>(
         &self,
+        keeper: G,
         deadline: Option<Deadline>,
-    ) -> Result<ArrayGuard<'a, T, J>, LockError<ArrayGuard<'a, T, J>>> {
-        let (held, mark) = self.take(deadline).map_err(LockError::Failed)?;
+    ) -> Result<ArrayGuard<'static, T, G>, LockError<ArrayGuard<'static, T, G>>> {
+        let place = self.place;
+        let held = Held::take(&place.raw.mutex, keeper, deadline).map_err(LockError::Failed)?;
+        let mark = place.enter();
         let panicking = std::thread::panicking();
-        let guard = ArrayGuard { array: *self, held, mark, writing: false, panicking };
+        let guard = ArrayGuard { place, mark, writing: false, panicking, held };
         match mark {
             CLEAN => Ok(guard),
             PANICKED => Err(LockError::Poisoned(guard)),
@@ -384,7 +390,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
     }
 
     /// Takes the lock of an array whose elements are all whole.
-    fn whole(&self) -> Result<Held<'a, J>, ArrayError> {
+    fn whole(&self) -> Result<Held<'_, &K>, ArrayError> {
         match self.take(Some(Deadline::NEVER))? {
             (held, CLEAN) => Ok(held),
             (_, PANICKED) => Err(ArrayError::Poisoned),
@@ -392,54 +398,18 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
         }
     }
 
-    fn take(&self, deadline: Option<Deadline>) -> Result<(Held<'a, J>, u32), LockFailure> {
-        let held = Held::take(&self.raw.mutex, self.judge, deadline)?;
-        let mark = self.raw.enter(self.journal, self.len);
-        Ok((held, mark))
-    }
-
-    /// Returns the address of the first element.
-    fn first(&self) -> NonNull<T> {
-        // SAFETY: one slot and `len` elements lie inside the region (`place`).
-        unsafe { self.journal.add(1) }
-    }
-
-    /// Copies one element out, under the lock.
-    fn read(&self, held: &Held<'_, J>, index: usize) -> T {
-        self.elements(held)[index]
-    }
-
-    /// Writes one element, under the lock.
-    fn write(&self, _held: &Held<'_, J>, index: usize, value: T) {
-        assert!(index < self.len, "checked by the callers, before they took the lock");
-        // SAFETY: the lock is held, `journal` is the slot before the elements (`place`), and `index` is in range.
-        unsafe { self.raw.write(self.journal, index, value) };
-    }
-
-    fn elements<'h>(&self, _held: &'h Held<'_, J>) -> &'h [T] {
-        let (first, len) = (self.first().as_ptr(), self.len);
-        // SAFETY: mapped and aligned (`place`); the lock is held for as long as the slice, so that nobody writes; any
-        // bytes are `T`s (`Pod`).
-        unsafe { core::slice::from_raw_parts(first, len) }
-    }
-
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the lock is the right to it; private, and borrowed at once"
-    )]
-    fn elements_mut<'h>(&self, _held: &'h Held<'_, J>) -> &'h mut [T] {
-        let (first, len) = (self.first().as_ptr(), self.len);
-        // SAFETY: as in `elements`; the callers hold no other slice of them, and nobody else reads or writes.
-        unsafe { core::slice::from_raw_parts_mut(first, len) }
+    fn take(&self, deadline: Option<Deadline>) -> Result<(Held<'_, &K>, u32), LockFailure> {
+        let held = Held::take(&self.place.raw.mutex, &self.keeper, deadline)?;
+        Ok((held, self.place.enter()))
     }
 }
 
-impl<T: ShmSafe, J: ?Sized> fmt::Debug for Array<'_, T, J> {
+impl<T: ShmSafe, K> fmt::Debug for Array<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Array")
             .field("type", &format_args!("{}", T::TAG))
-            .field("len", &self.len)
-            .field("owner", &self.raw.mutex.owner())
+            .field("len", &self.place.len)
+            .field("owner", &self.place.raw.mutex.owner())
             .finish()
     }
 }

@@ -7,6 +7,7 @@ use shmkit_roster::Judge;
 
 use super::Array;
 use super::journal::RawArray;
+use super::place::Place;
 use crate::LINE;
 
 /// What a new [`Array`] or [`AtomicArray`](crate::AtomicArray) holds. A length of 0 is possible.
@@ -87,20 +88,25 @@ fn bytes<T>(len: u64) -> Result<u64, ShapeError> {
     Ok(slots_at::<T>() + (1 + len) * size_of::<T>() as u64)
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> Array<'a, T, J> {
-    fn place(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+impl<T: ShmSafe, K: Judge> Array<T, K> {
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         bytes::<T>(len)?;
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get(Offset::ZERO)?;
         // `1 + len` fits: it is at most isize::MAX, since that many bytes do (or `T` has none).
         let count = usize::try_from(len).ok().and_then(|len| len.checked_add(1));
         let count = count.ok_or(too_long::<T>(len))?;
         let journal = region.place(Offset::new(slots_at::<T>())?, count)?;
-        Ok(Self { raw, journal, len: count - 1, judge })
+        Ok(Self { place: Place { raw, journal, len: count - 1 }, keeper })
     }
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Array<'a, T, J> {
+unsafe impl<T: ShmSafe, K: Judge> Object<K> for Array<T, K> {
     const KIND: Kind = Kind::new("array");
     const TAG: TypeTag = T::TAG;
 
@@ -113,22 +119,20 @@ unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Array<'a, T, J>
         Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes: bytes::<T>(len)?, align })
     }
 
-    unsafe fn init(
-        region: Region<'a>,
-        spec: ArraySpec<T>,
-        judge: &'a J,
-    ) -> Result<Self, ShapeError> {
-        let array = Self::place(region, spec.len() as u64, judge)?;
+    unsafe fn init(region: Region<'_>, spec: ArraySpec<T>, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let array = unsafe { Self::place(region, spec.len() as u64, keeper) }?;
         if let ArraySpec::Copy(values) = spec {
             let from = NonNull::from(values.as_slice()).cast::<T>();
             // SAFETY: as many elements lie in the region (`place`) as in the vector, which is no part of it; nobody
             // else uses the bytes (the caller's promise).
-            unsafe { array.first().copy_from_nonoverlapping(from, values.len()) };
+            unsafe { array.place.first().copy_from_nonoverlapping(from, values.len()) };
         }
         Ok(array)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
-        Self::place(region, len, judge)
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, len, keeper) }
     }
 }

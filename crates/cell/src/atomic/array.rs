@@ -3,6 +3,7 @@
 use core::fmt;
 
 use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, TypeTag};
+use shmkit_roster::Seat;
 
 use super::{Atomic, AtomicWord};
 use crate::LINE;
@@ -27,26 +28,28 @@ use crate::error::OutOfRange;
 /// use shmkit_cell::{AtomicArray, OutOfRange};
 ///
 /// // SAFETY: the bytes are zero, and nobody else uses them.
-/// let bins = unsafe { <AtomicArray<u32> as Object<()>>::init(region, 10.into(), &())? };
+/// let bins = unsafe { AtomicArray::<u32, _>::init(region, 10.into(), ())? };
 /// bins.at(3)?.fetch_add(2);
 /// assert_eq!(bins.at(3)?.load(), 2);
 /// assert_eq!(bins.at(10).unwrap_err(), OutOfRange { index: 10, len: 10 });
 /// assert_eq!(bins.iter().map(|bin| bin.load()).sum::<u32>(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct AtomicArray<'a, T: AtomicWord> {
-    cells: &'a [T::Cell],
+pub struct AtomicArray<T: AtomicWord, K = Seat> {
+    cells: &'static [T::Cell],
+    /// Keeps the cells mapped; so it is dropped last.
+    keeper: K,
 }
 
-impl<T: AtomicWord> Clone for AtomicArray<'_, T> {
+impl<T: AtomicWord, K: Clone> Clone for AtomicArray<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { cells: self.cells, keeper: self.keeper.clone() }
     }
 }
 
-impl<T: AtomicWord> Copy for AtomicArray<'_, T> {}
+impl<T: AtomicWord, K: Copy> Copy for AtomicArray<T, K> {}
 
-impl<'a, T: AtomicWord> AtomicArray<'a, T> {
+impl<T: AtomicWord, K> AtomicArray<T, K> {
     /// Returns how many elements there are. It never changes.
     pub fn len(&self) -> usize {
         self.cells.len()
@@ -63,16 +66,16 @@ impl<'a, T: AtomicWord> AtomicArray<'a, T> {
     ///
     /// [`OutOfRange`] if there is no such element.
     #[inline]
-    pub fn at(&self, index: usize) -> Result<Atomic<'a, T>, OutOfRange> {
+    pub fn at(&self, index: usize) -> Result<Atomic<T, &K>, OutOfRange> {
         match self.cells.get(index) {
-            Some(cell) => Ok(Atomic { cell }),
+            Some(cell) => Ok(Atomic { cell, keeper: &self.keeper }),
             None => Err(OutOfRange { index, len: self.cells.len() }),
         }
     }
 
     /// Returns an iterator over the elements.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Atomic<'a, T>> + use<'a, T> {
-        self.cells.iter().map(|cell| Atomic { cell })
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Atomic<T, &K>> {
+        self.cells.iter().map(|cell| Atomic { cell, keeper: &self.keeper })
     }
 
     /// Returns copies of all elements, each as it was at a moment of its own.
@@ -81,13 +84,18 @@ impl<'a, T: AtomicWord> AtomicArray<'a, T> {
     }
 
     /// Returns the machine's atomics, for slices of them and for orderings that [`Atomic`] does not offer.
-    pub fn cells(&self) -> &'a [T::Cell] {
+    pub fn cells(&self) -> &[T::Cell] {
         self.cells
     }
 
-    fn place(region: Region<'a>, len: u64) -> Result<Self, ShapeError> {
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let count = usize::try_from(len).map_err(|_| too_long::<T>(len))?;
-        Ok(Self { cells: region.slice(Offset::ZERO, count)? })
+        Ok(Self { cells: region.slice(Offset::ZERO, count)?, keeper })
     }
 }
 
@@ -101,7 +109,7 @@ const fn most<T: AtomicWord>() -> u64 {
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for AtomicArray<'a, T> {
+unsafe impl<T: AtomicWord, K> Object<K> for AtomicArray<T, K> {
     const KIND: Kind = Kind::new("atomics");
     const TAG: TypeTag = T::TAG;
 
@@ -114,15 +122,12 @@ unsafe impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for AtomicArray<'a, T> {
             return Err(too_long::<T>(len));
         }
         let bytes = len * size_of::<T::Cell>() as u64;
-        Ok(Shape { kind: <Self as Object<'a, J>>::KIND, tag: T::TAG, len, bytes, align: LINE })
+        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes, align: LINE })
     }
 
-    unsafe fn init(
-        region: Region<'a>,
-        spec: ArraySpec<T>,
-        _judge: &'a J,
-    ) -> Result<Self, ShapeError> {
-        let array = Self::place(region, spec.len() as u64)?;
+    unsafe fn init(region: Region<'_>, spec: ArraySpec<T>, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let array = unsafe { Self::place(region, spec.len() as u64, keeper) }?;
         if let ArraySpec::Copy(values) = spec {
             for (cell, value) in array.cells.iter().zip(values) {
                 T::store(cell, value);
@@ -131,12 +136,13 @@ unsafe impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for AtomicArray<'a, T> {
         Ok(array)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, _judge: &'a J) -> Result<Self, ShapeError> {
-        Self::place(region, len)
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, len, keeper) }
     }
 }
 
-impl<T: AtomicWord + fmt::Debug> fmt::Debug for AtomicArray<'_, T> {
+impl<T: AtomicWord + fmt::Debug, K> fmt::Debug for AtomicArray<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.cells.iter().map(T::load)).finish()
     }

@@ -6,6 +6,7 @@ mod word;
 use core::fmt;
 
 use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, TypeTag};
+use shmkit_roster::Seat;
 
 pub use self::array::AtomicArray;
 pub use self::word::{AtomicInteger, AtomicNumber, AtomicWord};
@@ -18,7 +19,7 @@ use crate::error::SetError;
 /// It belongs to nobody and needs no participant. Who reads a number sees everything that its writer did before
 /// storing it (Acquire and Release); [`cell`](Self::cell) is the machine's own atomic, for other orderings. Whole
 /// numbers wrap around when they are added to, as the machine's do; [`fetch_update`](Self::fetch_update) with
-/// `checked_add` does not. Handles are small and may be copied.
+/// `checked_add` does not. Handles are small and may be cloned.
 ///
 /// # If a peer dies
 ///
@@ -35,7 +36,7 @@ use crate::error::SetError;
 /// use shmkit_cell::Atomic;
 ///
 /// // SAFETY: the bytes are zero, and nobody else uses them.
-/// let hits = unsafe { <Atomic<i64> as Object<()>>::init(region, 5, &())? };
+/// let hits = unsafe { Atomic::<i64, _>::init(region, 5, ())? };
 /// assert_eq!(hits.fetch_add(1), 5);
 /// assert_eq!(hits.compare_exchange(6, 7), Ok(6));
 /// assert_eq!(hits.fetch_max(100), 7);
@@ -44,21 +45,23 @@ use crate::error::SetError;
 /// assert!(hits.store_from(u64::MAX).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Atomic<'a, T: AtomicWord> {
-    cell: &'a T::Cell,
+pub struct Atomic<T: AtomicWord, K = Seat> {
+    cell: &'static T::Cell,
+    /// Keeps the cell mapped; so it is dropped last.
+    keeper: K,
 }
 
-impl<T: AtomicWord> Clone for Atomic<'_, T> {
+impl<T: AtomicWord, K: Clone> Clone for Atomic<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { cell: self.cell, keeper: self.keeper.clone() }
     }
 }
 
-impl<T: AtomicWord> Copy for Atomic<'_, T> {}
+impl<T: AtomicWord, K: Copy> Copy for Atomic<T, K> {}
 
-impl<'a, T: AtomicWord> Atomic<'a, T> {
+impl<T: AtomicWord, K> Atomic<T, K> {
     /// Returns the machine's atomic, for orderings that this type does not offer.
-    pub fn cell(&self) -> &'a T::Cell {
+    pub fn cell(&self) -> &T::Cell {
         self.cell
     }
 
@@ -120,7 +123,7 @@ impl<'a, T: AtomicWord> Atomic<'a, T> {
     }
 }
 
-impl<T: AtomicNumber> Atomic<'_, T> {
+impl<T: AtomicNumber, K> Atomic<T, K> {
     /// Adds, and returns what was there.
     #[inline]
     pub fn fetch_add(&self, n: T) -> T {
@@ -146,7 +149,7 @@ impl<T: AtomicNumber> Atomic<'_, T> {
     }
 }
 
-impl<T: AtomicInteger> Atomic<'_, T> {
+impl<T: AtomicInteger, K> Atomic<T, K> {
     /// Clears the bits that are not in `bits`, and returns what was there.
     #[inline]
     pub fn fetch_and(&self, bits: T) -> T {
@@ -167,7 +170,7 @@ impl<T: AtomicInteger> Atomic<'_, T> {
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for Atomic<'a, T> {
+unsafe impl<T: AtomicWord, K> Object<K> for Atomic<T, K> {
     const KIND: Kind = Kind::new("atomic");
     const TAG: TypeTag = T::TAG;
 
@@ -176,24 +179,28 @@ unsafe impl<'a, T: AtomicWord, J: ?Sized> Object<'a, J> for Atomic<'a, T> {
 
     fn shape(_first: &T) -> Result<Shape, ShapeError> {
         let bytes = size_of::<T::Cell>() as u64;
-        Ok(Shape { kind: <Self as Object<'a, J>>::KIND, tag: T::TAG, len: 1, bytes, align: LINE })
+        Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align: LINE })
     }
 
-    unsafe fn init(region: Region<'a>, first: T, _judge: &'a J) -> Result<Self, ShapeError> {
-        let atomic = Self { cell: region.get(Offset::ZERO)? };
+    unsafe fn init(region: Region<'_>, first: T, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        let atomic = Self { cell: region.get(Offset::ZERO)?, keeper };
         atomic.store(first);
         Ok(atomic)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, _judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Ok(Self { cell: region.get(Offset::ZERO)? })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { cell: region.get(Offset::ZERO)?, keeper })
     }
 }
 
-impl<T: AtomicWord + fmt::Debug> fmt::Debug for Atomic<'_, T> {
+impl<T: AtomicWord + fmt::Debug, K> fmt::Debug for Atomic<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Atomic").field(&self.load()).finish()
     }

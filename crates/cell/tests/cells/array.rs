@@ -19,7 +19,7 @@ fn array<'a, T: ShmSafe>(
     region: Region<'a>,
     spec: impl Into<ArraySpec<T>>,
     judge: &'a ModelJudge,
-) -> Array<'a, T, ModelJudge> {
+) -> Array<T, &'a ModelJudge> {
     make(region, spec, judge)
 }
 
@@ -86,9 +86,9 @@ fn arr_08_steps_are_read_and_a_wrong_count_is_refused() {
 
 #[test]
 fn arr_09_an_absurd_length_is_refused_and_none_is_possible() {
-    type Of<T> = Array<'static, T, ModelJudge>;
+    type Of<T> = Array<T, &'static ModelJudge>;
     fn shape<T: ShmSafe>(len: usize) -> Result<shmkit_layout::Shape, ShapeError> {
-        <Of<T> as Object<'static, ModelJudge>>::shape(&ArraySpec::Zeroed(len))
+        <Of<T> as Object<_>>::shape(&ArraySpec::Zeroed(len))
     }
     let max = (isize::MAX as u64 - 32 - 8) / 8;
     assert_eq!(
@@ -151,11 +151,11 @@ fn a_reader_who_dies_leaves_no_trace() {
     let [me, peer] = two();
     let mut memory = Memory::<4096>::new();
     let region = memory.region();
-    let guard = array(region, TEN, &peer).lock().unwrap();
+    let guard = array(region, TEN, &peer).lock_owned().unwrap();
     assert_eq!(guard[9], 831);
     core::mem::forget(guard);
     peer.die();
-    let ours: Array<'_, i32, _> = attach(region, 10, &me);
+    let ours: Array<i32, _> = attach(region, 10, &me);
     assert_eq!(*ours.lock().unwrap(), TEN);
 }
 
@@ -164,12 +164,12 @@ fn a_dead_bulk_writer_is_reported_until_somebody_answers_for_it() {
     let [me, peer] = two();
     let mut memory = Memory::<4096>::new();
     let region = memory.region();
-    let mut guard = array(region, TEN, &peer).lock().unwrap();
+    let mut guard = array(region, TEN, &peer).lock_owned().unwrap();
     guard[0] = -1;
     core::mem::forget(guard);
     peer.die();
 
-    let ours: Array<'_, i32, _> = attach(region, 10, &me);
+    let ours: Array<i32, _> = attach(region, 10, &me);
     assert_eq!(ours.get(5), Err(ArrayError::OwnerDied));
     assert_eq!(ours.set(5, 1), Err(ArrayError::OwnerDied));
     assert_eq!(ours.fill(1), Err(ArrayError::OwnerDied));
@@ -190,15 +190,15 @@ fn an_heir_who_dies_before_it_answers_leaves_the_report() {
     let [first, second, third] = ModelJudge::new(3).try_into().unwrap();
     let mut memory = Memory::<4096>::new();
     let region = memory.region();
-    let mut guard = array(region, TEN, &first).lock().unwrap();
+    let mut guard = array(region, TEN, &first).lock_owned().unwrap();
     guard.reverse();
     core::mem::forget(guard);
     first.die();
-    let heir: Array<'_, i32, _> = attach(region, 10, &second);
+    let heir: Array<i32, _> = attach(region, 10, &second);
     let Err(LockError::OwnerDied(guard)) = heir.lock() else { panic!("it must be told") };
     core::mem::forget(guard);
     second.die();
-    let last: Array<'_, i32, _> = attach(region, 10, &third);
+    let last: Array<i32, _> = attach(region, 10, &third);
     assert!(matches!(last.lock(), Err(LockError::OwnerDied(_))));
 }
 
@@ -236,7 +236,7 @@ fn a_forked_child_that_has_not_joined_is_refused() {
     let mut memory = Memory::<4096>::new();
     let region = memory.region();
     let row = array(region, TEN, &me);
-    let inherited: Array<'_, i32, _> = attach(region, 10, &child);
+    let inherited: Array<i32, _> = attach(region, 10, &child);
     assert_eq!(inherited.set(0, 1), Err(ArrayError::Failed(LockFailure::NotJoined)));
     assert!(matches!(inherited.lock(), Err(LockError::Failed(LockFailure::NotJoined))));
     assert_eq!(row.get(0), Ok(680));
@@ -254,7 +254,7 @@ fn killed_in_set(torn: impl FnOnce(&mut [u8])) -> Result<Vec<u64>, ArrayError> {
     core::mem::forget(array(memory.region(), [1_u64, 2, 3, 4], &peer).lock().unwrap());
     torn(memory.bytes());
     peer.die();
-    let ours: Array<'_, u64, _> = attach(memory.region(), 4, &me);
+    let ours: Array<u64, _> = attach(memory.region(), 4, &me);
     ours.to_vec()
 }
 

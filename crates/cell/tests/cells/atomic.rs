@@ -7,7 +7,7 @@ use crate::support::{Memory, attach, make};
 
 fn add<T: AtomicNumber>(first: T, n: T, sum: T) {
     let mut memory = Memory::<64>::new();
-    let cell: Atomic<'_, T> = make(memory.region(), first, &());
+    let cell: Atomic<T, ()> = make(memory.region(), first, ());
     assert_eq!(cell.fetch_add(n), first);
     assert_eq!(cell.fetch_sub(n), sum);
     assert_eq!(cell.swap(n), first);
@@ -36,7 +36,7 @@ fn every_width_counts() {
 #[test]
 fn bits_are_changed_in_place() {
     let mut memory = Memory::<64>::new();
-    let flags: Atomic<'_, u16> = make(memory.region(), 0b1100_u16, &());
+    let flags: Atomic<u16, ()> = make(memory.region(), 0b1100_u16, ());
     assert_eq!(flags.fetch_or(0b0011), 0b1100);
     assert_eq!(flags.fetch_and(0b1010), 0b1111);
     assert_eq!(flags.fetch_xor(0b0110), 0b1010);
@@ -46,7 +46,7 @@ fn bits_are_changed_in_place() {
 #[test]
 fn val_09_a_conversion_never_wraps() {
     let mut memory = Memory::<64>::new();
-    let cell: Atomic<'_, i32> = make(memory.region(), 5, &());
+    let cell: Atomic<i32, ()> = make(memory.region(), 5, ());
     assert!(matches!(cell.store_from(1_u64 << 31), Err(SetError::Conversion(_))));
     assert_eq!(cell.load(), 5);
     cell.store_from(6_u64).unwrap();
@@ -58,9 +58,9 @@ fn val_09_a_conversion_never_wraps() {
 #[test]
 fn val_11_fresh_memory_is_zero() {
     let mut memory = Memory::<64>::new();
-    let cell: Atomic<'_, i64> = attach(memory.region(), 1, &());
+    let cell: Atomic<i64, ()> = attach(memory.region(), 1, ());
     assert_eq!(cell.load(), 0);
-    let cells: AtomicArray<'_, u8> = make(memory.region(), 64, &());
+    let cells: AtomicArray<u8, ()> = make(memory.region(), 64, ());
     assert_eq!(cells.to_vec(), [0; 64]);
 }
 
@@ -68,19 +68,19 @@ fn val_11_fresh_memory_is_zero() {
 fn an_array_is_many_cells() {
     let mut memory = Memory::<64>::new();
     let region = memory.region();
-    let row: AtomicArray<'_, i16> = make(region, [1, -2, 3], &());
+    let row: AtomicArray<i16, ()> = make(region, [1, -2, 3], ());
     assert_eq!((row.len(), row.is_empty()), (3, false));
     assert_eq!(row.at(1).unwrap().fetch_add(7), -2);
     assert_eq!(row.at(3).unwrap_err(), OutOfRange { index: 3, len: 3 });
     assert_eq!(format!("{row:?}"), "[1, 5, 3]");
-    let ours: AtomicArray<'_, i16> = attach(region, 3, &());
+    let ours: AtomicArray<i16, ()> = attach(region, 3, ());
     assert_eq!(ours.iter().map(|cell| cell.load()).collect::<Vec<_>>(), [1, 5, 3]);
 }
 
 #[test]
 fn a_wrong_length_is_refused() {
-    type Row = AtomicArray<'static, u32>;
-    let shape = |len| <Row as Object<'static, ()>>::shape(&shmkit_cell::ArraySpec::Zeroed(len));
+    type Row = AtomicArray<u32, ()>;
+    let shape = |len| <Row as Object<()>>::shape(&shmkit_cell::ArraySpec::Zeroed(len));
     assert_eq!(shape(3).unwrap().bytes, 12);
     let max = isize::MAX as u64 / 4;
     assert_eq!(
@@ -89,20 +89,19 @@ fn a_wrong_length_is_refused() {
     );
     let mut memory = Memory::<64>::new();
     // SAFETY: refused before anything is read.
-    let error =
-        unsafe { <AtomicArray<'_, u32> as Object<'_, ()>>::attach(memory.region(), 17, &()) };
+    let error = unsafe { <AtomicArray<u32, _> as Object<()>>::attach(memory.region(), 17, ()) };
     assert!(matches!(error, Err(ShapeError::Place(_))));
     // SAFETY: as above.
-    let error = unsafe { <Atomic<'_, u32> as Object<'_, ()>>::attach(memory.region(), 0, &()) };
+    let error = unsafe { <Atomic<u32, _> as Object<()>>::attach(memory.region(), 0, ()) };
     assert!(matches!(error, Err(ShapeError::Length { found: 0, min: 1, max: 1 })));
 }
 
 #[test]
 fn threads_lose_no_update() {
     let mut memory = Memory::<64>::new();
-    let (count, sum): (Atomic<'_, u64>, Atomic<'_, f64>) = {
+    let (count, sum): (Atomic<u64, ()>, Atomic<f64, ()>) = {
         let region = memory.region();
-        (make(region, 0_u64, &()), make(region.sub(8, 8).unwrap(), 0.0, &()))
+        (make(region, 0_u64, ()), make(region.sub(8, 8).unwrap(), 0.0, ()))
     };
     std::thread::scope(|scope| {
         for _ in 0..4 {

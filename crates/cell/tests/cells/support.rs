@@ -26,21 +26,13 @@ impl<const N: usize> Memory<N> {
 }
 
 /// Makes an object in fresh bytes.
-pub(crate) fn make<'a, J: ?Sized, O: Object<'a, J>>(
-    region: Region<'a>,
-    spec: impl Into<O::Spec>,
-    judge: &'a J,
-) -> O {
+pub(crate) fn make<K, O: Object<K>>(region: Region<'_>, spec: impl Into<O::Spec>, keeper: K) -> O {
     // SAFETY: each test gives a fresh, zeroed memory that nobody else uses.
-    unsafe { O::init(region, spec.into(), judge) }.unwrap()
+    unsafe { O::init(region, spec.into(), keeper) }.unwrap()
 }
 
 /// The same object as another participant has it.
-pub(crate) fn attach<'a, J: ?Sized, O: Object<'a, J>>(
-    region: Region<'a>,
-    len: u64,
-    judge: &'a J,
-) -> O {
+pub(crate) fn attach<K, O: Object<K>>(region: Region<'_>, len: u64, keeper: K) -> O {
     // SAFETY: each test made the object in these bytes, of this type.
-    unsafe { O::attach(region, len, judge) }.unwrap()
+    unsafe { O::attach(region, len, keeper) }.unwrap()
 }

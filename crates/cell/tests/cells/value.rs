@@ -18,7 +18,7 @@ fn value<'a, T: ShmSafe>(
     region: Region<'a>,
     first: T,
     judge: &'a ModelJudge,
-) -> Value<'a, T, ModelJudge> {
+) -> Value<T, &'a ModelJudge> {
     make(region, first, judge)
 }
 
@@ -130,7 +130,7 @@ fn a_panic_commits_nothing_and_releases_the_lock() {
 
 #[test]
 fn a_guard_taken_while_panicking_commits() {
-    struct Count<'a>(Value<'a, u64, ModelJudge>);
+    struct Count<'a>(Value<u64, &'a ModelJudge>);
     impl Drop for Count<'_> {
         fn drop(&mut self) {
             *self.0.lock().unwrap() += 1;
@@ -153,7 +153,7 @@ fn a_dead_writer_leaves_the_old_value_and_tells_nobody() {
     let mut memory = Memory::<4096>::new();
     let region = memory.region();
     let theirs = value(region, [1_u64; 8], &peer);
-    let ours: Value<'_, [u64; 8], _> = attach(region, 1, &me);
+    let ours: Value<[u64; 8], _> = attach(region, 1, &me);
     let mut guard = theirs.lock().unwrap();
     *guard = [2; 8];
     core::mem::forget(guard);
@@ -171,10 +171,10 @@ fn an_heir_who_dies_as_well_leaves_it_whole() {
     let region = memory.region();
     core::mem::forget(value(region, 1_u64, &first).lock().unwrap());
     first.die();
-    let heir: Value<'_, u64, _> = attach(region, 1, &second);
+    let heir: Value<u64, _> = attach(region, 1, &second);
     core::mem::forget(heir.lock().unwrap());
     second.die();
-    let last: Value<'_, u64, _> = attach(region, 1, &third);
+    let last: Value<u64, _> = attach(region, 1, &third);
     assert_eq!(last.get(), Ok(1));
 }
 
@@ -185,7 +185,7 @@ fn a_forked_child_that_has_not_joined_is_refused() {
     let mut memory = Memory::<4096>::new();
     let region = memory.region();
     let cell = value(region, 1_u64, &me);
-    let inherited: Value<'_, u64, _> = attach(region, 1, &child);
+    let inherited: Value<u64, _> = attach(region, 1, &child);
     assert_eq!(inherited.get(), Err(LockFailure::NotJoined));
     assert_eq!(inherited.set(2), Err(LockFailure::NotJoined));
     assert_eq!(cell.get(), Ok(1));
@@ -214,7 +214,7 @@ fn nonsense_in_the_slot_number_still_means_a_slot() {
     let mut memory = Memory::<4096>::new();
     value(memory.region(), 9_u64, &me).set(9).unwrap();
     memory.bytes()[16..20].fill(0xff);
-    let cell: Value<'_, u64, _> = attach(memory.region(), 1, &me);
+    let cell: Value<u64, _> = attach(memory.region(), 1, &me);
     assert_eq!(cell.get(), Ok(9));
     cell.set(10).unwrap();
     assert_eq!(cell.get(), Ok(10));
@@ -226,7 +226,7 @@ fn handles_and_guards_can_be_shown() {
     let mut memory = Memory::<4096>::new();
     let cell = value(memory.region(), 9_u64, &me);
     assert_eq!(format!("{cell:?}"), "Value { type: u64 (8 bytes), owner: None }");
-    let guard: ValueGuard<'_, u64, ModelJudge> = cell.lock().unwrap();
+    let guard: ValueGuard<'_, u64, _> = cell.lock().unwrap();
     assert_eq!(format!("{guard:?}"), "ValueGuard(9)");
     assert!(format!("{cell:?}").contains("OwnerId(1)"));
 }

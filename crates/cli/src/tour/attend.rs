@@ -94,7 +94,7 @@ impl Drop for Worker {
 }
 
 /// Attends to one worker after another, until everything is counted. A failure is put on the board.
-pub(super) fn attend(board: &Board, shared: &Shared<'_>, segment: &Segment) {
+pub(super) fn attend(board: &Board, shared: &Shared, segment: &Segment) {
     while !board.is_over() {
         let Some(number) = board.start() else {
             return board.fail(anyhow::anyhow!("too many workers died; see what they said above"));
@@ -105,7 +105,7 @@ pub(super) fn attend(board: &Board, shared: &Shared<'_>, segment: &Segment) {
     }
 }
 
-fn attend_one(board: &Board, shared: &Shared<'_>, segment: &Segment, number: u64) -> Result<()> {
+fn attend_one(board: &Board, shared: &Shared, segment: &Segment, number: u64) -> Result<()> {
     let (orders, reports) = shared.pipes(number)?;
     let (orders, reports) = (orders.sender()?, reports.receiver()?);
     let worker = Worker::start(number, segment)?;
@@ -125,12 +125,12 @@ fn attend_one(board: &Board, shared: &Shared<'_>, segment: &Segment, number: u64
 }
 
 /// A worker at work.
-struct Attendance<'b, 'a> {
+struct Attendance<'b> {
     board: &'b Board,
-    shared: &'b Shared<'a>,
+    shared: &'b Shared,
     worker: Worker,
-    orders: Sender<'a, Order>,
-    reports: Receiver<'a, Report>,
+    orders: Sender<Order>,
+    reports: Receiver<Report>,
     done: Done,
     /// Chunks that it has got and not reported.
     given: Vec<u64>,
@@ -138,7 +138,7 @@ struct Attendance<'b, 'a> {
     victim: Option<(Place, u64)>,
 }
 
-impl Attendance<'_, '_> {
+impl Attendance<'_> {
     fn run(mut self) -> Result<()> {
         loop {
             if self.board.has_failed() {

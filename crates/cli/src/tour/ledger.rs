@@ -10,27 +10,27 @@ use super::record::{Record, Totals, Words};
 use super::worker::Parking;
 
 /// The mutex with the record, and the totals that are changed under it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ledger<'a> {
-    pub(super) record: Mutex<'a, Words>,
-    pub(super) totals: SharedTotals<'a>,
-    pub(super) recovery: Recovery<'a>,
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) record: Mutex<Words>,
+    pub(super) totals: SharedTotals,
+    pub(super) recovery: Recovery,
 }
 
 /// When the tour killed the holder of the mutex, and when somebody held it again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recovery<'a> {
+#[derive(Debug)]
+pub(super) struct Recovery {
     /// In nanoseconds of the monotonic clock, or 0.
-    pub(super) killed_at: Atomic<'a, u64>,
+    pub(super) killed_at: Atomic<u64>,
     /// In nanoseconds of the monotonic clock, or 0: the record is repaired and the mutex consistent.
-    pub(super) healed_at: Atomic<'a, u64>,
+    pub(super) healed_at: Atomic<u64>,
     /// The process that repaired it.
-    pub(super) heir: Atomic<'a, u32>,
+    pub(super) heir: Atomic<u32>,
 }
 
-impl<'a> Ledger<'a> {
+impl Ledger {
     /// Takes the mutex. If its owner died, repairs the record first: whoever comes next is the heir.
-    pub(super) fn lock(&self) -> Result<MutexGuard<'a, Words>> {
+    pub(super) fn lock(&self) -> Result<MutexGuard<'_, Words>> {
         let mut guard = match self.record.lock_timeout(PATIENCE) {
             Ok(guard) => return Ok(guard),
             Err(LockError::Failed(failure)) => {
@@ -42,7 +42,7 @@ impl<'a> Ledger<'a> {
         Record(&mut guard).heal(&self.totals).context("cannot repair the record")?;
         guard.make_consistent();
         self.record.clear_poison();
-        let Recovery { killed_at, healed_at, heir } = self.recovery;
+        let Recovery { killed_at, healed_at, heir } = &self.recovery;
         if killed_at.load() != 0 && healed_at.load() == 0 {
             heir.store(std::process::id());
             healed_at.store(now());
@@ -58,20 +58,20 @@ pub(super) fn now() -> u64 {
 }
 
 /// The totals: three values and an array.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SharedTotals<'a> {
-    pub(super) bytes: Value<'a, u64>,
-    pub(super) lines: Value<'a, u64>,
-    pub(super) words: Value<'a, u64>,
-    pub(super) histogram: Array<'a, u64>,
+#[derive(Clone, Debug)]
+pub(super) struct SharedTotals {
+    pub(super) bytes: Value<u64>,
+    pub(super) lines: Value<u64>,
+    pub(super) words: Value<u64>,
+    pub(super) histogram: Array<u64>,
     /// The mark of the journal. A cell of its own: a store to an atomic keeps its place in the program, one to the
     /// memory under a mutex need not.
-    pub(super) mark: Atomic<'a, u64>,
+    pub(super) mark: Atomic<u64>,
     /// Where a writer that is to be killed stops, half-way through the update.
-    pub(super) half_way: Option<&'a Parking<'a>>,
+    pub(super) half_way: Option<Parking>,
 }
 
-impl Totals for SharedTotals<'_> {
+impl Totals for SharedTotals {
     type Error = anyhow::Error;
 
     fn read(&self) -> Result<Counts> {
@@ -98,7 +98,7 @@ impl Totals for SharedTotals<'_> {
         };
         let (front, back) = bins.split_at_mut(128);
         front.copy_from_slice(&after.histogram[..128]);
-        if let Some(parking) = self.half_way {
+        if let Some(parking) = &self.half_way {
             // Bytes and lines are new, words are old, and half of the histogram: we hold its lock, too.
             parking.stop()?;
         }

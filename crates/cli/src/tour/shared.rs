@@ -31,24 +31,24 @@ pub(super) type Order = [u64; 2];
 pub(super) type Report = [u64; 3];
 
 /// The objects of a tour.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shared<'a> {
-    segment: &'a Segment,
+#[derive(Debug)]
+pub(super) struct Shared {
+    segment: Segment,
     /// Where each path begins and how long it is, in bytes.
-    files: Array<'a, [u64; 2]>,
-    paths: Array<'a, u8>,
+    files: Array<[u64; 2]>,
+    paths: Array<u8>,
     /// File, start and length of each piece.
-    pieces: Array<'a, [u64; 3]>,
+    pieces: Array<[u64; 3]>,
     /// First piece and number of pieces of each chunk.
-    chunks: Array<'a, [u64; 2]>,
+    chunks: Array<[u64; 2]>,
     /// [`Outcome`] of each piece.
-    outcomes: Array<'a, u64>,
-    pub(super) ledger: Ledger<'a>,
+    outcomes: Array<u64>,
+    pub(super) ledger: Ledger,
     /// One for each chunk that may be counted at a time.
-    pub(super) permits: Semaphore<'a>,
+    pub(super) permits: Semaphore,
     /// 1 more than the number of the worker that stands where it is to be killed, for each place in the order of
     /// [`Place`](super::board::Place): both victims may stand there at the same time.
-    pub(super) parked: [Atomic<'a, u64>; 2],
+    pub(super) parked: [Atomic<u64>; 2],
 }
 
 /// The work of one chunk, copied out of shared memory.
@@ -61,7 +61,7 @@ pub(super) struct Work {
     pub(super) paths: Vec<PathBuf>,
 }
 
-impl<'a> Shared<'a> {
+impl Shared {
     /// Returns the bytes that the objects of a tour take, and how many there are, if `workers` are started in all.
     pub(super) fn room(files: &[Listed], plan: &Plan, workers: u32) -> (u64, u32) {
         let paths: usize = files.iter().map(|file| file.path.as_os_str().len()).sum();
@@ -76,7 +76,7 @@ impl<'a> Shared<'a> {
 
     /// Makes the objects in a new segment.
     pub(super) fn make(
-        segment: &'a Segment,
+        segment: &Segment,
         files: &[Listed],
         plan: &Plan,
         permits: u32,
@@ -109,9 +109,9 @@ impl<'a> Shared<'a> {
     }
 
     /// Finds the objects that [`make`](Self::make) made.
-    pub(super) fn find(segment: &'a Segment) -> Result<Self> {
-        let value = |name| segment.find::<Value<'a, u64>>(name);
-        let atomic = |name| segment.find::<Atomic<'a, u64>>(name);
+    pub(super) fn find(segment: &Segment) -> Result<Self> {
+        let value = |name| segment.find::<Value<u64>>(name);
+        let atomic = |name| segment.find::<Atomic<u64>>(name);
         let totals = SharedTotals {
             bytes: value("bytes")?,
             lines: value("lines")?,
@@ -125,9 +125,9 @@ impl<'a> Shared<'a> {
             healed_at: atomic("healed-at")?,
             heir: segment.find("heir")?,
         };
-        let record = segment.find::<Mutex<'a, Words>>("record")?;
+        let record = segment.find::<Mutex<Words>>("record")?;
         Ok(Self {
-            segment,
+            segment: segment.clone(),
             files: segment.find("files")?,
             paths: segment.find("paths")?,
             pieces: segment.find("pieces")?,
@@ -140,7 +140,7 @@ impl<'a> Shared<'a> {
     }
 
     /// The pipe that worker `number` gets its orders from, and the one that it reports over.
-    pub(super) fn pipes(&self, number: u64) -> Result<(Pipe<'a, Order>, Pipe<'a, Report>)> {
+    pub(super) fn pipes(&self, number: u64) -> Result<(Pipe<Order>, Pipe<Report>)> {
         let orders = self.segment.pipe(&format!("work.{number}"), ORDERS)?;
         let reports = self.segment.pipe(&format!("report.{number}"), REPORTS)?;
         Ok((orders, reports))
@@ -183,7 +183,7 @@ impl<'a> Shared<'a> {
         first: usize,
         counts: &Counts,
         outcomes: &[Outcome],
-        parking: Option<&Parking<'_>>,
+        parking: Option<&Parking>,
     ) -> Result<bool> {
         let mut guard = self.ledger.lock()?;
         let mut record = Record(&mut guard);
@@ -204,7 +204,7 @@ impl<'a> Shared<'a> {
             .copy_from_slice(&outcomes);
         shared.make_consistent();
         drop(shared);
-        let totals = SharedTotals { half_way: parking, ..self.ledger.totals };
+        let totals = SharedTotals { half_way: parking.cloned(), ..self.ledger.totals.clone() };
         record.finish(&totals, chunk, counts)
     }
 

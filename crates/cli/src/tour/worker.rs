@@ -47,15 +47,15 @@ pub(crate) struct Args {
 }
 
 /// Where a worker stops to be killed.
-#[derive(Debug)]
-pub(super) struct Parking<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Parking {
     /// 1 more than the number of the worker that stands there.
-    parked: Atomic<'a, u64>,
+    parked: Atomic<u64>,
     number: u64,
     tour: Pid,
 }
 
-impl Parking<'_> {
+impl Parking {
     /// Announces that this process stands where it is to be killed, and waits for it.
     ///
     /// If a living tour does not kill it, it ends itself here, which is as good a death as any.
@@ -89,8 +89,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let (orders, reports) = shared.pipes(args.number)?;
     let (mut orders, mut reports) = (orders.receiver()?, reports.sender()?);
     let tour = Pid::from_raw(args.tour);
-    let parking =
-        |place| Parking { parked: shared.parked[place as usize], number: args.number, tour };
+    let parking = |place| Parking {
+        parked: shared.parked[place as usize].clone(),
+        number: args.number,
+        tour,
+    };
     let (in_mutex, in_pipe) = (parking(Place::Mutex), parking(Place::Pipe));
     let mut buffer = Vec::new();
     loop {
@@ -135,9 +138,9 @@ fn count(work: &Work, buffer: &mut Vec<u8>) -> (Counts, Vec<Outcome>) {
 
 /// Reports a chunk: all items of `batch` become visible at once, or none does.
 fn send(
-    reports: &mut Sender<'_, Report>,
+    reports: &mut Sender<Report>,
     batch: &[Report; report::ITEMS],
-    parking: Option<&Parking<'_>>,
+    parking: Option<&Parking>,
 ) -> Result<()> {
     let mut slots =
         reports.reserve_timeout(batch.len(), PATIENCE).context("no room for a report")?;
@@ -166,7 +169,7 @@ mod tests {
         let parked = segment.atomic("parked", 0).unwrap();
         // Nobody's parent.
         let tour = Pid::from_raw(i32::MAX);
-        let error = Parking { parked, number: 6, tour }.stop().unwrap_err();
+        let error = Parking { parked: parked.clone(), number: 6, tour }.stop().unwrap_err();
         assert_eq!((error.to_string(), parked.load()), ("the tour is dead".into(), 7));
     }
 }

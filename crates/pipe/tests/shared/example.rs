@@ -1,7 +1,7 @@
 /// Runs `body` with a pipe of at least `capacity` items, in a mapping of its own.
 fn example(
     capacity: u64,
-    body: impl FnOnce(shmkit_pipe::Pipe<'_, u64>) -> Result<(), Box<dyn std::error::Error>>,
+    body: impl FnOnce(shmkit_pipe::Pipe<u64, &shmkit_roster::Participant<'_>>) -> Result<(), Box<dyn std::error::Error>>,
 ) {
     use std::ptr::NonNull;
 
@@ -21,6 +21,6 @@ fn example(
     let me = Participant::join(roster, file, Description::Proc, Link::Nameless).unwrap();
     let rest = region.sub(bytes, mapping.len() as u64 - bytes).unwrap();
     // SAFETY: as above; the rest of the region is the pipe's alone.
-    let pipe = unsafe { shmkit_pipe::Pipe::<u64>::init(rest, capacity, &me) }.unwrap();
+    let pipe = unsafe { shmkit_pipe::Pipe::<u64, _>::init(rest, capacity, &me) }.unwrap();
     body(pipe).unwrap();
 }

@@ -31,22 +31,44 @@ impl<'a> Directory<'a> {
     /// while it makes the object: the object is whole or absent, and this call makes it.
     pub fn object<O, J>(self, name: &str, spec: O::Spec, judge: &'a J) -> Result<O, ObjectError>
     where
-        O: Object<'a, J>,
-        J: Judge + ?Sized,
+        O: Object<&'a J>,
+        J: Judge,
     {
-        let wanted = Wanted::new::<O, J>(name, &spec)?;
-        let run = || {
+        // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
+        unsafe { self.object_with(name, spec, judge) }
+    }
+
+    /// [`object`](Self::object) with any keeper.
+    ///
+    /// # Safety
+    ///
+    /// As [`find_with`](Self::find_with).
+    pub(crate) unsafe fn object_with<O, K>(
+        self,
+        name: &str,
+        spec: O::Spec,
+        keeper: K,
+    ) -> Result<O, ObjectError>
+    where
+        O: Object<K>,
+        K: Judge + Clone,
+    {
+        let wanted = Wanted::new::<O, K>(name, &spec)?;
+        let run = move || {
             let mut scan = self.scan();
             if let Some(found) = scan.seek(wanted.name)? {
-                return self.use_same(found, &wanted.shape, judge);
+                // SAFETY: the caller's promise.
+                return unsafe { self.use_same(found, &wanted.shape, keeper) };
             }
-            let held = self.hold(judge)?;
+            let held = self.hold(&keeper)?;
             // What was walked past never changes: on with what was published meanwhile.
             if let Some(found) = scan.seek(wanted.name)? {
                 drop(held);
-                return self.use_same(found, &wanted.shape, judge);
+                // SAFETY: the caller's promise.
+                return unsafe { self.use_same(found, &wanted.shape, keeper) };
             }
-            self.build(&held, &scan, wanted, spec, judge)
+            // SAFETY: the caller's promise.
+            unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) }
         };
         run().map_err(|reason| reason.of(name))
     }
@@ -66,26 +88,49 @@ impl<'a> Directory<'a> {
     /// while it makes an object: that object is whole or absent, and the next maker goes on.
     pub fn make<O, J>(self, name: &str, spec: O::Spec, judge: &'a J) -> Result<O, ObjectError>
     where
-        O: Object<'a, J>,
-        J: Judge + ?Sized,
+        O: Object<&'a J>,
+        J: Judge,
     {
-        let wanted = Wanted::new::<O, J>(name, &spec)?;
-        let run = || {
-            let held = self.hold(judge)?;
+        // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
+        unsafe { self.make_with(name, spec, judge) }
+    }
+
+    /// [`make`](Self::make) with any keeper.
+    ///
+    /// # Safety
+    ///
+    /// As [`find_with`](Self::find_with).
+    pub(crate) unsafe fn make_with<O, K>(
+        self,
+        name: &str,
+        spec: O::Spec,
+        keeper: K,
+    ) -> Result<O, ObjectError>
+    where
+        O: Object<K>,
+        K: Judge + Clone,
+    {
+        let wanted = Wanted::new::<O, K>(name, &spec)?;
+        let run = move || {
+            let held = self.hold(&keeper)?;
             let mut scan = self.scan();
             match scan.seek(wanted.name)? {
                 Some(found) => Err(Reason::Exists { found: found.shape }),
-                None => self.build(&held, &scan, wanted, spec, judge),
+                // SAFETY: the caller's promise.
+                None => unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) },
             }
         };
         run().map_err(|reason| reason.of(name))
     }
 
     /// Attaches to a found object, if it has the shape that was asked for.
-    fn use_same<O, J>(self, found: Record, asked: &Shape, judge: &'a J) -> Result<O, Reason>
+    ///
+    /// # Safety
+    ///
+    /// As [`find_with`](Self::find_with).
+    unsafe fn use_same<O, K>(self, found: Record, asked: &Shape, keeper: K) -> Result<O, Reason>
     where
-        O: Object<'a, J>,
-        J: Judge + ?Sized,
+        O: Object<K>,
     {
         let same_type = (found.shape.kind, found.shape.tag) == (asked.kind, asked.tag);
         if !same_type {
@@ -94,21 +139,26 @@ impl<'a> Directory<'a> {
         if found.shape != *asked {
             return Err(Reason::WrongLength { found: found.shape, asked: Box::new(*asked) });
         }
-        self.use_found(found, judge)
+        // SAFETY: the caller's promise.
+        unsafe { self.use_found(found, keeper) }
     }
 
     /// Makes an object in the next free bytes and publishes it. `scan` has walked past all that is published.
-    fn build<O, J>(
+    ///
+    /// # Safety
+    ///
+    /// As [`find_with`](Self::find_with).
+    unsafe fn build<O, K>(
         self,
-        held: &Held<'a, J>,
+        held: &Held<'_, K>,
         scan: &Scan<'_>,
         wanted: Wanted,
         spec: O::Spec,
-        judge: &'a J,
+        keeper: K,
     ) -> Result<O, Reason>
     where
-        O: Object<'a, J>,
-        J: Judge + ?Sized,
+        O: Object<K>,
+        K: Judge,
     {
         let Wanted { name, shape } = wanted;
         let (index, offset) = self.room(scan, &shape)?;
@@ -120,8 +170,8 @@ impl<'a> Directory<'a> {
         // uses bytes that are not published.
         unsafe { ptr::write_bytes(region.base().as_ptr(), 0, region.len()) };
         // SAFETY: the bytes are zero (the line above), and nobody else uses them: they lie behind every published
-        // object and only the holder of the lock uses such bytes, as above.
-        let object = unsafe { O::init(region, spec, judge) }.map_err(Reason::Spec)?;
+        // object and only the holder of the lock uses such bytes, as above. The rest is the caller's promise.
+        let object = unsafe { O::init(region, spec, keeper) }.map_err(Reason::Spec)?;
 
         // The object's own code has run: it may have forked, or learned that the roster has lost our place.
         held.check()?;
@@ -132,7 +182,7 @@ impl<'a> Directory<'a> {
     }
 
     /// Returns the next free entry and the place of an object of this shape, after a walk to the end with the lock held.
-    fn room(self, scan: &Scan<'a>, shape: &Shape) -> Result<(u32, u64), Reason> {
+    fn room(self, scan: &Scan<'_>, shape: &Shape) -> Result<(u32, u64), Reason> {
         let &Scan { index, end, .. } = scan;
         if index == self.entries {
             return Err(Reason::Full { entries: self.entries });
@@ -150,7 +200,10 @@ impl<'a> Directory<'a> {
     }
 
     /// Locks the directory. Whoever died holding it left nothing to repair.
-    fn hold<J: Judge + ?Sized>(self, judge: &'a J) -> Result<Held<'a, J>, Reason> {
+    fn hold<'h, J: Judge>(self, judge: &'h J) -> Result<Held<'h, J>, Reason>
+    where
+        'a: 'h,
+    {
         let lock: &RawMutex = self.table.get(Offset::ZERO).map_err(Reason::Place)?;
         let fails = |failure| Reason::Lock { failure, owner: lock.owner() };
         let outcome = lock.lock(judge, Deadline::after(PATIENCE)).map_err(fails)?;
@@ -175,11 +228,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new<'a, O, J>(name: &str, spec: &O::Spec) -> Result<Self, ObjectError>
-    where
-        O: Object<'a, J>,
-        J: ?Sized,
-    {
+    fn new<O: Object<K>, K>(name: &str, spec: &O::Spec) -> Result<Self, ObjectError> {
         let shape = O::shape(spec).map_err(|error| Reason::Spec(error).of(name))?;
         assert!(
             (shape.kind, shape.tag) == (O::KIND, O::TAG),
@@ -193,14 +242,14 @@ impl Wanted {
 }
 
 /// The locked directory.
-struct Held<'a, J: Judge + ?Sized> {
+struct Held<'a, J: Judge> {
     lock: &'a RawMutex,
     judge: &'a J,
     /// Who took it.
     id: Option<OwnerId>,
 }
 
-impl<J: Judge + ?Sized> Held<'_, J> {
+impl<J: Judge> Held<'_, J> {
     /// Fails if this process is not, or no longer, the one that took the lock: it must not write.
     fn check(&self) -> Result<(), Reason> {
         if self.id.is_some() && self.judge.me() == self.id && self.lock.owner() == self.id {
@@ -210,7 +259,7 @@ impl<J: Judge + ?Sized> Held<'_, J> {
     }
 }
 
-impl<J: Judge + ?Sized> Drop for Held<'_, J> {
+impl<J: Judge> Drop for Held<'_, J> {
     fn drop(&mut self) {
         // SAFETY: `hold` took it, once, and what it guards is used only by who has a `Held`, which ends.
         // Fails only if the lock is not ours, in a forked child: then it is not ours to release.

@@ -120,14 +120,28 @@ impl<'a> Directory<'a> {
     /// or type, [`InvalidName`](ObjectErrorKind::InvalidName), [`Corrupt`](ObjectErrorKind::Corrupt).
     pub fn find<O, J>(self, name: &str, judge: &'a J) -> Result<O, ObjectError>
     where
-        O: Object<'a, J>,
-        J: Judge + ?Sized,
+        O: Object<&'a J>,
+        J: Judge,
+    {
+        // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
+        unsafe { self.find_with(name, judge) }
+    }
+
+    /// [`find`](Self::find) with any keeper.
+    ///
+    /// # Safety
+    ///
+    /// The region must stay mapped where it is as long as `keeper`, or a clone of it, lives.
+    pub(crate) unsafe fn find_with<O, K>(self, name: &str, keeper: K) -> Result<O, ObjectError>
+    where
+        O: Object<K>,
     {
         let found = self.scan().seek(Name::new(name)?).map_err(|reason| reason.of(name))?;
         let Some(record) = found else {
             return Err(Reason::NotFound { there: self.entries().unwrap_or_default() }.of(name));
         };
-        self.use_found(record, judge).map_err(|reason| reason.of(name))
+        // SAFETY: the caller's promise.
+        unsafe { self.use_found(record, keeper) }.map_err(|reason| reason.of(name))
     }
 
     /// Returns what there is, in the order in which it was made.
@@ -154,18 +168,18 @@ impl<'a> Directory<'a> {
     }
 
     /// Attaches to an object of a published entry, if it is what `O` can be attached to.
-    fn use_found<O, J>(self, found: Record, judge: &'a J) -> Result<O, Reason>
-    where
-        O: Object<'a, J>,
-        J: Judge + ?Sized,
-    {
+    ///
+    /// # Safety
+    ///
+    /// As [`find_with`](Self::find_with).
+    unsafe fn use_found<O: Object<K>, K>(self, found: Record, keeper: K) -> Result<O, Reason> {
         if (found.shape.kind, found.shape.tag) != (O::KIND, O::TAG) {
             return Err(Reason::WrongType { found: found.shape, asked: asked(O::KIND, O::TAG) });
         }
         let region = self.region.sub(found.offset, found.shape.bytes).map_err(Reason::Place)?;
         // SAFETY: the entry is published, so `init` of an object of this kind and tag has returned (`make`), and its
-        // bytes are reached only as such an object since (`attach` of this type).
-        unsafe { O::attach(region, found.shape.len, judge) }.map_err(Reason::Attach)
+        // bytes are reached only as such an object since (`attach` of this type); the rest is the caller's promise.
+        unsafe { O::attach(region, found.shape.len, keeper) }.map_err(Reason::Attach)
     }
 
     /// Borrows the state of entry `index`.

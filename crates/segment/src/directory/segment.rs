@@ -1,7 +1,7 @@
 //! The objects of a segment.
 
 use shmkit_layout::Object;
-use shmkit_roster::Participant;
+use shmkit_roster::Seat;
 
 use super::error::Reason;
 use super::{Directory, Entry, ObjectError};
@@ -11,7 +11,8 @@ impl Segment {
     /// Finds the object called `name`, or makes it. `spec` says what it must be: kind, type and length; a first value
     /// counts only if the object is made.
     ///
-    /// Finding takes no lock. The object borrows the segment, and so keeps this process from leaving.
+    /// Finding takes no lock. The object has a share in the segment, as a clone of this handle does, and so keeps this
+    /// process from leaving.
     ///
     /// # Errors
     ///
@@ -20,11 +21,13 @@ impl Segment {
     /// # If a peer dies
     ///
     /// while it makes the object: the object is whole or absent, and then this call makes it.
-    pub fn object<'s, O>(&'s self, name: &str, spec: O::Spec) -> Result<O, ObjectError>
+    pub fn object<O>(&self, name: &str, spec: O::Spec) -> Result<O, ObjectError>
     where
-        O: Object<'s, Participant<'s>>,
+        O: Object<Seat>,
     {
-        self.directory().map_err(|reason| reason.of(name))?.object(name, spec, self.participant())
+        let directory = self.directory().map_err(|reason| reason.of(name))?;
+        // SAFETY: a seat keeps the mapping.
+        unsafe { directory.object_with(name, spec, self.seat()) }
     }
 
     /// Finds the object called `name`.
@@ -32,11 +35,13 @@ impl Segment {
     /// # Errors
     ///
     /// Those of [`Directory::find`], and [`NoDirectory`](super::ObjectErrorKind::NoDirectory).
-    pub fn find<'s, O>(&'s self, name: &str) -> Result<O, ObjectError>
+    pub fn find<O>(&self, name: &str) -> Result<O, ObjectError>
     where
-        O: Object<'s, Participant<'s>>,
+        O: Object<Seat>,
     {
-        self.directory().map_err(|reason| reason.of(name))?.find(name, self.participant())
+        let directory = self.directory().map_err(|reason| reason.of(name))?;
+        // SAFETY: a seat keeps the mapping.
+        unsafe { directory.find_with(name, self.seat()) }
     }
 
     /// Makes the object called `name`.
@@ -48,11 +53,13 @@ impl Segment {
     /// # If a peer dies
     ///
     /// while it makes an object: that object is whole or absent, and the next maker goes on.
-    pub fn make<'s, O>(&'s self, name: &str, spec: O::Spec) -> Result<O, ObjectError>
+    pub fn make<O>(&self, name: &str, spec: O::Spec) -> Result<O, ObjectError>
     where
-        O: Object<'s, Participant<'s>>,
+        O: Object<Seat>,
     {
-        self.directory().map_err(|reason| reason.of(name))?.make(name, spec, self.participant())
+        let directory = self.directory().map_err(|reason| reason.of(name))?;
+        // SAFETY: a seat keeps the mapping.
+        unsafe { directory.make_with(name, spec, self.seat()) }
     }
 
     /// Returns what there is, in the order in which it was made: nothing in a segment without a directory.

@@ -72,7 +72,7 @@ unsafe impl Judge for Me {
 struct Words<'a, const TAG_OF_U64: bool>(&'a [AtomicU64]);
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, const U: bool> Object<'a, Me> for Words<'a, U> {
+unsafe impl<'a, const U: bool> Object<&'a Me> for Words<'a, U> {
     const KIND: Kind = Kind::new("words");
     const TAG: TypeTag = if U { u64::TAG } else { i64::TAG };
     type Spec = (u64, u64);
@@ -86,7 +86,7 @@ unsafe impl<'a, const U: bool> Object<'a, Me> for Words<'a, U> {
     }
 
     unsafe fn init(
-        region: Region<'a>,
+        region: Region<'_>,
         (first, len): (u64, u64),
         me: &'a Me,
     ) -> Result<Self, ShapeError> {
@@ -103,7 +103,9 @@ unsafe impl<'a, const U: bool> Object<'a, Me> for Words<'a, U> {
         Ok(words)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, _: &'a Me) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, _: &'a Me) -> Result<Self, ShapeError> {
+        // SAFETY: who has the judge has the region (the caller's promise).
+        let region = unsafe { region.kept() };
         Ok(Self(region.slice(Offset::ZERO, len as usize)?))
     }
 }

@@ -8,7 +8,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::who::Who;
 use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Party, RawBarrier};
@@ -17,7 +17,7 @@ use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Party, RawBarr
 /// the next time.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`. A party is a *thread*: several of one process may be parties. What
+/// handle is its place and a keeper `K`. A party is a *thread*: several of one process may be parties. What
 /// each did before it arrived is visible to all who pass.
 ///
 /// A barrier is *broken* for all by a party whose deadline passes, whose action fails or who dies, and by
@@ -53,23 +53,24 @@ use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Party, RawBarr
 /// # Ok(())
 /// # }
 /// ```
-pub struct Barrier<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: RawBarrier<'a>,
-    judge: &'a J,
+pub struct Barrier<K: Judge = Seat> {
+    raw: RawBarrier<'static>,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Clone for Barrier<'_, J> {
+impl<K: Judge + Clone> Clone for Barrier<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for Barrier<'_, J> {}
+impl<K: Judge + Copy> Copy for Barrier<K> {}
 
 /// No action.
 const NONE: Option<fn() -> Result<(), Infallible>> = None;
 
-impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
+impl<K: Judge> Barrier<K> {
     /// Most parties of a barrier.
     pub const MAX_PARTIES: u32 = 1 << 16;
 
@@ -179,9 +180,12 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
     ///
     /// in the middle of its own registration, this call goes on after it. A stopped one is waited for. If all places
     /// are taken, one of them by somebody dead: [`BarrierError::PartyDied`], and the barrier is broken.
-    pub fn party(&self) -> Result<Party<'a, J>, BarrierError> {
-        let seat = self.raw.register(self.judge)?;
-        Ok(Party::new(*self, seat, self.judge))
+    pub fn party(&self) -> Result<Party<K>, BarrierError>
+    where
+        K: Clone,
+    {
+        let seat = self.raw.register(&self.keeper)?;
+        Ok(Party::new(self.clone(), seat))
     }
 
     /// Breaks the barrier: whoever waits, or comes later, gets [`BarrierError::Broken`].
@@ -190,7 +194,7 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
     ///
     /// [`BarrierError::NotJoined`]; it was not broken.
     pub fn abort(&self) -> Result<(), BarrierError> {
-        self.raw.abort(self.judge)
+        self.raw.abort(&self.keeper)
     }
 
     /// Makes the barrier whole and empty. Who waits now gets [`BarrierError::Broken`]; dead parties are forgotten.
@@ -203,7 +207,7 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
     ///
     /// in the middle of its own change, this call takes over from it. A stopped one is waited for.
     pub fn reset(&self) -> Result<(), BarrierError> {
-        self.raw.reset(self.judge)
+        self.raw.reset(&self.keeper)
     }
 
     /// Returns whether the barrier is broken, as far as somebody has noticed.
@@ -222,8 +226,12 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> RawBarrier<'a> {
+    pub fn raw(&self) -> RawBarrier<'_> {
         self.raw
+    }
+
+    pub(crate) fn keeper(&self) -> &K {
+        &self.keeper
     }
 
     pub(crate) fn meet(
@@ -231,7 +239,7 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
         seat: Option<usize>,
         deadline: Deadline,
     ) -> Result<u32, BarrierError> {
-        self.raw.wait(seat, self.judge, deadline, NONE).map_err(|error| match error {
+        self.raw.wait(seat, &self.keeper, deadline, NONE).map_err(|error| match error {
             ActionError::Barrier(error) => error,
             ActionError::Action(never) => match never {},
         })
@@ -243,7 +251,7 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
         deadline: Deadline,
         action: impl FnOnce() -> Result<(), E>,
     ) -> Result<u32, ActionError<E>> {
-        self.raw.wait(seat, self.judge, deadline, Some(action))
+        self.raw.wait(seat, &self.keeper, deadline, Some(action))
     }
 
     fn check(parties: u64) -> Result<u32, ShapeError> {
@@ -254,22 +262,28 @@ impl<'a, J: Judge + ?Sized> Barrier<'a, J> {
     }
 
     /// Finds frame and cells in `region`.
-    fn place(
-        region: Region<'a>,
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(
+        region: Region<'_>,
         parties: u32,
-        judge: &'a J,
-    ) -> Result<(Self, &'a BarrierFrame), ShapeError> {
+        keeper: K,
+    ) -> Result<(Self, &'static BarrierFrame), ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let frame = region.get::<BarrierFrame>(Offset::ZERO)?;
         let cells = Offset::new(size_of::<BarrierFrame>() as u64)?;
         let cells = region.slice::<BarrierCell>(cells, parties as usize)?;
-        Ok((Self { raw: RawBarrier::new(frame, cells), judge }, frame))
+        Ok((Self { raw: RawBarrier::new(frame, cells), keeper }, frame))
     }
 }
 
 const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Barrier<'a, J> {
+unsafe impl<K: Judge> Object<K> for Barrier<K> {
     const KIND: Kind = Kind::new("barrier");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -284,16 +298,18 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Barrier<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, parties: u32, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, parties: u32, keeper: K) -> Result<Self, ShapeError> {
         let parties = Self::check(parties.into())?;
-        let (barrier, frame) = Self::place(region, parties, judge)?;
+        // SAFETY: the caller's promises; the frame is used while the barrier is there.
+        let (barrier, frame) = unsafe { Self::place(region, parties, keeper) }?;
         frame.set_parties(parties);
         Ok(barrier)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         let parties = Self::check(len)?;
-        let (barrier, frame) = Self::place(region, parties, judge)?;
+        // SAFETY: the caller's promises; the frame is used while the barrier is there.
+        let (barrier, frame) = unsafe { Self::place(region, parties, keeper) }?;
         let found = frame.parties();
         if found != parties {
             return Err(ShapeError::Corrupt { field: "number of parties", found: found.into() });
@@ -302,10 +318,10 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Barrier<'a, J> {
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for Barrier<'_, J> {
+impl<K: Judge> fmt::Debug for Barrier<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arrived: Vec<_> =
-            self.raw.arrived().into_iter().map(|owner| Who(self.judge, owner)).collect();
+            self.raw.arrived().into_iter().map(|owner| Who(&self.keeper, owner)).collect();
         f.debug_struct("Barrier")
             .field("parties", &self.parties())
             .field("broken", &self.is_broken())

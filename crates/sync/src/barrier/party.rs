@@ -4,27 +4,28 @@ use core::fmt;
 use std::time::{Duration, Instant};
 
 use shmkit_atomic::Deadline;
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::{ActionError, Barrier, BarrierError};
 
-/// A registered party of a [`Barrier`]: one thread at a time. Dropping it gives its place to another.
+/// A registered party of a [`Barrier`]: one thread at a time. Dropping it gives its place to another. It
+/// keeps the barrier.
 ///
 /// In a forked child it does nothing: the parent is the party, not the child.
 #[must_use = "dropping the party gives its place to another"]
-pub struct Party<'a, J: Judge + ?Sized = Participant<'a>> {
-    barrier: Barrier<'a, J>,
-    judge: &'a J,
+pub struct Party<K: Judge = Seat> {
+    barrier: Barrier<K>,
     /// Its cell's number.
     seat: usize,
     /// Who registered.
     id: Option<OwnerId>,
 }
 
-impl<'a, J: Judge + ?Sized> Party<'a, J> {
+impl<K: Judge> Party<K> {
     /// Makes the party that has just registered.
-    pub(crate) fn new(barrier: Barrier<'a, J>, seat: usize, judge: &'a J) -> Self {
-        Self { barrier, judge, seat, id: judge.me() }
+    pub(crate) fn new(barrier: Barrier<K>, seat: usize) -> Self {
+        let id = barrier.keeper().me();
+        Self { barrier, seat, id }
     }
 
     /// Waits until all parties have arrived, as [`Barrier::wait`].
@@ -126,20 +127,20 @@ impl<'a, J: Judge + ?Sized> Party<'a, J> {
 
     /// Whether this process is the one that registered, and not a forked child of it.
     fn ours(&self) -> Result<(), BarrierError> {
-        let me = self.judge.me();
+        let me = self.barrier.keeper().me();
         if me.is_some() && me == self.id { Ok(()) } else { Err(BarrierError::NotJoined) }
     }
 }
 
-impl<J: Judge + ?Sized> Drop for Party<'_, J> {
+impl<K: Judge> Drop for Party<K> {
     fn drop(&mut self) {
         if self.ours().is_ok() {
-            self.barrier.raw().unregister(self.seat, self.judge);
+            self.barrier.raw().unregister(self.seat, self.barrier.keeper());
         }
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for Party<'_, J> {
+impl<K: Judge> fmt::Debug for Party<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Party({} of {})", self.seat, self.barrier.parties())
     }

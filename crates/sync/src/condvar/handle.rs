@@ -7,7 +7,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::condvar::raw::Over;
 use crate::who::Who;
@@ -21,7 +21,7 @@ use crate::{NotifyError, Outcome, RawCondvar, WaitError, Waitable, Wakeup};
 /// variables.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it. At most 64 threads wait at a time.
+/// handle is its place and a keeper `K`; threads may share it. At most 64 threads wait at a time.
 ///
 /// A notification wakes exactly as many sleepers as it says, those that have waited longest, and none is stored for who
 /// comes later: a thread whose deadline passes at that moment has either been counted and reports it, or has not.
@@ -77,23 +77,24 @@ use crate::{NotifyError, Outcome, RawCondvar, WaitError, Waitable, Wakeup};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Condvar<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawCondvar,
-    judge: &'a J,
+pub struct Condvar<K: Judge = Seat> {
+    raw: &'static RawCondvar,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Clone for Condvar<'_, J> {
+impl<K: Judge + Clone> Clone for Condvar<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for Condvar<'_, J> {}
+impl<K: Judge + Copy> Copy for Condvar<K> {}
 
 /// What a wait with a limit gives: the lock, which is held again, and why or with what.
 pub type WaitResult<G, W> = Result<(G, W), WaitError<G>>;
 
-impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
+impl<K: Judge> Condvar<K> {
     /// Gives up the lock, sleeps until somebody notifies this thread, and takes the lock again.
     ///
     /// It also returns when an owner of the lock has died meanwhile ([`Wakeup::OwnerDied`], which this form does not
@@ -262,10 +263,10 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
     /// [`NotifyError`] if the caller does not hold the lock, or it is not the lock of this condition variable.
     pub fn notify<G: Waitable>(&self, guard: &G, n: u32) -> Result<u32, NotifyError> {
         match guard.monitor() {
-            Some((id, _)) if self.judge.me() == Some(id) && !self.is_of(guard) => {
+            Some((id, _)) if self.keeper.me() == Some(id) && !self.is_of(guard) => {
                 Err(NotifyError::OtherLock)
             }
-            Some((id, monitor)) if self.judge.me() == Some(id) => {
+            Some((id, monitor)) if self.keeper.me() == Some(id) => {
                 self.raw.notify_with(monitor, guard.judge(), n)
             }
             _ => Err(NotifyError::NotOwner),
@@ -296,7 +297,7 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawCondvar {
+    pub fn raw(&self) -> &RawCondvar {
         self.raw
     }
 
@@ -323,20 +324,19 @@ impl<'a, J: Judge + ?Sized> Condvar<'a, J> {
 
     /// Returns whether this thread holds the lock, as this participant.
     fn is_held<G: Waitable>(&self, guard: &G) -> bool {
-        let me = self.judge.me();
+        let me = self.keeper.me();
         guard.monitor().is_some_and(|(id, monitor)| me == Some(id) && monitor.is_held(id))
     }
 
     /// Returns whether a lock was taken in the name of the participant whose handle this is. If it is another's, it may be
-    /// of another roster, whose ids mean nothing here. (Two that hold nothing may lie at one address: the lock is safe
-    /// nevertheless, since it is its own judge who is asked about its owners.)
+    /// of another roster, whose ids mean nothing here.
     fn is_of<G: Waitable>(&self, guard: &G) -> bool {
-        core::ptr::addr_eq(guard.judge(), self.judge)
+        guard.judge().place() == self.keeper.place()
     }
 
     /// The whole of all forms of waiting.
     fn wait_by<G: Waitable>(&self, mut guard: G, deadline: Deadline) -> WaitResult<G, Wakeup> {
-        let Some((_, monitor)) = guard.monitor().filter(|&(id, _)| self.judge.me() == Some(id))
+        let Some((_, monitor)) = guard.monitor().filter(|&(id, _)| self.keeper.me() == Some(id))
         else {
             return Err(WaitError::NotOwner(guard));
         };
@@ -374,7 +374,7 @@ const BYTES: u64 = match align_up(size_of::<RawCondvar>() as u64, ALIGN) {
 };
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Condvar<'a, J> {
+unsafe impl<K: Judge> Object<K> for Condvar<K> {
     const KIND: Kind = Kind::new("condvar");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -384,25 +384,29 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Condvar<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, _: (), judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, _: (), keeper: K) -> Result<Self, ShapeError> {
         // Zero bytes are one on which nobody sleeps (caller).
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 }
 
 /// Shows whose threads sleep, and whose were notified and do not have the lock yet.
-impl<J: Judge + ?Sized> fmt::Debug for Condvar<'_, J> {
+impl<K: Judge> fmt::Debug for Condvar<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sleepers = |notified| {
             let owners = self.raw.sleepers().owners(notified);
-            owners.map(|owner| Who(self.judge, owner)).collect::<Vec<_>>()
+            owners.map(|owner| Who(&self.keeper, owner)).collect::<Vec<_>>()
         };
         let mut debug = f.debug_struct("Condvar");
         debug.field("waiting", &sleepers(false)).field("notified", &sleepers(true)).finish()

@@ -6,7 +6,8 @@ use shmkit_roster::Judge;
 use crate::{MutexGuard, Outcome, RLock, RLockGuard, ReentrantMutexGuard};
 
 /// A lock that a thread holds, and can give up while it waits on a [`Condvar`](crate::Condvar): a [`MutexGuard`], a
-/// [`ReentrantMutexGuard`], an [`RLockGuard`], or an [`RLock`] that this thread has acquired.
+/// [`ReentrantMutexGuard`], an [`RLockGuard`], or an [`RLock`] that this thread has acquired, or a
+/// reference to it.
 ///
 /// The last two are given up altogether, however often the thread has acquired them, and held as often again when the
 /// wait is over. A `ReentrantMutexGuard` must be its thread's only one.
@@ -18,7 +19,7 @@ pub trait Waitable: sealed::Lock {
     fn data(&mut self) -> &mut Self::Data;
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> Waitable for MutexGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> Waitable for MutexGuard<'_, T, K> {
     type Data = T;
 
     fn data(&mut self) -> &mut T {
@@ -27,8 +28,8 @@ impl<T: ShmSafe, J: Judge + ?Sized> Waitable for MutexGuard<'_, T, J> {
 }
 
 macro_rules! itself {
-    ($lock:ident $(, $T:ident)?) => {
-        impl<$($T: ShmSafe,)? J: Judge + ?Sized> Waitable for $lock<'_, $($T,)? J> {
+    ($K:ident, $lock:ty $(, $T:ident)?) => {
+        impl<$($T: ShmSafe,)? $K: Judge> Waitable for $lock {
             type Data = Self;
 
             fn data(&mut self) -> &mut Self {
@@ -38,9 +39,10 @@ macro_rules! itself {
     };
 }
 
-itself!(ReentrantMutexGuard, T);
-itself!(RLockGuard);
-itself!(RLock);
+itself!(K, ReentrantMutexGuard<'_, T, K>, T);
+itself!(K, RLockGuard<'_, K>);
+itself!(K, RLock<K>);
+itself!(K, &RLock<K>);
 
 /// What is wrong with the data of a lock that was taken again; `Clean` stands for a panic. `None`: nothing.
 pub(crate) type Complaint = Option<Outcome>;
@@ -55,7 +57,7 @@ pub(crate) mod sealed {
     /// What nobody else can implement: who does is believed.
     pub trait Lock: Sized {
         /// Whoever knows the participants of its roster.
-        type Judge: Judge + ?Sized;
+        type Judge: Judge;
 
         /// Returns the lock and who took it; `None` in a forked child of that one.
         fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)>;

@@ -7,7 +7,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::{CountingError, RawCountingSemaphore};
 
@@ -15,7 +15,7 @@ use crate::{CountingError, RawCountingSemaphore};
 /// a [bound](Count::bounded) its `BoundedSemaphore`.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it. What was done before a
+/// handle is its place and a keeper `K`; threads may share it. What was done before a
 /// [`release`](Self::release) is visible to who acquires afterwards.
 ///
 /// What it does *not* know: who has acquired. One process may acquire and another release. It is not fair.
@@ -49,9 +49,10 @@ use crate::{CountingError, RawCountingSemaphore};
 /// # Ok(())
 /// # }
 /// ```
-pub struct CountingSemaphore<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawCountingSemaphore,
-    judge: &'a J,
+pub struct CountingSemaphore<K: Judge = Seat> {
+    raw: &'static RawCountingSemaphore,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
 /// The first value of a [`CountingSemaphore`], and its bound.
@@ -73,15 +74,15 @@ impl Count {
     }
 }
 
-impl<J: Judge + ?Sized> Clone for CountingSemaphore<'_, J> {
+impl<K: Judge + Clone> Clone for CountingSemaphore<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for CountingSemaphore<'_, J> {}
+impl<K: Judge + Copy> Copy for CountingSemaphore<K> {}
 
-impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
+impl<K: Judge> CountingSemaphore<K> {
     /// Lowers the value by one, sleeping while it is 0.
     ///
     /// # Errors
@@ -93,7 +94,7 @@ impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
     /// What it had taken does not come back: the wait goes on until somebody releases.
     #[inline]
     pub fn acquire(&self) -> Result<(), CountingError> {
-        self.raw.acquire(self.judge, Deadline::NEVER)
+        self.raw.acquire(&self.keeper, Deadline::NEVER)
     }
 
     /// Lowers the value by one if it is not 0.
@@ -103,7 +104,7 @@ impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
     /// [`CountingError::WouldBlock`] if it is 0; `NotJoined`.
     #[inline]
     pub fn try_acquire(&self) -> Result<(), CountingError> {
-        self.raw.try_acquire(self.judge)
+        self.raw.try_acquire(&self.keeper)
     }
 
     /// Lowers the value by one, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is
@@ -117,7 +118,7 @@ impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
     ///
     /// As with [`acquire`](Self::acquire).
     pub fn acquire_timeout(&self, wait: Duration) -> Result<(), CountingError> {
-        self.raw.acquire(self.judge, Deadline::after(wait))
+        self.raw.acquire(&self.keeper, Deadline::after(wait))
     }
 
     /// Lowers the value by one, waiting until `deadline` at most.
@@ -130,7 +131,7 @@ impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
     ///
     /// As with [`acquire`](Self::acquire).
     pub fn acquire_deadline(&self, deadline: Instant) -> Result<(), CountingError> {
-        self.raw.acquire(self.judge, Deadline::at(deadline))
+        self.raw.acquire(&self.keeper, Deadline::at(deadline))
     }
 
     /// Raises the value by `count`, and wakes as many of those who wait. Whoever calls it need not have acquired.
@@ -141,7 +142,7 @@ impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
     /// raised.
     #[inline]
     pub fn release(&self, count: u32) -> Result<(), CountingError> {
-        self.raw.release(count, self.judge)
+        self.raw.release(count, &self.keeper)
     }
 
     /// Returns the value of a moment ago.
@@ -162,7 +163,7 @@ impl<'a, J: Judge + ?Sized> CountingSemaphore<'a, J> {
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawCountingSemaphore {
+    pub fn raw(&self) -> &RawCountingSemaphore {
         self.raw
     }
 }
@@ -183,7 +184,7 @@ fn check(found: u64) -> Result<u32, ShapeError> {
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for CountingSemaphore<'a, J> {
+unsafe impl<K: Judge> Object<K> for CountingSemaphore<K> {
     const KIND: Kind = Kind::new("counting");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -197,25 +198,29 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for CountingSemaphore<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes: BYTES, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, count: Count, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, count: Count, keeper: K) -> Result<Self, ShapeError> {
         check(count.value.into())?;
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawCountingSemaphore>(Offset::ZERO)?;
         raw.set(count.value, check(count.bound.into())?);
-        Ok(Self { raw, judge })
+        Ok(Self { raw, keeper })
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         let bound = check(len)?;
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawCountingSemaphore>(Offset::ZERO)?;
         let found = raw.bound();
         if found != bound {
             return Err(ShapeError::Corrupt { field: "bound", found: found.into() });
         }
-        Ok(Self { raw, judge })
+        Ok(Self { raw, keeper })
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for CountingSemaphore<'_, J> {
+impl<K: Judge> fmt::Debug for CountingSemaphore<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CountingSemaphore").field(self.raw).finish()
     }

@@ -7,14 +7,14 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, Participant};
+use shmkit_roster::{Judge, Seat};
 
 use crate::{EventError, RawEvent};
 
 /// A flag that processes set, clear and wait for.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it. What was done before a [`set`](Self::set)
+/// handle is its place and a keeper `K`; threads may share it. What was done before a [`set`](Self::set)
 /// is visible to whoever sees it.
 ///
 /// A wait that has begun when the event is set ends, even if the event is cleared at once: **no pulse is missed**.
@@ -50,20 +50,21 @@ use crate::{EventError, RawEvent};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Event<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawEvent,
-    judge: &'a J,
+pub struct Event<K: Judge = Seat> {
+    raw: &'static RawEvent,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Clone for Event<'_, J> {
+impl<K: Judge + Clone> Clone for Event<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for Event<'_, J> {}
+impl<K: Judge + Copy> Copy for Event<K> {}
 
-impl<'a, J: Judge + ?Sized> Event<'a, J> {
+impl<K: Judge> Event<K> {
     /// Sets the event, and wakes everybody who waits for it. If it is set already, it stays so.
     ///
     /// It may be called by a signal handler, whatever that has interrupted, this event's own operations included: it
@@ -73,7 +74,7 @@ impl<'a, J: Judge + ?Sized> Event<'a, J> {
     ///
     /// [`EventError::NotJoined`] in a forked child that has not joined; the event was not touched.
     pub fn set(&self) -> Result<(), EventError> {
-        self.raw.set(self.judge)
+        self.raw.set(&self.keeper)
     }
 
     /// Clears the event. Who waited before and has yet to notice that it was set will do so nevertheless.
@@ -84,7 +85,7 @@ impl<'a, J: Judge + ?Sized> Event<'a, J> {
     ///
     /// As [`set`](Self::set).
     pub fn clear(&self) -> Result<(), EventError> {
-        self.raw.clear(self.judge)
+        self.raw.clear(&self.keeper)
     }
 
     /// Returns whether the event is set: the wait that does not wait.
@@ -103,7 +104,7 @@ impl<'a, J: Judge + ?Sized> Event<'a, J> {
     ///
     /// The wait goes on: somebody else may set the event.
     pub fn wait(&self) -> Result<(), EventError> {
-        self.raw.wait(self.judge, Deadline::NEVER)
+        self.raw.wait(&self.keeper, Deadline::NEVER)
     }
 
     /// Waits until the event is set, or was set since this began, for at most `wait`, on the monotonic clock. A wait
@@ -117,7 +118,7 @@ impl<'a, J: Judge + ?Sized> Event<'a, J> {
     ///
     /// As with [`wait`](Self::wait).
     pub fn wait_timeout(&self, wait: Duration) -> Result<(), EventError> {
-        self.raw.wait(self.judge, Deadline::after(wait))
+        self.raw.wait(&self.keeper, Deadline::after(wait))
     }
 
     /// Waits until the event is set, or was set since this began, until `deadline` at most.
@@ -130,11 +131,11 @@ impl<'a, J: Judge + ?Sized> Event<'a, J> {
     ///
     /// As with [`wait`](Self::wait).
     pub fn wait_deadline(&self, deadline: Instant) -> Result<(), EventError> {
-        self.raw.wait(self.judge, Deadline::at(deadline))
+        self.raw.wait(&self.keeper, Deadline::at(deadline))
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawEvent {
+    pub fn raw(&self) -> &RawEvent {
         self.raw
     }
 }
@@ -146,7 +147,7 @@ const BYTES: u64 = match align_up(size_of::<RawEvent>() as u64, ALIGN) {
 };
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Event<'a, J> {
+unsafe impl<K: Judge> Object<K> for Event<K> {
     const KIND: Kind = Kind::new("event");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -157,20 +158,24 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Event<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, (): (), judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, (): (), keeper: K) -> Result<Self, ShapeError> {
         // Zero bytes are an event that is not set (caller).
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for Event<'_, J> {
+impl<K: Judge> fmt::Debug for Event<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Event").field(self.raw).finish()
     }

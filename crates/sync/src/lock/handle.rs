@@ -8,7 +8,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::lock::rlock::is_alive;
 use crate::{Acquired, LockFailure, RawLock, UnlockError};
@@ -19,7 +19,7 @@ use crate::{Acquired, LockFailure, RawLock, UnlockError};
 /// releases when dropped. It is not recursive: who acquires it twice waits for somebody to release it.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it.
+/// handle is its place and a keeper `K`; threads may share it.
 ///
 /// Where nobody but the owner is to release it, a [`Mutex`](crate::Mutex) sees to that, and keeps the data with it.
 ///
@@ -64,20 +64,21 @@ use crate::{Acquired, LockFailure, RawLock, UnlockError};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Lock<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawLock,
-    judge: &'a J,
+pub struct Lock<K: Judge = Seat> {
+    raw: &'static RawLock,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Clone for Lock<'_, J> {
+impl<K: Judge + Clone> Clone for Lock<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for Lock<'_, J> {}
+impl<K: Judge + Copy> Copy for Lock<K> {}
 
-impl<'a, J: Judge + ?Sized> Lock<'a, J> {
+impl<K: Judge> Lock<K> {
     /// Acquires the lock, sleeping while somebody has it, for as long as it takes.
     ///
     /// # Errors
@@ -89,7 +90,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     /// [`Acquired::OwnerDied`] within about 40 ms of the death.
     #[inline]
     pub fn acquire(&self) -> Result<Acquired, LockFailure> {
-        self.raw.acquire(self.judge, Deadline::NEVER)
+        self.raw.acquire(&self.keeper, Deadline::NEVER)
     }
 
     /// Acquires the lock if nobody alive has it.
@@ -103,7 +104,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     /// [`Acquired::OwnerDied`] at once.
     #[inline]
     pub fn try_acquire(&self) -> Result<Acquired, LockFailure> {
-        self.raw.try_acquire(self.judge)
+        self.raw.try_acquire(&self.keeper)
     }
 
     /// Acquires the lock, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
@@ -117,7 +118,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     ///
     /// As with [`acquire`](Self::acquire).
     pub fn acquire_timeout(&self, wait: Duration) -> Result<Acquired, LockFailure> {
-        self.raw.acquire(self.judge, Deadline::after(wait))
+        self.raw.acquire(&self.keeper, Deadline::after(wait))
     }
 
     /// Acquires the lock, waiting until `deadline` at most.
@@ -130,7 +131,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     ///
     /// As with [`acquire`](Self::acquire).
     pub fn acquire_deadline(&self, deadline: Instant) -> Result<Acquired, LockFailure> {
-        self.raw.acquire(self.judge, Deadline::at(deadline))
+        self.raw.acquire(&self.keeper, Deadline::at(deadline))
     }
 
     /// Releases the lock, whoever has acquired it.
@@ -140,7 +141,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     /// [`UnlockError::NotLocked`] if nobody has it: it was released too many times.
     #[inline]
     pub fn release(&self) -> Result<(), UnlockError> {
-        self.raw.release(self.judge)
+        self.raw.release(&self.keeper)
     }
 
     /// [`acquire`](Self::acquire) until the end of a scope: the guard releases when dropped.
@@ -153,7 +154,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     ///
     /// [`LockGuard::acquired`] tells, within about 40 ms of the death.
     #[inline]
-    pub fn lock(&self) -> Result<LockGuard<'a, J>, LockFailure> {
+    pub fn lock(&self) -> Result<LockGuard<'_, &K>, LockFailure> {
         self.lock_by(Deadline::NEVER)
     }
 
@@ -167,10 +168,10 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     ///
     /// [`LockGuard::acquired`] tells, at once.
     #[inline]
-    pub fn try_lock(&self) -> Result<LockGuard<'a, J>, LockFailure> {
+    pub fn try_lock(&self) -> Result<LockGuard<'_, &K>, LockFailure> {
         let id = self.me()?;
-        let acquired = self.raw.try_take(id, self.judge)?;
-        Ok(LockGuard { lock: *self, id, acquired })
+        let acquired = self.raw.try_take(id, &self.keeper)?;
+        Ok(LockGuard { raw: self.raw, id, acquired, keeper: &self.keeper })
     }
 
     /// [`acquire_timeout`](Self::acquire_timeout) until the end of a scope.
@@ -182,7 +183,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_timeout(&self, wait: Duration) -> Result<LockGuard<'a, J>, LockFailure> {
+    pub fn lock_timeout(&self, wait: Duration) -> Result<LockGuard<'_, &K>, LockFailure> {
         self.lock_by(Deadline::after(wait))
     }
 
@@ -195,7 +196,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> Result<LockGuard<'a, J>, LockFailure> {
+    pub fn lock_deadline(&self, deadline: Instant) -> Result<LockGuard<'_, &K>, LockFailure> {
         self.lock_by(Deadline::at(deadline))
     }
 
@@ -205,7 +206,7 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     ///
     /// The kernel is asked about whoever has it: what a dead one had is free to be acquired.
     pub fn locked(&self) -> bool {
-        is_alive(self.judge, self.owner())
+        is_alive(&self.keeper, self.owner())
     }
 
     /// Returns which process had acquired the lock a moment ago.
@@ -214,20 +215,20 @@ impl<'a, J: Judge + ?Sized> Lock<'a, J> {
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawLock {
+    pub fn raw(&self) -> &RawLock {
         self.raw
     }
 
     #[inline]
     fn me(&self) -> Result<OwnerId, LockFailure> {
-        self.judge.me().ok_or(LockFailure::NotJoined)
+        self.keeper.me().ok_or(LockFailure::NotJoined)
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> Result<LockGuard<'a, J>, LockFailure> {
+    fn lock_by(&self, deadline: Deadline) -> Result<LockGuard<'_, &K>, LockFailure> {
         let id = self.me()?;
-        let acquired = self.raw.take(id, self.judge, deadline)?;
-        Ok(LockGuard { lock: *self, id, acquired })
+        let acquired = self.raw.take(id, &self.keeper, deadline)?;
+        Ok(LockGuard { raw: self.raw, id, acquired, keeper: &self.keeper })
     }
 }
 
@@ -238,7 +239,7 @@ const BYTES: u64 = match align_up(size_of::<RawLock>() as u64, ALIGN) {
 };
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Lock<'a, J> {
+unsafe impl<K: Judge> Object<K> for Lock<K> {
     const KIND: Kind = Kind::new("lock");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -248,24 +249,28 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Lock<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, _: (), judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, _: (), keeper: K) -> Result<Self, ShapeError> {
         // Zero bytes are a free lock (caller).
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 }
 
 /// Shows who has acquired the lock.
-impl<J: Judge + ?Sized> fmt::Debug for Lock<'_, J> {
+impl<K: Judge> fmt::Debug for Lock<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Lock");
-        self.raw.describe(self.judge, &mut debug);
+        self.raw.describe(&self.keeper, &mut debug);
         debug.finish()
     }
 }
@@ -274,14 +279,15 @@ impl<J: Judge + ?Sized> fmt::Debug for Lock<'_, J> {
 ///
 /// In a forked child it does nothing when dropped: the parent has the lock, not the child.
 #[must_use = "dropping the guard releases the lock"]
-pub struct LockGuard<'a, J: Judge + ?Sized = Participant<'a>> {
-    lock: Lock<'a, J>,
+pub struct LockGuard<'a, K: Judge = &'a Seat> {
+    raw: &'a RawLock,
     /// Who acquired it.
     id: OwnerId,
     acquired: Acquired,
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> LockGuard<'_, J> {
+impl<K: Judge> LockGuard<'_, K> {
     /// Returns whether the lock was taken over from somebody who died.
     pub fn acquired(&self) -> Acquired {
         self.acquired
@@ -295,17 +301,17 @@ impl<J: Judge + ?Sized> LockGuard<'_, J> {
     }
 }
 
-impl<J: Judge + ?Sized> Drop for LockGuard<'_, J> {
+impl<K: Judge> Drop for LockGuard<'_, K> {
     #[inline]
     fn drop(&mut self) {
-        if self.lock.judge.me() == Some(self.id) {
+        if self.keeper.me() == Some(self.id) {
             // Refused if somebody has released it before, and perhaps acquired it since.
-            let _ = self.lock.raw.give_up(Some(self.id));
+            let _ = self.raw.give_up(Some(self.id));
         }
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for LockGuard<'_, J> {
+impl<K: Judge> fmt::Debug for LockGuard<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LockGuard({:?})", self.acquired)
     }

@@ -8,7 +8,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant, Verdict, ask};
+use shmkit_roster::{Judge, OwnerId, Seat, Verdict, ask};
 
 use crate::condvar::monitor::Monitor;
 use crate::condvar::waitable;
@@ -22,7 +22,7 @@ use crate::{Acquired, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadT
 /// releases when dropped. They may be mixed.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it, and exclude each other.
+/// handle is its place and a keeper `K`; threads may share it, and exclude each other.
 ///
 /// # If a peer dies
 ///
@@ -61,20 +61,21 @@ use crate::{Acquired, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadT
 /// # Ok(())
 /// # }
 /// ```
-pub struct RLock<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawReentrantMutex,
-    judge: &'a J,
+pub struct RLock<K: Judge = Seat> {
+    raw: &'static RawReentrantMutex,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Clone for RLock<'_, J> {
+impl<K: Judge + Clone> Clone for RLock<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for RLock<'_, J> {}
+impl<K: Judge + Copy> Copy for RLock<K> {}
 
-impl<'a, J: Judge + ?Sized> RLock<'a, J> {
+impl<K: Judge> RLock<K> {
     /// Acquires the lock, at once if this thread has it, and otherwise sleeping while somebody else has it, for as long
     /// as it takes. To be [released](Self::release) once for each time.
     ///
@@ -138,7 +139,7 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     /// [`NotOwner`] if this thread does not have the lock: nothing was touched.
     #[inline]
     pub fn release(&self) -> Result<(), NotOwner> {
-        let me = self.judge.me().ok_or(NotOwner)?;
+        let me = self.keeper.me().ok_or(NotOwner)?;
         self.raw.release(me, ThreadToken::current())
     }
 
@@ -152,7 +153,7 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     ///
     /// [`RLockGuard::acquired`] tells, within about 40 ms of the death.
     #[inline]
-    pub fn lock(&self) -> Result<RLockGuard<'a, J>, LockFailure> {
+    pub fn lock(&self) -> Result<RLockGuard<'_, &K>, LockFailure> {
         self.lock_by(Deadline::NEVER)
     }
 
@@ -166,9 +167,9 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     ///
     /// [`RLockGuard::acquired`] tells, at once.
     #[inline]
-    pub fn try_lock(&self) -> Result<RLockGuard<'a, J>, LockFailure> {
+    pub fn try_lock(&self) -> Result<RLockGuard<'_, &K>, LockFailure> {
         let (me, thread) = self.me()?;
-        self.raw.try_take(me, thread, self.judge).map(|taken| self.guard(me, thread, taken))
+        self.raw.try_take(me, thread, &self.keeper).map(|taken| self.guard(me, thread, taken))
     }
 
     /// [`acquire_timeout`](Self::acquire_timeout) until the end of a scope.
@@ -180,7 +181,7 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_timeout(&self, wait: Duration) -> Result<RLockGuard<'a, J>, LockFailure> {
+    pub fn lock_timeout(&self, wait: Duration) -> Result<RLockGuard<'_, &K>, LockFailure> {
         self.lock_by(Deadline::after(wait))
     }
 
@@ -193,13 +194,13 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> Result<RLockGuard<'a, J>, LockFailure> {
+    pub fn lock_deadline(&self, deadline: Instant) -> Result<RLockGuard<'_, &K>, LockFailure> {
         self.lock_by(Deadline::at(deadline))
     }
 
     /// Returns how often this thread has acquired the lock, and not released it.
     pub fn depth(&self) -> u32 {
-        self.raw.depth(self.judge)
+        self.raw.depth(&self.keeper)
     }
 
     /// Returns whether a thread of a living process has the lock, this one included.
@@ -208,7 +209,7 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     ///
     /// The kernel is asked about whoever has it: what a dead one had is free to be acquired.
     pub fn locked(&self) -> bool {
-        is_alive(self.judge, self.owner())
+        is_alive(&self.keeper, self.owner())
     }
 
     /// Returns which process had the lock a moment ago.
@@ -217,56 +218,64 @@ impl<'a, J: Judge + ?Sized> RLock<'a, J> {
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawReentrantMutex {
+    pub fn raw(&self) -> &RawReentrantMutex {
         self.raw
     }
 
     #[inline]
     fn me(&self) -> Result<(OwnerId, ThreadToken), LockFailure> {
-        Ok((self.judge.me().ok_or(LockFailure::NotJoined)?, ThreadToken::current()))
+        Ok((self.keeper.me().ok_or(LockFailure::NotJoined)?, ThreadToken::current()))
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> Result<RLockGuard<'a, J>, LockFailure> {
+    fn lock_by(&self, deadline: Deadline) -> Result<RLockGuard<'_, &K>, LockFailure> {
         let (me, thread) = self.me()?;
-        let taken = self.raw.take(me, thread, self.judge, deadline)?;
+        let taken = self.raw.take(me, thread, &self.keeper, deadline)?;
         Ok(self.guard(me, thread, taken))
     }
 
     /// Turns a lock that was taken into its guard.
     #[inline]
-    fn guard(&self, id: OwnerId, thread: ThreadToken, taken: Taken) -> RLockGuard<'a, J> {
-        let acquired = self.acquired(taken);
-        RLockGuard { lock: *self, id, thread, acquired }
+    fn guard(&self, id: OwnerId, thread: ThreadToken, taken: Taken) -> RLockGuard<'_, &K> {
+        let acquired = acquired(self.raw, &self.keeper, taken);
+        RLockGuard { raw: self.raw, id, thread, acquired, keeper: &self.keeper }
     }
+}
 
-    /// What the caller is told, who has just taken the lock.
-    #[inline]
-    fn acquired(&self, taken: Taken) -> Acquired {
-        if !taken.is_plain() {
-            // There is no data to answer for: who is told does that for the program. Cannot be refused, we hold it.
-            let _ = self.raw.make_consistent(self.judge);
+/// What the caller is told, who has just taken the lock.
+#[inline]
+fn acquired<J: Judge + ?Sized>(raw: &RawReentrantMutex, judge: &J, taken: Taken) -> Acquired {
+    if !taken.is_plain() {
+        // There is no data to answer for: who is told does that for the program. Cannot be refused, we hold it.
+        let _ = raw.make_consistent(judge);
+    }
+    taken.dead.into()
+}
+
+/// The lock itself, and a reference to it, which is as good: it is the thread that has acquired it, or has not.
+macro_rules! waits {
+    ($lock:ty) => {
+        impl<K: Judge> waitable::sealed::Lock for $lock {
+            type Judge = K;
+
+            fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
+                Some((self.keeper.me()?, Monitor::Reentrant(self.raw)))
+            }
+
+            fn judge(&self) -> &K {
+                &self.keeper
+            }
+
+            fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
+                // Told here, and nowhere else: the lock does not remember it.
+                acquired(self.raw, &self.keeper, taken).dead_owner().map(|_| Outcome::OwnerDied)
+            }
         }
-        taken.dead.into()
-    }
+    };
 }
 
-impl<J: Judge + ?Sized> waitable::sealed::Lock for RLock<'_, J> {
-    type Judge = J;
-
-    fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
-        Some((self.judge.me()?, Monitor::Reentrant(self.raw)))
-    }
-
-    fn judge(&self) -> &J {
-        self.judge
-    }
-
-    fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
-        // Told here, and nowhere else: the lock does not remember it.
-        self.acquired(taken).dead_owner().map(|_| Outcome::OwnerDied)
-    }
-}
+waits!(RLock<K>);
+waits!(&RLock<K>);
 
 /// Returns whether `owner` is somebody, and not known to be dead.
 pub(crate) fn is_alive<J: Judge + ?Sized>(judge: &J, owner: Option<OwnerId>) -> bool {
@@ -281,7 +290,7 @@ const BYTES: u64 = match align_up(size_of::<RawReentrantMutex>() as u64, ALIGN) 
 };
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for RLock<'a, J> {
+unsafe impl<K: Judge> Object<K> for RLock<K> {
     const KIND: Kind = Kind::new("rlock");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -291,24 +300,28 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for RLock<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, _: (), judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, _: (), keeper: K) -> Result<Self, ShapeError> {
         // Zero bytes are a free lock (caller).
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 }
 
 /// Shows who has the lock, and how often.
-impl<J: Judge + ?Sized> fmt::Debug for RLock<'_, J> {
+impl<K: Judge> fmt::Debug for RLock<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("RLock");
-        self.raw.describe_holder(self.judge, &mut debug);
+        self.raw.describe_holder(&self.keeper, &mut debug);
         debug.finish()
     }
 }
@@ -323,16 +336,17 @@ impl<J: Judge + ?Sized> fmt::Debug for RLock<'_, J> {
 /// needs_send::<shmkit_sync::RLockGuard<'static>>();
 /// ```
 #[must_use = "dropping the guard releases the lock"]
-pub struct RLockGuard<'a, J: Judge + ?Sized = Participant<'a>> {
-    lock: RLock<'a, J>,
+pub struct RLockGuard<'a, K: Judge = &'a Seat> {
+    raw: &'a RawReentrantMutex,
     /// Who acquired it.
     id: OwnerId,
     /// The thread that acquired it, and that a guard cannot leave: a token is not Send.
     thread: ThreadToken,
     acquired: Acquired,
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> RLockGuard<'_, J> {
+impl<K: Judge> RLockGuard<'_, K> {
     /// Returns whether the lock was taken over from somebody who died.
     pub fn acquired(&self) -> Acquired {
         self.acquired
@@ -346,35 +360,35 @@ impl<J: Judge + ?Sized> RLockGuard<'_, J> {
     }
 }
 
-impl<J: Judge + ?Sized> waitable::sealed::Lock for RLockGuard<'_, J> {
-    type Judge = J;
+impl<K: Judge> waitable::sealed::Lock for RLockGuard<'_, K> {
+    type Judge = K;
 
     fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
-        let ours = self.lock.judge.me() == Some(self.id);
-        ours.then_some((self.id, Monitor::Reentrant(self.lock.raw)))
+        let ours = self.keeper.me() == Some(self.id);
+        ours.then_some((self.id, Monitor::Reentrant(self.raw)))
     }
 
-    fn judge(&self) -> &J {
-        self.lock.judge
+    fn judge(&self) -> &K {
+        &self.keeper
     }
 
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
-        self.acquired = self.lock.acquired(taken);
+        self.acquired = acquired(self.raw, &self.keeper, taken);
         self.acquired.dead_owner().map(|_| Outcome::OwnerDied)
     }
 }
 
-impl<J: Judge + ?Sized> Drop for RLockGuard<'_, J> {
+impl<K: Judge> Drop for RLockGuard<'_, K> {
     #[inline]
     fn drop(&mut self) {
-        if self.lock.judge.me() == Some(self.id) {
+        if self.keeper.me() == Some(self.id) {
             // Refused only if somebody has released by hand what this guard was to release.
-            let _ = self.lock.raw.release(self.id, self.thread);
+            let _ = self.raw.release(self.id, self.thread);
         }
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for RLockGuard<'_, J> {
+impl<K: Judge> fmt::Debug for RLockGuard<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RLockGuard({:?})", self.acquired)
     }

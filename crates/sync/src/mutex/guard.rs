@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::RawMutex;
 use crate::condvar::monitor::Monitor;
@@ -32,14 +32,14 @@ unsafe impl Exclusive for &RawMutex {
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for MutexGuard<'_, T, J> {
-    type Judge = J;
+impl<T: ShmSafe, K: Judge> waitable::sealed::Lock for MutexGuard<'_, T, K> {
+    type Judge = K;
 
     fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
         Some((self.held.owner()?, Monitor::Mutex(self.held.lock())))
     }
 
-    fn judge(&self) -> &J {
+    fn judge(&self) -> &K {
         self.held.judge()
     }
 
@@ -51,7 +51,8 @@ impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for MutexGuard<'_, T,
 
 /// The lock of a [`Mutex`](crate::Mutex) while it is held; dropping it releases the lock.
 ///
-/// In a forked child it does nothing when dropped: the parent holds the lock, not the child.
+/// In a forked child it does nothing when dropped: the parent holds the lock, not the child. Nor may the
+/// child look at the data through it: that is part of what is promised to a `fork`, which is `unsafe`.
 ///
 /// A guard stays with its thread, as `std`'s does. The lock itself belongs to the process.
 ///
@@ -71,19 +72,29 @@ impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for MutexGuard<'_, T,
 /// ```
 /// # use shmkit_roster::model::ModelJudge;
 /// # use shmkit_sync::MutexGuard;
-/// fn look(numbers: &MutexGuard<'_, [u64; 2], ModelJudge>) -> u64 {
+/// fn look(numbers: &MutexGuard<'_, [u64; 2], &ModelJudge>) -> u64 {
 ///     let numbers: &[u64; 2] = numbers;
 ///     std::thread::scope(|scope| scope.spawn(|| numbers[0] + numbers[1]).join().unwrap())
 /// }
 /// ```
 #[must_use = "dropping the guard releases the lock"]
-pub struct MutexGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
-    held: Held<'a, &'a RawMutex, T, J>,
+pub struct MutexGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
+    held: Held<&'a RawMutex, T, K>,
     _data: PhantomData<&'a mut T>,
     _not_sync: PhantomData<*const ()>,
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
+/// A [`MutexGuard`] that borrows nothing, of [`Mutex::lock_owned`](crate::Mutex::lock_owned).
+pub type OwnedMutexGuard<T, K = Seat> = MutexGuard<'static, T, K>;
+
+impl<T: ShmSafe, K: Judge + Clone> MutexGuard<'_, T, &K> {
+    /// Goes on as a guard that borrows nothing: with a clone of the handle's keeper, it may outlive the handle.
+    pub fn into_owned(guard: Self) -> OwnedMutexGuard<T, K> {
+        MutexGuard { held: guard.held.into_owned(), _data: PhantomData, _not_sync: PhantomData }
+    }
+}
+
+impl<'a, T: ShmSafe, K: Judge> MutexGuard<'a, T, K> {
     /// # Safety
     ///
     /// `id` must be this process's, have taken `raw`, and release it only by this guard. `data` must be valid for
@@ -92,12 +103,12 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
     pub(crate) unsafe fn new(
         raw: &'a RawMutex,
         data: NonNull<T>,
-        judge: &'a J,
+        keeper: K,
         id: OwnerId,
         dead: Option<OwnerId>,
     ) -> Self {
         // SAFETY: `id` is this process's, has taken `raw`, and does not release it otherwise (caller).
-        let hold = unsafe { Hold::new(raw, judge, id, dead) };
+        let hold = unsafe { Hold::new(raw, keeper, id, dead) };
         // SAFETY: valid and guarded by `raw` (caller); any bytes are a `T: ShmSafe`.
         let held = unsafe { Held::new(hold, data) };
         Self { held, _data: PhantomData, _not_sync: PhantomData }
@@ -132,15 +143,15 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
     /// # use shmkit_roster::model::ModelJudge;
     /// # use shmkit_sync::{MappedMutexGuard, Mutex, MutexGuard};
     /// fn second<'a>(
-    ///     pair: MutexGuard<'a, [u64; 2], ModelJudge>,
-    /// ) -> MappedMutexGuard<'a, u64, ModelJudge> {
+    ///     pair: MutexGuard<'a, [u64; 2], &'a ModelJudge>,
+    /// ) -> MappedMutexGuard<'a, u64, &'a ModelJudge> {
     ///     MutexGuard::map(pair, |pair| &mut pair[1])
     /// }
     /// ```
     pub fn map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> &mut U,
-    ) -> MappedMutexGuard<'a, U, J> {
+    ) -> MappedMutexGuard<'a, U, K> {
         let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
         MappedMutexGuard { held, _data: PhantomData }
     }
@@ -157,7 +168,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> MutexGuard<'a, T, J> {
     pub fn filter_map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> Option<&mut U>,
-    ) -> Result<MappedMutexGuard<'a, U, J>, Self> {
+    ) -> Result<MappedMutexGuard<'a, U, K>, Self> {
         match guard.held.part_mut(part) {
             Ok(held) => Ok(MappedMutexGuard { held, _data: PhantomData }),
             Err(held) => Err(Self { held, _data: PhantomData, _not_sync: PhantomData }),
@@ -173,12 +184,12 @@ leads_to_its_data!(exclusive MutexGuard, ShmSafe);
 /// In a forked child it does nothing when dropped, as the [`MutexGuard`] that it was. A reference to it may be sent: no
 /// condition variable takes it.
 #[must_use = "dropping the guard releases the lock"]
-pub struct MappedMutexGuard<'a, T: ?Sized, J: Judge + ?Sized = Participant<'a>> {
-    held: Held<'a, &'a RawMutex, T, J>,
+pub struct MappedMutexGuard<'a, T: ?Sized, K: Judge = &'a Seat> {
+    held: Held<&'a RawMutex, T, K>,
     _data: PhantomData<&'a mut T>,
 }
 
-impl<'a, T: ?Sized, J: Judge + ?Sized> MappedMutexGuard<'a, T, J> {
+impl<'a, T: ?Sized, K: Judge> MappedMutexGuard<'a, T, K> {
     /// Goes on with a part of the part.
     ///
     /// # Panics
@@ -187,7 +198,7 @@ impl<'a, T: ?Sized, J: Judge + ?Sized> MappedMutexGuard<'a, T, J> {
     pub fn map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> &mut U,
-    ) -> MappedMutexGuard<'a, U, J> {
+    ) -> MappedMutexGuard<'a, U, K> {
         let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
         MappedMutexGuard { held, _data: PhantomData }
     }
@@ -204,7 +215,7 @@ impl<'a, T: ?Sized, J: Judge + ?Sized> MappedMutexGuard<'a, T, J> {
     pub fn filter_map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> Option<&mut U>,
-    ) -> Result<MappedMutexGuard<'a, U, J>, Self> {
+    ) -> Result<MappedMutexGuard<'a, U, K>, Self> {
         match guard.held.part_mut(part) {
             Ok(held) => Ok(MappedMutexGuard { held, _data: PhantomData }),
             Err(held) => Err(Self { held, _data: PhantomData }),

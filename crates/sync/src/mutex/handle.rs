@@ -8,7 +8,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
 use crate::{LockError, LockFailure, MutexGuard, Outcome, RawMutex};
@@ -16,7 +16,7 @@ use crate::{LockError, LockFailure, MutexGuard, Outcome, RawMutex};
 /// A value that one process at a time may use, and that outlives every one of them.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it.
+/// handle is its place and a keeper `K`; threads may share it.
 ///
 /// ```text
 /// 0 RawMutex | 16, or the next multiple of T's alignment: T | padding to 128
@@ -71,32 +71,33 @@ use crate::{LockError, LockFailure, MutexGuard, Outcome, RawMutex};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Mutex<'a, T, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawMutex,
+pub struct Mutex<T, K: Judge = Seat> {
+    raw: &'static RawMutex,
     /// Where the value lies; to be touched by the holder of `raw` only.
     data: NonNull<T>,
-    judge: &'a J,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
 // SAFETY: the pointer is to bytes that are shared between processes anyway and that only the holder of the lock
-// touches; `T: ShmSafe` is Send, and a `&J` may be sent because every `Judge` is Sync.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for Mutex<'_, T, J> {}
+// touches; `T: ShmSafe` is Send, and so is the keeper.
+unsafe impl<T: ShmSafe, K: Judge + Send> Send for Mutex<T, K> {}
 // SAFETY: as above; two threads of one process exclude each other by the lock as two processes do.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for Mutex<'_, T, J> {}
+unsafe impl<T: ShmSafe, K: Judge> Sync for Mutex<T, K> {}
 
-impl<T, J: Judge + ?Sized> Clone for Mutex<'_, T, J> {
+impl<T, K: Judge + Clone> Clone for Mutex<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, data: self.data, keeper: self.keeper.clone() }
     }
 }
 
-impl<T, J: Judge + ?Sized> Copy for Mutex<'_, T, J> {}
+impl<T, K: Judge + Copy> Copy for Mutex<T, K> {}
 
 /// What taking a lock gives: the guard, or an error that may carry it.
-pub type LockResult<'a, T, J = Participant<'a>> =
-    Result<MutexGuard<'a, T, J>, LockError<MutexGuard<'a, T, J>>>;
+pub type LockResult<'a, T, K = &'a Seat> =
+    Result<MutexGuard<'a, T, K>, LockError<MutexGuard<'a, T, K>>>;
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
+impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     /// Takes the lock, sleeping while somebody else holds it, for as long as it takes.
     ///
     /// The owner is the process: a thread that takes a lock which its process holds waits for the thread that holds
@@ -110,7 +111,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     ///
     /// [`LockError::OwnerDied`] within about 40 ms of the death.
     #[inline]
-    pub fn lock(&self) -> LockResult<'a, T, J> {
+    pub fn lock(&self) -> LockResult<'_, T, &K> {
         self.lock_by(Deadline::NEVER)
     }
 
@@ -124,10 +125,10 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     ///
     /// [`LockError::OwnerDied`] at once: the kernel is asked about whoever holds the lock.
     #[inline]
-    pub fn try_lock(&self) -> LockResult<'a, T, J> {
+    pub fn try_lock(&self) -> LockResult<'_, T, &K> {
         let me = self.me()?;
-        let taken = self.raw.try_take(me, self.judge)?;
-        self.guard(me, taken)
+        let taken = self.raw.try_take(me, &self.keeper)?;
+        self.guard(me, taken, &self.keeper)
     }
 
     /// Takes the lock, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
@@ -140,7 +141,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_timeout(&self, wait: Duration) -> LockResult<'a, T, J> {
+    pub fn lock_timeout(&self, wait: Duration) -> LockResult<'_, T, &K> {
         self.lock_by(Deadline::after(wait))
     }
 
@@ -153,8 +154,45 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> LockResult<'a, T, J> {
+    pub fn lock_deadline(&self, deadline: Instant) -> LockResult<'_, T, &K> {
         self.lock_by(Deadline::at(deadline))
+    }
+
+    /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
+    /// keeper, and may stand in a struct beside the handle, or outlive it.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_owned(&self) -> LockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let me = self.me()?;
+        let taken = self.raw.take(me, &self.keeper, Deadline::NEVER)?;
+        self.guard(me, taken, self.keeper.clone())
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), if nobody alive holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Self::try_lock).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_lock`](Self::try_lock).
+    pub fn try_lock_owned(&self) -> LockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let me = self.me()?;
+        let taken = self.raw.try_take(me, &self.keeper)?;
+        self.guard(me, taken, self.keeper.clone())
     }
 
     /// Returns whether a thread panicked while it held the lock, and nobody has cleared that.
@@ -183,17 +221,17 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     ///
     /// It may be taken and released only in the names of participants of the roster that all users of this lock share, and
     /// what is taken there is no right to the data.
-    pub unsafe fn raw(&self) -> &'a RawMutex {
+    pub unsafe fn raw(&self) -> &RawMutex {
         self.raw
     }
 
     #[inline]
     fn me(&self) -> Result<OwnerId, LockFailure> {
-        self.judge.me().ok_or(LockFailure::NotJoined)
+        self.keeper.me().ok_or(LockFailure::NotJoined)
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> LockResult<'a, T, J> {
+    fn lock_by(&self, deadline: Deadline) -> LockResult<'_, T, &K> {
         let me = self.me()?;
         // What is rare is out of line, so that the other way keeps all it needs in registers: after a locked
         // instruction every load from the stack is waited for.
@@ -201,33 +239,34 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     }
 
     #[cold]
-    fn wait(&self, me: OwnerId, deadline: Deadline) -> LockResult<'a, T, J> {
-        let dead = self.raw.wait(me, self.judge, deadline)?;
-        self.guard(me, self.raw.taken(dead))
+    fn wait(&self, me: OwnerId, deadline: Deadline) -> LockResult<'_, T, &K> {
+        let dead = self.raw.wait(me, &self.keeper, deadline)?;
+        self.guard(me, self.raw.taken(dead), &self.keeper)
     }
 
     /// Turns a lock that was free into its guard.
     #[inline]
-    fn taken(&self, me: OwnerId) -> LockResult<'a, T, J> {
+    fn taken(&self, me: OwnerId) -> LockResult<'_, T, &K> {
         let taken = self.raw.taken(None);
         if !taken.is_plain() {
-            return self.guard(me, taken);
+            return self.guard(me, taken, &self.keeper);
         }
         // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
-        Ok(unsafe { MutexGuard::new(self.raw, self.data, self.judge, me, None) })
+        Ok(unsafe { MutexGuard::new(self.raw, self.data, &self.keeper, me, None) })
     }
 
-    /// Turns a lock that was taken into its guard, and says what is wrong with the data.
+    /// Turns a lock that was taken into a guard that has `keeper`, ours or a clone of it, and says what is wrong with the
+    /// data.
     #[cold]
-    fn guard(&self, me: OwnerId, taken: Taken) -> LockResult<'a, T, J> {
-        // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
-        let guard = unsafe { MutexGuard::new(self.raw, self.data, self.judge, me, taken.dead) };
+    fn guard<G: Judge>(&self, me: OwnerId, taken: Taken, keeper: G) -> LockResult<'static, T, G> {
+        // SAFETY: `me` has just taken `raw`, which guards `data` (`place`); the guard has a keeper of both.
+        let guard = unsafe { MutexGuard::new(self.raw, self.data, keeper, me, taken.dead) };
         if taken.is_plain() { Ok(guard) } else { Err(Self::complain(guard, taken)) }
     }
 
     /// Says what is wrong with the data.
     #[cold]
-    fn complain(guard: MutexGuard<'a, T, J>, taken: Taken) -> LockError<MutexGuard<'a, T, J>> {
+    fn complain<G>(guard: G, taken: Taken) -> LockError<G> {
         match taken.outcome() {
             Outcome::Clean => LockError::Poisoned(guard),
             Outcome::OwnerDied => LockError::OwnerDied(guard),
@@ -253,15 +292,21 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> Mutex<'a, T, J> {
     };
 
     /// Finds lock and value in `region`.
-    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawMutex>(Offset::ZERO)?;
         let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
-        Ok(Self { raw, data, judge })
+        Ok(Self { raw, data, keeper })
     }
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Mutex<'a, T, J> {
+unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
     const KIND: Kind = Kind::new("mutex");
     const TAG: TypeTag = T::TAG;
 
@@ -277,26 +322,28 @@ unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for Mutex<'a, T, J>
         })
     }
 
-    unsafe fn init(region: Region<'a>, spec: T, judge: &'a J) -> Result<Self, ShapeError> {
-        let mutex = Self::place(region, judge)?;
+    unsafe fn init(region: Region<'_>, spec: T, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let mutex = unsafe { Self::place(region, keeper) }?;
         // Zero bytes are a free lock (caller).
         region.write(Offset::new(Self::DATA)?, spec)?;
         Ok(mutex)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Self::place(region, judge)
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, keeper) }
     }
 }
 
 /// Shows who holds the lock and in which condition the data is, not the data.
-impl<T, J: Judge + ?Sized> fmt::Debug for Mutex<'_, T, J> {
+impl<T, K: Judge> fmt::Debug for Mutex<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Mutex");
-        self.raw.describe(self.judge, &mut debug);
+        self.raw.describe(&self.keeper, &mut debug);
         debug.finish()
     }
 }

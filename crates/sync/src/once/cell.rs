@@ -9,7 +9,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::once::handle::{Run, show};
 use crate::once::raw::Turn;
@@ -18,7 +18,7 @@ use crate::{OnceError, RawOnce};
 /// A value that whichever process comes first makes, and that never changes afterwards.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it. Reading takes no lock.
+/// handle is its place and a keeper `K`; threads may share it. Reading takes no lock.
 ///
 /// ```text
 /// 0 RawOnce | 16, or the next multiple of T's alignment: T | padding to 128
@@ -52,33 +52,34 @@ use crate::{OnceError, RawOnce};
 /// # Ok(())
 /// # }
 /// ```
-pub struct OnceCell<'a, T, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawOnce,
+pub struct OnceCell<T, K: Judge = Seat> {
+    raw: &'static RawOnce,
     /// Where the value lies; written by who is at it only, and not any more when `raw` is ready.
     data: NonNull<T>,
     /// Where all of it lies, to write the value.
-    region: Region<'a>,
-    judge: &'a J,
+    region: Region<'static>,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
 // SAFETY: the pointer is to bytes that are shared between processes anyway, and that `raw` gives to one writer or to
-// any number of readers; `T: ShmSafe` is Send and Sync, and a `&J` may be sent because every `Judge` is Sync.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for OnceCell<'_, T, J> {}
+// any number of readers; `T: ShmSafe` is Send and Sync, and so is the keeper.
+unsafe impl<T: ShmSafe, K: Judge + Send> Send for OnceCell<T, K> {}
 // SAFETY: as above.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for OnceCell<'_, T, J> {}
+unsafe impl<T: ShmSafe, K: Judge> Sync for OnceCell<T, K> {}
 
-impl<T, J: Judge + ?Sized> Clone for OnceCell<'_, T, J> {
+impl<T, K: Judge + Clone> Clone for OnceCell<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, data: self.data, region: self.region, keeper: self.keeper.clone() }
     }
 }
 
-impl<T, J: Judge + ?Sized> Copy for OnceCell<'_, T, J> {}
+impl<T, K: Judge + Copy> Copy for OnceCell<T, K> {}
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
+impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
     /// Returns the value, if it has been made.
     #[inline]
-    pub fn get(&self) -> Option<&'a T> {
+    pub fn get(&self) -> Option<&T> {
         if !self.raw.is_ready() {
             return None;
         }
@@ -99,7 +100,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     ///
     /// while it makes the value, the caller makes it, within about 40 ms.
     #[inline]
-    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<&T, OnceError> {
         self.init_by(Deadline::NEVER, f)
     }
 
@@ -112,8 +113,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     /// # If a peer dies
     ///
     /// while it makes the value, the caller makes it at once.
-    pub fn try_get_or_init(&self, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
-        self.init(self.raw.try_begin(self.judge)?, f)
+    pub fn try_get_or_init(&self, f: impl FnOnce() -> T) -> Result<&T, OnceError> {
+        self.init(self.raw.try_begin(&self.keeper)?, f)
     }
 
     /// Returns the value; makes it with `f` if nobody has, and waits for at most `wait` while somebody else is at it.
@@ -130,7 +131,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
         &self,
         wait: Duration,
         f: impl FnOnce() -> T,
-    ) -> Result<&'a T, OnceError> {
+    ) -> Result<&T, OnceError> {
         self.init_by(Deadline::after(wait), f)
     }
 
@@ -148,7 +149,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
         &self,
         deadline: Instant,
         f: impl FnOnce() -> T,
-    ) -> Result<&'a T, OnceError> {
+    ) -> Result<&T, OnceError> {
         self.init_by(Deadline::at(deadline), f)
     }
 
@@ -162,11 +163,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`get_or_init`](Self::get_or_init).
-    pub fn get_or_try_init<E>(
-        &self,
-        f: impl FnOnce() -> Result<T, E>,
-    ) -> Result<&'a T, InitError<E>> {
-        let turn = self.raw.begin(self.judge, Deadline::NEVER)?;
+    pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, InitError<E>> {
+        let turn = self.raw.begin(&self.keeper, Deadline::NEVER)?;
         self.try_init(turn, f)
     }
 
@@ -180,7 +178,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     ///
     /// while it makes the value: [`OnceError::OwnerDied`], within about 40 ms. Of a death before anybody began, nobody can
     /// know.
-    pub fn wait(&self) -> Result<&'a T, OnceError> {
+    pub fn wait(&self) -> Result<&T, OnceError> {
         self.wait_by(Deadline::NEVER)
     }
 
@@ -193,7 +191,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_timeout(&self, wait: Duration) -> Result<&'a T, OnceError> {
+    pub fn wait_timeout(&self, wait: Duration) -> Result<&T, OnceError> {
         self.wait_by(Deadline::after(wait))
     }
 
@@ -206,7 +204,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<&'a T, OnceError> {
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<&T, OnceError> {
         self.wait_by(Deadline::at(deadline))
     }
 
@@ -227,24 +225,24 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     ///
     /// It may be taken and released only in the names of participants of the roster that all users of this cell share, and
     /// what is taken there is no right to the data.
-    pub unsafe fn raw(&self) -> &'a RawOnce {
+    pub unsafe fn raw(&self) -> &RawOnce {
         self.raw
     }
 
-    fn wait_by(&self, deadline: Deadline) -> Result<&'a T, OnceError> {
-        self.raw.wait(self.judge, deadline)?;
+    fn wait_by(&self, deadline: Deadline) -> Result<&T, OnceError> {
+        self.raw.wait(&self.keeper, deadline)?;
         self.made()
     }
 
     #[inline]
-    fn init_by(&self, deadline: Deadline, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
+    fn init_by(&self, deadline: Deadline, f: impl FnOnce() -> T) -> Result<&T, OnceError> {
         match self.get() {
             Some(value) => Ok(value),
-            None => self.init(self.raw.begin(self.judge, deadline)?, f),
+            None => self.init(self.raw.begin(&self.keeper, deadline)?, f),
         }
     }
 
-    fn init(&self, turn: Turn, f: impl FnOnce() -> T) -> Result<&'a T, OnceError> {
+    fn init(&self, turn: Turn, f: impl FnOnce() -> T) -> Result<&T, OnceError> {
         match self.try_init::<core::convert::Infallible>(turn, || Ok(f())) {
             Ok(value) => Ok(value),
             Err(InitError::Once(error)) => Err(error),
@@ -256,8 +254,8 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
         &self,
         turn: Turn,
         f: impl FnOnce() -> Result<T, E>,
-    ) -> Result<&'a T, InitError<E>> {
-        if let Some((run, _)) = Run::new(self.raw, self.judge, turn) {
+    ) -> Result<&T, InitError<E>> {
+        if let Some((run, _)) = Run::new(self.raw, &self.keeper, turn) {
             let value = f().map_err(InitError::Failed)?;
             if !run.is_ours() {
                 // A forked child, which must not write where its parent is about to.
@@ -273,7 +271,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     }
 
     /// The value, which has been made.
-    fn made(&self) -> Result<&'a T, OnceError> {
+    fn made(&self) -> Result<&T, OnceError> {
         // It was ready a moment ago, and stays so, unless a wrong peer writes to the word.
         self.get().ok_or(OnceError::Corrupt { word: 0 })
     }
@@ -296,15 +294,21 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> OnceCell<'a, T, J> {
     };
 
     /// Finds word and value in `region`.
-    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawOnce>(Offset::ZERO)?;
         let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
-        Ok(Self { raw, data, region, judge })
+        Ok(Self { raw, data, region, keeper })
     }
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for OnceCell<'a, T, J> {
+unsafe impl<T: ShmSafe, K: Judge> Object<K> for OnceCell<T, K> {
     const KIND: Kind = Kind::new("oncecell");
     const TAG: TypeTag = T::TAG;
 
@@ -321,24 +325,26 @@ unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for OnceCell<'a, T,
         })
     }
 
-    unsafe fn init(region: Region<'a>, (): (), judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, (): (), keeper: K) -> Result<Self, ShapeError> {
         // Zero bytes are one that is empty (caller).
-        Self::place(region, judge)
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, keeper) }
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Self::place(region, judge)
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, keeper) }
     }
 }
 
-impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for OnceCell<'_, T, J> {
+impl<T: ShmSafe + fmt::Debug, K: Judge> fmt::Debug for OnceCell<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("OnceCell");
         debug.field("value", &self.get());
-        show(self.raw, self.judge, &mut debug);
+        show(self.raw, &self.keeper, &mut debug);
         debug.finish()
     }
 }

@@ -7,7 +7,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::once::raw::Turn;
 use crate::who::Who;
@@ -16,7 +16,7 @@ use crate::{OnceError, RawOnce};
 /// Something that is done once, by whichever process comes first, while the others wait.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it. What was done is visible to everybody who
+/// handle is its place and a keeper `K`; threads may share it. What was done is visible to everybody who
 /// finds it done. For a value that is made once there is [`OnceCell`](crate::OnceCell).
 ///
 /// # If a peer dies
@@ -47,18 +47,19 @@ use crate::{OnceError, RawOnce};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Once<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawOnce,
-    judge: &'a J,
+pub struct Once<K: Judge = Seat> {
+    raw: &'static RawOnce,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Clone for Once<'_, J> {
+impl<K: Judge + Clone> Clone for Once<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for Once<'_, J> {}
+impl<K: Judge + Copy> Copy for Once<K> {}
 
 /// What has become of those who came before.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +80,7 @@ impl OnceState {
     }
 }
 
-impl<'a, J: Judge + ?Sized> Once<'a, J> {
+impl<K: Judge> Once<K> {
     /// Does it, unless it is done already; waits while somebody else is at it.
     ///
     /// If `f` panics, the panic goes on to the caller, and the next one may try.
@@ -107,7 +108,7 @@ impl<'a, J: Judge + ?Sized> Once<'a, J> {
     ///
     /// while it is at it, the caller does it at once.
     pub fn try_call_once(&self, f: impl FnOnce()) -> Result<(), OnceError> {
-        run(self.raw, self.judge, self.raw.try_begin(self.judge)?, |_| f())
+        run(self.raw, &self.keeper, self.raw.try_begin(&self.keeper)?, |_| f())
     }
 
     /// Does it, unless it is done already; waits for at most `wait` while somebody else is at it. The time that `f`
@@ -167,7 +168,7 @@ impl<'a, J: Judge + ?Sized> Once<'a, J> {
     ///
     /// while it is at it: [`OnceError::OwnerDied`], within about 40 ms. Of a death before anybody began, nobody can know.
     pub fn wait(&self) -> Result<(), OnceError> {
-        self.raw.wait(self.judge, Deadline::NEVER)
+        self.raw.wait(&self.keeper, Deadline::NEVER)
     }
 
     /// Waits until somebody has done it, for at most `wait`.
@@ -180,7 +181,7 @@ impl<'a, J: Judge + ?Sized> Once<'a, J> {
     ///
     /// As with [`wait`](Self::wait).
     pub fn wait_timeout(&self, wait: Duration) -> Result<(), OnceError> {
-        self.raw.wait(self.judge, Deadline::after(wait))
+        self.raw.wait(&self.keeper, Deadline::after(wait))
     }
 
     /// Waits until somebody has done it, until `deadline` at most.
@@ -193,17 +194,17 @@ impl<'a, J: Judge + ?Sized> Once<'a, J> {
     ///
     /// As with [`wait`](Self::wait).
     pub fn wait_deadline(&self, deadline: Instant) -> Result<(), OnceError> {
-        self.raw.wait(self.judge, Deadline::at(deadline))
+        self.raw.wait(&self.keeper, Deadline::at(deadline))
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawOnce {
+    pub fn raw(&self) -> &RawOnce {
         self.raw
     }
 
     #[inline]
     fn call_by(&self, deadline: Deadline, f: impl FnOnce(&OnceState)) -> Result<(), OnceError> {
-        run(self.raw, self.judge, self.raw.begin(self.judge, deadline)?, f)
+        run(self.raw, &self.keeper, self.raw.begin(&self.keeper, deadline)?, f)
     }
 }
 
@@ -293,7 +294,7 @@ const BYTES: u64 = match align_up(size_of::<RawOnce>() as u64, ALIGN) {
 };
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Once<'a, J> {
+unsafe impl<K: Judge> Object<K> for Once<K> {
     const KIND: Kind = Kind::new("once");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -304,23 +305,27 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Once<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, (): (), judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, (): (), keeper: K) -> Result<Self, ShapeError> {
         // Zero bytes are one that is not done (caller).
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Ok(Self { raw: region.get(Offset::ZERO)?, judge })
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for Once<'_, J> {
+impl<K: Judge> fmt::Debug for Once<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Once");
-        show(self.raw, self.judge, &mut debug);
+        show(self.raw, &self.keeper, &mut debug);
         debug.finish()
     }
 }

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use std::thread;
 
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::condvar::monitor::Monitor;
 use crate::condvar::waitable;
@@ -29,10 +29,10 @@ use crate::{RawReentrantMutex, ThreadToken};
 /// needs_sync::<shmkit_sync::ReentrantMutexGuard<'static, u64>>();
 /// ```
 #[must_use = "dropping the guard releases the lock"]
-pub struct ReentrantMutexGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
+pub struct ReentrantMutexGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
     raw: &'a RawReentrantMutex,
     data: NonNull<T>,
-    judge: &'a J,
+    keeper: K,
     /// Who took the lock.
     id: OwnerId,
     /// The dead owner that it was taken from.
@@ -44,23 +44,26 @@ pub struct ReentrantMutexGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'
     _data: PhantomData<&'a Cell<T>>,
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutexGuard<'a, T, J> {
+/// A [`ReentrantMutexGuard`] that borrows nothing, of [`ReentrantMutex::lock_owned`](crate::ReentrantMutex::lock_owned).
+pub type OwnedReentrantMutexGuard<T, K = Seat> = ReentrantMutexGuard<'static, T, K>;
+
+impl<'a, T: ShmSafe, K: Judge> ReentrantMutexGuard<'a, T, K> {
     /// # Safety
     ///
     /// The two of `who` must be this process's id and this thread's token; they must have taken `raw` once for this, and
-    /// release that only by this guard. `data` must be valid for `'a`, and touched only by the thread that holds `raw`,
-    /// through such guards.
+    /// release that only by this guard. `data` must be valid for as long as `keeper` lives, and touched only by the thread
+    /// that holds `raw`, through such guards.
     #[inline]
     pub(crate) unsafe fn new(
         raw: &'a RawReentrantMutex,
         data: NonNull<T>,
-        judge: &'a J,
+        keeper: K,
         who: (OwnerId, ThreadToken),
         dead: Option<OwnerId>,
     ) -> Self {
         let (id, thread) = who;
         let panicking = thread::panicking();
-        Self { raw, data, judge, id, dead, thread, panicking, _data: PhantomData }
+        Self { raw, data, keeper, id, dead, thread, panicking, _data: PhantomData }
     }
 
     /// Answers for the data: it is whole again, whatever has happened to it.
@@ -70,7 +73,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutexGuard<'a, T, J> {
     pub fn make_consistent(&self) {
         // Refused only if the lock is not ours, in a forked child or because a wrong peer wrote to it: then it is not
         // ours to answer for.
-        let _ = self.raw.make_consistent(self.judge);
+        let _ = self.raw.make_consistent(&self.keeper);
     }
 
     /// Returns the dead owner that the lock was taken from, if it was by this guard. The roster knows the process it
@@ -82,19 +85,19 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutexGuard<'a, T, J> {
     /// Returns whether the thread that took the lock still has it, and this is not a forked child of its process.
     #[inline]
     fn is_ours(&self) -> bool {
-        self.judge.me() == Some(self.id) && self.raw.is_mine(self.id, self.thread)
+        self.keeper.me() == Some(self.id) && self.raw.is_mine(self.id, self.thread)
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for ReentrantMutexGuard<'_, T, J> {
-    type Judge = J;
+impl<T: ShmSafe, K: Judge> waitable::sealed::Lock for ReentrantMutexGuard<'_, T, K> {
+    type Judge = K;
 
     fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
         self.is_ours().then_some((self.id, Monitor::Reentrant(self.raw)))
     }
 
-    fn judge(&self) -> &J {
-        self.judge
+    fn judge(&self) -> &K {
+        &self.keeper
     }
 
     /// Other guards of this thread may have lent the data: if the lock could not be taken again, it would stay lent.
@@ -108,26 +111,19 @@ impl<T: ShmSafe, J: Judge + ?Sized> waitable::sealed::Lock for ReentrantMutexGua
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> Deref for ReentrantMutexGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> Deref for ReentrantMutexGuard<'_, T, K> {
     type Target = Cell<T>;
 
-    /// # Panics
-    ///
-    /// In a forked child, which inherited the guard but not the lock.
     #[inline]
     fn deref(&self) -> &Cell<T> {
-        assert!(
-            self.is_ours(),
-            "a guard was used by a process that does not hold the lock: lock it after the fork"
-        );
-        // SAFETY: `data` is valid for `'a` (`new`), a `Cell<T>` has the layout of its `T`, and any bytes are a
-        // `T: ShmSafe`. Only this thread touches them now (the line above), and only through such cells, which do not
-        // leave it.
+        // SAFETY: `data` is valid as long as `keeper` lives (`new`), a `Cell<T>` has the layout of its `T`, and any bytes
+        // are a `T: ShmSafe`. Only this thread touches them, which holds the lock (a forked child that comes here breaks
+        // the contract of its fork), and only through such cells, which do not leave it.
         unsafe { self.data.cast::<Cell<T>>().as_ref() }
     }
 }
 
-impl<T: ShmSafe, J: Judge + ?Sized> Drop for ReentrantMutexGuard<'_, T, J> {
+impl<T: ShmSafe, K: Judge> Drop for ReentrantMutexGuard<'_, T, K> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_ours() {
@@ -141,7 +137,7 @@ impl<T: ShmSafe, J: Judge + ?Sized> Drop for ReentrantMutexGuard<'_, T, J> {
     }
 }
 
-impl<T: ShmSafe + fmt::Debug, J: Judge + ?Sized> fmt::Debug for ReentrantMutexGuard<'_, T, J> {
+impl<T: ShmSafe + fmt::Debug, K: Judge> fmt::Debug for ReentrantMutexGuard<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_ours() { self.get().fmt(f) } else { f.write_str("<not ours>") }
     }

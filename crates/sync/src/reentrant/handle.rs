@@ -8,7 +8,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
 use crate::{LockError, LockFailure, Outcome, RawReentrantMutex, ReentrantMutexGuard, ThreadToken};
@@ -20,7 +20,7 @@ use crate::{LockError, LockFailure, Outcome, RawReentrantMutex, ReentrantMutexGu
 /// gives more for less.)
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it, and exclude each other.
+/// handle is its place and a keeper `K`; threads may share it, and exclude each other.
 ///
 /// ```text
 /// 0 RawReentrantMutex | 32, or the next multiple of T's alignment: T | padding to 128
@@ -60,32 +60,33 @@ use crate::{LockError, LockFailure, Outcome, RawReentrantMutex, ReentrantMutexGu
 /// # Ok(())
 /// # }
 /// ```
-pub struct ReentrantMutex<'a, T, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawReentrantMutex,
+pub struct ReentrantMutex<T, K: Judge = Seat> {
+    raw: &'static RawReentrantMutex,
     /// Where the value lies; to be touched by the thread that holds `raw` only.
     data: NonNull<T>,
-    judge: &'a J,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
 // SAFETY: the pointer is to bytes that are shared between processes anyway and that only the thread that holds the lock
-// touches; `T: ShmSafe` is Send, and a `&J` may be sent because every `Judge` is Sync.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for ReentrantMutex<'_, T, J> {}
+// touches; `T: ShmSafe` is Send, and so is the keeper.
+unsafe impl<T: ShmSafe, K: Judge + Send> Send for ReentrantMutex<T, K> {}
 // SAFETY: as above; two threads of one process exclude each other by the lock as two processes do.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for ReentrantMutex<'_, T, J> {}
+unsafe impl<T: ShmSafe, K: Judge> Sync for ReentrantMutex<T, K> {}
 
-impl<T, J: Judge + ?Sized> Clone for ReentrantMutex<'_, T, J> {
+impl<T, K: Judge + Clone> Clone for ReentrantMutex<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, data: self.data, keeper: self.keeper.clone() }
     }
 }
 
-impl<T, J: Judge + ?Sized> Copy for ReentrantMutex<'_, T, J> {}
+impl<T, K: Judge + Copy> Copy for ReentrantMutex<T, K> {}
 
 /// What taking a reentrant lock gives: the guard, or an error that may carry it.
-pub type ReentrantLockResult<'a, T, J = Participant<'a>> =
-    Result<ReentrantMutexGuard<'a, T, J>, LockError<ReentrantMutexGuard<'a, T, J>>>;
+pub type ReentrantLockResult<'a, T, K = &'a Seat> =
+    Result<ReentrantMutexGuard<'a, T, K>, LockError<ReentrantMutexGuard<'a, T, K>>>;
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
+impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
     /// Takes the lock, at once if this thread holds it, and otherwise sleeping while somebody else holds it, for as long
     /// as it takes.
     ///
@@ -97,7 +98,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
     ///
     /// [`LockError::OwnerDied`] within about 40 ms of the death.
     #[inline]
-    pub fn lock(&self) -> ReentrantLockResult<'a, T, J> {
+    pub fn lock(&self) -> ReentrantLockResult<'_, T, &K> {
         self.lock_by(Deadline::NEVER)
     }
 
@@ -111,10 +112,10 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
     ///
     /// [`LockError::OwnerDied`] at once.
     #[inline]
-    pub fn try_lock(&self) -> ReentrantLockResult<'a, T, J> {
+    pub fn try_lock(&self) -> ReentrantLockResult<'_, T, &K> {
         let (me, thread) = self.me()?;
-        let taken = self.raw.try_take(me, thread, self.judge)?;
-        self.guard(me, thread, taken)
+        let taken = self.raw.try_take(me, thread, &self.keeper)?;
+        self.guard(me, thread, taken, &self.keeper)
     }
 
     /// Takes the lock, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
@@ -127,7 +128,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_timeout(&self, wait: Duration) -> ReentrantLockResult<'a, T, J> {
+    pub fn lock_timeout(&self, wait: Duration) -> ReentrantLockResult<'_, T, &K> {
         self.lock_by(Deadline::after(wait))
     }
 
@@ -140,13 +141,50 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> ReentrantLockResult<'a, T, J> {
+    pub fn lock_deadline(&self, deadline: Instant) -> ReentrantLockResult<'_, T, &K> {
         self.lock_by(Deadline::at(deadline))
+    }
+
+    /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
+    /// keeper.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_owned(&self) -> ReentrantLockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let (me, thread) = self.me()?;
+        let taken = self.raw.take(me, thread, &self.keeper, Deadline::NEVER)?;
+        self.guard(me, thread, taken, self.keeper.clone())
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), if this thread or nobody alive holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Self::try_lock).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_lock`](Self::try_lock).
+    pub fn try_lock_owned(&self) -> ReentrantLockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let (me, thread) = self.me()?;
+        let taken = self.raw.try_take(me, thread, &self.keeper)?;
+        self.guard(me, thread, taken, self.keeper.clone())
     }
 
     /// Returns how often this thread has taken the lock, and not released it.
     pub fn depth(&self) -> u32 {
-        self.raw.depth(self.judge)
+        self.raw.depth(&self.keeper)
     }
 
     /// Returns whether a thread panicked while it held the lock, and nobody has cleared that.
@@ -175,33 +213,36 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
     ///
     /// It may be taken and released only in the names of participants of the roster that all users of this lock share, and
     /// what is taken there is no right to the data.
-    pub unsafe fn raw(&self) -> &'a RawReentrantMutex {
+    pub unsafe fn raw(&self) -> &RawReentrantMutex {
         self.raw
     }
 
     #[inline]
     fn me(&self) -> Result<(OwnerId, ThreadToken), LockFailure> {
-        Ok((self.judge.me().ok_or(LockFailure::NotJoined)?, ThreadToken::current()))
+        Ok((self.keeper.me().ok_or(LockFailure::NotJoined)?, ThreadToken::current()))
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> ReentrantLockResult<'a, T, J> {
+    fn lock_by(&self, deadline: Deadline) -> ReentrantLockResult<'_, T, &K> {
         let (me, thread) = self.me()?;
-        let taken = self.raw.take(me, thread, self.judge, deadline)?;
-        self.guard(me, thread, taken)
+        let taken = self.raw.take(me, thread, &self.keeper, deadline)?;
+        self.guard(me, thread, taken, &self.keeper)
     }
 
-    /// Turns a lock that was taken into its guard, and says what is wrong with the data.
+    /// Turns a lock that was taken into a guard that has `keeper`, ours or a clone of it, and says what is wrong with the
+    /// data.
     #[inline]
-    fn guard(
+    fn guard<G: Judge>(
         &self,
         me: OwnerId,
         thread: ThreadToken,
         taken: Taken,
-    ) -> ReentrantLockResult<'a, T, J> {
-        // SAFETY: `thread` of `me`, which is this one (`me()`), has just taken `raw`, which guards `data` (`place`).
+        keeper: G,
+    ) -> ReentrantLockResult<'static, T, G> {
+        // SAFETY: `thread` of `me`, which is this one (`me()`), has just taken `raw`, which guards `data` (`place`); the
+        // guard has a keeper of both.
         let guard = unsafe {
-            ReentrantMutexGuard::new(self.raw, self.data, self.judge, (me, thread), taken.dead)
+            ReentrantMutexGuard::new(self.raw, self.data, keeper, (me, thread), taken.dead)
         };
         if taken.is_plain() {
             return Ok(guard);
@@ -232,15 +273,21 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> ReentrantMutex<'a, T, J> {
     };
 
     /// Finds lock and value in `region`.
-    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawReentrantMutex>(Offset::ZERO)?;
         let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
-        Ok(Self { raw, data, judge })
+        Ok(Self { raw, data, keeper })
     }
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for ReentrantMutex<'a, T, J> {
+unsafe impl<T: ShmSafe, K: Judge> Object<K> for ReentrantMutex<T, K> {
     const KIND: Kind = Kind::new("remutex");
     const TAG: TypeTag = T::TAG;
 
@@ -256,26 +303,28 @@ unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for ReentrantMutex<
         })
     }
 
-    unsafe fn init(region: Region<'a>, spec: T, judge: &'a J) -> Result<Self, ShapeError> {
-        let mutex = Self::place(region, judge)?;
+    unsafe fn init(region: Region<'_>, spec: T, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let mutex = unsafe { Self::place(region, keeper) }?;
         // Zero bytes are a free lock (caller).
         region.write(Offset::new(Self::DATA)?, spec)?;
         Ok(mutex)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Self::place(region, judge)
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, keeper) }
     }
 }
 
 /// Shows who holds the lock how often and in which condition the data is, not the data.
-impl<T, J: Judge + ?Sized> fmt::Debug for ReentrantMutex<'_, T, J> {
+impl<T, K: Judge> fmt::Debug for ReentrantMutex<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("ReentrantMutex");
-        self.raw.describe_holder(self.judge, &mut debug);
+        self.raw.describe_holder(&self.keeper, &mut debug);
         self.raw.mutex().describe_state(&mut debug);
         debug.finish()
     }

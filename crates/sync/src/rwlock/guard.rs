@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::held::{Exclusive, Held, Hold, Lock, leads_to_its_data};
 use crate::{RawRwLock, Reading};
@@ -45,29 +45,33 @@ unsafe impl Exclusive for &RawRwLock {
 
 /// The right to look at the data of an [`RwLock`](crate::RwLock); dropping it is the reader's end.
 ///
-/// In a forked child it does nothing when dropped: the parent reads, not the child.
+/// In a forked child it does nothing when dropped: the parent reads, not the child. Nor may the
+/// child look at the data through it: that is part of what is promised to a `fork`, which is `unsafe`.
 ///
 /// A guard stays with its thread, as `std`'s does. The lock itself belongs to the process.
 #[must_use = "dropping the guard releases the lock"]
-pub struct RwLockReadGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
-    held: Held<'a, Shared<'a>, T, J>,
+pub struct RwLockReadGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
+    held: Held<Shared<'a>, T, K>,
     _data: PhantomData<&'a T>,
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockReadGuard<'a, T, J> {
+/// An [`RwLockReadGuard`] that borrows nothing, of [`RwLock::read_owned`](crate::RwLock::read_owned).
+pub type OwnedRwLockReadGuard<T, K = Seat> = RwLockReadGuard<'static, T, K>;
+
+impl<'a, T: ShmSafe, K: Judge> RwLockReadGuard<'a, T, K> {
     /// # Safety
     ///
     /// `id` must be this process's, have got `reading` from `raw`, and end it only by this guard. `data` must be valid
-    /// for `'a` and written to only by the writer of `raw`.
+    /// for as long as `keeper` lives, and written to only by the writer of `raw`.
     pub(crate) unsafe fn new(
         raw: &'a RawRwLock,
         reading: Reading,
         data: NonNull<T>,
-        judge: &'a J,
+        keeper: K,
         id: OwnerId,
     ) -> Self {
         // SAFETY: `id` is this process's, reads, and does not end that otherwise (caller).
-        let hold = unsafe { Hold::new(Shared { raw, reading }, judge, id, None) };
+        let hold = unsafe { Hold::new(Shared { raw, reading }, keeper, id, None) };
         // SAFETY: valid and guarded by `raw` (caller); any bytes are a `T: ShmSafe`.
         let held = unsafe { Held::new(hold, data) };
         Self { held, _data: PhantomData }
@@ -85,15 +89,15 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockReadGuard<'a, T, J> {
     /// # use shmkit_roster::model::ModelJudge;
     /// # use shmkit_sync::{MappedRwLockReadGuard, RwLockReadGuard};
     /// fn second<'a>(
-    ///     pair: RwLockReadGuard<'a, [u64; 2], ModelJudge>,
-    /// ) -> MappedRwLockReadGuard<'a, u64, ModelJudge> {
+    ///     pair: RwLockReadGuard<'a, [u64; 2], &'a ModelJudge>,
+    /// ) -> MappedRwLockReadGuard<'a, u64, &'a ModelJudge> {
     ///     RwLockReadGuard::map(pair, |pair| &pair[1])
     /// }
     /// ```
     pub fn map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&T) -> &U,
-    ) -> MappedRwLockReadGuard<'a, U, J> {
+    ) -> MappedRwLockReadGuard<'a, U, K> {
         let Ok(held) = guard.held.part(|data| Some(part(data))) else { unreachable!() };
         MappedRwLockReadGuard { held, _data: PhantomData }
     }
@@ -110,7 +114,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockReadGuard<'a, T, J> {
     pub fn filter_map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&T) -> Option<&U>,
-    ) -> Result<MappedRwLockReadGuard<'a, U, J>, Self> {
+    ) -> Result<MappedRwLockReadGuard<'a, U, K>, Self> {
         match guard.held.part(part) {
             Ok(held) => Ok(MappedRwLockReadGuard { held, _data: PhantomData }),
             Err(held) => Err(Self { held, _data: PhantomData }),
@@ -123,12 +127,12 @@ leads_to_its_data!(shared RwLockReadGuard, ShmSafe);
 /// A part of the data of an [`RwLock`](crate::RwLock) to look at, made by [`RwLockReadGuard::map`]; dropping it is the
 /// reader's end.
 #[must_use = "dropping the guard releases the lock"]
-pub struct MappedRwLockReadGuard<'a, T: ?Sized, J: Judge + ?Sized = Participant<'a>> {
-    held: Held<'a, Shared<'a>, T, J>,
+pub struct MappedRwLockReadGuard<'a, T: ?Sized, K: Judge = &'a Seat> {
+    held: Held<Shared<'a>, T, K>,
     _data: PhantomData<&'a T>,
 }
 
-impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockReadGuard<'a, T, J> {
+impl<'a, T: ?Sized, K: Judge> MappedRwLockReadGuard<'a, T, K> {
     /// Goes on with a part of the part.
     ///
     /// # Panics
@@ -137,7 +141,7 @@ impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockReadGuard<'a, T, J> {
     pub fn map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&T) -> &U,
-    ) -> MappedRwLockReadGuard<'a, U, J> {
+    ) -> MappedRwLockReadGuard<'a, U, K> {
         let Ok(held) = guard.held.part(|data| Some(part(data))) else { unreachable!() };
         MappedRwLockReadGuard { held, _data: PhantomData }
     }
@@ -154,7 +158,7 @@ impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockReadGuard<'a, T, J> {
     pub fn filter_map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&T) -> Option<&U>,
-    ) -> Result<MappedRwLockReadGuard<'a, U, J>, Self> {
+    ) -> Result<MappedRwLockReadGuard<'a, U, K>, Self> {
         match guard.held.part(part) {
             Ok(held) => Ok(MappedRwLockReadGuard { held, _data: PhantomData }),
             Err(held) => Err(Self { held, _data: PhantomData }),
@@ -166,29 +170,40 @@ leads_to_its_data!(shared MappedRwLockReadGuard, ?Sized);
 
 /// The right to change the data of an [`RwLock`](crate::RwLock); dropping it is the writer's end.
 ///
-/// In a forked child it does nothing when dropped: the parent writes, not the child.
+/// In a forked child it does nothing when dropped: the parent writes, not the child. Nor may the
+/// child look at the data through it: that is part of what is promised to a `fork`, which is `unsafe`.
 ///
 /// A guard stays with its thread, as `std`'s does. The lock itself belongs to the process.
 #[must_use = "dropping the guard releases the lock"]
-pub struct RwLockWriteGuard<'a, T: ShmSafe, J: Judge + ?Sized = Participant<'a>> {
-    held: Held<'a, &'a RawRwLock, T, J>,
+pub struct RwLockWriteGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
+    held: Held<&'a RawRwLock, T, K>,
     _data: PhantomData<&'a mut T>,
 }
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockWriteGuard<'a, T, J> {
+/// An [`RwLockWriteGuard`] that borrows nothing, of [`RwLock::write_owned`](crate::RwLock::write_owned).
+pub type OwnedRwLockWriteGuard<T, K = Seat> = RwLockWriteGuard<'static, T, K>;
+
+impl<T: ShmSafe, K: Judge + Clone> RwLockWriteGuard<'_, T, &K> {
+    /// Goes on as a guard that borrows nothing: with a clone of the handle's keeper, it may outlive the handle.
+    pub fn into_owned(guard: Self) -> OwnedRwLockWriteGuard<T, K> {
+        RwLockWriteGuard { held: guard.held.into_owned(), _data: PhantomData }
+    }
+}
+
+impl<'a, T: ShmSafe, K: Judge> RwLockWriteGuard<'a, T, K> {
     /// # Safety
     ///
     /// `id` must be this process's, be in `raw` as the writer, and end that only by this guard. `data` must be valid
-    /// for `'a` and touched only by who is in.
+    /// for as long as `keeper` lives, and touched only by who is in.
     pub(crate) unsafe fn new(
         raw: &'a RawRwLock,
         data: NonNull<T>,
-        judge: &'a J,
+        keeper: K,
         id: OwnerId,
         dead: Option<OwnerId>,
     ) -> Self {
         // SAFETY: `id` is this process's, writes, and does not end that otherwise (caller).
-        let hold = unsafe { Hold::new(raw, judge, id, dead) };
+        let hold = unsafe { Hold::new(raw, keeper, id, dead) };
         // SAFETY: valid and guarded by `raw` (caller); any bytes are a `T: ShmSafe`.
         let held = unsafe { Held::new(hold, data) };
         Self { held, _data: PhantomData }
@@ -221,7 +236,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockWriteGuard<'a, T, J> {
     /// # If a peer dies
     ///
     /// If it is this process, in the middle of this: the data is whole, and the next one is told of the death, or not.
-    pub fn downgrade(guard: Self) -> RwLockReadGuard<'a, T, J> {
+    pub fn downgrade(guard: Self) -> RwLockReadGuard<'a, T, K> {
         let held = guard.held.turn(|&raw, me| {
             // Refused only if the word is not ours, because a wrong peer wrote to it: then there is nothing to end.
             let reading = raw.turn_reader(me).unwrap_or(Reading::NONE);
@@ -240,7 +255,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockWriteGuard<'a, T, J> {
     pub fn map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> &mut U,
-    ) -> MappedRwLockWriteGuard<'a, U, J> {
+    ) -> MappedRwLockWriteGuard<'a, U, K> {
         let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
         MappedRwLockWriteGuard { held, _data: PhantomData }
     }
@@ -257,7 +272,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLockWriteGuard<'a, T, J> {
     pub fn filter_map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> Option<&mut U>,
-    ) -> Result<MappedRwLockWriteGuard<'a, U, J>, Self> {
+    ) -> Result<MappedRwLockWriteGuard<'a, U, K>, Self> {
         match guard.held.part_mut(part) {
             Ok(held) => Ok(MappedRwLockWriteGuard { held, _data: PhantomData }),
             Err(held) => Err(Self { held, _data: PhantomData }),
@@ -270,12 +285,12 @@ leads_to_its_data!(exclusive RwLockWriteGuard, ShmSafe);
 /// A part of the data of an [`RwLock`](crate::RwLock) to change, made by [`RwLockWriteGuard::map`]; dropping it is the
 /// writer's end.
 #[must_use = "dropping the guard releases the lock"]
-pub struct MappedRwLockWriteGuard<'a, T: ?Sized, J: Judge + ?Sized = Participant<'a>> {
-    held: Held<'a, &'a RawRwLock, T, J>,
+pub struct MappedRwLockWriteGuard<'a, T: ?Sized, K: Judge = &'a Seat> {
+    held: Held<&'a RawRwLock, T, K>,
     _data: PhantomData<&'a mut T>,
 }
 
-impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockWriteGuard<'a, T, J> {
+impl<'a, T: ?Sized, K: Judge> MappedRwLockWriteGuard<'a, T, K> {
     /// Goes on with a part of the part.
     ///
     /// # Panics
@@ -284,7 +299,7 @@ impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockWriteGuard<'a, T, J> {
     pub fn map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> &mut U,
-    ) -> MappedRwLockWriteGuard<'a, U, J> {
+    ) -> MappedRwLockWriteGuard<'a, U, K> {
         let Ok(held) = guard.held.part_mut(|data| Some(part(data))) else { unreachable!() };
         MappedRwLockWriteGuard { held, _data: PhantomData }
     }
@@ -301,7 +316,7 @@ impl<'a, T: ?Sized, J: Judge + ?Sized> MappedRwLockWriteGuard<'a, T, J> {
     pub fn filter_map<U: ?Sized>(
         guard: Self,
         part: impl FnOnce(&mut T) -> Option<&mut U>,
-    ) -> Result<MappedRwLockWriteGuard<'a, U, J>, Self> {
+    ) -> Result<MappedRwLockWriteGuard<'a, U, K>, Self> {
         match guard.held.part_mut(part) {
             Ok(held) => Ok(MappedRwLockWriteGuard { held, _data: PhantomData }),
             Err(held) => Err(Self { held, _data: PhantomData }),

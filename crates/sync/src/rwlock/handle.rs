@@ -8,7 +8,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// A value that many processes may look at together, or one change, and that outlives every one of them.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it.
+/// handle is its place and a keeper `K`; threads may share it.
 ///
 /// A writer who waits keeps new readers out, so that readers who come and go never starve it; a stream of writers can
 /// starve readers. A thread that reads must not ask to read or write again: it may wait for a writer who waits for it.
@@ -74,37 +74,38 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-pub struct RwLock<'a, T, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawRwLock,
+pub struct RwLock<T, K: Judge = Seat> {
+    raw: &'static RawRwLock,
     /// Where the value lies; to be touched by who is in only.
     data: NonNull<T>,
-    judge: &'a J,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
 // SAFETY: the pointer is to bytes that are shared between processes anyway and that only who is in touches;
-// `T: ShmSafe` is Send, and a `&J` may be sent because every `Judge` is Sync.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Send for RwLock<'_, T, J> {}
+// `T: ShmSafe` is Send, and so is the keeper.
+unsafe impl<T: ShmSafe, K: Judge + Send> Send for RwLock<T, K> {}
 // SAFETY: as above, and `T: ShmSafe` is Sync; two threads of one process exclude each other by the lock as two processes
 // do.
-unsafe impl<T: ShmSafe, J: Judge + ?Sized> Sync for RwLock<'_, T, J> {}
+unsafe impl<T: ShmSafe, K: Judge> Sync for RwLock<T, K> {}
 
-impl<T, J: Judge + ?Sized> Clone for RwLock<'_, T, J> {
+impl<T, K: Judge + Clone> Clone for RwLock<T, K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, data: self.data, keeper: self.keeper.clone() }
     }
 }
 
-impl<T, J: Judge + ?Sized> Copy for RwLock<'_, T, J> {}
+impl<T, K: Judge + Copy> Copy for RwLock<T, K> {}
 
 /// What entering as a reader gives: the guard, or an error that may carry it.
-pub type ReadResult<'a, T, J = Participant<'a>> =
-    Result<RwLockReadGuard<'a, T, J>, LockError<RwLockReadGuard<'a, T, J>>>;
+pub type ReadResult<'a, T, K = &'a Seat> =
+    Result<RwLockReadGuard<'a, T, K>, LockError<RwLockReadGuard<'a, T, K>>>;
 
 /// What entering as the writer gives: the guard, or an error that may carry it.
-pub type WriteResult<'a, T, J = Participant<'a>> =
-    Result<RwLockWriteGuard<'a, T, J>, LockError<RwLockWriteGuard<'a, T, J>>>;
+pub type WriteResult<'a, T, K = &'a Seat> =
+    Result<RwLockWriteGuard<'a, T, K>, LockError<RwLockWriteGuard<'a, T, K>>>;
 
-impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
+impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     /// Enters as a reader, sleeping while somebody writes or waits to write, for as long as it takes.
     ///
     /// # Errors
@@ -114,7 +115,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// [`LockError::OwnerDied`] within about 40 ms, if it was a writer in the middle; a dead reader keeps nobody out.
-    pub fn read(&self) -> ReadResult<'a, T, J> {
+    pub fn read(&self) -> ReadResult<'_, T, &K> {
         self.read_by(Deadline::NEVER)
     }
 
@@ -127,10 +128,10 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read), but at once.
-    pub fn try_read(&self) -> ReadResult<'a, T, J> {
+    pub fn try_read(&self) -> ReadResult<'_, T, &K> {
         let me = self.me()?;
-        let reading = self.raw.try_take_read(me, self.judge)?;
-        self.admit_reader(me, reading)
+        let reading = self.raw.try_take_read(me, &self.keeper)?;
+        self.admit_reader(me, reading, &self.keeper)
     }
 
     /// Enters as a reader, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is for
@@ -143,7 +144,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn read_timeout(&self, wait: Duration) -> ReadResult<'a, T, J> {
+    pub fn read_timeout(&self, wait: Duration) -> ReadResult<'_, T, &K> {
         self.read_by(Deadline::after(wait))
     }
 
@@ -156,7 +157,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn read_deadline(&self, deadline: Instant) -> ReadResult<'a, T, J> {
+    pub fn read_deadline(&self, deadline: Instant) -> ReadResult<'_, T, &K> {
         self.read_by(Deadline::at(deadline))
     }
 
@@ -169,7 +170,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn write(&self) -> WriteResult<'a, T, J> {
+    pub fn write(&self) -> WriteResult<'_, T, &K> {
         self.write_by(Deadline::NEVER)
     }
 
@@ -184,10 +185,10 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`try_read`](Self::try_read).
-    pub fn try_write(&self) -> WriteResult<'a, T, J> {
+    pub fn try_write(&self) -> WriteResult<'_, T, &K> {
         let me = self.me()?;
-        let taken = self.raw.try_take_write(me, self.judge)?;
-        self.admit_writer(me, taken)
+        let taken = self.raw.try_take_write(me, &self.keeper)?;
+        self.admit_writer(me, taken, &self.keeper)
     }
 
     /// Enters as the one writer, waiting for at most `wait`, on the monotonic clock. A wait that overflows the clock is
@@ -200,7 +201,7 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn write_timeout(&self, wait: Duration) -> WriteResult<'a, T, J> {
+    pub fn write_timeout(&self, wait: Duration) -> WriteResult<'_, T, &K> {
         self.write_by(Deadline::after(wait))
     }
 
@@ -213,8 +214,80 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn write_deadline(&self, deadline: Instant) -> WriteResult<'a, T, J> {
+    pub fn write_deadline(&self, deadline: Instant) -> WriteResult<'_, T, &K> {
         self.write_by(Deadline::at(deadline))
+    }
+
+    /// [`read`](Self::read) with a guard that borrows nothing: it has a clone of the handle's keeper.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn read_owned(&self) -> ReadResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let me = self.me()?;
+        let reading = self.raw.take_read(me, &self.keeper, Deadline::NEVER)?;
+        self.admit_reader(me, reading, self.keeper.clone())
+    }
+
+    /// [`try_read`](Self::try_read) with a guard that borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_read`](Self::try_read).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_read`](Self::try_read).
+    pub fn try_read_owned(&self) -> ReadResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let me = self.me()?;
+        let reading = self.raw.try_take_read(me, &self.keeper)?;
+        self.admit_reader(me, reading, self.keeper.clone())
+    }
+
+    /// [`write`](Self::write) with a guard that borrows nothing: it has a clone of the handle's keeper.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`write`](Self::write).
+    pub fn write_owned(&self) -> WriteResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let me = self.me()?;
+        let taken = self.raw.take_write(me, &self.keeper, Deadline::NEVER)?;
+        self.admit_writer(me, taken, self.keeper.clone())
+    }
+
+    /// [`try_write`](Self::try_write) with a guard that borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_write`](Self::try_write).
+    pub fn try_write_owned(&self) -> WriteResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let me = self.me()?;
+        let taken = self.raw.try_take_write(me, &self.keeper)?;
+        self.admit_writer(me, taken, self.keeper.clone())
     }
 
     /// Returns whether a writer's thread panicked, and nobody has cleared that.
@@ -250,39 +323,50 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     ///
     /// It may be taken and released only in the names of participants of the roster that all users of this lock share, and
     /// what is taken there is no right to the data.
-    pub unsafe fn raw(&self) -> &'a RawRwLock {
+    pub unsafe fn raw(&self) -> &RawRwLock {
         self.raw
     }
 
     fn me(&self) -> Result<OwnerId, LockFailure> {
-        self.judge.me().ok_or(LockFailure::NotJoined)
+        self.keeper.me().ok_or(LockFailure::NotJoined)
     }
 
-    fn read_by(&self, deadline: Deadline) -> ReadResult<'a, T, J> {
+    fn read_by(&self, deadline: Deadline) -> ReadResult<'_, T, &K> {
         let me = self.me()?;
-        let reading = self.raw.take_read(me, self.judge, deadline)?;
-        self.admit_reader(me, reading)
+        let reading = self.raw.take_read(me, &self.keeper, deadline)?;
+        self.admit_reader(me, reading, &self.keeper)
     }
 
-    fn write_by(&self, deadline: Deadline) -> WriteResult<'a, T, J> {
+    fn write_by(&self, deadline: Deadline) -> WriteResult<'_, T, &K> {
         let me = self.me()?;
-        let taken = self.raw.take_write(me, self.judge, deadline)?;
-        self.admit_writer(me, taken)
+        let taken = self.raw.take_write(me, &self.keeper, deadline)?;
+        self.admit_writer(me, taken, &self.keeper)
     }
 
-    /// Makes the guard of a reader, and says what is wrong with the data.
-    fn admit_reader(&self, me: OwnerId, reading: Reading) -> ReadResult<'a, T, J> {
+    /// Makes the guard of a reader that has `keeper`, ours or a clone of it, and says what is wrong with the data.
+    fn admit_reader<G: Judge>(
+        &self,
+        me: OwnerId,
+        reading: Reading,
+        keeper: G,
+    ) -> ReadResult<'static, T, G> {
         let found = self.raw.found();
-        // SAFETY: `me` has just got `reading` from `raw`, which guards `data` (`place`).
-        let guard = unsafe { RwLockReadGuard::new(self.raw, reading, self.data, self.judge, me) };
+        // SAFETY: `me` has just got `reading` from `raw`, which guards `data` (`place`); the guard has
+        // a keeper of both.
+        let guard = unsafe { RwLockReadGuard::new(self.raw, reading, self.data, keeper, me) };
         complain(guard, found)
     }
 
-    /// Makes the guard of a writer, and says what is wrong with the data.
-    fn admit_writer(&self, me: OwnerId, taken: Taken) -> WriteResult<'a, T, J> {
-        // SAFETY: `me` has just got into `raw` as the writer, which guards `data` (`place`).
-        let guard =
-            unsafe { RwLockWriteGuard::new(self.raw, self.data, self.judge, me, taken.dead) };
+    /// Makes the guard of a writer that has `keeper`, ours or a clone of it, and says what is wrong with the data.
+    fn admit_writer<G: Judge>(
+        &self,
+        me: OwnerId,
+        taken: Taken,
+        keeper: G,
+    ) -> WriteResult<'static, T, G> {
+        // SAFETY: `me` has just got into `raw` as the writer, which guards `data` (`place`); the guard has
+        // a keeper of both.
+        let guard = unsafe { RwLockWriteGuard::new(self.raw, self.data, keeper, me, taken.dead) };
         complain(guard, taken)
     }
 
@@ -304,10 +388,16 @@ impl<'a, T: ShmSafe, J: Judge + ?Sized> RwLock<'a, T, J> {
     };
 
     /// Finds lock and value in `region`.
-    fn place(region: Region<'a>, judge: &'a J) -> Result<Self, ShapeError> {
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawRwLock>(Offset::ZERO)?;
         let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
-        Ok(Self { raw, data, judge })
+        Ok(Self { raw, data, keeper })
     }
 }
 
@@ -324,7 +414,7 @@ fn complain<G>(guard: G, taken: Taken) -> Result<G, LockError<G>> {
 }
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for RwLock<'a, T, J> {
+unsafe impl<T: ShmSafe, K: Judge> Object<K> for RwLock<T, K> {
     const KIND: Kind = Kind::new("rwlock");
     const TAG: TypeTag = T::TAG;
 
@@ -340,26 +430,28 @@ unsafe impl<'a, T: ShmSafe, J: Judge + ?Sized> Object<'a, J> for RwLock<'a, T, J
         })
     }
 
-    unsafe fn init(region: Region<'a>, spec: T, judge: &'a J) -> Result<Self, ShapeError> {
-        let lock = Self::place(region, judge)?;
+    unsafe fn init(region: Region<'_>, spec: T, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let lock = unsafe { Self::place(region, keeper) }?;
         // Zero bytes are a free lock (caller).
         region.write(Offset::new(Self::DATA)?, spec)?;
         Ok(lock)
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        Self::place(region, judge)
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, keeper) }
     }
 }
 
 /// Shows who is in and in which condition the data is, not the data.
-impl<T, J: Judge + ?Sized> fmt::Debug for RwLock<'_, T, J> {
+impl<T, K: Judge> fmt::Debug for RwLock<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("RwLock");
-        self.raw.describe(self.judge, &mut debug);
+        self.raw.describe(&self.keeper, &mut debug);
         debug.finish()
     }
 }

@@ -1,14 +1,13 @@
 //! The owned semaphore in a region, and its permits.
 
 use core::fmt;
-use core::mem;
 use std::time::{Duration, Instant};
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
     CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
-use shmkit_roster::{Judge, OwnerId, Participant};
+use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::who::Who;
 use crate::{RawSemaphore, ReleaseError, SemaphoreError};
@@ -16,7 +15,7 @@ use crate::{RawSemaphore, ReleaseError, SemaphoreError};
 /// A number of permits, of which processes hold some.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is a copyable view for the participant `J`; threads may share it, and hold permits in common: the holder of
+/// handle is its place and a keeper `K`; threads may share it, and hold permits in common: the holder of
 /// a permit is the *process*. It is not fair: whoever comes first when permits are free gets them. At most 64
 /// processes hold permits at a time; the 65th waits.
 ///
@@ -53,20 +52,21 @@ use crate::{RawSemaphore, ReleaseError, SemaphoreError};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Semaphore<'a, J: Judge + ?Sized = Participant<'a>> {
-    raw: &'a RawSemaphore,
-    judge: &'a J,
+pub struct Semaphore<K: Judge = Seat> {
+    raw: &'static RawSemaphore,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Clone for Semaphore<'_, J> {
+impl<K: Judge + Clone> Clone for Semaphore<K> {
     fn clone(&self) -> Self {
-        *self
+        Self { raw: self.raw, keeper: self.keeper.clone() }
     }
 }
 
-impl<J: Judge + ?Sized> Copy for Semaphore<'_, J> {}
+impl<K: Judge + Copy> Copy for Semaphore<K> {}
 
-impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
+impl<K: Judge> Semaphore<K> {
     /// Takes a permit, sleeping while there is none.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
     /// # If a peer dies
     ///
     /// Its permits return within about 40 ms.
-    pub fn acquire(&self) -> Result<Permit<'a, J>, SemaphoreError> {
+    pub fn acquire(&self) -> Result<Permit<'_, &K>, SemaphoreError> {
         self.acquire_by(1, Deadline::NEVER)
     }
 
@@ -89,7 +89,7 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
     /// # If a peer dies
     ///
     /// Its permits return at once.
-    pub fn try_acquire(&self) -> Result<Permit<'a, J>, SemaphoreError> {
+    pub fn try_acquire(&self) -> Result<Permit<'_, &K>, SemaphoreError> {
         self.try_acquire_many(1)
     }
 
@@ -103,7 +103,7 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_timeout(&self, wait: Duration) -> Result<Permit<'a, J>, SemaphoreError> {
+    pub fn acquire_timeout(&self, wait: Duration) -> Result<Permit<'_, &K>, SemaphoreError> {
         self.acquire_by(1, Deadline::after(wait))
     }
 
@@ -116,7 +116,7 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'a, J>, SemaphoreError> {
+    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'_, &K>, SemaphoreError> {
         self.acquire_by(1, Deadline::at(deadline))
     }
 
@@ -131,7 +131,7 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_many(&self, count: u32) -> Result<Permit<'a, J>, SemaphoreError> {
+    pub fn acquire_many(&self, count: u32) -> Result<Permit<'_, &K>, SemaphoreError> {
         self.acquire_by(count, Deadline::NEVER)
     }
 
@@ -144,10 +144,8 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
     /// # If a peer dies
     ///
     /// As with [`try_acquire`](Self::try_acquire).
-    pub fn try_acquire_many(&self, count: u32) -> Result<Permit<'a, J>, SemaphoreError> {
-        let id = self.me()?;
-        self.raw.try_acquire(count, self.judge)?;
-        Ok(Permit { semaphore: *self, id, count })
+    pub fn try_acquire_many(&self, count: u32) -> Result<Permit<'_, &K>, SemaphoreError> {
+        self.permit(count, None, &self.keeper)
     }
 
     /// Takes `count` permits together, waiting for at most `wait`.
@@ -163,7 +161,7 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
         &self,
         count: u32,
         wait: Duration,
-    ) -> Result<Permit<'a, J>, SemaphoreError> {
+    ) -> Result<Permit<'_, &K>, SemaphoreError> {
         self.acquire_by(count, Deadline::after(wait))
     }
 
@@ -180,8 +178,41 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
         &self,
         count: u32,
         deadline: Instant,
-    ) -> Result<Permit<'a, J>, SemaphoreError> {
+    ) -> Result<Permit<'_, &K>, SemaphoreError> {
         self.acquire_by(count, Deadline::at(deadline))
+    }
+
+    /// Takes `count` permits together, as [`acquire_many`](Self::acquire_many), into a permit that borrows nothing: it has
+    /// a clone of the handle's keeper.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_owned(&self, count: u32) -> Result<OwnedPermit<K>, SemaphoreError>
+    where
+        K: Clone,
+    {
+        self.permit(count, Some(Deadline::NEVER), self.keeper.clone())
+    }
+
+    /// As [`acquire_owned`](Self::acquire_owned), if there are so many now.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_owned(&self, count: u32) -> Result<OwnedPermit<K>, SemaphoreError>
+    where
+        K: Clone,
+    {
+        self.permit(count, None, self.keeper.clone())
     }
 
     /// Gives back `count` permits that this process holds: those of which the [`Permit`] was
@@ -195,7 +226,7 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
     ///
     /// in the middle of its own change, this call finishes it first. A stopped one is waited for.
     pub fn release(&self, count: u32) -> Result<(), ReleaseError> {
-        self.raw.release(count, self.judge)
+        self.raw.release(count, &self.keeper)
     }
 
     /// Returns how many permits there are.
@@ -215,22 +246,35 @@ impl<'a, J: Judge + ?Sized> Semaphore<'a, J> {
 
     /// Returns how many permits this process holds.
     pub fn held(&self) -> u32 {
-        self.judge.me().map_or(0, |me| self.raw.held_by(me))
+        self.keeper.me().map_or(0, |me| self.raw.held_by(me))
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &'a RawSemaphore {
+    pub fn raw(&self) -> &RawSemaphore {
         self.raw
     }
 
     fn me(&self) -> Result<OwnerId, SemaphoreError> {
-        self.judge.me().ok_or(SemaphoreError::NotJoined)
+        self.keeper.me().ok_or(SemaphoreError::NotJoined)
     }
 
-    fn acquire_by(&self, count: u32, deadline: Deadline) -> Result<Permit<'a, J>, SemaphoreError> {
+    fn acquire_by(&self, count: u32, deadline: Deadline) -> Result<Permit<'_, &K>, SemaphoreError> {
+        self.permit(count, Some(deadline), &self.keeper)
+    }
+
+    /// Takes `count` permits, at once if there is no deadline, for a permit that has `keeper`: ours, or a clone of it.
+    fn permit<G: Judge>(
+        &self,
+        count: u32,
+        deadline: Option<Deadline>,
+        keeper: G,
+    ) -> Result<Permit<'static, G>, SemaphoreError> {
         let id = self.me()?;
-        self.raw.acquire(count, self.judge, deadline)?;
-        Ok(Permit { semaphore: *self, id, count })
+        match deadline {
+            Some(deadline) => self.raw.acquire(count, &keeper, deadline)?,
+            None => self.raw.try_acquire(count, &keeper)?,
+        }
+        Ok(Permit { raw: self.raw, id, count, keeper })
     }
 
     fn check(permits: u64) -> Result<u32, ShapeError> {
@@ -249,7 +293,7 @@ const BYTES: u64 = match align_up(size_of::<RawSemaphore>() as u64, ALIGN) {
 };
 
 // SAFETY: kind and tag are given to this layout alone.
-unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Semaphore<'a, J> {
+unsafe impl<K: Judge> Object<K> for Semaphore<K> {
     const KIND: Kind = Kind::new("sema");
     const TAG: TypeTag = TypeTag::NONE;
 
@@ -261,31 +305,35 @@ unsafe impl<'a, J: Judge + ?Sized> Object<'a, J> for Semaphore<'a, J> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes: BYTES, align: ALIGN })
     }
 
-    unsafe fn init(region: Region<'a>, permits: u32, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, permits: u32, keeper: K) -> Result<Self, ShapeError> {
         let permits = Self::check(permits.into())?;
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawSemaphore>(Offset::ZERO)?;
         raw.set_permits(permits);
-        Ok(Self { raw, judge })
+        Ok(Self { raw, keeper })
     }
 
-    unsafe fn attach(region: Region<'a>, len: u64, judge: &'a J) -> Result<Self, ShapeError> {
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         let permits = Self::check(len)?;
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
         let raw = region.get::<RawSemaphore>(Offset::ZERO)?;
         let found = raw.permits();
         if found != permits {
             return Err(ShapeError::Corrupt { field: "number of permits", found: found.into() });
         }
-        Ok(Self { raw, judge })
+        Ok(Self { raw, keeper })
     }
 }
 
 /// Shows the permits and who holds how many.
-impl<J: Judge + ?Sized> fmt::Debug for Semaphore<'_, J> {
+impl<K: Judge> fmt::Debug for Semaphore<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders: Vec<_> = self
             .raw
             .holders()
-            .filter_map(|holding| Some((Who(self.judge, holding.owner()?), holding.count())))
+            .filter_map(|holding| Some((Who(&self.keeper, holding.owner()?), holding.count())))
             .collect();
         f.debug_struct("Semaphore")
             .field("permits", &self.raw.permits())
@@ -299,15 +347,30 @@ impl<J: Judge + ?Sized> fmt::Debug for Semaphore<'_, J> {
 ///
 /// In a forked child it does nothing: the parent holds the permits, not the child.
 #[must_use = "dropping the permit gives it back"]
-pub struct Permit<'a, J: Judge + ?Sized = Participant<'a>> {
-    semaphore: Semaphore<'a, J>,
+pub struct Permit<'a, K: Judge = &'a Seat> {
+    raw: &'a RawSemaphore,
     /// Who took them.
     id: OwnerId,
-    /// How many they are.
+    /// How many they are; 0 when they were forgotten.
     count: u32,
+    keeper: K,
 }
 
-impl<J: Judge + ?Sized> Permit<'_, J> {
+/// A [`Permit`] that borrows nothing, of [`Semaphore::acquire_owned`].
+pub type OwnedPermit<K = Seat> = Permit<'static, K>;
+
+impl<K: Judge + Clone> Permit<'_, &K> {
+    /// Goes on as permits that borrow nothing: with a clone of the handle's keeper, they may outlive the handle.
+    pub fn into_owned(mut self) -> OwnedPermit<K> {
+        let (id, count, keeper) = (self.id, self.count, self.keeper.clone());
+        self.count = 0;
+        // SAFETY: the same place, in the memory of a handle with this keeper, of which the permit has a clone.
+        let raw = unsafe { &*core::ptr::from_ref(self.raw) };
+        Permit { raw, id, count, keeper }
+    }
+}
+
+impl<K: Judge> Permit<'_, K> {
     /// Returns how many permits these are.
     pub fn count(&self) -> u32 {
         self.count
@@ -325,28 +388,31 @@ impl<J: Judge + ?Sized> Permit<'_, J> {
     }
 
     /// Keeps them for this process, to be given back by [`Semaphore::release`] or by its end.
-    pub fn forget(self) {
-        mem::forget(self);
+    pub fn forget(mut self) {
+        self.count = 0;
     }
 
     fn give_back(&self) -> Result<(), ReleaseError> {
-        if self.semaphore.judge.me() != Some(self.id) {
+        if self.keeper.me() != Some(self.id) {
             return Err(ReleaseError::NotHeld { asked: self.count, held: 0 });
         }
-        self.semaphore.release(self.count)
+        self.raw.release(self.count, &self.keeper)
     }
 }
 
-impl<J: Judge + ?Sized> Drop for Permit<'_, J> {
+impl<K: Judge> Drop for Permit<'_, K> {
     fn drop(&mut self) {
+        if self.count == 0 {
+            return;
+        }
         // A forked child holds nothing, and a corrupt semaphore takes nothing back: `release` tells who wants to
         // know.
         let _ = self.give_back();
     }
 }
 
-impl<J: Judge + ?Sized> fmt::Debug for Permit<'_, J> {
+impl<K: Judge> fmt::Debug for Permit<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Permit({} of {})", self.count, self.semaphore.permits())
+        write!(f, "Permit({} of {})", self.count, self.raw.permits())
     }
 }

@@ -77,7 +77,8 @@ fn an_action_of_the_machine_below_may_panic() {
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     let region = bytes.region();
-    let raw = barrier(region, 1, &judges[0]).raw();
+    let meeting = barrier(region, 1, &judges[0]);
+    let raw = meeting.raw();
     let act = || -> Result<(), ()> { resume_unwind(Box::new(7)) };
     let wait = || raw.wait(None, &judges[0], Deadline::NEVER, Some(act));
     let panic = catch_unwind(AssertUnwindSafe(wait)).unwrap_err();

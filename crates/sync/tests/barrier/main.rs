@@ -35,12 +35,12 @@ impl Bytes {
     }
 }
 
-fn barrier<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barrier<'a, J> {
+fn barrier<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barrier<&'a J> {
     // SAFETY: the bytes are zero.
     unsafe { Barrier::init(region, parties, judge) }.unwrap()
 }
 
-fn attach<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barrier<'a, J> {
+fn attach<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barrier<&'a J> {
     // SAFETY: made by `barrier`.
     unsafe { Barrier::attach(region, parties.into(), judge) }.unwrap()
 }
@@ -101,7 +101,7 @@ fn until(mut happened: impl FnMut() -> bool) {
 
 #[test]
 fn the_format_of_a_barrier_is_fixed() {
-    type B<'a> = Barrier<'a, ModelJudge>;
+    type B<'a> = Barrier<&'a ModelJudge>;
     let shape = B::shape(&3).unwrap();
     assert_eq!(
         (shape.bytes, shape.align, shape.to_string().as_str()),
@@ -119,7 +119,7 @@ fn the_format_of_a_barrier_is_fixed() {
 
 #[test]
 fn bar_14_a_barrier_for_nobody_is_refused() {
-    type B<'a> = Barrier<'a, ModelJudge>;
+    type B<'a> = Barrier<&'a ModelJudge>;
     for parties in [0, B::MAX_PARTIES + 1, u32::MAX] {
         assert!(matches!(B::shape(&parties), Err(ShapeError::Length { min: 1, .. })), "{parties}");
     }

@@ -35,7 +35,7 @@ fn a_dead_sleeper_is_not_counted() {
         let condvar = mine.condvar();
         assert_eq!(condvar.waiters(), 1, "nobody has looked yet");
         assert!(format!("{condvar:?}").contains("2: dead"), "{condvar:?}");
-        let guard = mine.number().lock().unwrap();
+        let guard = mine.number().lock_owned().unwrap();
         assert_eq!(condvar.notify_all(&guard), Ok(0));
         assert_eq!(condvar.waiters(), 0);
     });
@@ -47,7 +47,7 @@ fn the_notification_of_a_dead_sleeper_goes_on_to_who_slept_then() {
         let condvar = mine.condvar();
         std::thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
+                let guard = mine.number().lock_owned().unwrap();
                 condvar.wait_timeout(guard, LONG).unwrap().1
             });
             until_waiting(condvar, 1);
@@ -72,7 +72,7 @@ fn the_notification_of_a_dead_sleeper_is_not_stored() {
         // It was given before anybody now alive began to wait.
         dead_sleeper(theirs, 5, NOTIFIED);
         let wait = Duration::from_millis(60);
-        let end = condvar.wait_timeout(mine.number().lock().unwrap(), wait).unwrap();
+        let end = condvar.wait_timeout(mine.number().lock_owned().unwrap(), wait).unwrap();
         assert_eq!(end.1, Wakeup::TimedOut);
         assert_clean(condvar);
     });
@@ -93,7 +93,7 @@ fn a_notification_that_goes_on_twice_does_not_reach_who_came_later() {
     dead_sleeper(first, 5, NOTIFIED);
     std::thread::scope(|scope| {
         let sleeper = scope.spawn(move || {
-            let guard = late.number().lock().unwrap();
+            let guard = late.number().lock_owned().unwrap();
             late.condvar().wait_timeout(guard, Duration::from_millis(150)).unwrap().1
         });
         until(|| word(24 + 4 * 6).load(Relaxed) & NOTIFIED != 0);
@@ -113,7 +113,7 @@ fn a_table_full_of_dead_has_room() {
         dead_sleeper(Scene { region, judge }, i as u64, mark);
     }
     let scene = Scene { region, judge: &judges[64] };
-    let end = scene.condvar().wait_timeout(scene.number().lock().unwrap(), Duration::ZERO);
+    let end = scene.condvar().wait_timeout(scene.number().lock_owned().unwrap(), Duration::ZERO);
     assert_eq!(end.unwrap().1, Wakeup::TimedOut);
     assert_clean(scene.condvar());
 }
@@ -131,7 +131,7 @@ fn the_death_of_an_owner_is_told_to_one_and_noticed_by_all() {
         let waiters: Vec<_> = (1..4)
             .map(|i| {
                 threads.spawn(move || {
-                    let guard = scene(i).number().lock().unwrap();
+                    let guard = scene(i).number().lock_owned().unwrap();
                     match scene(i).condvar().wait_timeout(guard, LONG) {
                         Ok((_, wakeup)) => Some(wakeup),
                         Err(WaitError::OwnerDied(guard, _)) => {
@@ -164,7 +164,8 @@ fn the_heir_of_a_lock_without_data_is_told_by_its_guard() {
     play(|mine, theirs| {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let guard = mine.rlock().lock().unwrap();
+                let lock = mine.rlock();
+                let guard = lock.lock().unwrap();
                 let waited = mine.condvar().wait_timeout(guard, LONG);
                 let Err(WaitError::OwnerDied(guard, _)) = waited else { panic!("not told") };
                 guard.acquired()
@@ -184,7 +185,7 @@ fn a_panic_meanwhile_is_told() {
     play(|mine, theirs| {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
+                let guard = mine.number().lock_owned().unwrap();
                 let error = mine.condvar().wait(guard).unwrap_err();
                 assert_eq!(format!("{error:?}"), "Poisoned(.., Notified)");
                 // That one is used up, and the panic is told of again.
@@ -194,7 +195,7 @@ fn a_panic_meanwhile_is_told() {
             });
             until_waiting(mine.condvar(), 1);
             let panic = catch_unwind(AssertUnwindSafe(|| {
-                let guard = theirs.number().lock().unwrap();
+                let guard = theirs.number().lock_owned().unwrap();
                 theirs.condvar().notify_one(&guard).unwrap();
                 std::panic::resume_unwind(Box::new(()));
             }));
@@ -210,7 +211,9 @@ fn who_waits_with_what_a_death_left_has_given_it_up() {
     play(|mine, theirs| {
         std::mem::forget(theirs.number().lock().unwrap());
         theirs.judge.die();
-        let Err(LockError::OwnerDied(guard)) = mine.number().lock() else { panic!("not told") };
+        let Err(LockError::OwnerDied(guard)) = mine.number().lock_owned() else {
+            panic!("not told")
+        };
         let error = mine.condvar().wait_timeout(guard, Duration::ZERO).unwrap_err();
         let WaitError::NotRecoverable(guard, Wakeup::TimedOut) = error else { panic!("{error:?}") };
         // And may go on waiting with it.
@@ -229,7 +232,7 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
         for nonsense in [3, 1 << 30, 1 << 31 | 5, 3 << 30 | 1 << 10] {
             word(24 + 4 * 7).store(nonsense, Relaxed);
             taken.store(u64::MAX, Relaxed);
-            let guard = mine.number().lock().unwrap();
+            let guard = mine.number().lock_owned().unwrap();
             assert_eq!(condvar.notify_all(&guard), Ok(0), "{nonsense:#x}");
             let end = condvar.wait_timeout(guard, Duration::from_millis(3)).unwrap();
             assert_eq!(end.1, Wakeup::TimedOut);
@@ -237,7 +240,7 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
         }
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
+                let guard = mine.number().lock_owned().unwrap();
                 let error = condvar.wait(guard).unwrap_err();
                 assert!(matches!(error, WaitError::Corrupt(_)), "{error:?}");
             });
@@ -262,7 +265,7 @@ fn an_heir_whose_place_was_overwritten_is_told_of_the_death() {
     play(|mine, theirs| {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
+                let guard = mine.number().lock_owned().unwrap();
                 let error = mine.condvar().wait(guard).unwrap_err();
                 let WaitError::OwnerDied(guard, Wakeup::OwnerDied) = error else {
                     panic!("{error:?}")
@@ -281,7 +284,8 @@ fn an_heir_whose_place_was_overwritten_is_told_of_the_death() {
     play(|mine, theirs| {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let guard = mine.rlock().lock().unwrap();
+                let lock = mine.rlock();
+                let guard = lock.lock().unwrap();
                 let error = mine.condvar().wait(guard).unwrap_err();
                 let WaitError::OwnerDied(guard, Wakeup::OwnerDied) = error else {
                     panic!("{error:?}")
@@ -303,13 +307,13 @@ fn a_panic_is_told_by_the_next_lock_to_one_whose_place_was_overwritten() {
     play(|mine, theirs| {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let guard = mine.number().lock().unwrap();
+                let guard = mine.number().lock_owned().unwrap();
                 let error = mine.condvar().wait(guard).unwrap_err();
                 assert!(matches!(error, WaitError::Corrupt(_)), "{error:?}");
             });
             until_waiting(mine.condvar(), 1);
             let panic = catch_unwind(AssertUnwindSafe(|| {
-                let _guard = theirs.number().lock().unwrap();
+                let _guard = theirs.number().lock_owned().unwrap();
                 overwrite_the_place(mine);
                 std::panic::resume_unwind(Box::new(()));
             }));
@@ -327,7 +331,7 @@ fn whoever_sleeps_notices_that_the_locks_word_is_corrupt() {
         play(|mine, _| {
             std::thread::scope(|scope| {
                 let waiter = scope.spawn(|| {
-                    let guard = mine.number().lock().unwrap();
+                    let guard = mine.number().lock_owned().unwrap();
                     failure(mine.condvar().wait_timeout(guard, LONG))
                 });
                 until_waiting(mine.condvar(), 1);

@@ -13,12 +13,12 @@ use crate::{Bytes, LONG, failure, until};
 
 const NOTIFIED: u32 = 1 << 31;
 
-fn condvar<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Condvar<'a, J> {
+fn condvar<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Condvar<&'a J> {
     // SAFETY: the bytes are zero, or hold one, which nothing is written into.
     unsafe { Condvar::init(region.sub(0, 640).unwrap(), (), judge) }.unwrap()
 }
 
-fn number<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Mutex<'a, u64, J> {
+fn number<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Mutex<u64, &'a J> {
     // SAFETY: the bytes are zero: a mutex over 0.
     unsafe { Mutex::attach(region.sub(1280, 128).unwrap(), 1, judge) }.unwrap()
 }
@@ -74,7 +74,7 @@ fn who_has_lost_its_place_does_not_take_the_lock_again() {
     // It asks about this one, who lives, at the end of its first slice, and would ask again under the lock.
     notified(region, 5, &judges[1]);
     let fickle = Fickle::new(&judges[0], 1);
-    let guard = number(region, &fickle).lock().unwrap();
+    let guard = number(region, &fickle).lock_owned().unwrap();
     let end = condvar(region, &fickle).wait_timeout(guard, LONG);
     assert_eq!(failure(end), Some(LockFailure::NotJoined));
     assert_eq!(fickle.asked.load(Relaxed), 1, "it took the lock to find out");
@@ -89,7 +89,7 @@ fn who_finds_out_under_the_lock_leaves_it_to_the_next_one() {
     let fickle = Fickle::new(&judges[0], 1);
     notified(region, 5, &judges[1]);
     judges[1].die();
-    let guard = number(region, &fickle).lock().unwrap();
+    let guard = number(region, &fickle).lock_owned().unwrap();
     let end = condvar(region, &fickle).wait_timeout(guard, Duration::ZERO);
     assert_eq!(fickle.asked.load(Relaxed), 1, "the scene is not as it was thought of");
     assert_eq!(failure(end), Some(LockFailure::NotJoined));
@@ -108,7 +108,7 @@ fn who_finds_out_as_an_heir_leaves_the_lock_to_the_next_one() {
     let fickle = Fickle::new(&judges[0], 2);
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let guard = number(region, &fickle).lock().unwrap();
+            let guard = number(region, &fickle).lock_owned().unwrap();
             failure(condvar(region, &fickle).wait_timeout(guard, LONG))
         });
         until(|| condvar(region, &fickle).waiters() == 1);
@@ -116,7 +116,7 @@ fn who_finds_out_as_an_heir_leaves_the_lock_to_the_next_one() {
         judges[1].die();
         assert_eq!(waiter.join().unwrap(), Some(LockFailure::NotJoined));
     });
-    let Err(LockError::OwnerDied(guard)) = number(region, &judges[2]).lock() else {
+    let Err(LockError::OwnerDied(guard)) = number(region, &judges[2]).lock_owned() else {
         panic!("not told")
     };
     assert_eq!(guard.dead_owner(), judges[0].me());
@@ -132,7 +132,7 @@ fn each_of_the_dead_is_asked_about_once() {
         dead.die();
     }
     let fickle = Fickle::new(&judges[64], u32::MAX);
-    let guard = number(region, &fickle).lock().unwrap();
+    let guard = number(region, &fickle).lock_owned().unwrap();
     assert_eq!(condvar(region, &fickle).notify_one(&guard), Ok(0));
     assert_eq!(fickle.asked.load(Relaxed), 64);
 }
@@ -182,13 +182,13 @@ fn the_locks_roster_is_asked_about_its_owner() {
     let both = Both { trusting: Trusting, slandering: Slandering };
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let guard = number(region, &both.trusting).lock().unwrap();
+            let guard = number(region, &both.trusting).lock_owned().unwrap();
             let wait = Duration::from_millis(30);
             let end = condvar(region, &both.slandering).wait_timeout(guard, wait);
             assert_eq!(end.map(|(_, wakeup)| wakeup).ok(), Some(Wakeup::TimedOut));
         });
         until(|| condvar(region, &both.slandering).waiters() == 1);
-        let guard = number(region, &judges[0]).lock().unwrap();
+        let guard = number(region, &judges[0]).lock_owned().unwrap();
         std::thread::sleep(Duration::from_millis(60));
         assert_eq!(number(region, &judges[0]).owner(), judges[0].me(), "robbed");
         drop(guard);

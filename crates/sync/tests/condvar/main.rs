@@ -41,33 +41,33 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn condvar(self) -> Condvar<'a, ModelJudge> {
+    fn condvar(self) -> Condvar<&'a ModelJudge> {
         // SAFETY: the bytes are zero, or hold one, which nothing is written into.
         unsafe { Condvar::init(self.region.sub(0, 640).unwrap(), (), self.judge) }.unwrap()
     }
 
-    fn other_condvar(self) -> Condvar<'a, ModelJudge> {
+    fn other_condvar(self) -> Condvar<&'a ModelJudge> {
         // SAFETY: as above.
         unsafe { Condvar::init(self.region.sub(640, 640).unwrap(), (), self.judge) }.unwrap()
     }
 
-    fn mutex(self, at: u64) -> Mutex<'a, u64, ModelJudge> {
+    fn mutex(self, at: u64) -> Mutex<u64, &'a ModelJudge> {
         let region = self.region.sub(at, 128).unwrap();
         // SAFETY: the bytes are zero: a mutex over 0.
         unsafe { Mutex::attach(region, 1, self.judge) }.unwrap()
     }
 
-    fn number(self) -> Mutex<'a, u64, ModelJudge> {
+    fn number(self) -> Mutex<u64, &'a ModelJudge> {
         self.mutex(1280)
     }
 
-    fn reentrant(self) -> ReentrantMutex<'a, u64, ModelJudge> {
+    fn reentrant(self) -> ReentrantMutex<u64, &'a ModelJudge> {
         let region = self.region.sub(1536, 128).unwrap();
         // SAFETY: the bytes are zero: a reentrant mutex over 0.
         unsafe { ReentrantMutex::attach(region, 1, self.judge) }.unwrap()
     }
 
-    fn rlock(self) -> RLock<'a, ModelJudge> {
+    fn rlock(self) -> RLock<&'a ModelJudge> {
         let region = self.region.sub(1664, 128).unwrap();
         // SAFETY: the bytes are zero: a lock.
         unsafe { RLock::attach(region, 1, self.judge) }.unwrap()
@@ -84,7 +84,7 @@ fn play(scene: impl FnOnce(Scene<'_>, Scene<'_>)) {
 
 /// Waits until so many threads wait.
 #[track_caller]
-fn until_waiting(condvar: Condvar<'_, ModelJudge>, waiters: u32) {
+fn until_waiting(condvar: Condvar<&ModelJudge>, waiters: u32) {
     until(|| condvar.waiters() == waiters);
 }
 
@@ -104,17 +104,17 @@ fn failure<T, G>(end: Result<T, WaitError<G>>) -> Option<LockFailure> {
 
 /// Nobody waits, nobody is notified, and nothing is stored.
 #[track_caller]
-fn assert_clean(condvar: Condvar<'_, ModelJudge>) {
+fn assert_clean(condvar: Condvar<&ModelJudge>) {
     assert_eq!(format!("{condvar:?}"), "Condvar { waiting: [], notified: [] }");
 }
 
 #[test]
 fn the_format_is_fixed() {
-    type C<'a> = Condvar<'a, ModelJudge>;
+    type C<'a> = Condvar<&'a ModelJudge>;
     let shape = C::shape(&()).unwrap();
     assert_eq!((shape.to_string(), shape.bytes, shape.align), ("condvar".into(), 640, 128));
     play(|mine, _| {
-        let end = mine.condvar().wait_timeout(mine.number().lock().unwrap(), Duration::ZERO);
+        let end = mine.condvar().wait_timeout(mine.number().lock_owned().unwrap(), Duration::ZERO);
         assert_eq!(end.unwrap().1, Wakeup::TimedOut);
         // SAFETY: made above.
         let other = unsafe { Condvar::attach(mine.region, 2, mine.judge) };
@@ -127,7 +127,7 @@ fn the_format_is_fixed() {
 #[test]
 fn cnd_01_a_wait_that_nobody_ends_lasts_as_long_as_asked() {
     play(|mine, theirs| {
-        let mut guard = mine.number().lock().unwrap();
+        let mut guard = mine.number().lock_owned().unwrap();
         for millis in [0, 1, 3, 70] {
             let wait = Duration::from_millis(millis);
             let start = Instant::now();
@@ -158,7 +158,7 @@ fn cnd_02_a_notification_wakes_as_many_as_it_says() {
                     // One after the other, so that it is known who has waited longest.
                     until_waiting(condvar, i);
                     scope.spawn(move || {
-                        let guard = scene.number().lock().unwrap();
+                        let guard = scene.number().lock_owned().unwrap();
                         let (mut guard, wakeup) =
                             scene.condvar().wait_timeout(guard, LONG).unwrap();
                         *guard += 1;
@@ -199,8 +199,8 @@ fn cnd_12_a_condition_belongs_to_one_lock_and_a_lock_may_have_several() {
         assert_eq!(one.notify_one(&wrong), Ok(0));
         drop((wrong, guard));
         std::thread::scope(|scope| {
-            let wait = |condvar: Condvar<'_, ModelJudge>| {
-                let guard = theirs.number().lock().unwrap();
+            let wait = |condvar: Condvar<&ModelJudge>| {
+                let guard = theirs.number().lock_owned().unwrap();
                 condvar.wait_timeout(guard, LONG).map(|(_, wakeup)| wakeup).unwrap()
             };
             let first = scope.spawn(move || wait(theirs.condvar()));
@@ -225,7 +225,7 @@ fn cnd_12_a_condition_belongs_to_one_lock_and_a_lock_may_have_several() {
 fn cnd_13_and_14_a_condition_is_looked_at_before_anything_else() {
     play(|mine, _| {
         let condvar = mine.condvar();
-        let guard = mine.number().lock().unwrap();
+        let guard = mine.number().lock_owned().unwrap();
         let guard = condvar.wait_for(guard, |n| *n == 0).unwrap();
         let guard = condvar.wait_while(guard, |n| *n == 1).unwrap();
         let mut looks = 0;
@@ -252,14 +252,14 @@ fn a_condition_is_waited_for() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    let odd = theirs.number().lock().unwrap();
+                    let odd = theirs.number().lock_owned().unwrap();
                     let mut n = theirs.condvar().wait_for(odd, |n| *n % 2 == 1).unwrap();
                     *n += 1;
                     theirs.condvar().notify_one(&n).unwrap();
                 }
             });
             for _ in 0..50 {
-                let even = mine.number().lock().unwrap();
+                let even = mine.number().lock_owned().unwrap();
                 let mut n = mine.condvar().wait_while(even, |n| *n % 2 == 1).unwrap();
                 *n += 1;
                 mine.condvar().notify_one(&n).unwrap();
@@ -282,7 +282,7 @@ fn a_lock_taken_several_times_is_given_up_altogether() {
                 assert_eq!((wakeup, lock.depth()), (Wakeup::Notified, 4));
                 drop(guard);
                 // And without a guard.
-                let (lock, wakeup) = theirs.condvar().wait_timeout(lock, LONG).unwrap();
+                let (lock, wakeup) = theirs.condvar().wait_timeout(&lock, LONG).unwrap();
                 assert_eq!((wakeup, lock.depth()), (Wakeup::Notified, 3));
                 (0..3).for_each(|_| lock.release().unwrap());
             });
@@ -315,7 +315,7 @@ fn a_reentrant_mutex_is_given_up_by_its_only_guard() {
                 outer.set(8);
             });
             until_waiting(mine.condvar(), 1);
-            let guard = mine.reentrant().lock().unwrap();
+            let guard = mine.reentrant().lock_owned().unwrap();
             guard.set(7);
             assert_eq!(mine.condvar().notify_all(&guard), Ok(1));
             drop(guard);
@@ -331,7 +331,7 @@ fn a_lock_of_another_roster_is_refused() {
     play(|mine, _| {
         let strangers = ModelJudge::new(1);
         let theirs = Scene { judge: &strangers[0], ..mine };
-        let guard = mine.number().lock().unwrap();
+        let guard = mine.number().lock_owned().unwrap();
         assert_eq!(theirs.condvar().notify_one(&guard), Err(NotifyError::OtherLock));
         let waited = theirs.condvar().wait_timeout(guard, Duration::ZERO);
         let Err(WaitError::OtherLock(guard)) = waited else { panic!("waited") };
@@ -346,7 +346,7 @@ fn who_inherits_an_rlock_by_waiting_is_told() {
             let waiter = scope.spawn(|| {
                 let lock = theirs.rlock();
                 lock.acquire().unwrap();
-                let waited = theirs.condvar().wait_timeout(lock, LONG);
+                let waited = theirs.condvar().wait_timeout(&lock, LONG);
                 let Err(WaitError::OwnerDied(lock, Wakeup::Notified)) = waited else {
                     panic!("not told")
                 };
@@ -368,18 +368,18 @@ fn who_does_not_hold_the_lock_is_refused() {
     play(|mine, theirs| {
         let (condvar, lock) = (mine.condvar(), mine.rlock());
         assert_eq!(condvar.notify_one(&lock), Err(NotifyError::NotOwner));
-        assert!(matches!(condvar.wait(lock), Err(WaitError::NotOwner(_))));
+        assert!(matches!(condvar.wait(&lock), Err(WaitError::NotOwner(_))));
         theirs.rlock().acquire().unwrap();
         assert_eq!(condvar.notify_all(&lock), Err(NotifyError::NotOwner));
-        assert!(matches!(condvar.wait(lock), Err(WaitError::NotOwner(_))));
+        assert!(matches!(condvar.wait(&lock), Err(WaitError::NotOwner(_))));
         // Another thread of the owner.
         std::thread::scope(|scope| {
             let refused =
-                || matches!(theirs.condvar().wait(theirs.rlock()), Err(WaitError::NotOwner(_)));
+                || matches!(theirs.condvar().wait(&theirs.rlock()), Err(WaitError::NotOwner(_)));
             assert!(scope.spawn(refused).join().unwrap());
         });
         // With the lock of one participant by another.
-        let guard = theirs.number().lock().unwrap();
+        let guard = theirs.number().lock_owned().unwrap();
         assert_eq!(condvar.notify_one(&guard), Err(NotifyError::NotOwner));
         let error = condvar.wait(guard).unwrap_err();
         assert!(matches!(error, WaitError::NotOwner(_)), "{error:?}");
@@ -395,11 +395,11 @@ fn a_condition_is_not_looked_at_without_the_lock() {
         let (condvar, lock) = (mine.condvar(), mine.rlock());
         let looks = || {
             let look = |_: &mut _| panic!("it looked");
-            assert!(matches!(condvar.wait_for(lock, look), Err(WaitError::NotOwner(_))));
-            assert!(matches!(condvar.wait_while(lock, look), Err(WaitError::NotOwner(_))));
-            let timed = condvar.wait_for_timeout(lock, look, Duration::ZERO);
+            assert!(matches!(condvar.wait_for(&lock, look), Err(WaitError::NotOwner(_))));
+            assert!(matches!(condvar.wait_while(&lock, look), Err(WaitError::NotOwner(_))));
+            let timed = condvar.wait_for_timeout(&lock, look, Duration::ZERO);
             assert!(matches!(timed, Err(WaitError::NotOwner(_))));
-            let timed = condvar.wait_while_deadline(lock, look, Instant::now());
+            let timed = condvar.wait_while_deadline(&lock, look, Instant::now());
             assert!(matches!(timed, Err(WaitError::NotOwner(_))));
         };
         looks();
@@ -410,7 +410,7 @@ fn a_condition_is_not_looked_at_without_the_lock() {
         lock.acquire().unwrap();
         let mut looks = 0;
         let waited = condvar.wait_for_timeout(
-            lock,
+            &lock,
             |lock| {
                 looks += 1;
                 lock.release().unwrap();
@@ -430,7 +430,7 @@ fn a_forked_child_is_refused() {
     let mut bytes = Bytes::new();
     let region = bytes.region();
     let (mine, theirs) = (Scene { region, judge: &judges[0] }, Scene { region, judge: &child });
-    let guard = mine.number().lock().unwrap();
+    let guard = mine.number().lock_owned().unwrap();
     assert_eq!(theirs.condvar().notify_one(&guard), Err(NotifyError::NotOwner));
     let error = theirs.condvar().wait_timeout(guard, Duration::ZERO).unwrap_err();
     assert!(matches!(error, WaitError::NotOwner(_)));
@@ -447,7 +447,7 @@ fn sixty_four_threads_wait_and_no_more() {
     std::thread::scope(|threads| {
         for i in 0..RawCondvar::MAX_WAITERS {
             threads.spawn(move || {
-                let guard = scene(i).number().lock().unwrap();
+                let guard = scene(i).number().lock_owned().unwrap();
                 drop(scene(i).condvar().wait_timeout(guard, LONG).unwrap());
             });
         }

@@ -31,22 +31,22 @@ impl Bytes {
     }
 }
 
-fn mutex<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Mutex<'a, u64, ModelJudge> {
+fn mutex<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Mutex<u64, &'a ModelJudge> {
     // SAFETY: the bytes are zero, or hold such a mutex, which only the first value is written into.
     unsafe { Mutex::init(region, 7, judge) }.unwrap()
 }
 
-fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Mutex<'a, u64, ModelJudge> {
+fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Mutex<u64, &'a ModelJudge> {
     // SAFETY: made by `mutex`.
     unsafe { Mutex::attach(region, 1, judge) }.unwrap()
 }
 
-fn semaphore<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<'a, ModelJudge> {
+fn semaphore<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<&'a ModelJudge> {
     // SAFETY: the bytes are zero.
     unsafe { Semaphore::init(region, 3, judge) }.unwrap()
 }
 
-fn join<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<'a, ModelJudge> {
+fn join<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<&'a ModelJudge> {
     // SAFETY: made by `semaphore`.
     unsafe { Semaphore::attach(region, 3, judge) }.unwrap()
 }
@@ -61,7 +61,7 @@ fn failure<G>(result: Result<G, LockError<G>>) -> LockFailure {
 
 #[test]
 fn the_format_of_a_mutex_is_fixed() {
-    let shape = <Mutex<'_, u64, ModelJudge> as Object<'_, ModelJudge>>::shape(&0).unwrap();
+    let shape = <Mutex<u64, &ModelJudge> as Object<_>>::shape(&0).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.len), (128, 128, 1));
     assert_eq!(shape.to_string(), "mutex of u64 (8 bytes)");
     let judges = ModelJudge::new(1);
@@ -145,7 +145,7 @@ fn an_heir_is_told_and_answers_for_the_data() {
     guard.make_consistent();
     drop(guard);
 
-    let guard = attach(region, &judges[2]).lock().unwrap();
+    let guard = attach(region, &judges[2]).lock_owned().unwrap();
     assert_eq!(guard.dead_owner(), None);
 }
 
@@ -161,7 +161,7 @@ fn an_heir_that_does_not_answer_gives_the_data_up() {
     let Err(LockError::OwnerDied(guard)) = heir.try_lock() else { panic!("not told") };
     drop(guard);
     for judge in &judges[1..] {
-        let Err(LockError::NotRecoverable(guard)) = attach(region, judge).lock() else {
+        let Err(LockError::NotRecoverable(guard)) = attach(region, judge).lock_owned() else {
             panic!("not told")
         };
         drop(guard);
@@ -199,7 +199,7 @@ fn a_panic_is_not_a_death() {
 
 #[test]
 fn a_guard_taken_while_panicking_does_not_poison() {
-    struct Locks<'a>(Mutex<'a, u64, ModelJudge>);
+    struct Locks<'a>(Mutex<u64, &'a ModelJudge>);
     impl Drop for Locks<'_> {
         fn drop(&mut self) {
             *self.0.lock().unwrap() += 1;
@@ -279,7 +279,7 @@ fn an_owner_that_cannot_be_judged_is_not_robbed() {
     let (mut one, mut two) = (Bytes::new(), Bytes::new());
     let (one, two) = (one.region(), two.region());
     let blind = Blind(judges[1].clone());
-    let guard = mutex(one, &judges[0]).lock().unwrap();
+    let guard = mutex(one, &judges[0]).lock_owned().unwrap();
     // SAFETY: made by `mutex`.
     let lock = unsafe { Mutex::<u64, _>::attach(one, 1, &blind) }.unwrap();
     let wait = Duration::from_millis(20);
@@ -288,7 +288,7 @@ fn an_owner_that_cannot_be_judged_is_not_robbed() {
     drop(guard);
     drop(lock.lock().unwrap());
 
-    let permits = semaphore(two, &judges[0]).acquire_many(3).unwrap();
+    let permits = semaphore(two, &judges[0]).acquire_owned(3).unwrap();
     // SAFETY: made by `semaphore`.
     let doors = unsafe { Semaphore::attach(two, 3, &blind) }.unwrap();
     assert_eq!(doors.acquire_timeout(wait).unwrap_err(), SemaphoreError::CannotJudge);
@@ -345,7 +345,7 @@ fn who_loses_its_place_while_it_waits_takes_nothing() {
     let (one, two) = (one.region(), two.region());
     let lost = || Lost { judge: judges[1].clone(), lost: AtomicU32::new(0) };
     let (first, second) = (lost(), lost());
-    let guard = mutex(one, &judges[0]).lock().unwrap();
+    let guard = mutex(one, &judges[0]).lock_owned().unwrap();
     // SAFETY: made by `mutex`.
     let lock = unsafe { Mutex::<u64, _>::attach(one, 1, &first) }.unwrap();
     assert_eq!(failure(lock.lock()), LockFailure::NotJoined);
@@ -353,7 +353,7 @@ fn who_loses_its_place_while_it_waits_takes_nothing() {
     assert_eq!(failure(lock.lock()), LockFailure::NotJoined);
     assert_eq!(lock.owner(), None);
 
-    let permits = semaphore(two, &judges[0]).acquire_many(3).unwrap();
+    let permits = semaphore(two, &judges[0]).acquire_owned(3).unwrap();
     // SAFETY: made by `semaphore`.
     let doors = unsafe { Semaphore::attach(two, 3, &second) }.unwrap();
     assert_eq!(doors.acquire().unwrap_err(), SemaphoreError::NotJoined);

@@ -4,14 +4,14 @@ use super::*;
 
 #[test]
 fn the_format_of_a_semaphore_is_fixed() {
-    let shape = <Semaphore<'_, ModelJudge> as Object<'_, ModelJudge>>::shape(&3).unwrap();
+    let shape = <Semaphore<&ModelJudge> as Object<_>>::shape(&3).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.len), (640, 128, 3));
     assert_eq!(shape.tag, TypeTag::NONE);
 }
 
 #[test]
 fn sem_07_a_number_of_permits_that_cannot_be_is_refused() {
-    type S<'a> = Semaphore<'a, ModelJudge>;
+    type S<'a> = Semaphore<&'a ModelJudge>;
     for permits in [0, 1 << 31, u32::MAX] {
         assert!(matches!(S::shape(&permits), Err(ShapeError::Length { .. })), "{permits}");
     }

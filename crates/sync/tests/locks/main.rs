@@ -30,22 +30,22 @@ impl Bytes {
     }
 }
 
-fn lock<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Lock<'a, ModelJudge> {
+fn lock<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Lock<&'a ModelJudge> {
     // SAFETY: the bytes are zero, or hold such a lock, which nothing is written into.
     unsafe { Lock::init(region, (), judge) }.unwrap()
 }
 
-fn rlock<'a>(region: Region<'a>, judge: &'a ModelJudge) -> RLock<'a, ModelJudge> {
+fn rlock<'a>(region: Region<'a>, judge: &'a ModelJudge) -> RLock<&'a ModelJudge> {
     // SAFETY: the bytes are zero, or hold such a lock, which nothing is written into.
     unsafe { RLock::init(region, (), judge) }.unwrap()
 }
 
-fn mutex<'a>(region: Region<'a>, judge: &'a ModelJudge) -> ReentrantMutex<'a, u64, ModelJudge> {
+fn mutex<'a>(region: Region<'a>, judge: &'a ModelJudge) -> ReentrantMutex<u64, &'a ModelJudge> {
     // SAFETY: the bytes are zero, or hold such a mutex, which only the first value is written into.
     unsafe { ReentrantMutex::init(region, 7, judge) }.unwrap()
 }
 
-fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> ReentrantMutex<'a, u64, ModelJudge> {
+fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> ReentrantMutex<u64, &'a ModelJudge> {
     // SAFETY: made by `mutex`.
     unsafe { ReentrantMutex::attach(region, 1, judge) }.unwrap()
 }
@@ -59,16 +59,16 @@ fn elsewhere<R: Send>(scene: impl FnOnce() -> R + Send) -> R {
 fn the_formats_are_fixed() {
     type J = ModelJudge;
     let shapes = [
-        <Lock<'_, J> as Object<'_, J>>::shape(&()).unwrap(),
-        <RLock<'_, J> as Object<'_, J>>::shape(&()).unwrap(),
-        <ReentrantMutex<'_, u64, J> as Object<'_, J>>::shape(&0).unwrap(),
+        <Lock<&J> as Object<_>>::shape(&()).unwrap(),
+        <RLock<&J> as Object<_>>::shape(&()).unwrap(),
+        <ReentrantMutex<u64, &J> as Object<_>>::shape(&0).unwrap(),
     ];
     let shown = shapes.map(|shape| (shape.to_string(), shape.bytes, shape.align));
     let [lock, rlock, mutex] = shown;
     assert_eq!(lock, ("lock".into(), 128, 128));
     assert_eq!(rlock, ("rlock".into(), 128, 128));
     assert_eq!(mutex, ("remutex of u64 (8 bytes)".into(), 128, 128));
-    assert_eq!(<RLock<'_, J> as Object<'_, J>>::TAG, TypeTag::NONE);
+    assert_eq!(<RLock<&J> as Object<_>>::TAG, TypeTag::NONE);
 
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
@@ -237,7 +237,7 @@ fn rlk_05_and_06_the_owner_is_a_thread_of_a_process() {
     let (mine, theirs) = (rlock(region, &judges[0]), rlock(region, &judges[1]));
     mine.acquire().unwrap();
     mine.acquire().unwrap();
-    let refused = |other: RLock<'_, ModelJudge>| {
+    let refused = |other: RLock<&ModelJudge>| {
         assert_eq!(other.try_acquire(), Err(LockFailure::WouldBlock));
         let wait = Duration::from_millis(5);
         assert_eq!(other.acquire_timeout(wait), Err(LockFailure::TimedOut));

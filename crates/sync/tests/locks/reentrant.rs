@@ -13,7 +13,7 @@ fn a_reentrant_mutex_is_taken_again_by_its_thread_only() {
     assert_eq!((mine.depth(), theirs.depth()), (2, 0));
     inner.set(inner.get() + 1);
     assert_eq!(outer.get(), 8);
-    let blocked = |lock: ReentrantMutex<'_, u64, ModelJudge>| {
+    let blocked = |lock: ReentrantMutex<u64, &ModelJudge>| {
         lock.try_lock().unwrap_err().failure() == Some(LockFailure::WouldBlock)
     };
     assert!(elsewhere(|| blocked(mine)));
@@ -112,10 +112,9 @@ fn an_inherited_guard_is_inert() {
     let region = bytes.region();
     let mine = mutex(region, &judges[0]);
     let guard = mine.lock().unwrap();
-    // The bytes of `who` as another holder has them: the guard gives nothing any more, and releases nothing.
+    // The bytes of `who` as another holder has them: the guard answers for nothing any more, and releases nothing.
     let who = region.get::<AtomicU64>(Offset::new(16).unwrap()).unwrap();
     let ours = who.swap(1 << 42 | 1, Relaxed);
-    assert!(catch_unwind(AssertUnwindSafe(|| guard.get())).is_err());
     assert_eq!(format!("{guard:?}"), "<not ours>");
     guard.make_consistent();
     drop(guard);

@@ -44,7 +44,6 @@ fn a_forked_child_neither_reads_nor_writes_nor_lets_go() {
     in_child(&|| {
         assert_eq!(failure(lock.read()), LockFailure::NotJoined);
         assert_eq!(failure(lock.try_write()), LockFailure::NotJoined);
-        assert!(catch_unwind(AssertUnwindSafe(|| *reading)).is_err());
         // SAFETY: the child's copy; the original is the parent's.
         drop(unsafe { std::ptr::read(&reading) });
         // SAFETY: as above.

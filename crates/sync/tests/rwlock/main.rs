@@ -35,7 +35,7 @@ impl Bytes {
 fn locks<'a, const N: usize, J: Judge>(
     region: Region<'a>,
     judges: &'a [J],
-) -> [RwLock<'a, u64, J>; N] {
+) -> [RwLock<u64, &'a J>; N] {
     // SAFETY: the bytes are zero.
     unsafe { RwLock::init(region, 7, &judges[0]) }.unwrap();
     // SAFETY: made above.
@@ -57,7 +57,7 @@ fn word(region: Region<'_>, at: u64) -> &AtomicU32 {
 
 #[test]
 fn the_format_of_a_readers_writer_lock_is_fixed() {
-    let shape = <RwLock<'_, u64, ModelJudge> as Object<'_, ModelJudge>>::shape(&0).unwrap();
+    let shape = <RwLock<u64, &ModelJudge> as Object<_>>::shape(&0).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.len), (256, 128, 1));
     assert_eq!(shape.to_string(), "rwlock of u64 (8 bytes)");
     let judges = ModelJudge::new(1);

@@ -7,7 +7,7 @@ use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, OffsetError};
 use shmkit_sync::{Barrier, BarrierError};
 
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Cast, Fault, Reached, Scene, Stage, Take, Unit};
 
 /// Parties of the barrier.
@@ -42,7 +42,7 @@ const REGISTERED: u64 = 1 << 30;
 const ATTEMPTS: u32 = 5;
 
 /// What is killed.
-type Operation = fn(Barrier<'_>) -> Result<(), BarrierError>;
+type Operation = fn(Barrier<Me<'_>>) -> Result<(), BarrierError>;
 
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
@@ -270,7 +270,10 @@ fn arena() -> Result<Arena, Fault> {
     Ok(arena)
 }
 
-fn open(arena: &Arena, then: impl FnOnce(Barrier<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+fn open(
+    arena: &Arena,
+    then: impl FnOnce(Barrier<Me<'_>>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `arena` made a barrier for so many here.
     let barrier = unsafe { Barrier::attach(arena.object(), PARTIES.into(), &me) };

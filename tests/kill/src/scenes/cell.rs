@@ -4,7 +4,7 @@ use shmkit_cell::{Array, ArrayError, ArraySpec, Value};
 use shmkit_layout::Object;
 use shmkit_sync::LockError;
 
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, Scene, Take, Unit};
 
 /// A value of several words: all of them equal, or it is torn.
@@ -130,11 +130,11 @@ pub(crate) fn check(found: Wide) -> Result<(), Fault> {
 
 fn value(
     arena: &Arena,
-    then: impl FnOnce(Value<'_, Wide>) -> Result<(), Fault>,
+    then: impl FnOnce(Value<Wide, Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make_value` made a value of this type here.
-    let value = unsafe { Value::<Wide>::attach(arena.object(), 1, &me) };
+    let value = unsafe { Value::<Wide, _>::attach(arena.object(), 1, &me) };
     then(value.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
@@ -156,11 +156,11 @@ fn read_value(arena: &Arena, actor: &Actor<'_>) -> Result<(), Fault> {
 
 fn array(
     arena: &Arena,
-    then: impl FnOnce(Array<'_, Wide>) -> Result<(), Fault>,
+    then: impl FnOnce(Array<Wide, Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make_array` made an array of this type and length here.
-    let array = unsafe { Array::<Wide>::attach(arena.object(), LEN as u64, &me) };
+    let array = unsafe { Array::<Wide, _>::attach(arena.object(), LEN as u64, &me) };
     then(array.map_err(|e| Fault::broken(e.to_string()))?)
 }
 

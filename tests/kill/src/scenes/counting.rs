@@ -7,7 +7,7 @@ use shmkit_atomic::Ordering::{AcqRel, Acquire};
 use shmkit_layout::{Object, Offset};
 use shmkit_sync::{Count, CountingError, CountingSemaphore};
 
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Cast, Fault, LIMIT, Scene, Stage, Take, Unit};
 
 /// The actor is about to acquire.
@@ -49,7 +49,7 @@ pub(crate) trait Doors {
     fn try_acquire(&self) -> Result<bool, Fault>;
 }
 
-impl Doors for CountingSemaphore<'_> {
+impl Doors for CountingSemaphore<Me<'_>> {
     fn acquire(&self) -> Result<(), Fault> {
         CountingSemaphore::acquire(self).map_err(|e| Fault::hung(format!("acquire: {e}")))
     }

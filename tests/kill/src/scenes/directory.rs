@@ -96,7 +96,7 @@ pub(crate) fn open(name: &str) -> Result<Segment, Fault> {
 
 /// Finds or makes a value, and finds it whole.
 pub(crate) fn object(segment: &Segment, name: &str) -> Result<(), Fault> {
-    let value = segment.object::<Value<'_, Wide>>(name, FIRST);
+    let value = segment.object::<Value<Wide>>(name, FIRST);
     let value = value.map_err(|e| Fault::hung(format!("object {name:?}: {e}")))?;
     let found = value.get().map_err(|e| Fault::hung(format!("get of {name:?}: {e}")))?;
     if found == FIRST {

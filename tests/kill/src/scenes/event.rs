@@ -7,6 +7,7 @@ use shmkit_atomic::Ordering::Acquire;
 use shmkit_layout::{Object, Offset};
 use shmkit_sync::Event;
 
+use crate::arena::Me;
 use crate::{Actor, Arena, Fault, Scene, Take, Unit};
 
 /// The actor is about to wait.
@@ -117,7 +118,7 @@ fn waiter(kind: Kind) -> Scene {
     })
 }
 
-fn open(arena: &Arena, then: impl FnOnce(Event<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+fn open(arena: &Arena, then: impl FnOnce(Event<Me<'_>>) -> Result<(), Fault>) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: the zero bytes of an arena are an event.
     let event = unsafe { Event::attach(arena.object(), 1, &me) };

@@ -5,11 +5,10 @@ use std::hint::black_box;
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Object, Offset, Region};
-use shmkit_roster::Participant;
 use shmkit_sync::{LockError, LockFailure, Mutex, MutexGuard, Semaphore, SemaphoreError};
 
 use super::lock::{Entry, Gate, Inside, Kind, Use};
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Arena, Fault};
 
 pub(crate) const MUTEX: Kind = Kind {
@@ -27,11 +26,11 @@ pub(crate) const MUTEX: Kind = Kind {
 fn open_mutex(arena: &Arena, then: Use<'_>) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made a mutex of this type here.
-    let mutex = unsafe { Mutex::<[u64; 2]>::attach(arena.object(), 1, &me) };
+    let mutex = unsafe { Mutex::<[u64; 2], _>::attach(arena.object(), 1, &me) };
     then(&mutex.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
-impl Gate for Mutex<'_, [u64; 2]> {
+impl Gate for Mutex<[u64; 2], Me<'_>> {
     fn pass(&self, inside: Inside<'_>) -> Result<(), Fault> {
         match self.lock() {
             Ok(guard) => inside(&mut Held { guard, told: false }),
@@ -53,7 +52,7 @@ impl Gate for Mutex<'_, [u64; 2]> {
 }
 
 struct Held<'a> {
-    guard: MutexGuard<'a, [u64; 2], Participant<'a>>,
+    guard: MutexGuard<'a, [u64; 2], &'a Me<'a>>,
     told: bool,
 }
 
@@ -99,7 +98,7 @@ fn open_semaphore(arena: &Arena, then: Use<'_>) -> Result<(), Fault> {
 
 /// A semaphore of one permit guards two words beside it.
 struct OnePermit<'a> {
-    semaphore: Semaphore<'a>,
+    semaphore: Semaphore<Me<'a>>,
     data: &'a [AtomicU64],
 }
 

@@ -4,13 +4,14 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use shmkit_layout::{Object, Region};
+use shmkit_roster::Judge;
 use shmkit_sync::{
     Acquired, Condvar, LockError, Mutex, MutexGuard, RLock, WaitError, Waitable, Wakeup,
 };
 
 use super::lock::Entry;
 use super::locks::{Words, data};
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Arena, Fault};
 
 /// Where the lock lies in the object, in bytes; the condition variable is at its beginning.
@@ -30,14 +31,14 @@ pub(crate) enum With {
 
 /// What an actor has: a condition variable, its lock and the tickets.
 pub(crate) struct Office<'a> {
-    condvar: Condvar<'a>,
+    condvar: Condvar<Me<'a>>,
     lock: Either<'a>,
     arena: &'a Arena,
 }
 
 enum Either<'a> {
-    Mutex(Mutex<'a, [u64; 2]>),
-    RLock(RLock<'a>),
+    Mutex(Mutex<[u64; 2], Me<'a>>),
+    RLock(RLock<Me<'a>>),
 }
 
 /// The tickets, while their lock is held.
@@ -46,7 +47,7 @@ trait Tickets: Waitable {
     fn set(&mut self, office: &Office<'_>, which: usize, value: u64);
 }
 
-impl Tickets for MutexGuard<'_, [u64; 2]> {
+impl<K: Judge> Tickets for MutexGuard<'_, [u64; 2], K> {
     fn get(&mut self, _: &Office<'_>, which: usize) -> u64 {
         black_box(&**self)[which]
     }
@@ -57,7 +58,7 @@ impl Tickets for MutexGuard<'_, [u64; 2]> {
     }
 }
 
-impl Tickets for RLock<'_> {
+impl<K: Judge> Tickets for &RLock<K> {
     fn get(&mut self, office: &Office<'_>, which: usize) -> u64 {
         office.words().get(which)
     }
@@ -96,7 +97,7 @@ impl Office<'_> {
                 if lock.acquire() != Ok(Acquired::Clean) || lock.depth() != 2 {
                     return Err(Fault::double_owner(format!("a count was inherited: {lock:?}")));
                 }
-                run(&mut Inside { office: self, guard: Some(*lock) })?;
+                run(&mut Inside { office: self, guard: Some(lock) })?;
                 if lock.depth() != 2 {
                     return Err(Fault::hung(format!("the count was not restored: {lock:?}")));
                 }
@@ -173,13 +174,13 @@ trait Answers {
     fn answer(&self);
 }
 
-impl Answers for MutexGuard<'_, [u64; 2]> {
+impl<K: Judge> Answers for MutexGuard<'_, [u64; 2], K> {
     fn answer(&self) {
         self.make_consistent();
     }
 }
 
-impl Answers for RLock<'_> {
+impl<K: Judge> Answers for &RLock<K> {
     fn answer(&self) {}
 }
 

@@ -5,6 +5,7 @@ use shmkit_layout::Object;
 use shmkit_sync::OnceCell;
 
 use super::cell::{Kind, Wide, begin, check};
+use crate::arena::Me;
 use crate::{Actor, Arena, Fault, Scene, Take, Unit};
 
 /// What the victim makes, and what survivors make.
@@ -91,10 +92,10 @@ pub(crate) fn agree(actor: &Actor<'_>, value: Wide) -> Result<(), Fault> {
 
 fn open(
     arena: &Arena,
-    then: impl FnOnce(OnceCell<'_, Wide>) -> Result<(), Fault>,
+    then: impl FnOnce(OnceCell<Wide, Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: the zero bytes of an arena are an empty cell.
-    let cell = unsafe { OnceCell::<Wide>::attach(arena.object(), 1, &me) };
+    let cell = unsafe { OnceCell::<Wide, _>::attach(arena.object(), 1, &me) };
     then(cell.map_err(|e| Fault::broken(e.to_string()))?)
 }

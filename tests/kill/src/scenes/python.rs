@@ -10,7 +10,7 @@ use shmkit_sync::{
 
 use super::lock::{self, Company, Entry, Gate, Inside, Kind, Use};
 use super::locks::{Words, data};
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, Scene, Take, Unit};
 
 const LOCK: Kind = Kind {
@@ -102,7 +102,7 @@ struct Beside<'a, L> {
     data: &'a [AtomicU64],
 }
 
-impl Gate for Beside<'_, Lock<'_>> {
+impl Gate for Beside<'_, Lock<Me<'_>>> {
     fn pass(&self, inside: Inside<'_>) -> Result<(), Fault> {
         let guard = self.lock.lock().map_err(hung)?;
         inside(&mut Words { data: self.data, told: told(guard.acquired()) })
@@ -120,9 +120,9 @@ impl Gate for Beside<'_, Lock<'_>> {
     }
 }
 
-impl Beside<'_, RLock<'_>> {
+impl Beside<'_, RLock<Me<'_>>> {
     /// Acquires it once more for what is inside.
-    fn deeper(&self, outer: &RLockGuard<'_>, inside: Inside<'_>) -> Result<(), Fault> {
+    fn deeper(&self, outer: &RLockGuard<'_, &Me<'_>>, inside: Inside<'_>) -> Result<(), Fault> {
         let inner = self.lock.lock().map_err(hung)?;
         if (self.lock.depth(), inner.acquired()) != (2, Acquired::Clean) {
             return Err(Fault::double_owner(format!("a count was inherited: {:?}", self.lock)));
@@ -131,7 +131,7 @@ impl Beside<'_, RLock<'_>> {
     }
 }
 
-impl Gate for Beside<'_, RLock<'_>> {
+impl Gate for Beside<'_, RLock<Me<'_>>> {
     fn pass(&self, inside: Inside<'_>) -> Result<(), Fault> {
         let outer = self.lock.lock().map_err(hung)?;
         self.deeper(&outer, inside)
@@ -149,14 +149,16 @@ impl Gate for Beside<'_, RLock<'_>> {
 fn open_reentrant(arena: &Arena, then: Use<'_>) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made a mutex of this type here.
-    let mutex = unsafe { ReentrantMutex::<[u64; 2]>::attach(arena.object(), 1, &me) };
+    let mutex = unsafe { ReentrantMutex::<[u64; 2], _>::attach(arena.object(), 1, &me) };
     then(&mutex.map_err(broken)?)
 }
 
+type Guard<'a> = ReentrantMutexGuard<'a, [u64; 2], &'a Me<'a>>;
+
 /// Both guards, and whether the outer one was told.
 struct Nested<'a> {
-    outer: ReentrantMutexGuard<'a, [u64; 2]>,
-    inner: ReentrantMutexGuard<'a, [u64; 2]>,
+    outer: Guard<'a>,
+    inner: Guard<'a>,
     told: bool,
 }
 
@@ -190,8 +192,8 @@ impl Entry for Nested<'_> {
 
 /// Locks once more for what is inside.
 fn deeper<'a>(
-    mutex: &ReentrantMutex<'a, [u64; 2]>,
-    outer: Result<ReentrantMutexGuard<'a, [u64; 2]>, LockError<ReentrantMutexGuard<'a, [u64; 2]>>>,
+    mutex: &'a ReentrantMutex<[u64; 2], Me<'a>>,
+    outer: Result<Guard<'a>, LockError<Guard<'a>>>,
     inside: Inside<'_>,
 ) -> Result<(), Fault> {
     let (outer, told) = match outer {
@@ -211,7 +213,7 @@ fn deeper<'a>(
     inside(&mut Nested { outer, inner, told })
 }
 
-impl Gate for ReentrantMutex<'_, [u64; 2]> {
+impl Gate for ReentrantMutex<[u64; 2], Me<'_>> {
     fn pass(&self, inside: Inside<'_>) -> Result<(), Fault> {
         deeper(self, self.lock(), inside)
     }
@@ -235,7 +237,7 @@ fn released_by_another() -> Scene {
     Scene::new("lock/released-by-another", about, 15, move |stage, point| {
         let arena = Arena::new()?;
         (LOCK.make)(&arena)?;
-        let with = |then: &mut dyn FnMut(Lock<'_>) -> Result<(), Fault>| {
+        let with = |then: &mut dyn FnMut(Lock<Me<'_>>) -> Result<(), Fault>| {
             let me = arena.join()?;
             // SAFETY: `make` made a lock here.
             then(unsafe { Lock::attach(arena.object(), 1, &me) }.map_err(broken)?)

@@ -6,7 +6,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Object;
 use shmkit_pipe::{Pipe, PipeError, Receiver, Sender};
 
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, LIMIT, Scene, Take, Unit};
 
 /// An item of several words, each made of its number.
@@ -259,7 +259,7 @@ fn receiver(sleep: Sleep) -> Scene {
 
 /// What is left after the dead receiver got item `received`, of those up to `sent`: in order, whole, each at most
 /// once, and to the last.
-fn succeed(pipe: &Pipe<'_, Item>, received: u64, sent: u64) -> Result<(), Fault> {
+fn succeed(pipe: &Pipe<Item, Me<'_>>, received: u64, sent: u64) -> Result<(), Fault> {
     let mut receiver = claim_receiver(pipe)?;
     let mut last = None;
     loop {
@@ -294,19 +294,21 @@ pub(crate) fn make(arena: &Arena) -> Result<(), Fault> {
 
 pub(crate) fn with_pipe(
     arena: &Arena,
-    then: impl FnOnce(Pipe<'_, Item>) -> Result<(), Fault>,
+    then: impl FnOnce(Pipe<Item, Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made a pipe of this type and capacity here.
-    let pipe = unsafe { Pipe::<Item>::attach(arena.object(), CAPACITY, &me) };
+    let pipe = unsafe { Pipe::<Item, _>::attach(arena.object(), CAPACITY, &me) };
     then(pipe.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
-pub(crate) fn claim_sender<'a>(pipe: &Pipe<'a, Item>) -> Result<Sender<'a, Item>, Fault> {
+pub(crate) fn claim_sender<'a>(pipe: &Pipe<Item, Me<'a>>) -> Result<Sender<Item, Me<'a>>, Fault> {
     pipe.sender().map_err(|e| Fault::hung(format!("claim: {e}")))
 }
 
-pub(crate) fn claim_receiver<'a>(pipe: &Pipe<'a, Item>) -> Result<Receiver<'a, Item>, Fault> {
+pub(crate) fn claim_receiver<'a>(
+    pipe: &Pipe<Item, Me<'a>>,
+) -> Result<Receiver<Item, Me<'a>>, Fault> {
     pipe.receiver().map_err(|e| Fault::hung(format!("claim: {e}")))
 }
 

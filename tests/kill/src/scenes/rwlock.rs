@@ -7,7 +7,7 @@ use shmkit_layout::Object;
 use shmkit_sync::{LockError, LockFailure, RwLock, RwLockWriteGuard};
 
 use super::lock::{self, Company, Entry, Gate, Inside, Kind, Use};
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Cast, Fault, Scene, Stage, Take, Unit};
 
 const VICTIM: usize = 0;
@@ -189,12 +189,12 @@ fn play(stage: &Stage, arena: &Arena, plot: Plot, point: u32) -> Result<Take, Fa
         open(arena, |lock| match from {
             From::Outside => {
                 actor.mark();
-                enter(actor, lock, role, &mut || Ok(()))?;
+                enter(actor, &lock, role, &mut || Ok(()))?;
                 actor.mark();
                 Ok(())
             }
             From::Inside => {
-                enter(actor, lock, role, &mut || {
+                enter(actor, &lock, role, &mut || {
                     actor.mark();
                     Ok(())
                 })?;
@@ -272,7 +272,7 @@ fn woken_reader() -> Scene {
 fn play_woken(stage: &Stage, arena: &Arena, point: u32) -> Result<(Take, bool), Fault> {
     let mut holder = stage.cast(ELDER, &|actor| {
         open(arena, |lock| {
-            enter(actor, lock, Write, &mut || {
+            enter(actor, &lock, Write, &mut || {
                 actor.phase(INSIDE);
                 actor.await_cue(LEAVE)
             })
@@ -283,7 +283,7 @@ fn play_woken(stage: &Stage, arena: &Arena, point: u32) -> Result<(Take, bool), 
     let mut victim = stage.victim(VICTIM, &|actor| {
         open(arena, |lock| {
             actor.mark();
-            enter(actor, lock, Read, &mut || Ok(()))?;
+            enter(actor, &lock, Read, &mut || Ok(()))?;
             actor.mark();
             Ok(())
         })
@@ -309,7 +309,7 @@ fn elder<'s>(stage: &'s Stage, arena: &Arena, before: Before) -> Result<Option<C
     };
     let mut elder = stage.cast(ELDER, &|actor| {
         open(arena, |lock| {
-            enter(actor, lock, role, &mut || {
+            enter(actor, &lock, role, &mut || {
                 actor.phase(INSIDE);
                 actor.await_cue(LEAVE)
             })
@@ -333,7 +333,7 @@ fn survivor<'s>(
         open(arena, |lock| {
             actor.await_cue(GO)?;
             actor.phase(WAITING);
-            enter(actor, lock, role, &mut || Ok(()))?;
+            enter(actor, &lock, role, &mut || Ok(()))?;
             actor.through();
             Ok(())
         })
@@ -343,7 +343,7 @@ fn survivor<'s>(
 /// Enters, is inside, acts, leaves. A writer is `inside` in the middle of its change.
 pub(crate) fn enter(
     actor: &Actor<'_>,
-    lock: RwLock<'_, Pair>,
+    lock: &RwLock<Pair, Me<'_>>,
     role: Role,
     inside: &mut dyn FnMut() -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -369,7 +369,7 @@ pub(crate) fn enter(
 }
 
 fn read(
-    lock: RwLock<'_, Pair>,
+    lock: &RwLock<Pair, Me<'_>>,
     inside: &mut dyn FnMut() -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let (guard, told) = match lock.read() {
@@ -394,11 +394,11 @@ pub(crate) type Pair = [u64; 2];
 
 pub(crate) fn open(
     arena: &Arena,
-    then: impl FnOnce(RwLock<'_, Pair>) -> Result<(), Fault>,
+    then: impl FnOnce(RwLock<Pair, Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made a lock of this type here.
-    let lock = unsafe { RwLock::<Pair>::attach(arena.object(), 1, &me) };
+    let lock = unsafe { RwLock::<Pair, _>::attach(arena.object(), 1, &me) };
     then(lock.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
@@ -415,7 +415,7 @@ pub(crate) const WRITERS: Kind = Kind {
     floors: [60, 100, 60, 100],
 };
 
-type WriteGuard<'a> = RwLockWriteGuard<'a, Pair>;
+type WriteGuard<'a> = RwLockWriteGuard<'a, Pair, &'a Me<'a>>;
 
 fn writing<'a>(
     result: Result<WriteGuard<'a>, LockError<WriteGuard<'a>>>,
@@ -427,7 +427,7 @@ fn writing<'a>(
     }
 }
 
-impl Gate for RwLock<'_, Pair> {
+impl Gate for RwLock<Pair, Me<'_>> {
     fn pass(&self, inside: Inside<'_>) -> Result<(), Fault> {
         let (mut guard, told) = writing(self.write())?;
         inside(&mut Held { guard: &mut guard, told })

@@ -3,7 +3,7 @@
 use shmkit_layout::Object;
 use shmkit_sync::{Semaphore, SemaphoreError};
 
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, Scene, Take, Unit};
 
 /// Permits of the semaphore.
@@ -68,7 +68,10 @@ const OWNED: Kind = Kind {
     },
 };
 
-fn open(arena: &Arena, then: impl FnOnce(Semaphore<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+fn open(
+    arena: &Arena,
+    then: impl FnOnce(Semaphore<Me<'_>>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made a semaphore of so many permits here.
     let semaphore = unsafe { Semaphore::attach(arena.object(), u64::from(PERMITS), &me) };

@@ -8,15 +8,15 @@ use crate::witness::Me;
 
 const PARTIES: u32 = 3;
 
-pub(crate) struct Meeting<'a>(Barrier<'a>);
+pub(crate) struct Meeting(Barrier);
 
-impl<'a> Meeting<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Meeting {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.barrier("barrier", PARTIES)?))
     }
 }
 
-impl Toy for Meeting<'_> {
+impl Toy for Meeting {
     fn name(&self) -> &'static str {
         "barrier"
     }

@@ -16,15 +16,15 @@ fn check(four: Four) -> Result<(), String> {
     Err(format!("half-written: {four:?}"))
 }
 
-pub(crate) struct Whole<'a>(Value<'a, Four>);
+pub(crate) struct Whole(Value<Four>);
 
-impl<'a> Whole<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Whole {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.value("value", [0; 4])?))
     }
 }
 
-impl Toy for Whole<'_> {
+impl Toy for Whole {
     fn name(&self) -> &'static str {
         "value"
     }
@@ -45,17 +45,17 @@ impl Toy for Whole<'_> {
     }
 }
 
-pub(crate) struct Elements<'a>(Array<'a, Four>);
+pub(crate) struct Elements(Array<Four>);
 
-impl<'a> Elements<'a> {
+impl Elements {
     const LEN: usize = 8;
 
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.array("array", Self::LEN)?))
     }
 }
 
-impl Toy for Elements<'_> {
+impl Toy for Elements {
     fn name(&self) -> &'static str {
         "array"
     }

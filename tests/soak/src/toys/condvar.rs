@@ -18,18 +18,18 @@ fn check(goods: &Goods) -> Result<(), String> {
     }
 }
 
-pub(crate) struct Store<'a> {
-    goods: Mutex<'a, Goods>,
-    changed: Condvar<'a>,
+pub(crate) struct Store {
+    goods: Mutex<Goods>,
+    changed: Condvar,
 }
 
-impl<'a> Store<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Store {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         let goods = segment.mutex("goods", [0_u64; 2])?;
         Ok(Self { goods, changed: segment.condvar("changed")? })
     }
 
-    fn lock(&self) -> Result<MutexGuard<'a, Goods>, String> {
+    fn lock(&self) -> Result<MutexGuard<'_, Goods>, String> {
         match self.goods.lock_timeout(LONG) {
             Ok(goods) => Ok(goods),
             // Each change is one step.
@@ -42,7 +42,7 @@ impl<'a> Store<'a> {
     }
 }
 
-impl Toy for Store<'_> {
+impl Toy for Store {
     fn name(&self) -> &'static str {
         "condvar"
     }

@@ -8,10 +8,10 @@ use crate::witness::Me;
 
 const BOUND: u32 = 4;
 
-pub(crate) struct Bounded<'a>(CountingSemaphore<'a>);
+pub(crate) struct Bounded(CountingSemaphore);
 
-impl<'a> Bounded<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Bounded {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.bounded_semaphore("bounded", BOUND)?))
     }
 
@@ -21,7 +21,7 @@ impl<'a> Bounded<'a> {
     }
 }
 
-impl Toy for Bounded<'_> {
+impl Toy for Bounded {
     fn name(&self) -> &'static str {
         "bounded semaphore"
     }

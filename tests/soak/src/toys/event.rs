@@ -6,15 +6,15 @@ use shmkit::{Event, EventError, Objects, Segment};
 use super::{SHORT, Toy, failed};
 use crate::witness::Me;
 
-pub(crate) struct Pulsing<'a>(Event<'a>);
+pub(crate) struct Pulsing(Event);
 
-impl<'a> Pulsing<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Pulsing {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.event("event")?))
     }
 }
 
-impl Toy for Pulsing<'_> {
+impl Toy for Pulsing {
     fn name(&self) -> &'static str {
         "event"
     }

@@ -19,15 +19,15 @@ fn told(acquired: Acquired) -> bool {
     acquired.dead_owner().is_some()
 }
 
-pub(crate) struct Plain<'a>(Lock<'a>);
+pub(crate) struct Plain(Lock);
 
-impl<'a> Plain<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Plain {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.lock("lock")?))
     }
 }
 
-impl Toy for Plain<'_> {
+impl Toy for Plain {
     fn name(&self) -> &'static str {
         "lock"
     }
@@ -54,15 +54,15 @@ impl Toy for Plain<'_> {
     }
 }
 
-pub(crate) struct Again<'a>(RLock<'a>);
+pub(crate) struct Again(RLock);
 
-impl<'a> Again<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Again {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.rlock("rlock")?))
     }
 }
 
-impl Toy for Again<'_> {
+impl Toy for Again {
     fn name(&self) -> &'static str {
         "rlock"
     }
@@ -100,15 +100,15 @@ impl Toy for Again<'_> {
 }
 
 /// Two equal numbers under a lock that its owner takes twice.
-pub(crate) struct Reentrant<'a>(ReentrantMutex<'a, [u64; 2]>);
+pub(crate) struct Reentrant(ReentrantMutex<[u64; 2]>);
 
-impl<'a> Reentrant<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Reentrant {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.reentrant_mutex("reentrant", [0_u64; 2])?))
     }
 }
 
-impl Toy for Reentrant<'_> {
+impl Toy for Reentrant {
     fn name(&self) -> &'static str {
         "reentrant mutex"
     }

@@ -6,15 +6,15 @@ use shmkit::{LockError, LockFailure, Mutex, Objects, Segment};
 use super::{LONG, SHORT, Toy, failed, linger};
 use crate::witness::Me;
 
-pub(crate) struct Locked<'a>(Mutex<'a, [u64; 2]>);
+pub(crate) struct Locked(Mutex<[u64; 2]>);
 
-impl<'a> Locked<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Locked {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.mutex("mutex", [0_u64; 2])?))
     }
 }
 
-impl Toy for Locked<'_> {
+impl Toy for Locked {
     fn name(&self) -> &'static str {
         "mutex"
     }

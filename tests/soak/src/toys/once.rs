@@ -11,16 +11,16 @@ const CELLS: usize = 64;
 
 type Four = [u64; 4];
 
-pub(crate) struct Cells<'a>(Vec<OnceCell<'a, Four>>);
+pub(crate) struct Cells(Vec<OnceCell<Four>>);
 
-impl<'a> Cells<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Cells {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         let cell = |n| Ok(segment.once_cell(&format!("once {n}"))?);
         Ok(Self((0..CELLS).map(cell).collect::<Result<_>>()?))
     }
 }
 
-impl Toy for Cells<'_> {
+impl Toy for Cells {
     fn name(&self) -> &'static str {
         "once cell"
     }

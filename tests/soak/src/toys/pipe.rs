@@ -11,19 +11,19 @@ type Item = [u64; 2];
 
 const CAPACITY: u64 = 64;
 
-fn pipe(segment: &Segment) -> Result<Pipe<'_, Item>> {
+fn pipe(segment: &Segment) -> Result<Pipe<Item>> {
     Ok(segment.pipe("pipe", CAPACITY)?)
 }
 
-pub(crate) struct Sending<'a>(Pipe<'a, Item>);
+pub(crate) struct Sending(Pipe<Item>);
 
-impl<'a> Sending<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Sending {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(pipe(segment)?))
     }
 }
 
-impl Toy for Sending<'_> {
+impl Toy for Sending {
     fn name(&self) -> &'static str {
         "pipe/send"
     }
@@ -54,15 +54,15 @@ impl Toy for Sending<'_> {
     }
 }
 
-pub(crate) struct Receiving<'a>(Pipe<'a, Item>);
+pub(crate) struct Receiving(Pipe<Item>);
 
-impl<'a> Receiving<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Receiving {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(pipe(segment)?))
     }
 }
 
-impl Toy for Receiving<'_> {
+impl Toy for Receiving {
     fn name(&self) -> &'static str {
         "pipe/recv"
     }

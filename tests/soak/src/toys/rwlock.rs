@@ -15,10 +15,10 @@ fn check(pair: &Pair) -> Result<(), String> {
     Err(format!("half-written, and not told: {pair:?}"))
 }
 
-pub(crate) struct Shared<'a>(RwLock<'a, Pair>);
+pub(crate) struct Shared(RwLock<Pair>);
 
-impl<'a> Shared<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Shared {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.rwlock("rwlock", [0_u64; 2])?))
     }
 
@@ -40,7 +40,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-impl Toy for Shared<'_> {
+impl Toy for Shared {
     fn name(&self) -> &'static str {
         "rwlock"
     }

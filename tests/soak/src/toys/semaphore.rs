@@ -8,15 +8,15 @@ use crate::witness::Me;
 
 const PERMITS: u32 = 3;
 
-pub(crate) struct Owned<'a>(Semaphore<'a>);
+pub(crate) struct Owned(Semaphore);
 
-impl<'a> Owned<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Result<Self> {
+impl Owned {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
         Ok(Self(segment.semaphore("semaphore", PERMITS)?))
     }
 }
 
-impl Toy for Owned<'_> {
+impl Toy for Owned {
     fn name(&self) -> &'static str {
         "semaphore"
     }

@@ -1,12 +1,11 @@
 //! Meeting at a barrier, and leaving one.
 
 use shmkit_layout::Object;
-use shmkit_roster::Participant;
 use shmkit_sync::{Barrier, BarrierError};
 
 use super::waiting::{broken, hung};
 use super::{Op, Race, Turn};
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Arena, Fault};
 
 /// Parties of the barrier.
@@ -50,11 +49,7 @@ pub(super) const MEETING: Race = Race {
     },
 };
 
-fn barrier<'a>(
-    arena: &'a Arena,
-    parties: u32,
-    me: &'a Participant<'a>,
-) -> Result<Barrier<'a>, Fault> {
+fn barrier<'a>(arena: &'a Arena, parties: u32, me: Me<'a>) -> Result<Barrier<Me<'a>>, Fault> {
     // SAFETY: `make` made a barrier of so many parties here.
     unsafe { Barrier::attach(arena.object(), parties.into(), me) }.map_err(broken)
 }
@@ -62,7 +57,7 @@ fn barrier<'a>(
 fn with_barrier(
     arena: &Arena,
     turn: &Turn<'_, '_>,
-    then: impl FnOnce(Barrier<'_>) -> Result<(), Fault>,
+    then: impl FnOnce(Barrier<Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     let barrier = barrier(arena, PARTIES, &me)?;

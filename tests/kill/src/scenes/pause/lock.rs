@@ -60,7 +60,7 @@ pub(super) fn try_pass(kind: Kind, arena: &Arena, turn: &Turn<'_, '_>) -> Result
 fn time_out(arena: &Arena, turn: &Turn<'_, '_>) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made a mutex of this type here.
-    let mutex = unsafe { Mutex::<[u64; 2]>::attach(arena.object(), 1, &me) };
+    let mutex = unsafe { Mutex::<[u64; 2], _>::attach(arena.object(), 1, &me) };
     let mutex = mutex.map_err(|e| Fault::broken(e.to_string()))?;
     turn.begin()?;
     match mutex.lock_timeout(SHORT) {

@@ -1,11 +1,11 @@
 //! What is made once, while others wait for it.
 
 use shmkit_layout::Object;
-use shmkit_roster::Participant;
 use shmkit_sync::OnceCell;
 
 use super::waiting::{broken, hung};
 use super::{Op, Race};
+use crate::arena::Me;
 use crate::{Arena, Fault};
 
 /// One waits until the other has made the value, and has left: nobody has died.
@@ -43,7 +43,7 @@ pub(super) const MADE: Race = Race {
     },
 };
 
-fn cell<'a>(arena: &'a Arena, me: &'a Participant<'a>) -> Result<OnceCell<'a, u64>, Fault> {
+fn cell<'a>(arena: &'a Arena, me: Me<'a>) -> Result<OnceCell<u64, Me<'a>>, Fault> {
     // SAFETY: the zero bytes of an arena are an empty cell.
     unsafe { OnceCell::attach(arena.object(), 1, me) }.map_err(broken)
 }

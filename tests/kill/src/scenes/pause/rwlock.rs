@@ -20,7 +20,7 @@ pub(super) const RWLOCK: Race = Race {
 fn play(arena: &Arena, turn: &Turn<'_, '_>, role: Role) -> Result<(), Fault> {
     open(arena, |lock| {
         turn.begin()?;
-        enter(turn.actor, lock, role, &mut || Ok(()))?;
+        enter(turn.actor, &lock, role, &mut || Ok(()))?;
         turn.end();
         Ok(())
     })

@@ -4,7 +4,7 @@ use shmkit_layout::Object;
 use shmkit_sync::{Semaphore, SemaphoreError};
 
 use super::{Op, Race, Turn};
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Arena, Fault};
 
 /// How many there are.
@@ -46,7 +46,10 @@ fn take(arena: &Arena, turn: &Turn<'_, '_>, count: u32) -> Result<(), Fault> {
     })
 }
 
-fn open(arena: &Arena, then: impl FnOnce(Semaphore<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+fn open(
+    arena: &Arena,
+    then: impl FnOnce(Semaphore<Me<'_>>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made a semaphore of so many permits here.
     let semaphore = unsafe { Semaphore::attach(arena.object(), u64::from(COUNT), &me) };

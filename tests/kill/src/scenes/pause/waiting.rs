@@ -1,13 +1,12 @@
 //! Waiting for each other: an event, a count, a condition.
 
 use shmkit_layout::{Object, Region};
-use shmkit_roster::Participant;
 use shmkit_sync::{
     Condvar, Count, CountingSemaphore, Event, LockError, Mutex, MutexGuard, RawCountingSemaphore,
 };
 
 use super::{Op, Race, Turn};
-use crate::arena::NOBODY;
+use crate::arena::{Me, NOBODY};
 use crate::{Arena, Fault};
 
 /// Bytes of a condition variable with room to spare; its mutex lies behind them.
@@ -63,7 +62,7 @@ pub(super) const EVENT: Race = Race {
 fn with_event(
     arena: &Arena,
     turn: &Turn<'_, '_>,
-    then: impl FnOnce(Event<'_>) -> Result<(), Fault>,
+    then: impl FnOnce(Event<Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: `make` made an event here.
@@ -104,7 +103,7 @@ pub(super) const COUNT: Race = Race {
     },
 };
 
-fn count<'a>(arena: &'a Arena, me: &'a Participant<'a>) -> Result<CountingSemaphore<'a>, Fault> {
+fn count<'a>(arena: &'a Arena, me: Me<'a>) -> Result<CountingSemaphore<Me<'a>>, Fault> {
     let bound = u64::from(RawCountingSemaphore::MAX_VALUE);
     // SAFETY: `make` made one with this bound here.
     unsafe { CountingSemaphore::attach(arena.object(), bound, me) }.map_err(broken)
@@ -113,7 +112,7 @@ fn count<'a>(arena: &'a Arena, me: &'a Participant<'a>) -> Result<CountingSemaph
 fn with_count(
     arena: &Arena,
     turn: &Turn<'_, '_>,
-    then: impl FnOnce(CountingSemaphore<'_>) -> Result<(), Fault>,
+    then: impl FnOnce(CountingSemaphore<Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     let count = count(arena, &me)?;
@@ -133,7 +132,7 @@ pub(super) const CONDITION: Race = Race {
             name: "wait",
             run: |arena, turn| {
                 with_condition(arena, turn, |said, condvar| {
-                    let said = condvar.wait_for(lock(said)?, |said| *said == 1);
+                    let said = condvar.wait_for(lock(&said)?, |said| *said == 1);
                     said.map(drop).map_err(hung)
                 })
             },
@@ -142,7 +141,7 @@ pub(super) const CONDITION: Race = Race {
             name: "notify",
             run: |arena, turn| {
                 with_condition(arena, turn, |said, condvar| {
-                    let mut said = lock(said)?;
+                    let mut said = lock(&said)?;
                     *said = 1;
                     condvar.notify_one(&said).map(drop).map_err(hung)
                 })
@@ -161,14 +160,14 @@ pub(super) const CONDITION: Race = Race {
     },
 };
 
-fn lock<'a>(said: Mutex<'a, u64>) -> Result<MutexGuard<'a, u64>, Fault> {
+fn lock<'a>(said: &'a Mutex<u64, Me<'a>>) -> Result<MutexGuard<'a, u64, &'a Me<'a>>, Fault> {
     said.lock().map_err(|error: LockError<_>| hung(error))
 }
 
 fn condition<'a>(
     arena: &'a Arena,
-    me: &'a Participant<'a>,
-) -> Result<(Mutex<'a, u64>, Condvar<'a>), Fault> {
+    me: Me<'a>,
+) -> Result<(Mutex<u64, Me<'a>>, Condvar<Me<'a>>), Fault> {
     let place =
         |at, bytes| -> Result<Region<'a>, Fault> { arena.object().sub(at, bytes).map_err(broken) };
     // SAFETY: the bytes are zero, or hold a condition variable.
@@ -181,7 +180,7 @@ fn condition<'a>(
 fn with_condition(
     arena: &Arena,
     turn: &Turn<'_, '_>,
-    then: impl FnOnce(Mutex<'_, u64>, Condvar<'_>) -> Result<(), Fault>,
+    then: impl FnOnce(Mutex<u64, Me<'_>>, Condvar<Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let me = arena.join()?;
     let (said, condvar) = condition(arena, &me)?;

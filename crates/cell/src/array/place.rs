@@ -1,0 +1,80 @@
+//! Where an array lies: its words, its journal's slot, its elements.
+
+use core::ptr::NonNull;
+
+use shmkit_layout::ShmSafe;
+use shmkit_roster::Judge;
+
+use super::journal::RawArray;
+use crate::error::OutOfRange;
+use crate::held::Held;
+
+/// Where an array lies; what is done to the elements by who holds the lock.
+pub(super) struct Place<'a, T> {
+    pub(super) raw: &'a RawArray,
+    /// The slot before the elements.
+    pub(super) journal: NonNull<T>,
+    /// How many elements there are; they lie inside the region.
+    pub(super) len: usize,
+}
+
+impl<T> Clone for Place<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Place<'_, T> {}
+
+// SAFETY: the elements are read and written under the lock only, and are plain values (`ShmSafe: Send + Sync`).
+unsafe impl<T: ShmSafe> Send for Place<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: ShmSafe> Sync for Place<'_, T> {}
+
+impl<T> Place<'_, T> {
+    pub(super) fn in_range(self, index: usize) -> Result<(), OutOfRange> {
+        if index < self.len { Ok(()) } else { Err(OutOfRange { index, len: self.len }) }
+    }
+}
+
+impl<T: ShmSafe> Place<'_, T> {
+    /// To be called by whoever has just taken the lock: carries out what a dead owner had decided, and returns the mark.
+    pub(super) fn enter(self) -> u32 {
+        self.raw.enter(self.journal, self.len)
+    }
+
+    /// Returns the address of the first element.
+    pub(super) fn first(self) -> NonNull<T> {
+        // SAFETY: one slot and `len` elements lie inside the region (`Array::place`).
+        unsafe { self.journal.add(1) }
+    }
+
+    /// Copies one element out, under the lock.
+    pub(super) fn read<K: Judge>(self, held: &Held<'_, K>, index: usize) -> T {
+        self.elements(held)[index]
+    }
+
+    /// Writes one element, under the lock.
+    pub(super) fn write<K: Judge>(self, _held: &Held<'_, K>, index: usize, value: T) {
+        assert!(index < self.len, "checked by the callers, before they took the lock");
+        // SAFETY: the lock is held, `journal` is the slot before the elements (`Array::place`), and `index` is in range.
+        unsafe { self.raw.write(self.journal, index, value) };
+    }
+
+    pub(super) fn elements<'h, K: Judge>(self, _held: &'h Held<'_, K>) -> &'h [T] {
+        let (first, len) = (self.first().as_ptr(), self.len);
+        // SAFETY: mapped and aligned (`Array::place`); the lock is held for as long as the slice, so that nobody writes;
+        // any bytes are `T`s (`Pod`).
+        unsafe { core::slice::from_raw_parts(first, len) }
+    }
+
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the lock is the right to it; private, and borrowed at once"
+    )]
+    pub(super) fn elements_mut<'h, K: Judge>(self, _held: &'h Held<'_, K>) -> &'h mut [T] {
+        let (first, len) = (self.first().as_ptr(), self.len);
+        // SAFETY: as in `elements`; the callers hold no other slice of them, and nobody else reads or writes.
+        unsafe { core::slice::from_raw_parts_mut(first, len) }
+    }
+}
