@@ -278,7 +278,7 @@ pub(crate) enum By {
 
 pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
     use JoinErrorKind::{
-        Description, Exhausted, Full, OtherFile, Removing, Ticket, Unlinked, Unsupported,
+        Description, Exhausted, Full, OtherFile, Removing, System, Ticket, Unlinked, Unsupported,
     };
     let errno = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())
@@ -334,6 +334,14 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
             "its file system or the kernel has no record locks that a mapping carries: \
              choose a directory on a tmpfs, or an anonymous segment"
                 .to_owned(),
+        ),
+        (System, Some(errno)) => (
+            ErrorKind::Join,
+            format!(
+                "the system refused something that joining needs ({}): look at the process's \
+                 limits, and whether a sandbox or a seccomp filter forbids it",
+                errno.desc()
+            ),
         ),
         _ => (ErrorKind::Join, "its roster has no place for this process".to_owned()),
     };

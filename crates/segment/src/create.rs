@@ -128,7 +128,7 @@ fn wait(place: &Place, election: Option<&mut Election>, deadline: Deadline) -> R
 
 /// Makes a segment without a name.
 pub(crate) fn anonymous(options: &Checked) -> Result<Arc<Shared>, Failure> {
-    let file = file::memory("shmkit", options.size, options.mode)?;
+    let file = file::memory("shmkit", options.size)?;
     Ok(Made::on(file, options)?.enter(false))
 }
 
@@ -144,7 +144,7 @@ struct Made {
 
 impl Made {
     fn new(directory: &Path, options: &Checked) -> Result<Self, Failure> {
-        let unnamed = || file::unnamed(directory, options.size, options.mode);
+        let unnamed = || file::unnamed(directory, options.size);
         let file = unnamed().or_else(|failure| match failure.kind {
             // What the dead left may be what is missing.
             ErrorKind::NoSpace if sweep::makes_room(directory) => unnamed(),
@@ -154,13 +154,16 @@ impl Made {
     }
 
     fn on(file: std::os::fd::OwnedFd, options: &Checked) -> Result<Self, Failure> {
-        let Checked { plan, size, participants, objects, persistent, content, .. } = *options;
+        let Checked { plan, size, participants, objects, persistent, content, mode, .. } = *options;
         let mut header = Header::new(size, cookie()?, persistent, content);
         header.roster = plan.roster;
         header.roster_slots = participants;
         header.directory = plan.directory;
         header.directory_entries = objects;
         let status = Status::of(file.as_fd()).map_err(|errno| Failure::os(errno, "fstat"))?;
+        if status.mode != mode {
+            file::permit(file.as_fd(), mode)?;
+        }
         // Before it has a name: who opens it as soon as it has waits for this thread.
         let entry = table::begin(Identity::new(&status, &header)).ok_or_else(|| {
             Failure::new(ErrorKind::Os, "this process has the new file open, as a segment")

@@ -17,6 +17,8 @@ use crate::name::Place;
 /// Most bytes that are allocated by one call. Before Linux 6.9 a signal undoes the call that it interrupts, so the next
 /// one asks for half: a profiler's timer could undo a whole segment for ever.
 const MAX_STEP: u64 = 64 << 20;
+/// What is smaller is allocated without looking first whether there is room for it.
+const WORTH_A_LOOK: u64 = 1 << 20;
 /// What no timer interrupts twice.
 const MIN_STEP: u64 = 64 << 10;
 
@@ -25,11 +27,13 @@ const SEALS: SealFlag =
     SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
 
 /// Makes a file of `size` bytes in `directory` that has no name yet: if this process dies now, nothing is left.
-pub(crate) fn unnamed(directory: &Path, size: u64, mode: u32) -> Result<OwnedFd, Failure> {
+pub(crate) fn unnamed(directory: &Path, size: u64) -> Result<OwnedFd, Failure> {
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
     let file = retry(|| open(directory, flags, Mode::S_IRUSR | Mode::S_IWUSR))
         .map_err(|errno| cannot_make(errno, directory))?;
-    if let Ok(disk) = fstatvfs(&file) {
+    if size >= WORTH_A_LOOK
+        && let Ok(disk) = fstatvfs(&file)
+    {
         // A full file system is seen here without first filling it; the allocation below is what decides.
         let free = free(&disk);
         // A file system without a limit (a tmpfs of size=0) reports no blocks at all.
@@ -44,12 +48,11 @@ pub(crate) fn unnamed(directory: &Path, size: u64, mode: u32) -> Result<OwnedFd,
         }
         errno => cannot_allocate(errno, size),
     })?;
-    permit(file.as_fd(), mode)?;
     Ok(file)
 }
 
 /// Makes a sealed file of `size` bytes that never has a name.
-pub(crate) fn memory(name: &str, size: u64, mode: u32) -> Result<OwnedFd, Failure> {
+pub(crate) fn memory(name: &str, size: u64) -> Result<OwnedFd, Failure> {
     // NOEXEC_SEAL (Linux 6.3) is what a system with vm.memfd_noexec=2 insists on; older kernels refuse it.
     let noexec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
@@ -58,7 +61,7 @@ pub(crate) fn memory(name: &str, size: u64, mode: u32) -> Result<OwnedFd, Failur
             Errno::EINVAL => memfd_create(name, flags),
             errno => Err(errno),
         })
-        .map_err(|errno| Failure::os(errno, "memfd_create"))?;
+        .map_err(cannot_make_memory)?;
     let most = memory_size();
     if size > most {
         return Err(no_memory(size, most).caused_by(Errno::ENOSPC));
@@ -67,8 +70,6 @@ pub(crate) fn memory(name: &str, size: u64, mode: u32) -> Result<OwnedFd, Failur
         Errno::ENOSPC => no_memory(size, most).caused_by(errno),
         errno => cannot_allocate(errno, size),
     })?;
-    // It is born 0777.
-    permit(file.as_fd(), mode)?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))
         .map_err(|errno| Failure::os(errno, "F_ADD_SEALS"))?;
     Ok(file)
@@ -133,8 +134,8 @@ fn in_steps(
     Ok(())
 }
 
-/// Sets the permissions whatever the umask.
-fn permit(file: BorrowedFd<'_>, mode: u32) -> Result<(), Failure> {
+/// Sets the permissions, which the umask or the kernel may have made others.
+pub(crate) fn permit(file: BorrowedFd<'_>, mode: u32) -> Result<(), Failure> {
     fchmod(file, Mode::from_bits_truncate(mode)).map_err(|errno| Failure::os(errno, "fchmod"))
 }
 
@@ -168,6 +169,18 @@ fn cannot_make(errno: Errno, directory: &Path) -> Failure {
         errno => return Failure::os(errno, format_args!("making a file in {directory}")),
     };
     Failure::new(kind, detail).caused_by(errno)
+}
+
+fn cannot_make_memory(errno: Errno) -> Failure {
+    match errno {
+        Errno::EACCES | Errno::EPERM => Failure::new(
+            ErrorKind::PermissionDenied,
+            "memfd_create is forbidden here, by a sandbox or a seccomp filter: have it allowed, or \
+             use a segment with a name",
+        )
+        .caused_by(errno),
+        errno => Failure::os(errno, "memfd_create"),
+    }
 }
 
 fn cannot_allocate(errno: Errno, size: u64) -> Failure {

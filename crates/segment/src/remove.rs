@@ -174,7 +174,7 @@ fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Tro
         }
         return Ok((holder == Some(Holder::Participant)).then_some(Outcome::InUse));
     };
-    remove_name(place, file, Names::One).map(Some)
+    remove_name(place, &status, Names::One).map(Some)
 }
 
 /// What a survey says of a segment.
@@ -212,7 +212,7 @@ fn unusable(
         return Ok(found(in_use, status.links));
     }
     match removal::nobody_at_all(file).map_err(Trouble::Locks)? {
-        Some(_removal) => remove_name(place, file, Names::One),
+        Some(_removal) => remove_name(place, status, Names::One),
         None => Ok(Outcome::InUse),
     }
 }
@@ -252,7 +252,7 @@ fn unlink_without_forks(place: &Place) -> Result<bool, Trouble> {
     let Some(_removal) = removal::remover(file).map_err(Trouble::Locks)? else {
         return Ok(false);
     };
-    Ok(remove_name(place, file, Names::Any)? == Outcome::Removed)
+    Ok(remove_name(place, &status, Names::Any)? == Outcome::Removed)
 }
 
 /// How many names a file may have whose name is removed.
@@ -262,15 +262,13 @@ enum Names {
     Any,
 }
 
-/// Unlinks the name if it still leads to this file, with the lock that keeps every other remover of ours out.
-fn remove_name(place: &Place, file: BorrowedFd<'_>, names: Names) -> Result<Outcome, Trouble> {
-    let now = Status::of(file).map_err(Trouble::Status)?;
+/// Unlinks the name if it still leads to this file, which is open, with the lock that keeps every other remover of ours out.
+fn remove_name(place: &Place, status: &Status, names: Names) -> Result<Outcome, Trouble> {
     // While the file is open here, no other file can have its device and number.
     let named = Status::of_place(place)
-        .is_ok_and(|named| (named.device, named.inode) == (now.device, now.inode));
-    if now.links == 0 || !named {
-        return Ok(Outcome::Gone);
-    }
+        .ok()
+        .filter(|named| (named.device, named.inode) == (status.device, status.inode));
+    let Some(now) = named else { return Ok(Outcome::Gone) };
     if names == Names::One && now.links > 1 {
         return Ok(Outcome::Linked(now.links));
     }
