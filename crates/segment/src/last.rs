@@ -1,6 +1,7 @@
 //! The last one out: removing the name of a segment that this process has just left.
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::thread;
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ pub(crate) fn out(
 /// Does it in a thread whose descriptors are its own, so that there is a number for one more.
 fn with_own_descriptors(place: &Place, left: Remover) -> Result<Option<Outcome>, Failure> {
     let run = || {
-        part_with_descriptors().map_err(|errno| Failure::os(errno, "unshare"))?;
+        part_with_descriptors(place.at().0.as_raw_fd())
+            .map_err(|errno| Failure::os(errno, "unshare"))?;
         attempt(place, left)
     };
     thread::scope(|scope| {
@@ -65,22 +67,33 @@ fn with_own_descriptors(place: &Place, left: Remover) -> Result<Option<Outcome>,
     })
 }
 
-/// Gives this thread a table of descriptors of its own, with nothing in it but input, output and errors.
-fn part_with_descriptors() -> Result<(), Errno> {
+/// Gives this thread a table of descriptors of its own, with nothing in it but input, output and errors, and the one to
+/// keep.
+fn part_with_descriptors(keep: RawFd) -> Result<(), Errno> {
     // SAFETY: the thread's other properties stay shared; its descriptors are copies.
     Errno::result(unsafe { libc::unshare(libc::CLONE_FILES) })?;
     let close_range = |first: libc::c_uint, last: libc::c_uint| {
+        if first > last {
+            return Ok(());
+        }
         // SAFETY: the copies are of this thread alone, whose code has none of its own yet; those that they were copied
         // from stay open, and so do their descriptions with whatever they hold.
-        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })
+        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
     };
-    match close_range(3, libc::c_uint::MAX) {
+    // AT_FDCWD is none.
+    let keep = libc::c_uint::try_from(keep).unwrap_or(libc::c_uint::MAX).max(3);
+    let closed = close_range(3, keep - 1).and_then(|()| match keep {
+        libc::c_uint::MAX => Ok(()),
+        keep => close_range(keep + 1, libc::c_uint::MAX),
+    });
+    match closed {
         // Linux 5.8 and older: one number is enough.
         Err(Errno::ENOSYS) => {
+            let number = if keep == 3 { 4 } else { 3 };
             // SAFETY: as above.
-            Errno::result(unsafe { libc::close(3) }).map(drop)
+            Errno::result(unsafe { libc::close(number) }).map(drop)
         }
-        other => other.map(drop),
+        other => other,
     }
 }
 
