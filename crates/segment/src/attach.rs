@@ -25,7 +25,8 @@ use crate::name::Place;
 use crate::segment::{Shared, unlinked};
 use crate::table::{self, Claim, Entry};
 
-/// How long it is tried again while others make and remove the name all the time, which takes them microseconds.
+/// How long it is tried again unless the user says otherwise, while others make and remove the name all the time, which
+/// takes them microseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the private description of the roster comes from, if not from a name.
@@ -37,7 +38,7 @@ pub(crate) enum Source {
 
 /// Joins the segment that a name leads to.
 pub(crate) fn by_name(place: &Place, expected: &Expected) -> Result<Arc<Shared>, Failure> {
-    let deadline = Deadline::after(PATIENCE);
+    let deadline = Deadline::after(expected.time_limit);
     loop {
         match by_name_once(place, expected) {
             Err(failure) if is_passing(&failure) => pause(deadline, place)?,
@@ -256,10 +257,9 @@ fn busy(place: &Place) -> Failure {
     Failure::new(
         ErrorKind::TimedOut,
         format!(
-            "{} was made and removed by others all the time for {} s: try again, or look who does \
-             it",
-            place.path().display(),
-            PATIENCE.as_secs()
+            "{} was made and removed by others all the time that this was to wait: try again, wait \
+             longer (`time_limit`), or look who does it",
+            place.path().display()
         ),
     )
 }

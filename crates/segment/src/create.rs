@@ -10,7 +10,7 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::Header;
 use shmkit_roster::{Description, Link, Participant, Roster, RosterError};
 
-use crate::attach::{self, By, PATIENCE, bad_roster, cannot_join, is_passing, pause};
+use crate::attach::{self, By, bad_roster, cannot_join, is_passing, pause};
 use crate::error::{ErrorKind, Failure};
 use crate::file;
 use crate::inspect::{Expected, Identity, Status};
@@ -22,12 +22,15 @@ use crate::segment::Shared;
 use crate::sweep;
 use crate::table::{self, Entry};
 
+/// What a name begins with that nobody has chosen.
+const AUTOMATIC: &str = "auto-";
+
 /// What is smaller is made by everybody that wants to: to be too late costs less than an election.
 const WORTH_AN_ELECTION: u64 = 256 << 10;
 
 /// Makes a new segment with a name.
 pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Failure> {
-    let deadline = Deadline::after(PATIENCE + time_to_make(options.size));
+    let deadline = deadline(options);
     let mut election = None;
     if options.size >= WORTH_AN_ELECTION {
         election = Some(Election::new(place, options.size));
@@ -46,13 +49,13 @@ pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Fa
     }
 }
 
-/// Joins the segment of a name, or makes it.
+/// Joins the segment of a name, or makes it; says which.
 pub(crate) fn open_or_create(
     place: &Place,
     options: &Checked,
     expected: &Expected,
-) -> Result<Arc<Shared>, Failure> {
-    let deadline = Deadline::after(PATIENCE + time_to_make(options.size));
+) -> Result<(Arc<Shared>, bool), Failure> {
+    let deadline = deadline(options);
     let mut election = None;
     let mut made = None;
     loop {
@@ -65,14 +68,18 @@ pub(crate) fn open_or_create(
                 if let Some(named) = name_new(place, options, Some(election), &mut made, deadline)?
                 {
                     sweep::sample(place);
-                    return Ok(named);
+                    return Ok((named, true));
                 }
             }
             Err(failure) if is_passing(&failure) => {}
-            other => return other,
+            other => return other.map(|found| (found, false)),
         }
         wait(place, election.as_mut(), deadline)?;
     }
+}
+
+fn deadline(options: &Checked) -> Deadline {
+    Deadline::after(options.time_limit.saturating_add(time_to_make(options.size)))
 }
 
 /// Makes a segment and gives it the name; `None` if somebody else has it or is about to.
@@ -243,6 +250,18 @@ fn cannot_link(errno: Errno, place: &Place) -> Failure {
         )
         .caused_by(errno),
         errno => Failure::os(errno, format_args!("naming the file {}", place.path().display())),
+    }
+}
+
+/// Makes a new segment under a name that nobody has.
+pub(crate) fn create_unique(directory: &Path, options: &Checked) -> Result<Arc<Shared>, Failure> {
+    loop {
+        // Of 64 random bits: another one is needed when somebody has tried to guess it.
+        let place = Place::new(directory, &format!("{AUTOMATIC}{:016x}", cookie()?))?;
+        match create(&place, options) {
+            Err(failure) if failure.kind == ErrorKind::AlreadyExists => {}
+            other => return other,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use nix::errno::Errno;
 use shmkit_layout::HeaderError;
@@ -85,6 +86,65 @@ impl SegmentError {
     /// Returns what went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.failure.kind
+    }
+}
+
+impl SegmentError {
+    /// Returns whether it failed because others were at it all the time that this was to wait.
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == ErrorKind::TimedOut
+    }
+
+    /// Returns the kind of the standard library that comes nearest.
+    pub fn io_kind(&self) -> io::ErrorKind {
+        use ErrorKind as Kind;
+        match self.kind() {
+            Kind::InvalidName | Kind::InvalidSize | Kind::InvalidOption => {
+                io::ErrorKind::InvalidInput
+            }
+            Kind::NotFound | Kind::NoDirectory | Kind::Unlinked => io::ErrorKind::NotFound,
+            Kind::AlreadyExists => io::ErrorKind::AlreadyExists,
+            Kind::PermissionDenied | Kind::ForeignOwner | Kind::UnsafeMode => {
+                io::ErrorKind::PermissionDenied
+            }
+            Kind::Unsupported => io::ErrorKind::Unsupported,
+            Kind::NoSpace => io::ErrorKind::StorageFull,
+            Kind::NoMemory => io::ErrorKind::OutOfMemory,
+            Kind::TimedOut => io::ErrorKind::TimedOut,
+            Kind::Full => io::ErrorKind::ResourceBusy,
+            Kind::NotRegular
+            | Kind::ForeignMagic
+            | Kind::Version
+            | Kind::ByteOrder
+            | Kind::WordWidth
+            | Kind::Truncated
+            | Kind::Corrupt
+            | Kind::WrongContent
+            | Kind::TooSmall => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        }
+    }
+
+    /// Returns the number of the system's error, if the system gave one.
+    pub fn errno(&self) -> Option<i32> {
+        let mut source = self.source();
+        while let Some(error) = source {
+            if let Some(errno) = error.downcast_ref::<Errno>() {
+                return Some(*errno as i32);
+            }
+            if let Some(errno) = error.downcast_ref().and_then(io::Error::raw_os_error) {
+                return Some(errno);
+            }
+            source = error.source();
+        }
+        None
+    }
+}
+
+/// With this error as the inner one, whose text says everything.
+impl From<SegmentError> for io::Error {
+    fn from(error: SegmentError) -> Self {
+        Self::new(error.io_kind(), error)
     }
 }
 

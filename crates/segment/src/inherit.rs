@@ -60,7 +60,13 @@ impl Token {
             ));
         }
         // Whose it is and who may use it were the parent's decisions.
-        let expected = Expected { owner: None, mode: 0o777, content: None, room: Room::default() };
+        let expected = Expected {
+            owner: None,
+            mode: 0o777,
+            content: None,
+            room: Room::default(),
+            time_limit: attach::PATIENCE,
+        };
         let source = self.ticket().map_or(Source::Descriptor, Source::Ticket);
         let shared = attach::by_descriptor(self.duplicate()?, source, &expected)?;
         self.take();

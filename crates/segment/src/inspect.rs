@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -138,6 +139,8 @@ pub(crate) struct Expected {
     pub(crate) content: Option<TypeTag>,
     /// What it must have room for.
     pub(crate) room: Room,
+    /// How long it may take while others make and remove the name all the time.
+    pub(crate) time_limit: Duration,
 }
 
 /// What a segment has room for.

@@ -2,7 +2,9 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use shmkit_atomic::Deadline;
 use shmkit_layout::TypeTag;
 use shmkit_roster::OwnerId;
 
@@ -49,6 +51,7 @@ pub(crate) struct Checked {
     pub(crate) mode: u32,
     /// Whose segment may be in the way; `None`: anybody's.
     pub(crate) owner: Option<u32>,
+    pub(crate) time_limit: Duration,
 }
 
 impl Options {
@@ -120,6 +123,26 @@ impl Options {
         self
     }
 
+    /// How long this goes on while others make and remove the name all the time; by default 5 s. What the making of a
+    /// large segment takes comes on top.
+    pub fn time_limit(mut self, time_limit: Duration) -> Self {
+        self.open = self.open.time_limit(time_limit);
+        self
+    }
+
+    /// Makes a new segment under a name that nobody has, and that [`Segment::name`] tells: to be sent to others, where
+    /// there is nothing by which they could know a name beforehand.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create), without `AlreadyExists`.
+    pub fn create_unique(&self) -> Result<Segment, SegmentError> {
+        let run = || create::create_unique(&self.open.directory, &self.check()?);
+        run()
+            .map_err(|failure| failure.during(format!("create a segment of {} bytes", self.size)))
+            .map(Segment::from_created)
+    }
+
     /// Makes a new segment called `name`.
     ///
     /// A segment of this name that everybody has left or been killed in is removed first.
@@ -138,11 +161,13 @@ impl Options {
         let run = || create::create(&Place::new(&self.open.directory, name)?, &self.check()?);
         run()
             .map_err(|failure| failure.during(self.attempt("create", name)))
-            .map(Segment::from_shared)
+            .map(Segment::from_created)
     }
 
     /// Opens the segment called `name`, or makes it if there is none. Of any number of processes that do this at once
     /// one makes it and the others open the same.
+    ///
+    /// [`was_created`](Segment::was_created) tells which.
     ///
     /// That one is elected before anything is allocated: there need be room for one segment only.
     ///
@@ -167,9 +192,12 @@ impl Options {
             let expected = Expected { room, ..self.open.expected()? };
             create::open_or_create(&place, &self.check()?, &expected)
         };
-        run()
-            .map_err(|failure| failure.during(self.attempt("open or create", name)))
-            .map(Segment::from_shared)
+        run().map_err(|failure| failure.during(self.attempt("open or create", name))).map(
+            |(shared, is_new)| match is_new {
+                true => Segment::from_created(shared),
+                false => Segment::from_shared(shared),
+            },
+        )
     }
 
     /// Makes a segment without a name: a sealed memory file, which nobody can shrink and which cannot leak.
@@ -186,7 +214,7 @@ impl Options {
             .map_err(|failure| {
                 failure.during(format!("create an anonymous segment of {} bytes", self.size))
             })
-            .map(Segment::from_shared)
+            .map(Segment::from_created)
     }
 
     fn attempt(&self, verb: &str, name: &str) -> String {
@@ -226,6 +254,7 @@ impl Options {
                 persistent: self.persistent,
                 fresh: self.fresh,
                 owner: self.open.user(),
+                time_limit: self.open.time_limit,
                 content: self.open.tag()?.unwrap_or(TypeTag::NONE),
                 mode,
             }),
@@ -253,6 +282,7 @@ pub struct OpenOptions {
     owner: Owner,
     damaged: bool,
     directory: PathBuf,
+    time_limit: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -277,6 +307,7 @@ impl OpenOptions {
             owner: Owner::Me,
             damaged: false,
             directory: DIRECTORY.into(),
+            time_limit: attach::PATIENCE,
         }
     }
 
@@ -311,6 +342,12 @@ impl OpenOptions {
     /// The directory of the file; by default [`DIRECTORY`].
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = directory.into();
+        self
+    }
+
+    /// How long this goes on while others make and remove the name all the time; by default 5 s.
+    pub fn time_limit(mut self, time_limit: Duration) -> Self {
+        self.time_limit = time_limit;
         self
     }
 
@@ -399,13 +436,17 @@ impl OpenOptions {
     /// [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied), and
     /// [`ForeignMagic`](ErrorKind::ForeignMagic) or [`NotRegular`](ErrorKind::NotRegular) for a file that is not ours.
     pub fn unlink(&self, name: &str) -> Result<(), SegmentError> {
-        let run = || remove::unlink(&Place::new(&self.directory, name)?);
+        let run = || {
+            let place = Place::new(&self.directory, name)?;
+            remove::unlink(&place, Deadline::after(self.time_limit))
+        };
         run().map_err(|failure| failure.during(format!("unlink segment {name:?}")))
     }
 
     pub(crate) fn expected(&self) -> Result<Expected, Failure> {
         let content = self.tag()?;
-        Ok(Expected { owner: self.user(), mode: self.mode, content, room: Room::default() })
+        let Self { mode, time_limit, .. } = *self;
+        Ok(Expected { owner: self.user(), mode, content, room: Room::default(), time_limit })
     }
 
     /// The user that is expected; `None`: any.

@@ -10,7 +10,7 @@ use shmkit_layout::{HeaderError, MAGIC};
 use shmkit_roster::removal::{self, Holder};
 use shmkit_roster::{NoForks, OwnerId};
 
-use crate::attach::{PATIENCE, pause};
+use crate::attach::pause;
 use crate::error::{ErrorKind, Failure};
 use crate::inspect::{self, Identity, Status, cannot_open, open_file};
 use crate::name::Place;
@@ -218,8 +218,7 @@ fn unusable(
 }
 
 /// Removes the name of a segment, whoever lives in it.
-pub(crate) fn unlink(place: &Place) -> Result<(), Failure> {
-    let deadline = Deadline::after(PATIENCE);
+pub(crate) fn unlink(place: &Place, deadline: Deadline) -> Result<(), Failure> {
     loop {
         let result = {
             let _no_forks = NoForks::hold().ok();

@@ -31,9 +31,16 @@ use crate::{OpenOptions, Outcome, attach, inherit};
 ///
 /// Nobody who uses this crate can give a living segment's name to another file. Somebody else can: `rm`, or systemd
 /// with RemoveIPC when the user logs out. [`is_linked`](Self::is_linked) tells.
+///
+/// Nor is there a defence against who cuts the file off (`truncate`, `: > file`): every process that touches a byte
+/// behind the new end dies of SIGBUS. An [anonymous](crate::Options::anonymous) segment is sealed against that. The name
+/// stays: [`create`](crate::Options::create) refuses it, an ordinary sweep leaves it, and
+/// [`remove_if_dead`](OpenOptions::remove_if_dead) for the [damaged](OpenOptions::damaged), or `shmkit gc --damaged`,
+/// removes it when nobody lives there any more.
 #[derive(Clone)]
 pub struct Segment {
     shared: Arc<Shared>,
+    was_created: bool,
 }
 
 /// What all handles of this process share. The fields are dropped in this order: unmap, leave, then remove what is
@@ -128,7 +135,17 @@ impl Drop for Shared {
 
 impl Segment {
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, was_created: false }
+    }
+
+    pub(crate) fn from_created(shared: Arc<Shared>) -> Self {
+        Self { shared, was_created: true }
+    }
+
+    /// Returns whether the call that returned this handle, or the one that it is a clone of, made the segment: of any
+    /// number of callers of [`open_or_create`](crate::Options::open_or_create), threads of this process included, one.
+    pub fn was_created(&self) -> bool {
+        self.was_created
     }
 
     /// Joins the segment called `name`, of this user and of any content; see [`OpenOptions`] for more.

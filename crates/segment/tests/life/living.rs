@@ -347,3 +347,54 @@ fn the_last_one_out_removes_the_name_beside_programs_that_are_started() {
         assert_eq!(left, 0);
     });
 }
+
+/// SHM-08, SHM-21.
+#[test]
+fn a_segment_that_is_given_no_name_has_one_that_nobody_else_has() {
+    let directory = crate::directory();
+    let options = small().directory(directory.path());
+    let made = [(); 3].map(|()| options.create_unique().unwrap());
+    let names = made.each_ref().map(|segment| segment.name().unwrap().to_owned());
+    assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2], "{names:?}");
+    for (segment, name) in made.iter().zip(&names) {
+        assert!(segment.was_created() && segment.is_linked());
+        let theirs = OpenOptions::new().directory(directory.path()).open(name).unwrap();
+        assert_eq!(theirs.header().cookie, segment.header().cookie);
+    }
+    drop(made);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn of_threads_that_open_or_create_at_once_one_has_created() {
+    let name = Name::new("was-created");
+    let start = Barrier::new(4);
+    for _ in 0..50 {
+        let run = || {
+            start.wait();
+            let segment = small().open_or_create(&name).unwrap();
+            start.wait();
+            (segment.was_created(), segment.clone().was_created())
+        };
+        let created = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(run));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(created.iter().filter(|created| **created == (true, true)).count(), 1);
+        assert_eq!(created.iter().filter(|created| **created == (false, false)).count(), 3);
+    }
+    let ours = name.create();
+    assert!(ours.was_created());
+    assert!(!Segment::open(&name).unwrap().was_created());
+}
+
+#[test]
+fn an_error_is_one_of_the_standard_library_too() {
+    let error = Segment::open(&Name::new("io")).unwrap_err();
+    assert!(!error.is_timeout());
+    assert_eq!(error.errno(), Some(nix::libc::ENOENT));
+    let text = error.to_string();
+    let error = std::io::Error::from(error);
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(error.to_string(), text);
+}
