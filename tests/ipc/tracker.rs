@@ -55,7 +55,7 @@ fn what_a_killed_owner_left_is_swept() {
     assert_eq!(sweep(&directory, false), [("a".to_owned(), "in-use")]);
     let seen = summary(&directory);
     assert!(seen.in_use);
-    assert_eq!((seen.living(), seen.dead(), seen.content.as_str()), (1, 0, "test/1"));
+    assert_eq!((seen.living(), seen.gone(), seen.content.as_str()), (1, 0, "test/1"));
     assert_eq!(seen.participants[0].person.pid, peer.pid().as_raw() as u32);
     let objects = seen.objects.unwrap();
     assert_eq!(objects.len(), 1);
@@ -64,7 +64,7 @@ fn what_a_killed_owner_left_is_swept() {
     peer.kill();
     let seen = summary(&directory);
     assert!(!seen.in_use);
-    assert_eq!((seen.living(), seen.dead()), (0, 1));
+    assert_eq!((seen.living(), seen.gone()), (0, 1));
     assert_eq!(seen.participants[0].verdict, Verdict::Dead);
     assert_eq!(sweep(&directory, true), [("a".to_owned(), "removable")]);
     assert!(file(&directory, "a").exists(), "a dry run removes nothing");
@@ -94,7 +94,7 @@ fn a_survivor_keeps_what_a_killed_creator_made() {
     creator.kill();
     assert_eq!(sweep(&directory, false), [("a".to_owned(), "in-use")]);
     let seen = summary(&directory);
-    assert_eq!((seen.living(), seen.dead()), (1, 1));
+    assert_eq!((seen.living(), seen.gone()), (1, 1));
     other.kill();
     assert_eq!(sweep(&directory, false), [("a".to_owned(), "removed")]);
 }
@@ -309,11 +309,11 @@ fn another_users_segment_is_left_alone() {
         for dry_run in [true, false] {
             let report = Sweep::new().directory(directory.path()).dry_run(dry_run).run().unwrap();
             let [closed, open] = &report.files[..] else { panic!("{report:?}") };
-            assert!(matches!(closed.fate, Fate::Unreadable(_)), "{closed:?}");
+            assert!(matches!(closed.fate, Fate::Foreign(Foreign::Owner(0))), "{closed:?}");
             assert!(matches!(open.fate, Fate::Foreign(Foreign::Owner(0))), "{open:?}");
         }
         let found = list(directory.path()).unwrap();
-        assert!(matches!(found[0].what, What::Unreadable(_)), "{found:?}");
+        assert!(matches!(found[0].what, What::Foreign(Foreign::Owner(0))), "{found:?}");
         assert!(matches!(found[1].what, What::Segment(_)), "{found:?}");
     });
     peer.join();

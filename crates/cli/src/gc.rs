@@ -13,8 +13,8 @@ use crate::words::{bytes, count, shown};
 
 /// Remove segments that nobody lives in.
 ///
-/// Without --yes it only says what it would remove. A segment that somebody lives in, a persistent one, another user's
-/// and a file that is no segment are never touched.
+/// Without --yes it only says what it would remove. What somebody lives in, a persistent segment and another program's
+/// file are never touched; what is damaged, or another user's, only if that is asked for.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit status: 0 if everything was looked at and what was to be removed is gone, 1 if something could not be read or removed, 2 if nothing could be read."
@@ -23,6 +23,12 @@ pub(crate) struct Args {
     /// Remove them.
     #[arg(short, long)]
     yes: bool,
+    /// Also those that no program can use any more: cut off or written over, and nobody has a lock on them.
+    #[arg(long)]
+    damaged: bool,
+    /// Also those of other users, as far as the system lets you: run as root.
+    #[arg(long)]
+    all_users: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -32,7 +38,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let report = Sweep::new().directory(&args.directory).dry_run(!args.yes).run()?;
+    let report = Sweep::new()
+        .directory(&args.directory)
+        .damaged(args.damaged)
+        .all_users(args.all_users)
+        .dry_run(!args.yes)
+        .run()?;
     if args.json {
         print_json(&Json::new(args, &report))?;
     } else {

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 struct Listing {
     directory: String,
     segments: Vec<Segment>,
-    /// Called like segments, but none that this program can use.
+    /// Called like segments, but none that this program can use: another program's, version's or user's.
     foreign: Vec<Other>,
     unreadable: Vec<Other>,
 }
@@ -66,7 +66,8 @@ struct Segment {
     owner: u32,
     in_use: bool,
     living: usize,
-    dead: usize,
+    /// Killed, or left in good order, and not replaced in their place.
+    gone: usize,
     /// Most participants at a time.
     capacity: u32,
     participants: Vec<Participant>,
@@ -156,14 +157,14 @@ impl Listing {
             out.push_str(&terminal.wrap(&none));
         } else {
             let mut rows =
-                Table::new(&["name", "kind", "size", "living", "dead", "objects", "content"]);
+                Table::new(&["name", "kind", "size", "living", "gone", "objects", "content"]);
             for segment in &self.segments {
                 rows.add_row([
                     segment.file.shown.clone().into(),
                     segment.kind.into(),
                     number(bytes(segment.size)),
                     number(segment.living),
-                    number(segment.dead),
+                    number(segment.gone),
                     match &segment.objects_error {
                         None => number(segment.objects.len()),
                         Some(_) => number("?"),
@@ -182,11 +183,9 @@ impl Listing {
                 notes.push_str(&format!("{}: {}\n", segment.file.shown, shown(error)));
             }
         }
-        for (others, verb) in
-            [(&self.foreign, "is no segment"), (&self.unreadable, "cannot be read")]
-        {
+        for (others, what) in [(&self.foreign, ""), (&self.unreadable, "cannot be read: ")] {
             for Other { file, why } in others {
-                notes.push_str(&format!("{} {verb}: {}\n", file.location.shown, shown(why)));
+                notes.push_str(&format!("{}: {what}{}\n", file.location.shown, shown(why)));
             }
         }
         if !notes.is_empty() {
@@ -207,7 +206,7 @@ impl Segment {
             owner: summary.owner,
             in_use: summary.in_use,
             living: summary.living(),
-            dead: summary.dead(),
+            gone: summary.gone(),
             capacity: summary.capacity,
             participants: summary.participants.iter().map(Participant::new).collect(),
             entries: summary.entries,
@@ -262,7 +261,7 @@ impl Participant {
             command: member.person.command.clone(),
             state: match member.verdict {
                 Verdict::Alive => "alive",
-                Verdict::Dead => "dead",
+                Verdict::Dead => "gone",
                 Verdict::Unknown | Verdict::Nobody => "unknown",
             },
         }

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod gc;
 mod ls;
 mod print;
+mod rm;
 mod signals;
 mod table;
 mod tour;
@@ -30,6 +31,7 @@ enum Command {
     TourWorker(tour::worker::Args),
     Ls(ls::Args),
     Gc(gc::Args),
+    Rm(rm::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,5 +57,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::TourWorker(args) => tour::worker::run(args),
         Command::Ls(args) => ls::run(&args),
         Command::Gc(args) => gc::run(&args),
+        Command::Rm(args) => rm::run(&args),
     }
 }

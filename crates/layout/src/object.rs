@@ -37,9 +37,16 @@ impl Kind {
     }
 }
 
+/// The name in full: some are shortened to fit.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self.name() {
+            "counting" => "counting semaphore",
+            "oncecell" => "once cell",
+            "remutex" => "reentrant mutex",
+            "sema" => "semaphore",
+            name => name,
+        })
     }
 }
 
@@ -202,5 +209,7 @@ mod tests {
         let bell =
             Shape { kind: Kind::new("bell"), tag: TypeTag::NONE, len: 1, bytes: 4, align: 4 };
         assert_eq!(bell.to_string(), "bell");
+        assert_eq!(Kind::new("sema").to_string(), "semaphore", "in full");
+        assert_eq!(u8::TAG.to_string(), "u8 (1 byte)");
     }
 }

@@ -115,6 +115,7 @@ impl fmt::Display for TypeTag {
         match (self.name(), self.size) {
             ("", _) => f.write_str("nothing"),
             (name, 0) => f.write_str(name),
+            (name, 1) => write!(f, "{name} (1 byte)"),
             (name, size) => write!(f, "{name} ({size} bytes)"),
         }
     }

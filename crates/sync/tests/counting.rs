@@ -39,7 +39,7 @@ fn the_format_of_a_counting_semaphore_is_fixed() {
     type S<'a> = CountingSemaphore<&'a ModelJudge>;
     let shape = S::shape(&Count::bounded(3)).unwrap();
     assert_eq!((shape.bytes, shape.align), (128, 128));
-    assert_eq!(shape.to_string(), "counting, length 3");
+    assert_eq!(shape.to_string(), "counting semaphore, length 3");
     assert_eq!(S::shape(&Count::unbounded(3)).unwrap().len, MAX.into());
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();

@@ -44,7 +44,7 @@ fn the_formats_are_fixed() {
     assert_eq!((shape.bytes, shape.align, shape.to_string().as_str()), (128, 128, "once"));
     let shape = <OnceCell<u64, &ModelJudge> as Object<_>>::shape(&()).unwrap();
     assert_eq!((shape.bytes, shape.align), (128, 128));
-    assert_eq!(shape.to_string(), "oncecell of u64 (8 bytes)");
+    assert_eq!(shape.to_string(), "once cell of u64 (8 bytes)");
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     cell(bytes.region(), &judges[0]).get_or_init(|| [7, 8]).unwrap();

@@ -90,13 +90,21 @@ impl Error for Foreign {
 
 /// Opens and examines the file at `path`. Only a regular file is opened: to open a pipe would wake its writer.
 pub(crate) fn examine(path: &Path) -> Result<Examined, Failure> {
-    regular(&path.symlink_metadata().map_err(Failure::from)?)?;
+    let seen = path.symlink_metadata().map_err(Failure::from)?;
+    regular(&seen)?;
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
     let file = match opened {
         // A link took the file's place since.
         Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => {
             return Err(Failure::Foreign(Foreign::NotRegular));
+        }
+        // Nothing that this user need know of.
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && seen.uid() != geteuid().as_raw() =>
+        {
+            return Err(Failure::Foreign(Foreign::Owner(seen.uid())));
         }
         other => other?,
     };

@@ -71,8 +71,9 @@ impl Summary {
         self.count(Verdict::Alive)
     }
 
-    /// Returns how many participants are gone, killed or not, and have not been replaced in their place.
-    pub fn dead(&self) -> usize {
+    /// Returns how many participants are gone and have not been replaced in their place: killed, or left in good order,
+    /// which nothing in a segment tells apart.
+    pub fn gone(&self) -> usize {
         self.count(Verdict::Dead)
     }
 

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -65,11 +66,11 @@ fn ls_shows_what_lives_and_what_it_holds() {
     let [left, rain] = &json["segments"].as_array().unwrap()[..] else { panic!("{json}") };
     assert_eq!(left["name"], "left");
     assert_eq!(
-        (&left["in_use"], &left["living"], &left["dead"]),
+        (&left["in_use"], &left["living"], &left["gone"]),
         (&json!(false), &json!(0), &json!(1))
     );
     assert_eq!(
-        (&rain["in_use"], &rain["living"], &rain["dead"]),
+        (&rain["in_use"], &rain["living"], &rain["gone"]),
         (&json!(true), &json!(1), &json!(0))
     );
     assert_eq!(rain["kind"], "named");
@@ -82,6 +83,8 @@ fn ls_shows_what_lives_and_what_it_holds() {
     assert_eq!(rain["objects"][0]["type"], "i64");
     assert_eq!(rain["objects"][1]["name"], "gate");
     assert_eq!(rain["objects"][1]["length"], 3);
+
+    assert_eq!(rain["objects"][1]["kind"], "semaphore");
 
     let table = text(&shmkit(directory.path(), &["ls"]), 0);
     let row = table.lines().find(|line| line.starts_with("rain")).unwrap();
@@ -208,4 +211,97 @@ fn a_name_cannot_write_to_the_terminal() {
     assert!(table.contains("a\\u{1b}[2J\\nb"), "{table}");
     let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 0);
     assert_eq!(json["segments"][0]["name"], "a\u{1b}[2J\nb");
+}
+
+/// What a test makes as root and looks at as somebody else; `None` where it is not run by root.
+#[track_caller]
+fn as_nobody(directory: &TempDir, args: &[&str]) -> Option<Output> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    // From a place where nobody may go, too.
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("shmkit");
+    fs::copy(env!("CARGO_BIN_EXE_shmkit"), &program).unwrap();
+    for path in [place.path(), directory.path()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new(program);
+    command.args(args).arg("--directory").arg(directory.path()).current_dir("/");
+    Some(command.uid(65534).gid(65534).output().unwrap())
+}
+
+#[test]
+fn another_users_segment_is_no_error() {
+    let directory = directory();
+    let _segment = options(&directory).create("roots").unwrap();
+    for command in ["ls", "gc"] {
+        let Some(output) = as_nobody(&directory, &[command, "--json"]) else { return };
+        let json = parsed(&output, 0);
+        let (listed, swept) = (&json["foreign"][0], &json["files"][0]);
+        let why = listed["why"].as_str().or(swept["why"].as_str());
+        assert!(why.unwrap().contains("it belongs to user 0"), "{json}");
+        let table = text(&as_nobody(&directory, &[command]).unwrap(), 0);
+        assert!(table.contains("it belongs to user 0"), "{table}");
+    }
+}
+
+#[test]
+fn root_removes_other_users_segments_only_when_told() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let directory = directory();
+    let living = options(&directory).create("living").unwrap();
+    let dead = leave(&directory, "dead", &living);
+    std::os::unix::fs::chown(&dead, Some(65534), Some(65534)).unwrap();
+    let json = parsed(&shmkit(directory.path(), &["gc", "--yes", "--json"]), 0);
+    assert_eq!(json["files"][0]["verdict"], "foreign");
+    assert!(dead.exists());
+    let json = parsed(&shmkit(directory.path(), &["gc", "--yes", "--json", "--all-users"]), 0);
+    assert_eq!(json["files"][0]["verdict"], "removed");
+    assert!(!dead.exists() && living.is_linked());
+}
+
+#[test]
+fn what_is_damaged_is_removed_only_when_told() {
+    let directory = directory();
+    let living = options(&directory).create("living").unwrap();
+    let cut = leave(&directory, "cut", &living);
+    fs::File::options().write(true).open(&cut).unwrap().set_len(4096).unwrap();
+    let out = text(&shmkit(directory.path(), &["gc", "--yes"]), 0);
+    assert!(out.contains("--damaged") && cut.exists(), "{out}");
+    let json = parsed(&shmkit(directory.path(), &["gc", "--damaged", "--json"]), 0);
+    assert_eq!(json["files"][0]["verdict"], "removable");
+    assert!(cut.exists(), "nobody said yes");
+    let json = parsed(&shmkit(directory.path(), &["gc", "--damaged", "--yes", "--json"]), 0);
+    assert_eq!(json["files"][0]["verdict"], "removed");
+    assert!(!cut.exists() && living.is_linked());
+}
+
+#[test]
+fn rm_removes_what_is_persistent_and_what_is_in_use_only_by_force() {
+    let directory = directory();
+    let kept = options(&directory).persistent(true).create("kept").unwrap();
+    let path = kept.path().unwrap().to_owned();
+    let fails = |args: &[&str], part: &str| {
+        let output = shmkit(directory.path(), args);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(part), "{error}");
+    };
+    fails(&["rm", "kept"], "in use by 1 participant");
+    assert!(path.exists());
+    drop(kept);
+    assert_eq!(text(&shmkit(directory.path(), &["rm", "kept"]), 0), "removed kept\n");
+    assert!(!path.exists());
+    fails(&["rm", "kept"], "\"kept\"");
+
+    let living = options(&directory).create("living").unwrap();
+    text(&shmkit(directory.path(), &["rm", "--force", "living"]), 0);
+    assert!(!living.is_linked());
+    plant(&directory.path().join("shmkit.foreign"), b"somebody else's");
+    fails(&["rm", "foreign"], "another program");
+    fails(&["rm", "--force", "foreign"], "foreign");
+    assert!(directory.path().join("shmkit.foreign").exists());
 }

@@ -67,7 +67,7 @@ fn the_formats_are_fixed() {
     let [lock, rlock, mutex] = shown;
     assert_eq!(lock, ("lock".into(), 128, 128));
     assert_eq!(rlock, ("rlock".into(), 128, 128));
-    assert_eq!(mutex, ("remutex of u64 (8 bytes)".into(), 128, 128));
+    assert_eq!(mutex, ("reentrant mutex of u64 (8 bytes)".into(), 128, 128));
     assert_eq!(<RLock<&J> as Object<_>>::TAG, TypeTag::NONE);
 
     let judges = ModelJudge::new(1);
