@@ -16,4 +16,4 @@ mod two;
 pub use crate::cli::run;
 pub use crate::group::{Candidate, Fact, Group, Outcome, Quartiles, Ratio, Sample, Settings};
 pub use crate::shared::Shared;
-pub use crate::two::time_with_child;
+pub use crate::two::{Start, time_processes, time_threads, time_with_child};

@@ -21,7 +21,7 @@ pub use core::{hint, sync::atomic::*};
 pub use loom::{hint, sync::atomic::*};
 
 pub use crate::clock::Deadline;
-pub use crate::prefetch::prefetch;
+pub use crate::prefetch::{prefetch, prefetch_to_write};
 
 /// Declares a function `const` in a normal build; loom's atomics can only be made at run time.
 #[macro_export]

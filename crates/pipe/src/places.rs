@@ -4,8 +4,14 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::slice;
 
-use shmkit_atomic::prefetch;
+use shmkit_atomic::{prefetch, prefetch_to_write};
 use shmkit_layout::ShmSafe;
+
+/// How far ahead of an item the lines of later ones are fetched, in bytes. One line after the other takes longer to come
+/// than the items in it to be used; the processor looks less far ahead by itself.
+const AHEAD: usize = 1024;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// The places of a ring's items. Which of them may be touched is the business of its two ends.
 ///
@@ -55,10 +61,34 @@ impl<'a, T: ShmSafe> Places<'a, T> {
         unsafe { self.first.add(index) }
     }
 
-    /// Starts to bring the place at `index` here, to be read.
-    #[inline]
-    pub(crate) fn prefetch(self, index: u64) {
-        prefetch(self.at(index).as_ptr());
+    /// Starts to bring the lines of an item some way after the one at `index` here, if it is among the `ready` ones from
+    /// `index` on.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(self, index: u64, ready: u64) {
+        self.ahead(index, ready, |line| prefetch(line));
+    }
+
+    /// As [`fetch_ahead`](Self::fetch_ahead), to be written.
+    #[inline(always)]
+    pub(crate) fn take_ahead(self, index: u64, ready: u64) {
+        self.ahead(index, ready, |line| prefetch_to_write(line));
+    }
+
+    #[inline(always)]
+    fn ahead(self, index: u64, ready: u64, fetch: impl Fn(*const u8)) {
+        let size = size_of::<T>();
+        if size == 0 || size > AHEAD {
+            return;
+        }
+        let items = (AHEAD / size) as u64;
+        // Of items that share a line, one of them is enough.
+        let sharing = (LINE / size).max(1) as u64;
+        if ready > items && (!sharing.is_power_of_two() || index & (sharing - 1) == 0) {
+            let first = self.at(index.wrapping_add(items)).cast::<u8>().as_ptr();
+            for byte in (0..size).step_by(LINE) {
+                fetch(first.wrapping_add(byte));
+            }
+        }
     }
 
     /// Writes one value.

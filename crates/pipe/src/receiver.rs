@@ -9,7 +9,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
 
 use crate::places::Places;
-use crate::{Items, Iter, PipeError, RawEnd};
+use crate::{Items, Iter, PipeError, RawEnd, small};
 
 /// The receiving end of a [`Pipe`](crate::Pipe). Dropping it closes it: the sender learns of it at its next operation.
 ///
@@ -55,11 +55,6 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// As [`recv`](Self::recv), and [`PipeError::Empty`].
     #[inline]
     pub fn try_recv(&mut self) -> Result<T, PipeError> {
-        if self.end.ready() == 0 {
-            // The item comes in one line, the position that says so in another: fetch both at once, not one after
-            // the other. Who waits does not: it would take the line from a sender that is still writing.
-            self.places.prefetch(self.end.index());
-        }
         self.recv_by(Deadline::PASSED).map_err(now)
     }
 
@@ -235,11 +230,19 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
 
     #[inline]
     fn recv_by(&mut self, deadline: Deadline) -> Result<T, PipeError> {
-        self.end.wait(&self.keeper, 1, deadline)?;
-        // SAFETY: at least one item lies from our index on (`wait`), and the sender does not write to it before we
-        // release it below.
-        let value = unsafe { self.places.read(self.end.index()) };
-        self.end.publish(1);
+        let known = self.end.ready();
+        let next = self.end.next(&self.keeper, deadline)?;
+        if known == 0
+            && self.end.ready() == 1
+            && let Some(value) = small::read(&self.end)
+        {
+            self.end.publish_next(next);
+            return Ok(value);
+        }
+        self.places.fetch_ahead(next, self.end.ready());
+        // SAFETY: an item lies at `next`, and the sender does not write to it before we release it below.
+        let value = unsafe { self.places.read(next) };
+        self.end.publish_next(next);
         Ok(value)
     }
 

@@ -9,7 +9,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
 
 use crate::places::Places;
-use crate::{BatchError, PipeError, RawEnd, SendError, Slots};
+use crate::{BatchError, PipeError, RawEnd, SendError, Slots, small};
 
 /// The sending end of a [`Pipe`](crate::Pipe). Dropping it closes it: the receiver gets what was sent, then the end of
 /// file.
@@ -221,12 +221,15 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
 
     #[inline]
     fn send_by(&mut self, value: T, deadline: Deadline) -> Result<(), SendError<T>> {
-        if let Err(error) = self.end.wait(&self.keeper, 1, deadline) {
-            return Err(SendError { value, error });
-        }
-        // SAFETY: at least one place from our index on is free (`wait`), and free places are the sender's alone.
-        unsafe { self.places.write(self.end.index(), value) };
-        self.end.publish(1);
+        let next = match self.end.next(&self.keeper, deadline) {
+            Ok(next) => next,
+            Err(error) => return Err(SendError { value, error }),
+        };
+        // SAFETY: the place at `next` is free, and free places are the sender's alone.
+        unsafe { self.places.write(next, value) };
+        self.places.take_ahead(next, self.end.ready());
+        small::copy(&self.end, &value);
+        self.end.publish_next(next);
         Ok(())
     }
 
@@ -248,7 +251,7 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         };
         let mut room = self.end.wait(&self.keeper, 1, deadline)?;
         if room <= most as u64 {
-            room = self.end.look()?; // Some may have been received since we looked last.
+            room = self.end.glance()?; // Some may have been received since we looked last.
         }
         let part = &values[..values.len().min(room as usize)];
         // SAFETY: `room >= part.len()` places from our index on are free (`wait`), and so the sender's alone.

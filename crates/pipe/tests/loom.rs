@@ -147,6 +147,93 @@ fn a_batch_is_visible_at_once() {
     });
 }
 
+/// What a value looks like in two words.
+fn two_words(value: u64) -> [u64; 2] {
+    [value, !value]
+}
+
+/// Each of `count` items is copied beside the position, and read from there: in the `right` way only if it is of that item.
+fn copies(count: u64, right: bool) {
+    model_of_two(move || {
+        let [a, b] = judges();
+        let ring = Ring::new(2);
+        let sending = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.sender(&a).unwrap();
+                for value in 1..=count {
+                    end.wait(&a, 1, Deadline::NEVER).unwrap();
+                    ring.fill(&end, value);
+                    end.copy(&two_words(value));
+                    end.publish(1);
+                }
+            })
+        };
+        let mut end = ring.receiver(&b).unwrap();
+        for value in 1..=count {
+            end.wait(&b, 1, Deadline::NEVER).unwrap();
+            let mut words = [0; 2];
+            let there = end.read_copy(&mut words);
+            assert!(!(there || !right) || words == two_words(value), "{TORN}: {words:?}");
+            assert_eq!(ring.take(&mut end), value);
+        }
+        sending.join().unwrap();
+    });
+}
+
+const TORN: &str = "a copy is not of its item";
+
+#[test]
+fn a_copy_is_of_its_item_or_none() {
+    copies(3, true);
+}
+
+#[test]
+fn a_copy_is_not_believed_without_its_position() {
+    if std::env::var_os(WRONG).is_some() {
+        copies(3, false);
+    } else {
+        expect_failure("a_copy_is_not_believed_without_its_position", TORN);
+    }
+}
+
+/// A sender that has sent `sent` items waits for room for `want`; the receiver takes `taken` of them one by one, and no
+/// more unless it then `waits` for another.
+fn asleep_for_room(capacity: u64, (sent, want): (u64, u64), taken: u64, waits: bool) {
+    model_of_two(move || {
+        let [a, b] = judges();
+        let ring = Ring::new(capacity);
+        let mut end = ring.receiver(&b).unwrap();
+        let sending = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut end = ring.sender(&a).unwrap();
+                end.wait(&a, sent, Deadline::NEVER).unwrap();
+                end.publish(sent);
+                end.wait(&a, want, Deadline::NEVER).unwrap();
+                end.publish(1);
+            })
+        };
+        for _ in 0..taken + u64::from(waits) {
+            end.wait(&b, 1, Deadline::NEVER).unwrap();
+            end.publish(1);
+        }
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sender_is_woken_when_half_of_the_ring_is_free() {
+    asleep_for_room(4, (4, 1), 2, false);
+    asleep_for_room(8, (8, 1), 4, false);
+}
+
+#[test]
+fn a_sender_is_woken_when_nothing_is_left() {
+    // The last of seven is less than a quarter.
+    asleep_for_room(8, (7, 8), 7, true);
+}
+
 #[test]
 fn a_sender_that_waits_hears_that_the_receiver_closed() {
     loom::model(|| {

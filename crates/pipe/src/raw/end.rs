@@ -2,11 +2,12 @@
 
 mod wait;
 
-use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use shmkit_atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-use super::{CLOSED, HEAVY, RECEIVER, RawRing, SENDER};
+use super::RawRing;
+use super::roles::{CLOSED, HEAVY, Pair, RECEIVER, SENDER};
 use crate::{ClaimError, PipeError};
 
 /// What the other side of a ring is.
@@ -38,16 +39,22 @@ pub struct RawEnd<'r, const SENDS: bool> {
     /// In items, a power of two; our own copy.
     capacity: u64,
     me: OwnerId,
-    /// What stands in the role word as long as this side is ours; 0 when it was closed.
+    /// Our role as long as this side is ours; 0 when it was closed.
     word: u32,
+    /// Both roles as they were when last looked at: ours, and one at the other side that this side may go on with.
+    roles: Pair,
+    /// Whether the other side brings the fence of both before it sleeps.
+    light: bool,
     /// The position that this side stores.
     mine: u64,
-    /// The other side's position when it was last loaded.
-    seen: u64,
+    /// The position up to which this side may go: what it last saw of the other side's, a capacity further if it sends.
+    limit: u64,
+    /// Of a receiver: what the sender has been told of `mine`.
+    returned: u64,
+    /// Of a receiver: how often in a row it found one item alone, up to [`OFTEN`].
+    alone: u8,
     /// When to ask about the other side next, in operations that do not wait.
     ask_at: Deadline,
-    /// How many more of them go by without a look at the clock.
-    polls: u8,
 }
 
 impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
@@ -74,10 +81,10 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         assert!(capacity.is_power_of_two(), "a ring's capacity is a power of two");
         let me = judge.me().ok_or(ClaimError::NotJoined)?;
         let word = me.get() | if barrier::register() { HEAVY } else { 0 };
-        let role = &ring.control.role[Self::SELF];
+        let roles = &ring.control.roles;
         // Acquire: pairs with the Release in `close`: the predecessor's last position is visible.
-        let mut found = role.load(Acquire);
-        loop {
+        let mut found = roles.load(Acquire).of(Self::SELF);
+        let roles = loop {
             match OwnerId::from_word(found) {
                 None if found == 0 => {}
                 None => return Err(ClaimError::Corrupt { field: ROLE, found: found.into() }),
@@ -92,17 +99,42 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                 },
             }
             // AcqRel: publishes an id, after everything this participant did to join; Acquire as above.
-            match role.compare_exchange(found, word, AcqRel, Acquire) {
-                Ok(_) => break,
+            match roles.exchange(Self::SELF, found, word, AcqRel) {
+                Ok(roles) => break roles,
                 Err(other) => found = other,
             }
-        }
+        };
         // Relaxed: only a holder of this side stores it, and the last one's store is visible (above, or by `ask`).
         let mine = ring.position(Self::SELF).load(Relaxed);
-        let mut end =
-            Self { ring, capacity, me, word, mine, seen: mine, ask_at: Deadline::PASSED, polls: 0 };
+        // Relaxed, as above.
+        let returned = ring.returned.load(Relaxed);
+        let (ask_at, light, alone) = (Deadline::PASSED, false, 0);
+        let mut end = Self {
+            ring,
+            capacity,
+            me,
+            word,
+            roles,
+            light,
+            mine,
+            limit: mine,
+            returned,
+            alone,
+            ask_at,
+        };
+        end.meet(roles);
         match end.look() {
-            Ok(_) => Ok(end),
+            Ok(_) => {
+                if SENDS {
+                    // The last one may have died over a copy of the item that we are going to send.
+                    ring.tail.copied.clear();
+                } else {
+                    // It may have died with more received than returned.
+                    end.give_back();
+                    end.ring.control.eager.store(0, Relaxed);
+                }
+                Ok(end)
+            }
             Err(corrupt) => {
                 end.close(judge);
                 match corrupt {
@@ -127,16 +159,9 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     }
 
     /// Returns how many places were ready when last looked: room for the sender, items for the receiver.
-    #[inline]
+    #[inline(always)]
     pub fn ready(&self) -> u64 {
-        let filled = self.distance(self.seen);
-        if SENDS { self.capacity - filled } else { filled }
-    }
-
-    /// Returns how many items lie between this side's position and `other`.
-    #[inline]
-    fn distance(&self, other: u64) -> u64 {
-        if SENDS { self.mine.wrapping_sub(other) } else { other.wrapping_sub(self.mine) }
+        self.limit.wrapping_sub(self.mine)
     }
 
     /// Loads the other side's position, and returns how many places are ready now.
@@ -149,11 +174,33 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         // Acquire: pairs with the Release in the other side's `publish`: what was sent is there to be read, or what
         // is to be overwritten has been read.
         let seen = self.ring.position(Self::OTHER).load(Acquire);
-        let found = self.distance(seen);
+        let found = if SENDS { self.mine.wrapping_sub(seen) } else { seen.wrapping_sub(self.mine) };
         if found > self.capacity {
             return Err(PipeError::Corrupt { field: "distance from head to tail", found });
         }
-        self.seen = seen;
+        self.limit = if SENDS { seen.wrapping_add(self.capacity) } else { seen };
+        Ok(self.ready())
+    }
+
+    /// Returns how many places are ready at least, without disturbing the other side: to a sender, what the receiver
+    /// has returned. A [`look`](Self::look) may find more.
+    ///
+    /// # Errors
+    ///
+    /// As [`look`](Self::look).
+    #[inline]
+    pub fn glance(&mut self) -> Result<u64, PipeError> {
+        if !SENDS {
+            return self.look();
+        }
+        // Acquire: pairs with the Release in `give_back`: what is to be overwritten has been read.
+        let filled = self.mine.wrapping_sub(self.ring.returned.load(Acquire));
+        // It may lie behind what `look` has seen, by more than a capacity if the receiver has died since.
+        if let Some(room) = self.capacity.checked_sub(filled)
+            && room > self.ready()
+        {
+            self.limit = self.mine.wrapping_add(room);
+        }
         Ok(self.ready())
     }
 
@@ -164,18 +211,34 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     /// [`PipeError::NotJoined`] or [`PipeError::NotMine`] if it is not.
     #[inline]
     pub fn check<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), PipeError> {
-        if judge.me() != Some(self.me) {
-            return Err(if judge.me().is_none() {
-                PipeError::NotJoined
-            } else {
-                PipeError::NotMine
-            });
+        match judge.me() {
+            // Relaxed: our own store is visible to us; another's matters from when it is seen.
+            Some(me) if me == self.me && self.load_roles(Relaxed).of(Self::SELF) == self.word => {
+                Ok(())
+            }
+            None => Err(PipeError::NotJoined),
+            Some(_) => Err(PipeError::NotMine),
         }
-        // Relaxed: our own store is visible to us; another's matters from when it is seen.
-        if self.ring.control.role[Self::SELF].load(Relaxed) != self.word {
-            return Err(PipeError::NotMine);
-        }
-        Ok(())
+    }
+
+    /// Returns whether this side is the caller's, and the other's is what it was: the short form of
+    /// [`check`](Self::check) that each operation begins with.
+    #[inline(always)]
+    fn is_as_it_was<J: Judge + ?Sized>(&self, judge: &J) -> bool {
+        // Relaxed: as in `check`; and of the other side it is a hint. Whoever reports that it is closed looks again,
+        // with Acquire, in `peer`.
+        judge.me() == Some(self.me) && self.load_roles(Relaxed) == self.roles
+    }
+
+    /// Takes note of what the other side is now.
+    fn meet(&mut self, roles: Pair) {
+        self.roles = roles;
+        self.light = roles.of(Self::OTHER) & self.word & HEAVY != 0;
+    }
+
+    #[inline(always)]
+    fn load_roles(&self, order: Ordering) -> Pair {
+        self.ring.control.roles.load(order)
     }
 
     /// Returns what the other side is; whether it is alive only if that is to be `asked`.
@@ -188,7 +251,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     /// [`PipeError::Corrupt`] if the role word names nobody who can be.
     pub fn peer<J: Judge + ?Sized>(&self, judge: &J, asked: bool) -> Result<Peer, PipeError> {
         // Acquire: pairs with the Release in `close`.
-        let word = self.ring.control.role[Self::OTHER].load(Acquire);
+        let word = self.load_roles(Acquire).of(Self::OTHER);
         let Some(peer) = OwnerId::from_word(word) else {
             return match word {
                 0 => Ok(Peer::Absent),
@@ -204,7 +267,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         Ok(match ask(judge, self.me, peer) {
             Verdict::Alive => Peer::Present,
             // It may have closed since we looked, and left: that is no death. Acquire: as above.
-            Verdict::Dead if self.ring.control.role[Self::OTHER].load(Acquire) != word => {
+            Verdict::Dead if self.load_roles(Acquire).of(Self::OTHER) != word => {
                 return self.peer(judge, asked);
             }
             Verdict::Dead => Peer::Dead(peer),
@@ -219,10 +282,11 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     #[inline]
     fn peer_closed(&self) -> bool {
         // Relaxed: a hint. Whoever reports it looks again, with Acquire, in `peer`.
-        self.ring.control.role[Self::OTHER].load(Relaxed) & CLOSED != 0
+        self.load_roles(Relaxed).of(Self::OTHER) & CLOSED != 0
     }
 
-    /// Lets the other side have the next `count` places, and wakes it if it sleeps.
+    /// Lets the other side have the next `count` places, and wakes it if it sleeps: a sender that waits for room not
+    /// before half of it is free, or nothing is left to receive.
     ///
     /// One store: killed before it, nothing has happened; killed after it, the other side sees it when its slice ends.
     ///
@@ -232,27 +296,123 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     #[inline]
     pub fn publish(&mut self, count: u64) {
         assert!(count <= self.ready(), "more was published than was ready");
-        self.mine = self.mine.wrapping_add(count);
+        self.move_to(self.mine.wrapping_add(count));
+    }
+
+    /// Waits until a place is ready, and returns its position: less than a capacity above the other side's.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    #[inline(always)]
+    pub fn next<J: Judge + ?Sized>(
+        &mut self,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<u64, PipeError> {
+        self.wait(judge, 1, deadline)?;
+        Ok(self.mine)
+    }
+
+    /// [`publish`](Self::publish)es the place that [`next`](Self::next) has just returned.
+    #[inline(always)]
+    pub fn publish_next(&mut self, next: u64) {
+        debug_assert!(next == self.mine && self.ready() > 0, "nothing was ready");
+        self.move_to(next.wrapping_add(1));
+    }
+
+    #[inline(always)]
+    fn move_to(&mut self, position: u64) {
+        self.mine = position;
         // Release: pairs with the Acquire in the other side's `look`, after the items were written or read.
-        self.ring.position(Self::SELF).store(self.mine, Release);
-        self.notify();
+        self.ring.position(Self::SELF).store(position, Release);
+        if SENDS {
+            self.notify();
+        } else if position.wrapping_sub(self.returned) >= self.quarter() {
+            self.give_back();
+        }
+    }
+
+    /// Copies the item that is published next beside the position. `words` are at most as many as there is room for, and
+    /// as many as the receiver reads.
+    #[inline(always)]
+    pub fn copy(&self, words: &[u64]) {
+        const { assert!(SENDS, "the sender writes") };
+        self.ring.tail.copied.write(self.mine, words);
+    }
+
+    /// Returns whether the receiver wants a [`copy`](Self::copy).
+    #[inline(always)]
+    pub fn wants_copy(&self) -> bool {
+        // Relaxed: a hint.
+        self.ring.control.eager.load(Relaxed) != 0
+    }
+
+    /// Reads the copy of the next item, which must be ready; returns whether there was one.
+    #[inline(always)]
+    pub fn read_copy(&self, words: &mut [u64]) -> bool {
+        const { assert!(!SENDS, "the receiver reads") };
+        self.ring.tail.copied.read(self.mine, words)
+    }
+
+    /// How far a receiver's `returned` may lie behind, in items.
+    #[inline(always)]
+    fn quarter(&self) -> u64 {
+        (self.capacity / 4).max(1)
+    }
+
+    /// Tells the sender of all that has been received.
+    #[cold]
+    fn give_back(&mut self) {
+        debug_assert!(!SENDS, "the sender receives nothing");
+        self.returned = self.mine;
+        // Release: pairs with the Acquire in `glance`, after the items were read.
+        self.ring.returned.store(self.mine, Release);
+        // Whoever waits for room has time until half of it is free: to wake it for each item takes longer than most
+        // take to be received.
+        if self.ready() <= self.capacity / 2 {
+            self.notify();
+        }
+    }
+
+    /// Learns from how many items came together, after there was none, whether copies pay: they save a line of an item
+    /// that comes alone, and take time of a sender that is busy.
+    fn learn(&mut self, together: u64) {
+        let eager = &self.ring.control.eager;
+        if together == 1 {
+            if self.alone < OFTEN {
+                self.alone += 1;
+                if self.alone == OFTEN {
+                    eager.store(1, Relaxed);
+                }
+            }
+        } else if together > 1 {
+            if self.alone == OFTEN {
+                eager.store(0, Relaxed);
+            }
+            self.alone = 0;
+        }
     }
 
     /// Rings for the other side, if it sleeps.
-    #[inline]
+    #[inline(always)]
     fn notify(&self) {
-        let control = &self.ring.control;
-        // Relaxed: a holder without HEAVY that has just come, and whom we take for its predecessor, may miss this one
-        // ring; its slice ends in a millisecond.
-        let bell = &control.bell[Self::OTHER];
-        if control.role[Self::OTHER].load(Relaxed) & self.word & HEAVY != 0 {
-            // The other half is `heavy` in `sleep`: we see the bell armed, or the sleeper sees the position.
+        let bell = &self.ring.control.bell[Self::OTHER];
+        if self.light {
+            // The other half is `heavy` in `sleep`: we see the bell armed, or the sleeper sees the position. (A holder
+            // that has just come, and does not bring our fence as the last one did, may miss this one ring: its slice
+            // ends in a millisecond.)
             barrier::light();
             if !bell.is_armed() {
                 return;
             }
         }
-        bell.ring_all(); // With a fence of its own.
+        self.ring_for_other();
+    }
+
+    #[cold]
+    fn ring_for_other(&self) {
+        self.ring.control.bell[Self::OTHER].ring_all(); // With a fence of its own.
     }
 
     /// Closes this side, if it is the caller's: what is in the ring stays, and the other side learns of it. From then
@@ -261,14 +421,16 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         if judge.me() != Some(self.me) {
             return;
         }
-        let role = &self.ring.control.role[Self::SELF];
         // Release: pairs with the Acquire in `peer` and in `claim`: whoever sees this sees the last position.
-        if role.compare_exchange(self.word, self.word | CLOSED, Release, Relaxed).is_ok() {
-            self.notify();
+        let roles = &self.ring.control.roles;
+        if roles.exchange(Self::SELF, self.word, self.word | CLOSED, Release).is_ok() {
+            self.ring_for_other();
         }
-        // No role word is ever 0 again: this process may claim the side anew, and this handle is not the new one.
+        // No role is ever 0 again: this process may claim the side anew, and this handle is not the new one.
         self.word = 0;
     }
 }
 
 const ROLE: &str = "holder";
+/// After how many single items a receiver takes the next one to come alone, too.
+const OFTEN: u8 = 3;

@@ -1,6 +1,8 @@
 //! The words of a ring in shared memory, and what they say.
 
+mod copy;
 mod end;
+mod roles;
 
 use core::fmt;
 
@@ -12,63 +14,81 @@ use shmkit_layout::Shared;
 use shmkit_roster::OwnerId;
 use shmkit_sync::Doorbell;
 
+use self::copy::Copied;
+use self::roles::{RECEIVER, Roles, SENDER};
+
+pub use self::copy::COPIED;
 pub use self::end::{Peer, RawEnd};
-
-/// In a role word: the holder closed its end. The id above it says who that was.
-const CLOSED: u32 = 1 << 30;
-/// In a role word: the holder calls [`heavy`](shmkit_atomic::barrier::heavy) before it sleeps, so that whoever wakes
-/// it may do without a fence.
-const HEAVY: u32 = 1 << 31;
-
-/// The sender's place in the pairs below.
-const SENDER: usize = 0;
-/// The receiver's place in the pairs below.
-const RECEIVER: usize = 1;
 
 /// The words of a single-producer single-consumer ring, without its items. All zero is an unmade one.
 ///
 /// ```text
 /// byte   0  capacity   u64      items, a power of two; stored once, before anybody else sees the ring
-///        8  role[2]    u32      HEAVY(31) | CLOSED(30) | owner id, or 0: of the sender, of the receiver
+///        8  roles      2 x u32  HEAVY(31) | CLOSED(30) | owner id, or 0: of the sender, of the receiver
 ///       16  bell[2]    u32      where the sender sleeps (full), where the receiver sleeps (empty)
+///       24  eager      u32      1 while the receiver is faster than the sender: it gets each item alone
 ///      128  head       u64      next item to read, counted from the ring's making; stored by the receiver only
 ///      256  tail       u64      next item to write, likewise; stored by the sender only
-///      384  items                item n lies at n mod capacity (aligned to the item, if it wants more than 128)
+///      264  copied     u64      which item the copy beside it is of; stored by the sender only
+///      272  copy[6]    u64      a copy of that item, if it is small and was sent alone; likewise
+///      384  returned   u64      what the sender knows of `head`; stored by the receiver only
+///      512  items                item n lies at n mod capacity (aligned to the item, if it wants more than 128)
 /// ```
 ///
-/// The first line changes only when somebody comes, goes or sleeps, so that both sides keep it in their caches: a
-/// message moves the line of its item and that of `tail`, and nothing else.
+/// The first line changes only when somebody comes, goes or sleeps, so that both sides keep it in their caches. The
+/// receiver keeps `head` to itself: it stores it for each item, so that a successor receives none of them again, and
+/// the sender looks there only before it gives up. What the sender looks at is `returned`, which the receiver moves up
+/// when a quarter of the ring is free, or when it has nothing to do: lines that both sides write to at once are what a
+/// ring pays for.
 #[repr(C)]
 pub struct RawRing {
     control: CachePadded<Control>,
     /// Position of the next item to read, in items. Stored by the receiver only.
     head: CachePadded<AtomicU64>,
+    tail: CachePadded<Tail>,
+    /// A former value of `head`: at most a quarter of the ring behind it, unless a receiver died. Stored by the receiver
+    /// only.
+    returned: CachePadded<AtomicU64>,
+}
+
+/// What the sender stores, in one line of 64 bytes.
+#[repr(C)]
+struct Tail {
     /// Position of the next item to write, in items. Stored by the sender only.
-    tail: CachePadded<AtomicU64>,
+    position: AtomicU64,
+    copied: Copied,
 }
 
 #[repr(C)]
 struct Control {
     /// In items, a power of two; 0 in a ring that is not made yet.
     capacity: AtomicU64,
-    /// Who holds each side, by [`SENDER`] and [`RECEIVER`].
-    role: [AtomicU32; 2],
-    /// Where each side sleeps, rung by the other.
+    /// Who holds each side.
+    roles: Roles,
+    /// Where each side sleeps, rung by the other; by [`SENDER`] and [`RECEIVER`].
     bell: [Doorbell; 2],
+    /// 1 if the receiver wants a copy of each item that is sent alone, else 0; stored by the receiver only.
+    eager: AtomicU32,
 }
 
 // SAFETY: repr(C) of atomics and doorbells, which are `Shared`; padding is never read.
 #[cfg(not(loom))]
 unsafe impl Shared for Control {}
 
+// SAFETY: repr(C) of atomics.
+#[cfg(not(loom))]
+unsafe impl Shared for Tail {}
+
 // SAFETY: repr(C) of `Shared` types.
 #[cfg(not(loom))]
 unsafe impl Shared for RawRing {}
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawRing>() == 384, "part of the segment format");
+const _: () = assert!(size_of::<RawRing>() == 512, "part of the segment format");
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Control>() == 24, "part of the segment format");
+const _: () = assert!(size_of::<Control>() == 32, "part of the segment format");
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Tail>() == 64, "a copy moves with the line of its position");
 
 impl RawRing {
     const_unless_loom! {
@@ -77,11 +97,13 @@ impl RawRing {
             Self {
                 control: CachePadded::new(Control {
                     capacity: AtomicU64::new(0),
-                    role: [AtomicU32::new(0), AtomicU32::new(0)],
+                    roles: Roles::new(),
                     bell: [Doorbell::new(), Doorbell::new()],
+                    eager: AtomicU32::new(0),
                 }),
                 head: CachePadded::new(AtomicU64::new(0)),
-                tail: CachePadded::new(AtomicU64::new(0)),
+                tail: CachePadded::new(Tail { position: AtomicU64::new(0), copied: Copied::new() }),
+                returned: CachePadded::new(AtomicU64::new(0)),
             }
         }
     }
@@ -116,7 +138,7 @@ impl RawRing {
     pub fn len(&self) -> u64 {
         // Acquire: orders the load of `tail` after this one, so that the difference is not negative.
         let head = self.head.load(Acquire);
-        self.tail.load(Relaxed).wrapping_sub(head).min(self.capacity())
+        self.tail.position.load(Relaxed).wrapping_sub(head).min(self.capacity())
     }
 
     /// Returns whether no item lies in the ring, as [`len`](Self::len) does.
@@ -125,14 +147,13 @@ impl RawRing {
     }
 
     fn holder(&self, side: usize) -> Option<OwnerId> {
-        let word = self.control.role[side].load(Relaxed);
-        if word & CLOSED != 0 { None } else { OwnerId::from_word(word) }
+        roles::holder(self.control.roles.load(Relaxed).of(side))
     }
 
     /// Returns the position that `side` stores.
     #[inline(always)]
     fn position(&self, side: usize) -> &AtomicU64 {
-        if side == SENDER { &self.tail } else { &self.head }
+        if side == SENDER { &self.tail.position } else { &self.head }
     }
 }
 

@@ -86,6 +86,52 @@ fn a_sender_hears_of_a_death_when_there_is_no_room() {
 }
 
 #[test]
+fn what_a_dead_receiver_had_received_does_not_come_again() {
+    scene(16, |region, judges| {
+        let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
+        let mut sender = a.sender().unwrap();
+        let mut receiver = b.receiver().unwrap();
+        sender.send_all(&(0..16).collect::<Vec<_>>()).unwrap();
+        // Less than the quarter after which it returns the places.
+        assert_eq!([receiver.recv(), receiver.recv(), receiver.recv()], [Ok(0), Ok(1), Ok(2)]);
+        judges[1].die();
+        std::mem::forget(receiver);
+        // Meanwhile the sender finds their places, and the last of them is further from what was returned than the
+        // pipe is long.
+        sender.send_all(&[16, 17, 18]).unwrap();
+        let mut successor = c.receiver().unwrap();
+        for number in 3..19 {
+            assert_eq!(successor.recv(), Ok(number));
+        }
+        sender.send(19).unwrap();
+        assert_eq!(successor.recv(), Ok(19));
+    });
+}
+
+#[test]
+fn a_copy_that_the_dead_left_half_written_is_not_believed() {
+    scene(4, |region, judges| {
+        let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
+        let mut sender = a.sender().unwrap();
+        let mut receiver = b.receiver().unwrap();
+        for number in 0..5 {
+            sender.send(number).unwrap();
+            assert_eq!(receiver.recv(), Ok(number));
+        }
+        judges[0].die();
+        std::mem::forget(sender);
+        let (of, words) = (Offset::<u64>::new(264).unwrap(), Offset::<u64>::new(272).unwrap());
+        assert_eq!(region.read(of), Ok(4_u64), "each item that comes alone is copied by now");
+        assert_eq!(region.read(words), Ok(4_u64));
+        region.write(of, 5_u64).unwrap();
+        region.write(words, 99_u64).unwrap();
+        // A batch is not copied.
+        c.sender().unwrap().send_all(&[5]).unwrap();
+        assert_eq!(receiver.recv(), Ok(5));
+    });
+}
+
+#[test]
 fn a_poller_hears_of_a_death_that_comes_later() {
     scene(2, |region, judges| {
         let [a, b] = [0, 1].map(|i| attach(region, &judges[i]));

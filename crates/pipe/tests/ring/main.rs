@@ -62,7 +62,7 @@ fn a_capacity_is_rounded_up() {
         assert_eq!(pipe.capacity(), 8);
         assert!(pipe.is_empty());
         let shape = <Ring<'_> as Object<_>>::shape(&5).unwrap();
-        assert_eq!((shape.len, shape.bytes, shape.align), (8, 384 + 64, 128));
+        assert_eq!((shape.len, shape.bytes, shape.align), (8, 512 + 64, 128));
         assert_eq!(shape.to_string(), "pipe of u64 (8 bytes), length 8");
     });
 }
@@ -93,9 +93,9 @@ fn what_is_no_such_pipe_is_refused() {
         );
         assert!(matches!(attach(region, 7), Err(ShapeError::Length { found: 7, .. })));
         assert!(matches!(attach(region, 0), Err(ShapeError::Length { found: 0, .. })));
-        assert!(matches!(attach(region.sub(0, 447).unwrap(), 8), Err(ShapeError::Place(_))));
+        assert!(matches!(attach(region.sub(0, 575).unwrap(), 8), Err(ShapeError::Place(_))));
         assert!(matches!(attach(region.sub(64, 3000).unwrap(), 8), Err(ShapeError::Place(_))));
-        assert_eq!(attach(region.sub(0, 448).unwrap(), 8), Ok(()));
+        assert_eq!(attach(region.sub(0, 576).unwrap(), 8), Ok(()));
     });
 }
 
@@ -244,6 +244,40 @@ fn peeked_items_stay_until_they_are_released() {
         assert_eq!(items.as_slices(), (&[4][..], &[5, 6][..]));
         items.release(0).unwrap();
         assert_eq!(receiver.recv(), Ok(4));
+    });
+}
+
+#[test]
+fn a_place_is_free_as_soon_as_its_item_was_received() {
+    // The receiver returns places by the quarter.
+    scene(16, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        sender.send_all(&[0; 16]).unwrap();
+        for n in 1..100 {
+            assert_eq!(sender.try_send(n).unwrap_err().error, PipeError::Full);
+            receiver.recv().unwrap();
+            assert_eq!(sender.try_send(n), Ok(()));
+        }
+    });
+}
+
+#[test]
+fn items_that_come_alone_are_as_whole_as_others() {
+    // Copies travel with the position after some of them, and are left out after a few together.
+    scene(16, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        let mut next = 0;
+        for together in (0..200).map(|round| if round % 7 == 6 { 3 } else { 1 }) {
+            for number in next..next + together {
+                sender.send(number).unwrap();
+            }
+            for number in next..next + together {
+                assert_eq!(receiver.recv(), Ok(number));
+            }
+            next += together;
+        }
     });
 }
 

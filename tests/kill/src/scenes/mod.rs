@@ -18,6 +18,7 @@ pub mod pause;
 mod python;
 pub mod random;
 mod ring;
+mod ring_copy;
 mod rwlock;
 mod semaphore;
 

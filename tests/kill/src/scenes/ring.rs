@@ -6,6 +6,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Object;
 use shmkit_pipe::{Pipe, PipeError, Receiver, Sender};
 
+use super::ring_copy;
 use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, LIMIT, Scene, Take, Unit};
 
@@ -86,6 +87,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let sleeps = [Sleep::Not, Sleep::Deep, Sleep::Rattled];
     let mut scenes = Vec::from(sleeps.map(|sleep| sender(PIPE, sleep)));
     scenes.push(claim());
+    scenes.push(ring_copy::copy());
     scenes.extend(sleeps.map(receiver));
     scenes
 }

@@ -2,24 +2,30 @@
 
 use core::time::Duration;
 
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::futex::Wake;
 use shmkit_atomic::{Deadline, barrier, hint};
 use shmkit_roster::Judge;
 use shmkit_sync::Slices;
 
-use super::{Peer, RawEnd};
+use super::{OFTEN, Peer, RawEnd};
 use crate::PipeError;
-use crate::raw::HEAVY;
+use crate::raw::roles::{CLOSED, HEAVY};
 
-/// How often to look at the other side's position before going to sleep. 4 to 25 µs, as long as the processor's pause
-/// takes: about what a sleep and a wake-up cost, so that two running processes seldom sleep and a sleeper wastes little.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 500 };
+/// How often to look at the other side's position before going to sleep. 4 to 25 µs with the pauses in between, as long
+/// as the processor's pause takes: about what a sleep and a wake-up cost, so that two running processes seldom sleep and
+/// a sleeper wastes little.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
+
+/// Pauses between two of these looks. Each takes a line from the other side, which wants to write to it; meanwhile
+/// several items come together.
+const REST: u32 = 10;
+
+/// The same of a receiver that gets each item alone.
+const REST_ALONE: u32 = 2;
 
 /// How long operations that do not wait go on without asking whether the other side is alive.
 const ASK_AFTER: Duration = Duration::from_millis(1);
-
-/// How many of them in vain go by without a look at the clock.
-const POLLS: u8 = 15;
 
 /// What a side finds when it looks.
 enum Look {
@@ -40,46 +46,72 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     /// # If a peer dies
     ///
     /// A waiter asks before it sleeps, and again after 1, 2, 4, … 32 ms.
-    #[inline]
+    #[inline(always)]
     pub fn wait<J: Judge + ?Sized>(
         &mut self,
         judge: &J,
         want: u64,
         deadline: Deadline,
     ) -> Result<u64, PipeError> {
-        self.check(judge)?;
-        if !(SENDS && self.peer_closed()) {
+        if self.is_as_it_was(judge) {
             let ready = self.ready();
             if ready >= want {
                 return Ok(ready);
             }
-            let ready = self.look()?;
+        }
+        self.wait_looking(judge, want, deadline)
+    }
+
+    /// Goes on with a [`wait`](Self::wait) for which what it knew of does not do.
+    #[inline(never)]
+    fn wait_looking<J: Judge + ?Sized>(
+        &mut self,
+        judge: &J,
+        want: u64,
+        deadline: Deadline,
+    ) -> Result<u64, PipeError> {
+        self.check(judge)?;
+        // Relaxed: a hint, as in `is_as_it_was`.
+        let roles = self.load_roles(Relaxed);
+        if !(SENDS && roles.of(Self::OTHER) & CLOSED != 0) {
+            self.meet(roles);
+            let before = self.ready();
+            if before >= want {
+                return Ok(before);
+            }
+            let ready = self.glance()?;
             if ready >= want {
+                self.learn_of(before, ready);
                 return Ok(ready);
+            }
+            if !SENDS && self.returned != self.mine {
+                // Now there is time for it, and the sender may be waiting for room.
+                self.give_back();
             }
         }
         if deadline == Deadline::PASSED {
             return self.poll(judge, want);
         }
-        self.wait_long(judge, want, deadline)
+        let ready = self.wait_long(judge, want, deadline)?;
+        self.learn_of(0, ready);
+        Ok(ready)
+    }
+
+    fn learn_of(&mut self, before: u64, ready: u64) {
+        if !SENDS && before == 0 {
+            self.learn(ready);
+        }
     }
 
     /// Ends a [`wait`](Self::wait) that has just looked in vain, for who does not wait.
-    ///
-    /// Whether the other side is alive costs a system call, and to know that it is time to ask costs a look at the
-    /// clock, as much as a message: neither is done every time.
-    #[inline]
     fn poll<J: Judge + ?Sized>(&mut self, judge: &J, want: u64) -> Result<u64, PipeError> {
-        if self.polls == 0 || self.peer_closed() {
-            return self.poll_and_ask(judge, want);
+        // Whether the other side is alive costs a system call: it is not asked every time.
+        let asked = self.ask_at.has_passed_coarsely();
+        if !asked && !self.peer_closed() {
+            // A receiver has just done so.
+            let ready = if SENDS { self.look()? } else { self.ready() };
+            return if ready >= want { Ok(ready) } else { Err(PipeError::TimedOut) };
         }
-        self.polls -= 1;
-        Err(PipeError::TimedOut)
-    }
-
-    #[cold]
-    fn poll_and_ask<J: Judge + ?Sized>(&mut self, judge: &J, want: u64) -> Result<u64, PipeError> {
-        let asked = self.ask_at.has_passed();
         match self.look_at_all(judge, want, asked) {
             Ok(Look::Ready(ready)) => Ok(ready),
             // It is asked again, and told again, at the next attempt.
@@ -89,7 +121,6 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
                 if asked {
                     self.ask_at = Deadline::after(ASK_AFTER);
                 }
-                self.polls = POLLS;
                 Err(PipeError::TimedOut)
             }
         }
@@ -103,15 +134,16 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         deadline: Deadline,
     ) -> Result<u64, PipeError> {
         // Most waits end here: nothing is asked, and no clock is read.
-        for _ in 0..SPINS {
+        for _ in 0..LOOKS {
             if self.peer_closed() {
                 break;
             }
-            let ready = self.look()?;
+            (0..if self.alone == OFTEN { REST_ALONE } else { REST })
+                .for_each(|_| hint::spin_loop());
+            let ready = self.glance()?;
             if ready >= want {
                 return Ok(ready);
             }
-            hint::spin_loop();
         }
         let mut asked = true;
         let mut slices = Slices::new();

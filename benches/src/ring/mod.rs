@@ -1,0 +1,74 @@
+//! Pipes between two processes.
+
+mod bare;
+mod kernel;
+mod ours;
+mod peers;
+
+use std::ops::Range;
+
+use anyhow::Result;
+use shmkit_benches::Group;
+
+/// Items a ring has room for.
+const CAPACITY: usize = 1024;
+/// Items moved at a time where it is not one.
+const BATCH: usize = 64;
+/// Items of one sample.
+const ITEMS: u32 = 256 * 1024;
+
+/// The items of the first lap, which is not measured: it touches all pages and fills all caches.
+fn lap() -> Range<u64> {
+    0..CAPACITY as u64
+}
+
+/// The items that are measured.
+fn numbers(n: u32) -> Range<u64> {
+    lap().end..lap().end + u64::from(n)
+}
+
+/// What is moved: the item's number, `WORDS` times.
+type Item<const WORDS: usize> = [u64; WORDS];
+
+fn item<const WORDS: usize>(number: u64) -> Item<WORDS> {
+    [number; WORDS]
+}
+
+/// Returns whether an item is that of the number.
+fn is<const WORDS: usize>(found: &Item<WORDS>, number: u64) -> bool {
+    found.iter().fold(0, |other, word| other | (word ^ number)) == 0
+}
+
+pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
+    Ok(vec![
+        singles::<1>("throughput, 8 bytes")?,
+        singles::<8>("throughput, 64 bytes")?,
+        singles::<32>("throughput, 256 bytes")?,
+        batches::<1>("throughput, 8 bytes, batches of 64"),
+        batches::<8>("throughput, 64 bytes, batches of 64"),
+        batches::<32>("throughput, 256 bytes, batches of 64"),
+        Group::new("spinning round trip", 20_000, ours::spinning_round_trip())
+            .at_most(1.0, peers::rtrb_round_trip())
+            .against(bare::round_trip()?),
+        Group::new("blocking round trip", 3_000, ours::blocking_round_trip())
+            .against(kernel::round_trip()),
+    ])
+}
+
+fn singles<const WORDS: usize>(name: &'static str) -> Result<Group<'static>> {
+    let group = Group::new(name, ITEMS >> (WORDS.ilog2() / 2), ours::singles::<WORDS>())
+        .at_most(1.0 / 1.3, peers::rtrb_singles::<WORDS>())
+        .at_most(1.0 / 1.3, peers::ringbuf_singles::<WORDS>())
+        .against(bare::singles::<WORDS>()?);
+    Ok(match WORDS {
+        1 => group.against(kernel::singles::<8>()),
+        8 => group.against(kernel::singles::<64>()),
+        _ => group,
+    })
+}
+
+fn batches<const WORDS: usize>(name: &'static str) -> Group<'static> {
+    Group::new(name, ITEMS >> (WORDS.ilog2() / 2), ours::batches::<WORDS>(BATCH))
+        .at_most(1.0, peers::rtrb_batches::<WORDS>(BATCH))
+        .at_most(1.0, peers::ringbuf_batches::<WORDS>(BATCH))
+}
