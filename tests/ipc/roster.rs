@@ -237,10 +237,10 @@ fn a_reused_descriptor_never_makes_a_death() {
         let (peer, id) = forked(&table);
         let mut judge = Peer::fork("judge", |channel| {
             let me = table.try_join(how(), Link::Named).unwrap();
+            let number = me.file().unwrap().as_raw_fd();
             // SAFETY: the descriptor is ours; that its owner does not know is the test.
-            let replaced =
-                unsafe { libc::dup2(stranger.file().as_raw_fd(), me.file().unwrap().as_raw_fd()) };
-            assert_eq!(replaced, me.file().unwrap().as_raw_fd());
+            let replaced = unsafe { libc::dup2(stranger.file().as_raw_fd(), number) };
+            assert_eq!(replaced, number);
             for _ in 0..2 {
                 channel.say(&format!("{:?}", me.verdict(id)));
                 channel.hear();
@@ -263,6 +263,44 @@ fn a_reused_descriptor_never_makes_a_death() {
     scene(&|| Description::Proc, "Unknown", "Unknown");
     // By name it finds its file again.
     scene(&|| Description::Path(name.path().to_owned()), "Alive", "Dead");
+}
+
+/// The number of our descriptor leads to another roster's file, whose participants bear the same names.
+#[test]
+fn a_strangers_locks_never_answer_for_ours() {
+    // The namesake of the judge alone, so that the peer would seem to be dead; and that of the peer, too.
+    for namesakes in [1, 2] {
+        let table = Table::new(8);
+        let mut judge = Peer::fork("judge", |channel| {
+            let me = table.join();
+            channel.say("joined");
+            let id = OwnerId::from_word(channel.hear().parse().unwrap()).unwrap();
+            let stranger = Table::new(8);
+            let others: Vec<_> = (0..namesakes).map(|_| stranger.join()).collect();
+            assert_eq!(others[0].id(), me.id());
+            assert_eq!(others.iter().any(|other| other.id() == Some(id)), namesakes == 2);
+            // SAFETY: the descriptor is ours; that its owner does not know is the test.
+            let replaced =
+                unsafe { libc::dup2(stranger.file().as_raw_fd(), me.file().unwrap().as_raw_fd()) };
+            assert_ne!(replaced, -1);
+            for _ in ["alive", "dead"] {
+                // By way of the descriptor nobody can tell.
+                channel.say(&format!("{:?}", me.verdict(id)));
+                channel.hear();
+            }
+            assert!(me.id().is_some() && !me.is_lost());
+        });
+        judge.expect("joined");
+        let (peer, id) = forked(&table);
+        judge.say(&id.get().to_string());
+        judge.expect("Unknown");
+        peer.kill();
+        wait_until_dead(&table.join(), id);
+        judge.say("dead now");
+        judge.expect("Unknown");
+        judge.say("end");
+        judge.join();
+    }
 }
 
 #[test]

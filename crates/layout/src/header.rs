@@ -14,7 +14,7 @@ use crate::{ShmSafe, TypeTag};
 pub const MAGIC: [u8; 8] = *b"\x9fshmk\r\n\0";
 
 /// The version of everything that lies in a segment: header, roster, directory and every primitive.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Reads as 0x01020304 where it was written on a machine of the same byte order.
 const ORDER: u32 = 0x0102_0304;
@@ -27,6 +27,10 @@ const ORDER: u32 = 0x0102_0304;
 /// ```
 ///
 /// It is written once, before the segment has a name, and only read from then on.
+///
+/// Magic, version, byte order, word width and flags are frozen: they lie where they lie, and mean what they mean, in every
+/// version. So does what tells whether anybody lives in a segment, which takes no byte of it but the file's record locks
+/// (`range` of the roster). That is all it takes to sweep the dead of other versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Zeroable, Pod)]
 #[repr(C)]
 pub struct Header {
@@ -301,8 +305,8 @@ mod tests {
             Err(HeaderError::Magic { .. })
         ));
         assert_eq!(
-            Header { version: 2, ..good() }.check(4096),
-            Err(HeaderError::Version { found: 2 })
+            Header { version: 1, ..good() }.check(4096),
+            Err(HeaderError::Version { found: 1 })
         );
         assert_eq!(
             Header { order: 0x0403_0201, version: 1 << 24, ..good() }.check(4096),

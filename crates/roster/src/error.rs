@@ -7,6 +7,7 @@ use std::io;
 use shmkit_layout::OffsetError;
 
 use crate::OwnerId;
+use crate::salt::Salt;
 
 /// Why bytes cannot be used as a roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,16 @@ pub enum RosterError {
         /// The number that was said.
         expected: u32,
     },
+    /// The roster has no salt that any roster has: its participants cannot be found.
+    Salt {
+        /// The number in the roster.
+        found: u64,
+    },
+    /// The kernel drew no random number, which a new roster needs.
+    Random {
+        /// What [getrandom(2)](https://man7.org/linux/man-pages/man2/getrandom.2.html) answered.
+        errno: i32,
+    },
 }
 
 impl fmt::Display for RosterError {
@@ -52,6 +63,16 @@ impl fmt::Display for RosterError {
             Self::Corrupt { found, expected } => write!(
                 f,
                 "the roster says {found} slots where {expected} were expected: it was damaged, or never made; make the segment anew"
+            ),
+            Self::Salt { found } => write!(
+                f,
+                "the roster's salt is {found:#x} where 1 to {:#x} was expected: it was damaged, or never made; make the segment anew",
+                Salt::COUNT - 1
+            ),
+            Self::Random { errno } => write!(
+                f,
+                "the kernel drew no random number for a new roster ({}); allow getrandom",
+                io::Error::from_raw_os_error(*errno)
             ),
         }
     }

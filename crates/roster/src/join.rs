@@ -86,9 +86,10 @@ impl Join<'_> {
         };
         if !self.sees(id)? {
             // A duplicate of the data descriptor is not closed with `own`, nor are its locks.
-            range::unlock(own.as_fd(), Range::id(id)).map_err(lock_error)?;
+            range::unlock(own.as_fd(), Range::id(self.roster.salt(), id)).map_err(lock_error)?;
             if let Some(slot) = self.roster.slot_of(id) {
-                range::unlock(own.as_fd(), Range::slot(slot)).map_err(lock_error)?;
+                range::unlock(own.as_fd(), Range::slot(self.roster.salt(), slot))
+                    .map_err(lock_error)?;
             }
             return Err(JoinError::new(match source {
                 Source::Ticket(_) => JoinErrorKind::Ticket,
@@ -137,7 +138,7 @@ impl Join<'_> {
                 retired += 1;
                 continue;
             }
-            if !range::try_lock(own, Range::slot(n)).map_err(lock_error)? {
+            if !range::try_lock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)? {
                 continue;
             }
             // The lock keeps removers out: a name that is there now stays as long as we do.
@@ -145,7 +146,10 @@ impl Join<'_> {
                 return Err(JoinError::new(JoinErrorKind::Unlinked));
             }
             match slot.begin(n, self.roster.numbering()) {
-                Some(id) if range::try_lock(own, Range::id(id)).map_err(lock_error)? => {
+                Some(id)
+                    if range::try_lock(own, Range::id(self.roster.salt(), id))
+                        .map_err(lock_error)? =>
+                {
                     slot.sign();
                     self.roster.take(n);
                     return Ok(Some(id));
@@ -154,7 +158,7 @@ impl Join<'_> {
                 Some(_) => {}
                 None => retired += 1,
             }
-            range::unlock(own, Range::slot(n)).map_err(lock_error)?;
+            range::unlock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)?;
         }
         if retired == slots {
             return Err(JoinError::new(JoinErrorKind::Exhausted { slots }));
@@ -166,7 +170,7 @@ impl Join<'_> {
     /// where there is no `/proc` it would, and had better not be found out there.
     fn is_shared(self, ticket: BorrowedFd<'_>, id: OwnerId) -> Result<bool, JoinError> {
         // Nobody else has this byte: whatever others try at the same time, they try under other names.
-        let trial = Range::trial(id);
+        let trial = Range::trial(self.roster.salt(), id);
         if !range::try_lock(ticket, trial).map_err(lock_error)? {
             return Ok(false);
         }
@@ -177,7 +181,9 @@ impl Join<'_> {
 
     /// Returns whether the data descriptor shows that `id` is taken, as every other process will see it.
     fn sees(self, id: OwnerId) -> Result<bool, JoinError> {
-        range::conflict(self.file, Range::id(id)).map(|lock| lock.is_some()).map_err(lock_error)
+        range::conflict(self.file, Range::id(self.roster.salt(), id))
+            .map(|lock| lock.is_some())
+            .map_err(lock_error)
     }
 }
 

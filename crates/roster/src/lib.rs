@@ -65,6 +65,8 @@ mod range;
 #[cfg(not(loom))]
 pub mod removal;
 #[cfg(not(loom))]
+mod salt;
+#[cfg(not(loom))]
 mod seat;
 #[cfg(not(loom))]
 mod slot;
@@ -85,6 +87,7 @@ pub use crate::{
     file::KeptFile,
     participant::Participant,
     person::Person,
+    salt::random,
     seat::{Keep, Seat},
     table::{Member, Roster},
     turn::Turn,

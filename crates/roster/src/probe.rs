@@ -4,12 +4,13 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::participant::Participant;
 use crate::range::{self, Range};
+use crate::salt::Salt;
 use crate::{OwnerId, Verdict};
 
 /// What one descriptor says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// The owner's byte is locked.
+    /// The owner's byte is locked. No other file than ours has a lock there (`Salt`): it needs no control.
     Alive,
     /// It is free, and the *control*, our own byte asked for afterwards, is locked: the question reached our file.
     Dead,
@@ -21,7 +22,7 @@ enum Answer {
 
 /// Answers for `owner`, asked by the participant called `me`.
 pub(crate) fn verdict(participant: &Participant<'_>, me: OwnerId, owner: OwnerId) -> Verdict {
-    match ask(participant.unchecked_file(), me, owner) {
+    match ask(participant.unchecked_file(), participant.roster().salt(), me, owner) {
         Answer::Alive => return Verdict::Alive,
         Answer::Dead => return Verdict::Dead,
         Answer::NotUs | Answer::Error => {}
@@ -29,7 +30,7 @@ pub(crate) fn verdict(participant: &Participant<'_>, me: OwnerId, owner: OwnerId
     // Somebody closed our descriptor, and perhaps opened another file under its number; or the kernel has forgotten
     // us. Any other description of our file can tell.
     let Ok(file) = participant.file() else { return Verdict::Unknown };
-    match ask(file, me, owner) {
+    match ask(file, participant.roster().salt(), me, owner) {
         Answer::Alive => Verdict::Alive,
         Answer::Dead => Verdict::Dead,
         // Not if the descriptor was closed since.
@@ -44,13 +45,28 @@ pub(crate) fn verdict(participant: &Participant<'_>, me: OwnerId, owner: OwnerId
     }
 }
 
-fn ask(file: BorrowedFd<'_>, me: OwnerId, owner: OwnerId) -> Answer {
-    match range::conflict(file, Range::id(owner)) {
+/// How often a death is asked for before it is believed. The two questions of one time may go to two files: a program
+/// that closes our descriptor, and opens first a stranger's file under its number and then ours, between them. It would
+/// have to do so at each of these times in a row.
+const ROUNDS: u32 = 4;
+
+fn ask(file: BorrowedFd<'_>, salt: Salt, me: OwnerId, owner: OwnerId) -> Answer {
+    let mut answer = Answer::Dead;
+    for _ in 0..ROUNDS {
+        if answer == Answer::Dead {
+            answer = ask_once(file, salt, me, owner);
+        }
+    }
+    answer
+}
+
+fn ask_once(file: BorrowedFd<'_>, salt: Salt, me: OwnerId, owner: OwnerId) -> Answer {
+    match range::conflict(file, Range::id(salt, owner)) {
         Ok(Some(_)) => return Answer::Alive,
         Ok(None) => {}
         Err(_) => return Answer::Error,
     }
-    match range::conflict(file, Range::id(me)) {
+    match range::conflict(file, Range::id(salt, me)) {
         Ok(Some(_)) => Answer::Dead,
         Ok(None) => Answer::NotUs,
         Err(_) => Answer::Error,

@@ -1,9 +1,17 @@
 //! The record locks that say who is alive, far past the data of the file.
 //!
 //! ```text
-//! 0 …            2^61 = S              S+16384 = R                 2^62 = I     I+2^30     I+2^61 = T
-//! | data | … | slot 0 … slot 16383 | remover | …      | I+id, a byte an id | … | T+id, a byte an id |
+//! 0 …      2^61 = R                2^62 + salt = S      S+2^32 = I       S+2^33 = T              2^63
+//! | data | remover | …            | a byte a slot | … | a byte an id   | a byte an id | …          |
 //! ```
+//!
+//! The participants' are shifted by the roster's [salt](Salt), so that no other roster's answer for them. A remover has
+//! a file that it has just opened by its name, and asks about everybody in it: it locks all of R to the end, whatever
+//! the salt. So it can judge a file whose roster it cannot read.
+//!
+//! **Part of the format, and frozen**: in every version of the layout each participant holds a lock at 2^61 or above for
+//! as long as it lives, nobody but a remover has the byte R, and who removes a dead file's name holds all from R to the
+//! end. So every version may sweep what the dead of every other have left.
 //!
 //! They are [open file description locks]: owned by a description, not by a process, so that no other descriptor of
 //! the file can drop them, and none of the calls here ever blocks.
@@ -14,15 +22,21 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::OwnerId;
+use crate::salt::Salt;
 
-/// S: where the slots' bytes begin.
-const SLOTS: u64 = 1 << 61;
-/// R: the remover's byte, after the last slot that a roster can have.
-const REMOVER: u64 = SLOTS + OwnerId::MAX_SLOTS as u64;
-/// I: where the ids' bytes begin.
-const IDS: u64 = 1 << 62;
-/// T: where the bytes begin by which a joiner tries its ticket.
-const TRIALS: u64 = IDS + (1 << 61);
+/// R: the remover's byte, the first of all.
+const REMOVER: u64 = 1 << 61;
+/// The end of what can be locked.
+const END: u64 = 1 << 63;
+/// S, with a salt of 0: where the slots' bytes begin.
+const SLOTS: u64 = 1 << 62;
+/// I - S: to where the ids' bytes begin, which are numbers of 32 bits.
+const IDS: u64 = 1 << 32;
+/// T - S: to where the bytes begin by which a joiner tries its ticket.
+const TRIALS: u64 = 2 << 32;
+
+const _: () =
+    assert!(SLOTS + Salt::COUNT + TRIALS + (1 << 32) <= END, "no salt leads beyond the end");
 
 /// Bytes of a file that are locked together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,25 +49,25 @@ pub(crate) struct Range {
 impl Range {
     /// R: held by whoever removes the file's name.
     pub(crate) const REMOVER: Self = Self { start: REMOVER, len: 1 };
-    /// S to R: somebody's lock in it means that the file is in use.
-    pub(crate) const EVERYBODY: Self = Self { start: SLOTS, len: REMOVER - SLOTS + 1 };
+    /// R to the end: somebody's lock in it means that the file is in use, by whatever roster.
+    pub(crate) const EVERYBODY: Self = Self { start: REMOVER, len: END - REMOVER };
 
     /// All of the file.
     pub(crate) const ALL: Self = Self { start: 0, len: u64::MAX };
 
     /// S + slot: held by whoever has the slot.
-    pub(crate) const fn slot(slot: u32) -> Self {
-        Self { start: SLOTS + slot as u64, len: 1 }
+    pub(crate) const fn slot(salt: Salt, slot: u32) -> Self {
+        Self { start: SLOTS + salt.get() + slot as u64, len: 1 }
     }
 
     /// I + id: held by the participant of that name, and by nobody else, ever.
-    pub(crate) const fn id(id: OwnerId) -> Self {
-        Self { start: IDS + id.get() as u64, len: 1 }
+    pub(crate) const fn id(salt: Salt, id: OwnerId) -> Self {
+        Self { start: SLOTS + salt.get() + IDS + id.get() as u64, len: 1 }
     }
 
     /// T + id: held for a moment by the ticket of who takes that name, to see which descriptors share it. Says nothing.
-    pub(crate) const fn trial(id: OwnerId) -> Self {
-        Self { start: TRIALS + id.get() as u64, len: 1 }
+    pub(crate) const fn trial(salt: Salt, id: OwnerId) -> Self {
+        Self { start: SLOTS + salt.get() + TRIALS + id.get() as u64, len: 1 }
     }
 
     /// One byte of a file that is no roster's.
@@ -147,31 +161,48 @@ mod tests {
 
     #[test]
     fn ranges_do_not_overlap() {
-        let last_slot = Range::slot(OwnerId::MAX_SLOTS - 1);
-        assert_eq!(last_slot.start + 1, Range::REMOVER.start);
-        assert!(Range::EVERYBODY.covers(Range::slot(0)));
-        assert!(Range::EVERYBODY.covers(last_slot));
-        assert!(Range::EVERYBODY.covers(Range::REMOVER));
-        assert!(!Range::EVERYBODY.covers(Range { start: REMOVER + 1, len: 1 }));
-        assert!(!last_slot.covers(Range::REMOVER));
         let last_id = OwnerId::new(OwnerId::LAST).unwrap();
-        assert!(Range::id(last_id).start < TRIALS);
-        assert!(Range::trial(last_id).start < i64::MAX as u64);
-        assert!(!Range::EVERYBODY.covers(Range::id(OwnerId::new(1).unwrap())));
+        for salt in [1, 2, Salt::COUNT - 1].map(|salt| Salt::new(salt).unwrap()) {
+            let slots = [0, OwnerId::MAX_SLOTS - 1].map(|slot| Range::slot(salt, slot));
+            let ids = [OwnerId::new(1).unwrap(), last_id];
+            let [names, trials] =
+                [Range::id, Range::trial].map(|range| ids.map(|id| range(salt, id)));
+            let in_order =
+                [Range::REMOVER, slots[0], slots[1], names[0], names[1], trials[0], trials[1]];
+            for pair in in_order.windows(2) {
+                assert!(pair[0].start < pair[1].start, "{pair:?}");
+            }
+            assert!(in_order.iter().all(|&range| Range::EVERYBODY.covers(range)));
+            assert!(in_order[1..].iter().all(|range| !range.covers(Range::REMOVER)));
+        }
+        assert!(!Range::EVERYBODY.covers(Range { start: REMOVER - 1, len: 1 }));
+        assert_eq!(Range::EVERYBODY.start + Range::EVERYBODY.len - 1, i64::MAX as u64);
+    }
+
+    #[test]
+    fn a_lock_on_everything_is_found_to_be_one() {
+        let one = memfd();
+        let two = reopen(&one);
+        assert!(try_lock(one.as_fd(), Range::EVERYBODY).unwrap());
+        let found = conflict(two.as_fd(), Range::EVERYBODY).unwrap().unwrap();
+        assert!(found.covers(Range::EVERYBODY), "{found:?}");
+        assert!(!try_lock(two.as_fd(), Range::REMOVER).unwrap());
+        assert!(!try_lock(two.as_fd(), Range { start: END - 1, len: 1 }).unwrap());
     }
 
     #[test]
     fn one_description_excludes_another() {
         let one = memfd();
         let two = reopen(&one);
-        assert!(try_lock(one.as_fd(), Range::slot(5)).unwrap());
-        assert!(!try_lock(two.as_fd(), Range::slot(5)).unwrap());
-        assert!(try_lock(two.as_fd(), Range::slot(6)).unwrap());
-        assert_eq!(conflict(two.as_fd(), Range::slot(5)).unwrap(), Some(Range::slot(5)));
-        assert_eq!(conflict(one.as_fd(), Range::slot(5)).unwrap(), None, "its own");
+        let slot = |n| Range::slot(Salt::new(7).unwrap(), n);
+        assert!(try_lock(one.as_fd(), slot(5)).unwrap());
+        assert!(!try_lock(two.as_fd(), slot(5)).unwrap());
+        assert!(try_lock(two.as_fd(), slot(6)).unwrap());
+        assert_eq!(conflict(two.as_fd(), slot(5)).unwrap(), Some(slot(5)));
+        assert_eq!(conflict(one.as_fd(), slot(5)).unwrap(), None, "its own");
         assert!(!try_lock(one.as_fd(), Range::EVERYBODY).unwrap());
-        unlock(one.as_fd(), Range::slot(5)).unwrap();
-        assert_eq!(conflict(two.as_fd(), Range::slot(5)).unwrap(), None);
+        unlock(one.as_fd(), slot(5)).unwrap();
+        assert_eq!(conflict(two.as_fd(), slot(5)).unwrap(), None);
         drop(two);
         assert!(try_lock(one.as_fd(), Range::EVERYBODY).unwrap());
     }

@@ -25,7 +25,7 @@ pub struct Removal<'f> {
     _no_forks: NoForks,
 }
 
-/// Proves that nobody alive takes part in `file`, and keeps it so: the write lock over S to R.
+/// Proves that nobody alive takes part in `file`, and keeps it so: the write lock over all of R to the end.
 ///
 /// `file` must be open for reading and writing, and be of a *fresh* description: one that no participant of this
 /// process, and no other remover, has taken locks on. `None` if somebody is alive, is joining, or removes it too.

@@ -3,14 +3,15 @@
 use core::fmt;
 use std::os::fd::BorrowedFd;
 
-use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Offset, Region, Shared};
 
 use crate::numbering::Numbering;
 use crate::person::Person;
 use crate::places::Places;
 use crate::range::{self, Range};
+use crate::salt::Salt;
 use crate::slot::Slot;
 use crate::{OwnerId, RosterError, Verdict};
 
@@ -18,6 +19,8 @@ use crate::{OwnerId, RosterError, Verdict};
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct Head {
+    /// The [`Salt`] of the lock bytes. Written by `init`, and never again.
+    salt: AtomicU64,
     /// The slot that the next join tries first, modulo the number of slots. A hint: any number will do.
     cursor: AtomicU32,
     /// Number of slots. Written by `init`.
@@ -33,7 +36,7 @@ const _: () = assert!(size_of::<Head>() == 128, "part of the segment format");
 /// The roster of a region: a table of slots, each for one participant at a time.
 ///
 /// ```text
-/// 0 cursor  4 slots  8 numbers  128 slot 0: generation, signed, start time, command, pid  168 slot 1 …
+/// 0 salt  8 cursor  12 slots  16 numbers  128 slot 0: generation, signed, start time, command, pid  168 slot 1 …
 /// 128 + 40 * slots: a bit a slot, set if it seems to be taken
 /// ```
 ///
@@ -45,7 +48,12 @@ pub struct Roster<'a> {
     places: Places<'a>,
     /// Our own copy: a peer may write over the roster's.
     numbering: Numbering,
+    /// As it was when we attached: whatever a peer writes there later, we ask as we locked.
+    salt: Salt,
 }
+
+/// Where the parts of a roster lie.
+type Parts<'a> = (&'a Head, &'a [Slot], Places<'a>);
 
 impl<'a> Roster<'a> {
     /// Alignment of a roster, in bytes.
@@ -71,7 +79,7 @@ impl<'a> Roster<'a> {
     ///
     /// # Errors
     ///
-    /// [`RosterError`] if there cannot be so many slots, or they do not fit.
+    /// [`RosterError`] if there cannot be so many slots, they do not fit, or the kernel draws no random numbers.
     ///
     /// # Safety
     ///
@@ -96,32 +104,42 @@ impl<'a> Roster<'a> {
         slots: u32,
         numbers: u32,
     ) -> Result<Self, RosterError> {
-        let this = Self::place(region, Numbering::new(slots, numbers)?)?;
-        this.head.slots.store(slots, Relaxed);
-        this.head.numbers.store(numbers, Relaxed);
-        Ok(this)
+        let no_random =
+            |e: std::io::Error| RosterError::Random { errno: e.raw_os_error().unwrap_or(0) };
+        let salt = Salt::random().map_err(no_random)?;
+        let numbering = Numbering::new(slots, numbers)?;
+        let (head, slots, places) = Self::parts(region, numbering)?;
+        // Relaxed, all: whoever attaches has been told of the roster, which orders what was stored before.
+        head.salt.store(salt.get(), Relaxed);
+        head.slots.store(numbering.slots(), Relaxed);
+        head.numbers.store(numbers, Relaxed);
+        Ok(Self { head, slots, places, numbering, salt })
     }
 
     /// Uses the roster of `slots` slots that somebody made in the first bytes of `region`.
     ///
     /// # Errors
     ///
-    /// [`RosterError`] if there cannot be so many slots, they do not fit, or the roster says another number.
+    /// [`RosterError`] if there cannot be so many slots, they do not fit, or the roster says another number or
+    /// has no salt.
     ///
     /// # Safety
     ///
     /// The bytes must have been made by [`init`](Self::init), and be used as a roster only.
     pub unsafe fn attach(region: Region<'a>, slots: u32) -> Result<Self, RosterError> {
-        let this = Self::place(region, Numbering::new(slots, OwnerId::LAST)?)?;
-        let found = this.head.slots.load(Relaxed);
-        if found != slots {
-            return Err(RosterError::Corrupt { found, expected: slots });
+        let numbering = Numbering::new(slots, OwnerId::LAST)?;
+        let (head, slots, places) = Self::parts(region, numbering)?;
+        let (found, expected) = (head.slots.load(Relaxed), numbering.slots());
+        if found != expected {
+            return Err(RosterError::Corrupt { found, expected });
         }
-        let numbering = Numbering::new(slots, this.head.numbers.load(Relaxed))?;
-        Ok(Self { numbering, ..this })
+        let numbering = Numbering::new(expected, head.numbers.load(Relaxed))?;
+        let found = head.salt.load(Relaxed);
+        let salt = Salt::new(found).ok_or(RosterError::Salt { found })?;
+        Ok(Self { head, slots, places, numbering, salt })
     }
 
-    fn place(region: Region<'a>, numbering: Numbering) -> Result<Self, RosterError> {
+    fn parts(region: Region<'a>, numbering: Numbering) -> Result<Parts<'a>, RosterError> {
         let count = numbering.slots();
         let part = |from, to| region.sub(from, to - from).map_err(RosterError::Place);
         let head = region.get(Offset::<Head>::ZERO).map_err(RosterError::Place)?;
@@ -130,7 +148,7 @@ impl<'a> Roster<'a> {
         let words = part(Self::places_at(count), Self::bytes(count))?;
         let words = words.slice(Offset::ZERO, Places::words(count) as usize);
         let places = Places::new(words.map_err(RosterError::Place)?, count);
-        Ok(Self { head, slots, places, numbering })
+        Ok((head, slots, places))
     }
 
     /// Returns how many participants there can be at a time.
@@ -147,6 +165,11 @@ impl<'a> Roster<'a> {
     pub(crate) fn knows(self, id: OwnerId) -> bool {
         let origin = self.numbering.origin(id);
         origin.is_some_and(|(slot, generation)| self.slots[slot as usize].has_given(generation))
+    }
+
+    /// Returns what the lock bytes of the participants are shifted by.
+    pub(crate) fn salt(self) -> Salt {
+        self.salt
     }
 
     pub(crate) fn numbering(self) -> Numbering {
@@ -201,8 +224,10 @@ impl<'a> Roster<'a> {
             return members; // One question instead of many.
         }
         for member in &mut members {
-            member.verdict = match range::conflict(file, Range::id(member.id)) {
+            member.verdict = match range::conflict(file, Range::id(self.salt, member.id)) {
                 Ok(None) => Verdict::Dead,
+                // A remover's, which has found nobody alive.
+                Ok(Some(lock)) if lock.covers(Range::EVERYBODY) => Verdict::Dead,
                 Ok(Some(_)) => Verdict::Alive,
                 Err(_) => Verdict::Unknown,
             };

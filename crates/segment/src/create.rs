@@ -8,7 +8,7 @@ use memmap2::MmapRaw;
 use nix::errno::Errno;
 use shmkit_atomic::Deadline;
 use shmkit_layout::Header;
-use shmkit_roster::{Description, Link, Participant, Roster, RosterError};
+use shmkit_roster::{Description, Link, Participant, Roster, RosterError, random};
 
 use crate::attach::{self, By, bad_roster, cannot_join, is_passing, pause};
 use crate::error::{ErrorKind, Failure};
@@ -267,18 +267,11 @@ pub(crate) fn create_unique(directory: &Path, options: &Checked) -> Result<Arc<S
 
 /// A random number other than 0.
 fn cookie() -> Result<u64, Failure> {
-    let mut bytes = [0; 8];
+    let errno = |e: std::io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(0));
     loop {
-        let (start, len) = (bytes.as_mut_ptr().cast(), bytes.len());
-        // SAFETY: `bytes` is valid for writes of its length.
-        let got = unsafe { libc::getrandom(start, len, 0) };
-        match u64::from_ne_bytes(bytes) {
-            0 => {}
-            cookie if got == 8 => return Ok(cookie),
-            _ => {}
-        }
-        if got < 0 && Errno::last() != Errno::EINTR {
-            return Err(Failure::os(Errno::last(), "getrandom"));
+        let cookie = random().map_err(|e| Failure::os(errno(e), "getrandom"))?;
+        if cookie != 0 {
+            return Ok(cookie);
         }
     }
 }

@@ -161,7 +161,7 @@ fn anothers_dead_segment_is_removed_for_who_says_whose() {
 fn every_defect_of_the_header_is_named() {
     let defects: [(u64, &[u8], ErrorKind, &[&str]); 10] = [
         (0, b"\x7fELF", ErrorKind::ForeignMagic, &["ELF", "shmk", "another name"]),
-        (8, &2_u32.to_ne_bytes(), ErrorKind::Version, &["version is 2", "is 1", "same version"]),
+        (8, &1_u32.to_ne_bytes(), ErrorKind::Version, &["version is 1", "is 2", "same version"]),
         (8, &0_u32.to_ne_bytes(), ErrorKind::Version, &["version is 0"]),
         (12, &0x0403_0201_u32.to_ne_bytes(), ErrorKind::ByteOrder, &["other byte order"]),
         (16, &16_u32.to_ne_bytes(), ErrorKind::WordWidth, &["16 bits", "64"]),
@@ -200,10 +200,13 @@ fn every_number_in_the_header_is_checked() {
 
 #[test]
 fn a_damaged_roster_is_refused() {
-    let name = left("roster");
-    overwrite(&name, 128 + 4, &77_u32.to_ne_bytes());
     let says = ["roster is damaged", "make it anew"];
-    refused(Segment::open(&name), ErrorKind::Corrupt, &says);
+    // Its number of slots; its salt, of which no more than 61 bits are used.
+    for (at, bytes) in [(12, [77, 0, 0, 0]), (4, [0, 0, 0, 0x20])] {
+        let name = left("roster");
+        overwrite(&name, 128 + at, &bytes);
+        refused(Segment::open(&name), ErrorKind::Corrupt, &says);
+    }
 }
 
 #[test]
