@@ -52,9 +52,6 @@ impl Range {
     /// R to the end: somebody's lock in it means that the file is in use, by whatever roster.
     pub(crate) const EVERYBODY: Self = Self { start: REMOVER, len: END - REMOVER };
 
-    /// All of the file.
-    pub(crate) const ALL: Self = Self { start: 0, len: u64::MAX };
-
     /// S + slot: held by whoever has the slot.
     pub(crate) const fn slot(salt: Salt, slot: u32) -> Self {
         Self { start: SLOTS + salt.get() + slot as u64, len: 1 }

@@ -10,9 +10,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::OwnerId;
 use crate::atfork::NoForks;
 use crate::range::{self, Range};
+use crate::{OwnerId, Roster};
 
 /// The right to remove; given back by drop, and by the kernel at the latest when the descriptor is closed.
 ///
@@ -54,39 +54,16 @@ pub fn remover(file: BorrowedFd<'_>) -> io::Result<Option<Removal<'_>>> {
     take(file, Range::REMOVER)
 }
 
-/// Proves that nobody alive takes part in `file`, whatever version of this crate it is, and keeps it so: the write lock
-/// over all of the file, for what has no head that says where its locks lie.
-///
-/// `file` must be as for [`nobody_alive`].
-///
-/// # Errors
-///
-/// As [`nobody_alive`].
-///
-/// # If a peer dies
-///
-/// It never waits. What a dead remover held is free.
-pub fn nobody_at_all(file: BorrowedFd<'_>) -> io::Result<Option<Removal<'_>>> {
-    take(file, Range::ALL)
-}
-
-/// Returns whether anybody but this description has a lock anywhere on `file`. It may have changed when this returns.
-///
-/// # Errors
-///
-/// The file system has no such locks.
-pub fn is_locked(file: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(range::conflict(file, Range::ALL)?.is_some())
-}
-
 /// Returns whether the lock of a participant is held: by it, or, when it has left, by a child that was started while it
-/// joined and has not been executed yet. `file` must be of a description that is not the participant's.
+/// joined and has not been executed yet. `file` must be of a description that is not the participant's, and the roster
+/// lie so many bytes from its start.
 ///
 /// # Errors
 ///
-/// The file system has no such locks.
-pub fn is_held(file: BorrowedFd<'_>, id: OwnerId) -> io::Result<bool> {
-    Ok(range::conflict(file, Range::id(id))?.is_some())
+/// The file system has no such locks, or the file cannot be read.
+pub fn is_held(file: BorrowedFd<'_>, roster: u64, id: OwnerId) -> io::Result<bool> {
+    let Some(salt) = Roster::salt_in(file, roster)? else { return Ok(false) };
+    Ok(range::conflict(file, Range::id(salt, id))?.is_some())
 }
 
 /// Returns whether somebody alive takes part in `file`, is joining, or removes it. It may have changed when this

@@ -172,6 +172,15 @@ impl<'a> Roster<'a> {
         self.salt
     }
 
+    /// Reads the salt of the roster that lies so many bytes from the start of `file`, of which nothing is mapped; `None`
+    /// if there is none.
+    pub(crate) fn salt_in(file: BorrowedFd<'_>, roster: u64) -> std::io::Result<Option<Salt>> {
+        let mut bytes = [0; 8];
+        let at = i64::try_from(roster).map_err(std::io::Error::other)?;
+        let got = nix::sys::uio::pread(file, &mut bytes, at as _)?;
+        Ok(Salt::new(u64::from_ne_bytes(bytes)).filter(|_| got == bytes.len()))
+    }
+
     pub(crate) fn numbering(self) -> Numbering {
         self.numbering
     }

@@ -168,7 +168,7 @@ fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Tro
     let Some(_removal) = removal::nobody_alive(file).map_err(Trouble::Locks)? else {
         let holder = removal::holder(file).map_err(Trouble::Locks)?;
         if let Remover::Left(_, Some(me)) = remover
-            && removal::is_held(file, me).map_err(Trouble::Locks)?
+            && removal::is_held(file, header.roster, me).map_err(Trouble::Locks)?
         {
             return Ok(None);
         }
@@ -208,10 +208,10 @@ fn unusable(
         return Ok(Outcome::Persistent);
     }
     if terms.dead == Dead::Report {
-        let in_use = removal::is_locked(file).map_err(Trouble::Locks)?;
+        let in_use = removal::in_use(file).map_err(Trouble::Locks)?;
         return Ok(found(in_use, status.links));
     }
-    match removal::nobody_at_all(file).map_err(Trouble::Locks)? {
+    match removal::nobody_alive(file).map_err(Trouble::Locks)? {
         Some(_removal) => remove_name(place, status, Names::One),
         None => Ok(Outcome::InUse),
     }

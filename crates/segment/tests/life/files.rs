@@ -108,13 +108,13 @@ fn what_another_version_left_is_removed_and_what_it_uses_or_keeps_is_not() {
         let name = left("other-version");
         overwrite(&name, 20, &[0; 4]);
         overwrite(&name, at, bytes);
-        // Somebody of that version: what its locks mean is not known.
+        // Somebody of that version: its locks lie at 2^61 or above, as in every version.
         let living = fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
         let lock = |kind: i32| {
             let lock = nix::libc::flock {
                 l_type: kind as _,
                 l_whence: nix::libc::SEEK_SET as _,
-                l_start: 1 << 60,
+                l_start: (1 << 61) + 5,
                 l_len: 1,
                 l_pid: 0,
             };
