@@ -80,7 +80,8 @@ fn fill(segment: &Segment) {
 /// SHM-24: a file system of 1 MiB.
 fn full(directory: &Path) {
     small_disk(directory, "size=1m");
-    let options = |kib: u64| Options::new(kib << 10).objects(0).directory(directory);
+    let options =
+        |kib: u64| Options::new(kib << 10).objects(0).participants(8).directory(directory);
     let says = ["2", "are needed", "1048576 free", "shmkit gc", "remount"];
     let error = refused(options(2048).create("large"), ErrorKind::NoSpace, &says);
     assert!(error.source().is_some_and(|source| source.to_string().contains("ENOSPC")));
@@ -153,7 +154,8 @@ fn no_inodes(directory: &Path) {
 /// What the dead left is removed when room is needed, however much else there is to choose from.
 fn full_of_dead(directory: &Path) {
     small_disk(directory, "size=1m");
-    let options = |kib: u64| Options::new(kib << 10).objects(0).directory(directory);
+    let options =
+        |kib: u64| Options::new(kib << 10).objects(0).participants(8).directory(directory);
     let living: Vec<_> =
         (0..20).map(|n| options(1).create(&format!("living-{n}")).expect("create")).collect();
     let (ready, is_ready) = nix::unistd::pipe().expect("pipe");

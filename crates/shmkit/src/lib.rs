@@ -34,9 +34,44 @@
 //! # }
 //! ```
 //!
-//! The handles (`hits`) borrow the segment. When the last handle to a segment is dropped, the process *leaves*; the
+//! Each handle (`segment`, `hits`) has a share in the segment. When the last of them is dropped, the process *leaves*; the
 //! last process to leave removes the file, unless the segment was made [`persistent`](Options::persistent). A segment
 //! without a name ([`Options::anonymous`]) is handed to children only, and cannot leak at all.
+//!
+//! So handles stand in a struct, in a `static`, in threads and tasks, and outlive the [`Segment`] that they were found
+//! through. Guards borrow their handle; where that is in the way, `lock_owned` and its like give one that does not:
+//!
+//! ```
+//! use shmkit::{Mutex, Objects, Options, Sender, Value};
+//!
+//! /// What this program has in shared memory.
+//! struct Station {
+//!     hits: Value<i64>,
+//!     table: Mutex<[f64; 12]>,
+//!     readings: Sender<f64>,
+//! }
+//!
+//! impl Station {
+//!     fn note(&mut self, month: usize, celsius: f64) -> Result<(), Box<dyn std::error::Error>> {
+//!         self.hits.update(|n| *n += 1)?;
+//!         let mut table = self.table.lock_or_repair(|table| table.fill(0.0))?;
+//!         table[month] = celsius;
+//!         Ok(self.readings.send(celsius)?)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let segment = Options::new(1 << 20).anonymous()?;
+//! let mut station = Station {
+//!     hits: segment.value("hits", 0)?,
+//!     table: segment.mutex("table", [0.0; 12])?,
+//!     readings: segment.pipe("readings", 1024)?.sender()?,
+//! };
+//! drop(segment); // the station keeps it
+//! std::thread::spawn(move || station.note(6, 21.5).unwrap()).join().unwrap();
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Sharing with a child process
 //!
@@ -154,15 +189,14 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let segment = Options::new(1 << 20).anonymous()?;
 //! let account = segment.mutex("account", [100_i64, 0])?; // two balances; their sum is 100
-//! let guard = match account.lock_timeout(Duration::from_secs(5)) {
+//! let mut balances = match account.lock_timeout(Duration::from_secs(5)) {
 //!     Err(LockError::OwnerDied(mut balances)) => {
 //!         balances[1] = 100 - balances[0];
 //!         balances.make_consistent();
-//!         Ok(balances)
+//!         balances
 //!     }
-//!     other => other,
+//!     other => other?, // a time-out, or data that another heir has given up
 //! };
-//! let mut balances = guard.map_err(|error| error.to_string())?;
 //! balances[0] -= 30;
 //! balances[1] += 30; // killed between these two lines: `OwnerDied`
 //! drop(balances);
@@ -184,10 +218,10 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let segment = Options::new(1 << 20).anonymous()?;
 //! let rates = segment.rwlock("rates", [1.0_f64; 4])?;
-//! let mut writing = rates.write().map_err(|error| error.to_string())?;
+//! let mut writing = rates.write()?;
 //! writing[2] = 1.25; // killed here: readers and writers are told, until a writer has repaired it
 //! let reading = RwLockWriteGuard::downgrade(writing);
-//! assert_eq!(rates.read().map_err(|error| error.to_string())?[2], reading[2]); // killed while reading: nobody minds
+//! assert_eq!(rates.read()?[2], reading[2]); // killed while reading: nobody minds
 //! # Ok(())
 //! # }
 //! ```
@@ -221,7 +255,7 @@
 //! # }
 //! ```
 //!
-//! Every operation that waits exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and so on.
+//! An operation that waits exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and so on.
 //!
 //! # Pipes
 //!
@@ -340,11 +374,11 @@ pub use shmkit_tracker as tracker;
 
 pub use shmkit_cell::{
     Array, ArrayError, ArrayGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger, AtomicNumber,
-    AtomicWord, OutOfRange, SetError, Value, ValueGuard,
+    AtomicWord, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Value, ValueGuard,
 };
 pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
-pub use shmkit_roster::{Judge, OwnerId, Participant};
+pub use shmkit_roster::{Judge, OwnerId, Participant, Seat};
 pub use shmkit_segment::{
     Entry, ErrorKind, Leave, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment,
     SegmentError, ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
@@ -358,11 +392,12 @@ pub use shmkit_sync::{
     InitError, Once, OnceCell, OnceError, OnceState, Party,
 };
 pub use shmkit_sync::{
-    LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, Permit, ReleaseError, Semaphore,
-    SemaphoreError, Slices,
+    Guard, LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard,
+    OwnedPermit, OwnedReentrantMutexGuard, Permit, ReleaseError, Semaphore, SemaphoreError, Slices,
 };
 pub use shmkit_sync::{
-    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+    RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 
 pub use crate::objects::Objects;

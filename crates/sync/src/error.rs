@@ -48,11 +48,20 @@ impl fmt::Display for LockFailure {
 
 impl Error for LockFailure {}
 
+/// What a [`LockError`] carries while the lock is held: one of this crate's guards, or another's that stands on them.
+///
+/// It is what tells such an error from one [without](LockError::detach), so that `?` works with both.
+pub trait Guard {}
+
 /// How taking a lock ended, if not well.
 ///
 /// In the first three cases the lock **is held**: the error carries the guard `G`, and dropping the error releases it.
+///
+/// `?` turns it into a boxed error, without the guard. Where that is not the error that a function returns (`anyhow`'s,
+/// one of its own), `.map_err(LockError::detach)?` does. Who can repair the data wants neither, but the guard, or
+/// [`Mutex::lock_or_repair`](crate::Mutex::lock_or_repair).
 #[non_exhaustive]
-pub enum LockError<G> {
+pub enum LockError<G = ()> {
     /// The owner died while it held the lock: the data may be half-written.
     ///
     /// Repair the data and call `make_consistent` on the guard. A guard that is dropped without it leaves the lock
@@ -80,6 +89,19 @@ impl<G> LockError<G> {
                 Ok(guard)
             }
             Self::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// Returns the error without the guard: the lock is released, if it was taken. It lives as long as it likes, and goes to
+    /// any thread.
+    ///
+    /// Data that a death has left, and that nobody has repaired, are given up by it, as by dropping the guard.
+    pub fn detach(self) -> LockError {
+        match self {
+            Self::OwnerDied(_) => LockError::OwnerDied(()),
+            Self::NotRecoverable(_) => LockError::NotRecoverable(()),
+            Self::Poisoned(_) => LockError::Poisoned(()),
+            Self::Failed(failure) => LockError::Failed(failure),
         }
     }
 
@@ -126,12 +148,24 @@ impl<G> fmt::Display for LockError<G> {
     }
 }
 
-impl<G> Error for LockError<G> {
+impl Error for LockError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Failed(failure) => Some(failure),
             _ => None,
         }
+    }
+}
+
+impl<G: Guard> From<LockError<G>> for Box<dyn Error> {
+    fn from(error: LockError<G>) -> Self {
+        Box::new(error.detach())
+    }
+}
+
+impl<G: Guard> From<LockError<G>> for Box<dyn Error + Send + Sync> {
+    fn from(error: LockError<G>) -> Self {
+        Box::new(error.detach())
     }
 }
 

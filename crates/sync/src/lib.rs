@@ -86,7 +86,7 @@ pub use crate::condvar::{
 pub use crate::counting::raw::{CountingError, RawCountingSemaphore};
 pub use crate::doorbell::{Armed, Doorbell};
 pub use crate::error::{
-    LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError, UnlockError,
+    Guard, LockError, LockFailure, NotOwner, ReleaseError, SemaphoreError, UnlockError,
 };
 pub use crate::event::raw::{EventError, RawEvent};
 pub use crate::futex_lock::FutexLock;

@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
-use shmkit_sync::LockFailure;
+use shmkit_sync::{Guard, LockFailure};
 
 use super::journal::{CLEAN, PANICKED, WRITING};
 use super::place::Place;
@@ -74,14 +74,23 @@ impl<T: ShmSafe, K: Judge> Deref for ArrayGuard<'_, T, K> {
 }
 
 impl<T: ShmSafe, K: Judge> DerefMut for ArrayGuard<'_, T, K> {
+    /// # Panics
+    ///
+    /// At the first mutable use, in a forked child, which inherited the guard but not the lock.
     fn deref_mut(&mut self) -> &mut [T] {
         if !self.writing {
+            assert!(
+                self.held.check().is_ok(),
+                "a guard was used by a process that does not hold the array's lock: lock it after the fork"
+            );
             self.place.raw.mark(WRITING);
             self.writing = true;
         }
         self.place.elements_mut(&self.held)
     }
 }
+
+impl<T: ShmSafe, K: Judge> Guard for ArrayGuard<'_, T, K> {}
 
 impl<T: ShmSafe, K: Judge> Drop for ArrayGuard<'_, T, K> {
     fn drop(&mut self) {

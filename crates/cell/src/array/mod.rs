@@ -325,6 +325,25 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         self.guard(&self.keeper, Some(Deadline::NEVER))
     }
 
+    /// Takes the lock, and makes good what a bulk write has left that was cut short by a death or a panic: calls `repair`
+    /// with the elements then, and answers for them.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`] if the lock cannot be taken.
+    pub fn lock_or_repair(
+        &self,
+        repair: impl FnOnce(&mut [T]),
+    ) -> Result<ArrayGuard<'_, T, &K>, LockFailure> {
+        let mut guard = match self.lock() {
+            Ok(guard) => return Ok(guard),
+            Err(error) => error.into_guard()?,
+        };
+        repair(&mut guard);
+        guard.make_consistent();
+        Ok(guard)
+    }
+
     /// Takes the lock if it is free.
     ///
     /// # Errors

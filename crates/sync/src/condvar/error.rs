@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::{LockFailure, Outcome};
+use crate::{Guard, LockFailure, Outcome};
 
 /// Why a wait ended. In all three cases the lock is held again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Error for NotifyError {}
 /// In the first three cases the [`Wakeup`] says why the thread woke, as if there were nothing to complain of: who goes on
 /// with the data nevertheless has got a notification, or has not.
 #[non_exhaustive]
-pub enum WaitError<G> {
+pub enum WaitError<G = ()> {
     /// An owner of the lock died meanwhile, and this thread is its heir: the data may be half-written. As with
     /// [`LockError::OwnerDied`](crate::LockError::OwnerDied), repair it and call `make_consistent` on the guard.
     OwnerDied(G, Wakeup),
@@ -142,6 +142,22 @@ impl<G> WaitError<G> {
             | Self::TooManyWaiters(guard)
             | Self::Corrupt(guard) => Ok(guard),
             Self::Lost(failure) => Err(failure),
+        }
+    }
+
+    /// Returns the error without the guard: the lock is released, if it is held. See
+    /// [`LockError::detach`](crate::LockError::detach).
+    pub fn detach(self) -> WaitError {
+        match self {
+            Self::OwnerDied(_, wakeup) => WaitError::OwnerDied((), wakeup),
+            Self::NotRecoverable(_, wakeup) => WaitError::NotRecoverable((), wakeup),
+            Self::Poisoned(_, wakeup) => WaitError::Poisoned((), wakeup),
+            Self::NotOwner(_) => WaitError::NotOwner(()),
+            Self::OtherLock(_) => WaitError::OtherLock(()),
+            Self::NotAlone(_) => WaitError::NotAlone(()),
+            Self::TooManyWaiters(_) => WaitError::TooManyWaiters(()),
+            Self::Corrupt(_) => WaitError::Corrupt(()),
+            Self::Lost(failure) => WaitError::Lost(failure),
         }
     }
 
@@ -218,7 +234,19 @@ impl<G> fmt::Display for WaitError<G> {
     }
 }
 
-impl<G> Error for WaitError<G> {
+impl<G: Guard> From<WaitError<G>> for Box<dyn Error> {
+    fn from(error: WaitError<G>) -> Self {
+        Box::new(error.detach())
+    }
+}
+
+impl<G: Guard> From<WaitError<G>> for Box<dyn Error + Send + Sync> {
+    fn from(error: WaitError<G>) -> Self {
+        Box::new(error.detach())
+    }
+}
+
+impl Error for WaitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Lost(failure) => Some(failure),

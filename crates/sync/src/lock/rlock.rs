@@ -13,7 +13,7 @@ use shmkit_roster::{Judge, OwnerId, Seat, Verdict, ask};
 use crate::condvar::monitor::Monitor;
 use crate::condvar::waitable;
 use crate::outcome::Taken;
-use crate::{Acquired, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadToken};
+use crate::{Acquired, Guard, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadToken};
 
 /// A lock that guards no data of its own and that its owner, one thread of one process, may acquire again; to be
 /// released as often.
@@ -277,6 +277,10 @@ macro_rules! waits {
 waits!(RLock<K>);
 waits!(&RLock<K>);
 
+impl<K: Judge> Guard for RLock<K> {}
+
+impl<K: Judge> Guard for &RLock<K> {}
+
 /// Returns whether `owner` is somebody, and not known to be dead.
 pub(crate) fn is_alive<J: Judge + ?Sized>(judge: &J, owner: Option<OwnerId>) -> bool {
     let dead = |me, owner| ask(judge, me, owner) == Verdict::Dead;
@@ -377,6 +381,8 @@ impl<K: Judge> waitable::sealed::Lock for RLockGuard<'_, K> {
         self.acquired.dead_owner().map(|_| Outcome::OwnerDied)
     }
 }
+
+impl<K: Judge> Guard for RLockGuard<'_, K> {}
 
 impl<K: Judge> Drop for RLockGuard<'_, K> {
     #[inline]

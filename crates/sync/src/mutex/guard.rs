@@ -8,11 +8,11 @@ use core::ptr::NonNull;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId, Seat};
 
-use crate::RawMutex;
 use crate::condvar::monitor::Monitor;
 use crate::condvar::waitable;
 use crate::held::{Exclusive, Held, Hold, Lock, leads_to_its_data};
 use crate::outcome::Taken;
+use crate::{Guard, RawMutex};
 
 impl Lock for &RawMutex {
     #[inline]
@@ -177,6 +177,8 @@ impl<'a, T: ShmSafe, K: Judge> MutexGuard<'a, T, K> {
 }
 
 leads_to_its_data!(exclusive MutexGuard, ShmSafe);
+
+impl<T: ShmSafe, K: Judge> Guard for MutexGuard<'_, T, K> {}
 
 /// A part of the data of a [`Mutex`](crate::Mutex) while the lock is held, made by [`MutexGuard::map`]; dropping it
 /// releases the lock.

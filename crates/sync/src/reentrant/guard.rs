@@ -13,7 +13,7 @@ use shmkit_roster::{Judge, OwnerId, Seat};
 use crate::condvar::monitor::Monitor;
 use crate::condvar::waitable;
 use crate::outcome::Taken;
-use crate::{RawReentrantMutex, ThreadToken};
+use crate::{Guard, RawReentrantMutex, ThreadToken};
 
 /// One of the times that a thread has taken a [`ReentrantMutex`](crate::ReentrantMutex); dropping it undoes this one, and
 /// dropping the last one releases the lock, in whatever order.
@@ -122,6 +122,8 @@ impl<T: ShmSafe, K: Judge> Deref for ReentrantMutexGuard<'_, T, K> {
         unsafe { self.data.cast::<Cell<T>>().as_ref() }
     }
 }
+
+impl<T: ShmSafe, K: Judge> Guard for ReentrantMutexGuard<'_, T, K> {}
 
 impl<T: ShmSafe, K: Judge> Drop for ReentrantMutexGuard<'_, T, K> {
     #[inline]

@@ -9,7 +9,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::held::{Exclusive, Held, Hold, Lock, leads_to_its_data};
-use crate::{RawRwLock, Reading};
+use crate::{Guard, RawRwLock, Reading};
 
 /// A lock that was taken for reading.
 pub(crate) struct Shared<'a> {
@@ -123,6 +123,8 @@ impl<'a, T: ShmSafe, K: Judge> RwLockReadGuard<'a, T, K> {
 }
 
 leads_to_its_data!(shared RwLockReadGuard, ShmSafe);
+
+impl<T: ShmSafe, K: Judge> Guard for RwLockReadGuard<'_, T, K> {}
 
 /// A part of the data of an [`RwLock`](crate::RwLock) to look at, made by [`RwLockReadGuard::map`]; dropping it is the
 /// reader's end.
@@ -281,6 +283,8 @@ impl<'a, T: ShmSafe, K: Judge> RwLockWriteGuard<'a, T, K> {
 }
 
 leads_to_its_data!(exclusive RwLockWriteGuard, ShmSafe);
+
+impl<T: ShmSafe, K: Judge> Guard for RwLockWriteGuard<'_, T, K> {}
 
 /// A part of the data of an [`RwLock`](crate::RwLock) to change, made by [`RwLockWriteGuard::map`]; dropping it is the
 /// writer's end.
