@@ -7,6 +7,7 @@ mod directory;
 mod namespaces;
 mod pipe;
 mod roster;
+mod roster_descriptors;
 mod roster_file;
 mod roster_fork;
 mod rwlock;

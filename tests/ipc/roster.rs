@@ -9,6 +9,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Description, JoinErrorKind, Judge, Link, OwnerId, Participant, Verdict};
 use shmkit_tests::roster::{Table, is_in_use, obey};
 
+use crate::roster_descriptors::by_mapping;
 use crate::support::{Peer, new_pid_namespace, wait_until};
 
 /// A freshly executed process that joined the table, and its id.
@@ -260,62 +261,9 @@ fn a_reused_descriptor_never_makes_a_death() {
         judge.say("end");
         judge.join();
     };
-    scene(&|| Description::Proc, "Unknown", "Unknown");
+    scene(&|| Description::Proc, by_mapping("Alive"), by_mapping("Dead"));
     // By name it finds its file again.
     scene(&|| Description::Path(name.path().to_owned()), "Alive", "Dead");
-}
-
-/// The number of our descriptor leads to another roster's file, whose participants bear the same names.
-#[test]
-fn a_strangers_locks_never_answer_for_ours() {
-    // The namesake of the judge alone, so that the peer would seem to be dead; and that of the peer, too.
-    for namesakes in [1, 2] {
-        let table = Table::new(8);
-        let mut judge = Peer::fork("judge", |channel| {
-            let me = table.join();
-            channel.say("joined");
-            let id = OwnerId::from_word(channel.hear().parse().unwrap()).unwrap();
-            let stranger = Table::new(8);
-            let others: Vec<_> = (0..namesakes).map(|_| stranger.join()).collect();
-            assert_eq!(others[0].id(), me.id());
-            assert_eq!(others.iter().any(|other| other.id() == Some(id)), namesakes == 2);
-            // SAFETY: the descriptor is ours; that its owner does not know is the test.
-            let replaced =
-                unsafe { libc::dup2(stranger.file().as_raw_fd(), me.file().unwrap().as_raw_fd()) };
-            assert_ne!(replaced, -1);
-            for _ in ["alive", "dead"] {
-                // By way of the descriptor nobody can tell.
-                channel.say(&format!("{:?}", me.verdict(id)));
-                channel.hear();
-            }
-            assert!(me.id().is_some() && !me.is_lost());
-        });
-        judge.expect("joined");
-        let (peer, id) = forked(&table);
-        judge.say(&id.get().to_string());
-        judge.expect("Unknown");
-        peer.kill();
-        wait_until_dead(&table.join(), id);
-        judge.say("dead now");
-        judge.expect("Unknown");
-        judge.say("end");
-        judge.join();
-    }
-}
-
-#[test]
-fn a_closed_descriptor_never_makes_a_death() {
-    let table = Table::new(8);
-    let (peer, id) = forked(&table);
-    let judge = Peer::fork("judge", |_| {
-        let me = table.join();
-        // SAFETY: the descriptor is ours; that its owner does not know is the test.
-        unsafe { libc::close(me.file().unwrap().as_raw_fd()) };
-        assert_eq!(me.verdict(id), Verdict::Unknown);
-        assert!(me.id().is_some());
-    });
-    judge.join();
-    peer.kill();
 }
 
 #[test]

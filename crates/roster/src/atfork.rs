@@ -40,6 +40,26 @@ static REGISTERED: AtomicU32 = AtomicU32::new(0);
 /// What every forked child is to do, a `fn()`; or null.
 static CHILD: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
+/// How many forks this process is away from the first that registered the handlers.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// A process, to be told from its children: for what a child inherits and must leave alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// Tells the children of a raw `clone`, which runs no handlers.
+    pid: u32,
+    /// Tells the others, even if a new PID namespace calls one by the same number.
+    forks: u32,
+}
+
+impl Process {
+    /// Returns the calling process.
+    pub(crate) fn current() -> Self {
+        // Relaxed: changed in a child alone, by its only thread.
+        Self { pid: std::process::id(), forks: FORKS.load(Relaxed) }
+    }
+}
+
 thread_local! {
     /// How often this thread holds the join lock. A fork keeps it, as the child's thread is a copy of ours.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -170,6 +190,8 @@ extern "C" fn parent() {
 }
 
 extern "C" fn child() {
+    // Relaxed: the child has one thread.
+    FORKS.fetch_add(1, Relaxed);
     person::forget();
     leave();
     // Acquire: pairs with the Release in `in_every_child`.

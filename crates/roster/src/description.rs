@@ -1,6 +1,8 @@
 //! How a participant comes to a file description of its own.
 
 use core::ffi::CStr;
+use core::fmt;
+use core::ops::Range as Span;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use nix::sys::stat::{Mode, fstat};
 /// It must be nobody else's: a lock belongs to the description, and lives as long as anybody has it.
 #[derive(Debug)]
 pub enum Description {
-    /// Reopen the descriptor through `/proc/self/fd`: the usual way.
+    /// Reopen the descriptor through `/proc/thread-self/fd`: the usual way.
     Proc,
     /// Open this name again; it must lead to the same file. The path is kept, so that a participant whose descriptor
     /// was closed by somebody can still ask who is alive.
@@ -74,9 +76,20 @@ impl Status {
 
 /// Opens another description of the file behind `file`, through `/proc`.
 pub(crate) fn reopen(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // This thread's: `/proc/self` shows the descriptors of the main thread, which may have ended, or have others.
+    open_link(format_args!("/proc/thread-self/fd/{}", file.as_raw_fd()))
+}
+
+/// Opens another description of the file that is mapped at these addresses, and may have no descriptor and no name. The
+/// kernel lets only those do so who may restore checkpoints: root, above all.
+pub(crate) fn open_mapping(mapping: &Span<usize>) -> io::Result<OwnedFd> {
+    open_link(format_args!("/proc/self/map_files/{:x}-{:x}", mapping.start, mapping.end))
+}
+
+fn open_link(link: fmt::Arguments<'_>) -> io::Result<OwnedFd> {
     // On the stack, as all that happens under the join lock (see `atfork`); the rest stays zero.
-    let mut path = [0; 32];
-    write!(&mut path[..], "/proc/self/fd/{}", file.as_raw_fd())?;
+    let mut path = [0; 64];
+    path[..].as_mut().write_fmt(link)?;
     let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
     Ok(fcntl::open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
 }

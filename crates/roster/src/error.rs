@@ -114,6 +114,8 @@ pub enum JoinErrorKind {
     Removing,
     /// The file system, or the kernel, has no locks that tell who is alive.
     Unsupported,
+    /// The kernel had no memory for a lock: the limit of a control group, above all, or a file server that keeps none.
+    NoMemory,
     /// The ticket shares its description with the file.
     Ticket,
     /// No description of its own could be made.
@@ -168,6 +170,9 @@ impl fmt::Display for JoinError {
             Unsupported => f.write_str(
                 "the file system or the kernel has no open-file-description locks that a mapping carries \
                  (overlay and network file systems often lack them); put the file on a tmpfs such as /dev/shm, or use a memfd",
+            ),
+            NoMemory => f.write_str(
+                "there was no memory for a lock; raise the limit of the control group, or try again",
             ),
             Ticket => f.write_str(
                 "the ticket is a duplicate of the file's descriptor, not a description of its own; \

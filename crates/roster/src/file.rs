@@ -1,7 +1,7 @@
 //! A descriptor that is kept for long: a number that the program may have given to something else.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -30,6 +30,7 @@ impl KeptFile {
     /// It cannot be asked which file it leads to.
     pub fn new(file: OwnedFd) -> io::Result<Self> {
         let node = Status::of(file.as_fd())?.node;
+        mark(file.as_fd());
         Ok(Self { number: AtomicU32::new(stored(file)), node })
     }
 
@@ -54,6 +55,7 @@ impl KeptFile {
             return Ok(borrowed(found));
         }
         let new = path.and_then(|path| open_same(path, self.node)).ok_or(Errno::EBADF)?;
+        mark(new.as_fd());
         let new = stored(new);
         match self.number.compare_exchange(found, new, Relaxed, Relaxed) {
             Ok(_) => Ok(borrowed(new)),
@@ -73,10 +75,39 @@ impl KeptFile {
 impl Drop for KeptFile {
     fn drop(&mut self) {
         let number = self.number.load(Relaxed);
-        if self.is_ours(borrowed(number)) {
+        let file = borrowed(number);
+        // A program that opened the same file under the number has none of the marks: it is not ours to close. Where
+        // they cannot be had, a descriptor too many is left open rather than one too few.
+        if self.is_ours(file) && is_marked(file) {
             close(number);
         }
     }
+}
+
+/// A signal's number that a description keeps, and a file never sends: what tells of input at other kinds of files. Who
+/// opens a file gets a description without it.
+const MARK: libc::c_int = 64;
+// Not in the `libc` crate.
+const F_SETSIG: libc::c_int = 10;
+const F_GETSIG: libc::c_int = 11;
+
+/// Marks our descriptor, to be told from another of the same file that the program puts under its number: its
+/// description by a signal, and itself by close-on-exec, which `dup2` takes away. What cannot be marked is not closed.
+fn mark(file: BorrowedFd<'_>) {
+    let fd = file.as_raw_fd();
+    // SAFETY: sets a number of the description that only what sends signals reads.
+    unsafe { libc::fcntl(fd, F_SETSIG, MARK) };
+    // SAFETY: sets a flag of the descriptor, which is ours.
+    unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+fn is_marked(file: BorrowedFd<'_>) -> bool {
+    let fd = file.as_raw_fd();
+    // SAFETY: asks for a number.
+    let signal = unsafe { libc::fcntl(fd, F_GETSIG) };
+    // SAFETY: asks for flags.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    signal == MARK && flags != -1 && flags & libc::FD_CLOEXEC != 0
 }
 
 fn stored(file: OwnedFd) -> u32 {
@@ -102,8 +133,6 @@ fn close(stored: u32) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use super::*;
     use crate::testing::memfd;
 
@@ -153,5 +182,35 @@ mod tests {
             assert!(Status::of(left).is_ok(), "not ours to close");
             close(number.cast_unsigned());
         }
+    }
+
+    /// What a program does that closes all descriptors and opens the same file.
+    #[test]
+    fn a_descriptor_of_the_same_file_that_the_program_put_there_is_left_open() {
+        let (_directory, path, file) = named();
+        let dup = file.try_clone().unwrap();
+        let opened: OwnedFd = std::fs::File::open(&path).unwrap().into();
+        for (theirs, flags) in [(&opened, libc::O_CLOEXEC), (&opened, 0), (&dup, 0)] {
+            let data = KeptFile::new(file.try_clone().unwrap()).unwrap();
+            let fd = data.unchecked().as_raw_fd();
+            // SAFETY: the number is ours; that its owner does not know is the test.
+            assert_eq!(unsafe { libc::dup3(theirs.as_raw_fd(), fd, flags) }, fd);
+            assert_eq!(data.get(None).unwrap().as_raw_fd(), fd, "it leads to the file");
+            drop(data);
+            // SAFETY: asks which file a number leads to.
+            let left = unsafe { BorrowedFd::borrow_raw(fd) };
+            assert!(Status::of(left).is_ok(), "not ours to close");
+            close(fd.cast_unsigned());
+        }
+        let data = KeptFile::new(file).unwrap();
+        let fd = data.unchecked().as_raw_fd();
+        let _no_forks = crate::NoForks::hold();
+        drop(data);
+        // SAFETY: asks for the flags of a number; it may be another test's by now, of another file.
+        let left = unsafe { BorrowedFd::borrow_raw(fd) };
+        let node = Status::of(dup.as_fd()).unwrap().node;
+        assert!(
+            Status::of(left).is_ok_and(|status| status.node != node) || Status::of(left).is_err()
+        );
     }
 }

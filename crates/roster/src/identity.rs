@@ -112,6 +112,15 @@ impl Identity {
         drop(self.take_anchor());
     }
 
+    /// Returns the addresses of the anchor, by whole pages, if there is one.
+    pub(crate) fn anchor(&self) -> Option<core::ops::Range<usize>> {
+        let start = NonNull::new(self.page().anchor.load(Relaxed))?.as_ptr().addr();
+        // SAFETY: asks for a constant of the system.
+        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+        let end = start.checked_add(self.page().anchor_len.load(Relaxed))?;
+        Some(start..end.checked_next_multiple_of(page)?)
+    }
+
     fn take_anchor(&self) -> Option<Anchor> {
         let addr = NonNull::new(self.page().anchor.swap(ptr::null_mut(), Relaxed))?;
         let len = self.page().anchor_len.load(Relaxed);

@@ -188,11 +188,12 @@ impl Join<'_> {
 }
 
 fn lock_error(error: io::Error) -> JoinError {
-    let unsupported = range::is_unsupported(&error);
-    JoinError::with(
-        if unsupported { JoinErrorKind::Unsupported } else { JoinErrorKind::System },
-        error,
-    )
+    let kind = match error.raw_os_error() {
+        _ if range::is_unsupported(&error) => JoinErrorKind::Unsupported,
+        Some(libc::ENOLCK | libc::ENOMEM) => JoinErrorKind::NoMemory,
+        _ => JoinErrorKind::System,
+    };
+    JoinError::with(kind, error)
 }
 
 #[cfg(test)]
@@ -205,6 +206,17 @@ mod tests {
 
     fn is_closed_on_exec(fd: &OwnedFd) -> bool {
         fcntl(fd, FcntlArg::F_GETFD).unwrap() & FdFlag::FD_CLOEXEC.bits() != 0
+    }
+
+    #[test]
+    fn no_memory_for_a_lock_is_not_a_file_without_locks() {
+        let kind = |errno| lock_error(io::Error::from_raw_os_error(errno)).kind();
+        assert_eq!(kind(libc::ENOLCK), JoinErrorKind::NoMemory);
+        assert_eq!(kind(libc::EINVAL), JoinErrorKind::Unsupported);
+        assert_eq!(kind(libc::EBADF), JoinErrorKind::System);
+        assert!(
+            lock_error(io::Error::from_raw_os_error(libc::ENOLCK)).to_string().contains("memory")
+        );
     }
 
     #[test]

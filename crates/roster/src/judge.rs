@@ -27,7 +27,8 @@ pub enum Verdict {
 ///
 /// # Safety
 ///
-/// An implementation must never call a living owner dead, nor give one id to two address spaces: locks would be robbed,
+/// An implementation must not panic, in either question: they are asked in the middle of operations and in the drops of
+/// guards. It must never call a living owner dead, nor give one id to two address spaces: locks would be robbed,
 /// and data that a lock guards borrowed twice.
 pub unsafe trait Judge: Sync {
     /// Returns this address space's id, or `None` in a forked child that has not joined.

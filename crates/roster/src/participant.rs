@@ -2,13 +2,13 @@
 
 use core::fmt;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use shmkit_atomic::AtomicU32;
 
 use crate::atfork::NoForks;
-use crate::description::{Description, Link};
+use crate::description::{self, Description, Link, Status};
 use crate::file::KeptFile;
 use crate::identity::Identity;
 use crate::join::{Join, Source};
@@ -163,6 +163,22 @@ impl<'a> Participant<'a> {
     /// The word with the name, which stays where it is as long as this lives.
     pub(crate) fn id_word(&self) -> &AtomicU32 {
         self.identity.word()
+    }
+
+    /// Whether a descriptor leads to our file.
+    pub(crate) fn is_ours(&self, file: BorrowedFd<'_>) -> bool {
+        Status::of(file).is_ok_and(|status| status.node == self.file.node())
+    }
+
+    /// Opens a description of our file that does without our descriptor: by its path, or by the mapping that carries
+    /// our locks.
+    pub(crate) fn open_anew(&self) -> Option<OwnedFd> {
+        let by_path = self.path().and_then(|path| description::open(path).ok());
+        let by_path = by_path.filter(|file| self.is_ours(file.as_fd()));
+        by_path.or_else(|| {
+            let file = description::open_mapping(&self.identity.anchor()?).ok();
+            file.filter(|file| self.is_ours(file.as_fd()))
+        })
     }
 
     pub(crate) fn path(&self) -> Option<&Path> {

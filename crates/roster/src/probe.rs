@@ -1,6 +1,6 @@
 //! Asking the kernel who is alive.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::participant::Participant;
 use crate::range::{self, Range};
@@ -22,21 +22,36 @@ enum Answer {
 
 /// Answers for `owner`, asked by the participant called `me`.
 pub(crate) fn verdict(participant: &Participant<'_>, me: OwnerId, owner: OwnerId) -> Verdict {
-    match ask(participant.unchecked_file(), participant.roster().salt(), me, owner) {
+    let (file, salt) = (participant.unchecked_file(), participant.roster().salt());
+    match ask(file, salt, me, owner) {
         Answer::Alive => return Verdict::Alive,
         Answer::Dead => return Verdict::Dead,
         Answer::NotUs | Answer::Error => {}
     }
-    // Somebody closed our descriptor, and perhaps opened another file under its number; or the kernel has forgotten
-    // us. Any other description of our file can tell.
-    let Ok(file) = participant.file() else { return Verdict::Unknown };
+    // Somebody closed our descriptor, and perhaps opened another file under its number; or this thread has descriptors
+    // of its own; or the kernel has forgotten us. Any other description of our file can tell. It is not kept: what is in
+    // one thread's table need not be in another's.
+    if participant.is_ours(file) {
+        return again(participant, file, me, owner);
+    }
+    match participant.open_anew() {
+        Some(file) => again(participant, file.as_fd(), me, owner),
+        None => Verdict::Unknown,
+    }
+}
+
+/// Asks once more, on a descriptor that led to our file a moment ago.
+fn again(
+    participant: &Participant<'_>,
+    file: BorrowedFd<'_>,
+    me: OwnerId,
+    owner: OwnerId,
+) -> Verdict {
     match ask(file, participant.roster().salt(), me, owner) {
         Answer::Alive => Verdict::Alive,
         Answer::Dead => Verdict::Dead,
         // Not if the descriptor was closed since.
-        Answer::NotUs
-            if participant.file().is_ok_and(|now| now.as_raw_fd() == file.as_raw_fd()) =>
-        {
+        Answer::NotUs if participant.is_ours(file) => {
             // Our own byte is free: the others take us for dead, and may have what we hold.
             participant.lose(me);
             Verdict::Unknown

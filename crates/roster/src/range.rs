@@ -104,9 +104,10 @@ pub(crate) fn conflict(file: BorrowedFd<'_>, range: Range) -> io::Result<Option<
     fcntl(file, libc::F_OFD_GETLK, libc::F_WRLCK, range)
 }
 
-/// Returns whether `error` says that the file, or the kernel, has no such locks.
+/// Returns whether `error` says that the file, or the kernel, has no such locks. Not `ENOLCK`: that is what a local file
+/// says of a lock that there was no memory for.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
-    const NO_LOCKS: [i32; 4] = [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP, libc::ENOLCK];
+    const NO_LOCKS: [i32; 3] = [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP];
     error.raw_os_error().is_some_and(|code| NO_LOCKS.contains(&code))
 }
 

@@ -10,18 +10,21 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::atfork::NoForks;
+use crate::atfork::{NoForks, Process};
 use crate::range::{self, Range};
 use crate::{OwnerId, Roster};
 
 /// The right to remove; given back by drop, and by the kernel at the latest when the descriptor is closed.
 ///
-/// No thread of this process forks or joins meanwhile: a child would inherit the lock.
+/// No other thread of this process forks or joins meanwhile. In a child that this thread forks it is inert: the right is
+/// the parent's, and a child that drops it takes nothing away. (As long as such a child has the descriptor, the lock is
+/// held.)
 #[derive(Debug)]
 #[must_use = "the right is given back at once"]
 pub struct Removal<'f> {
     file: BorrowedFd<'f>,
     range: Range,
+    process: Process,
     _no_forks: NoForks,
 }
 
@@ -101,12 +104,38 @@ pub fn holder(file: BorrowedFd<'_>) -> io::Result<Option<Holder>> {
 fn take(file: BorrowedFd<'_>, range: Range) -> io::Result<Option<Removal<'_>>> {
     let no_forks = NoForks::hold()?;
     let taken = range::try_lock(file, range)?;
-    Ok(taken.then_some(Removal { file, range, _no_forks: no_forks }))
+    Ok(taken.then_some(Removal { file, range, process: Process::current(), _no_forks: no_forks }))
 }
 
 impl Drop for Removal<'_> {
     fn drop(&mut self) {
+        if self.process != Process::current() {
+            return; // Inherited: the description, with its lock, is the parent's as well.
+        }
         // Cannot fail for a range that is locked; if it did, the lock would go with the descriptor.
         let _ = range::unlock(self.file, self.range);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::testing::{in_child, memfd, reopen};
+
+    #[test]
+    fn an_inherited_removal_is_inert() {
+        let file = memfd();
+        let (mine, other) = (reopen(&file), reopen(&file));
+        let removal = nobody_alive(mine.as_fd()).unwrap().unwrap();
+        let mut inherited = Some(removal);
+        in_child(|| drop(inherited.take()));
+        assert!(
+            nobody_alive(other.as_fd()).unwrap().is_none(),
+            "a child gave the parent's right away"
+        );
+        drop(inherited);
+        assert!(nobody_alive(other.as_fd()).unwrap().is_some());
     }
 }

@@ -305,7 +305,7 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
                 nix::unistd::geteuid()
             ),
         ),
-        (_, Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))) => {
+        (_, Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOLCK))) => {
             return Failure::os(errno, "joining its roster");
         }
         (Removing, _) => (

@@ -88,7 +88,7 @@ pub(crate) fn link(file: BorrowedFd<'_>, place: &Place) -> Result<(), Errno> {
     match by_descriptor {
         // Without CAP_DAC_READ_SEARCH kernels before 6.10 say so.
         Err(Errno::ENOENT | Errno::EPERM | Errno::EINVAL) => {
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
             linkat(AT_FDCWD, path.as_str(), AT_FDCWD, place.path(), AtFlags::AT_SYMLINK_FOLLOW)
         }
         other => other,

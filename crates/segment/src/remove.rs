@@ -319,7 +319,7 @@ impl Trouble {
 fn no_locks(error: &std::io::Error) -> Failure {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
     match errno {
-        Errno::EINVAL | Errno::ENOLCK => Failure::new(
+        Errno::EINVAL => Failure::new(
             ErrorKind::Unsupported,
             "its file system has no record locks, so nobody can tell who is alive: choose a \
              directory on a tmpfs",
