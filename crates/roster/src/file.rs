@@ -20,6 +20,8 @@ pub struct KeptFile {
     /// The number, changed when the file was opened anew.
     number: AtomicU32,
     node: Node,
+    /// Not if it only names its file (`O_PATH`).
+    can_be_marked: bool,
 }
 
 impl KeptFile {
@@ -30,8 +32,8 @@ impl KeptFile {
     /// It cannot be asked which file it leads to.
     pub fn new(file: OwnedFd) -> io::Result<Self> {
         let node = Status::of(file.as_fd())?.node;
-        mark(file.as_fd());
-        Ok(Self { number: AtomicU32::new(stored(file)), node })
+        let can_be_marked = mark(file.as_fd());
+        Ok(Self { number: AtomicU32::new(stored(file)), node, can_be_marked })
     }
 
     pub(crate) fn node(&self) -> Node {
@@ -76,9 +78,8 @@ impl Drop for KeptFile {
     fn drop(&mut self) {
         let number = self.number.load(Relaxed);
         let file = borrowed(number);
-        // A program that opened the same file under the number has none of the marks: it is not ours to close. Where
-        // they cannot be had, a descriptor too many is left open rather than one too few.
-        if self.is_ours(file) && is_marked(file) {
+        // What the program has put there of the same file lacks a mark: it is not ours to close.
+        if self.is_ours(file) && is_marked(file, self.can_be_marked) {
             close(number);
         }
     }
@@ -92,22 +93,24 @@ const F_SETSIG: libc::c_int = 10;
 const F_GETSIG: libc::c_int = 11;
 
 /// Marks our descriptor, to be told from another of the same file that the program puts under its number: its
-/// description by a signal, and itself by close-on-exec, which `dup2` takes away. What cannot be marked is not closed.
-fn mark(file: BorrowedFd<'_>) {
+/// description by a signal, and itself by close-on-exec, which `dup2` takes away. Returns whether the description could be
+/// marked.
+fn mark(file: BorrowedFd<'_>) -> bool {
     let fd = file.as_raw_fd();
     // SAFETY: sets a number of the description that only what sends signals reads.
-    unsafe { libc::fcntl(fd, F_SETSIG, MARK) };
+    let marked = unsafe { libc::fcntl(fd, F_SETSIG, MARK) } == 0;
     // SAFETY: sets a flag of the descriptor, which is ours.
     unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    marked
 }
 
-fn is_marked(file: BorrowedFd<'_>) -> bool {
+fn is_marked(file: BorrowedFd<'_>, can_be: bool) -> bool {
     let fd = file.as_raw_fd();
     // SAFETY: asks for a number.
     let signal = unsafe { libc::fcntl(fd, F_GETSIG) };
     // SAFETY: asks for flags.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-    signal == MARK && flags != -1 && flags & libc::FD_CLOEXEC != 0
+    (signal == MARK) == can_be && flags != -1 && flags & libc::FD_CLOEXEC != 0
 }
 
 fn stored(file: OwnedFd) -> u32 {
@@ -209,6 +212,21 @@ mod tests {
         // SAFETY: asks for the flags of a number; it may be another test's by now, of another file.
         let left = unsafe { BorrowedFd::borrow_raw(fd) };
         let node = Status::of(dup.as_fd()).unwrap().node;
+        assert!(
+            Status::of(left).is_ok_and(|status| status.node != node) || Status::of(left).is_err()
+        );
+    }
+
+    #[test]
+    fn a_descriptor_that_cannot_be_marked_is_closed_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY;
+        let mode = nix::sys::stat::Mode::empty();
+        let kept = KeptFile::new(nix::fcntl::open(directory.path(), flags, mode).unwrap()).unwrap();
+        let (fd, node) = (kept.unchecked().as_raw_fd(), kept.node());
+        drop(kept);
+        // SAFETY: asks which file a number leads to; it may be another test's by now.
+        let left = unsafe { BorrowedFd::borrow_raw(fd) };
         assert!(
             Status::of(left).is_ok_and(|status| status.node != node) || Status::of(left).is_err()
         );
