@@ -12,6 +12,7 @@ mod roster_file;
 mod roster_fork;
 mod rwlock;
 mod segment;
+mod segment_exit;
 mod segment_faults;
 mod segment_fork;
 mod segment_leave;

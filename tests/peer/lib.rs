@@ -7,6 +7,7 @@
 pub mod cell;
 mod channel;
 pub mod directory;
+mod leaked;
 pub mod locking;
 pub mod pipe;
 pub mod roster;

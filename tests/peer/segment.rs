@@ -37,6 +37,7 @@ pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
             crate::segment_faults::become_nobody();
             Segment::inherited(&args[0])
         }
+        "leaked" => return crate::leaked::run(args, channel),
         "own-number" => return own_number(args, channel),
         "ticket" => return by_ticket(args, channel),
         _ => return crate::segment_faults::run(script, args),

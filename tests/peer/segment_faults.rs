@@ -70,7 +70,8 @@ fn small_disk(directory: &Path, options: &str) {
 
 /// Writes to every byte: a page that was not allocated would be a SIGBUS.
 fn fill(segment: &Segment) {
-    let region = segment.data();
+    // SAFETY: nobody else has the segment.
+    let region = unsafe { segment.data() };
     for at in 0..region.len() as u64 {
         let at = shmkit_layout::Offset::new(at).expect("a byte has no alignment");
         region.write(at, 0xa5_u8).expect("inside");

@@ -37,7 +37,7 @@ impl<'a> Region<'a> {
     ///
     /// `base` must be valid for reads and writes of `len` bytes for all of `'a`, and nobody may hold a reference to
     /// those bytes in that time except to `Shared` types, or under the right (a lock, a ring position) that the bytes
-    /// are guarded by. Whoever gets a copy of the region may read and write all of its bytes, atomically, at any time:
+    /// are guarded by, or access the same bytes by atomics of different sizes while somebody writes to them. Whoever gets a copy of the region may read and write all of its bytes, atomically, at any time:
     /// it goes to those who leave the bytes of living objects alone, and [`sub`](Self::sub) is for the others.
     pub const unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Self {
         Self { base, len, _owner: PhantomData }

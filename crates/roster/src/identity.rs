@@ -102,6 +102,12 @@ impl Identity {
         }
     }
 
+    /// Gives up the name, and has the kernel forget it. Under the join lock.
+    pub(crate) fn leave(&self) {
+        self.page().id.store(0, Relaxed);
+        drop(self.take_anchor());
+    }
+
     /// Returns whether the name was [lost](Self::lose).
     pub(crate) fn is_lost(&self) -> bool {
         self.page().lost.load(Relaxed) != 0

@@ -113,17 +113,19 @@ impl Join<'_> {
 
     /// Locks a slot and the name that it gives out.
     fn take_place(self, own: BorrowedFd<'_>) -> Result<OwnerId, JoinError> {
+        let mut was_full = false;
         for _ in 0..ROUNDS {
             if let Some(id) = self.go_round(own)? {
                 return Ok(id);
             }
-            // Was it participants that had all the slots, or a remover?
-            match range::conflict(own, Range::EVERYBODY).map_err(lock_error)? {
-                Some(lock) if lock.covers(Range::EVERYBODY) => {
-                    return Err(JoinError::new(JoinErrorKind::Removing));
-                }
-                Some(_) => break,
-                None => {} // Whoever it was is gone.
+            // Was it participants that had all the slots, or a remover? One that lives there itself has all but its own.
+            if range::conflict(own, Range::REMOVER).map_err(lock_error)?.is_some() {
+                return Err(JoinError::new(JoinErrorKind::Removing));
+            }
+            // A remover may have gone in between, and left one who lives there: that is no answer yet.
+            let anybody = range::conflict(own, Range::EVERYBODY).map_err(lock_error)?.is_some();
+            if anybody && std::mem::replace(&mut was_full, true) {
+                break;
             }
         }
         Err(JoinError::new(JoinErrorKind::Full { slots: self.roster.slots() }))

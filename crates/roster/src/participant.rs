@@ -122,6 +122,23 @@ impl<'a> Participant<'a> {
         self.identity.is_lost()
     }
 
+    /// Leaves, as a drop does, while there are still references to it: this address space is nobody from now on, and may
+    /// [rejoin](Self::rejoin).
+    ///
+    /// # Safety
+    ///
+    /// Nobody in this process uses what this participant holds any more: to the others it is dead, and what its guards
+    /// guard is theirs.
+    pub unsafe fn leave(&self) {
+        // It can fail only before the first join of this process.
+        let _no_rejoin = NoForks::hold();
+        // Before the lock falls: the dead write nothing.
+        if let Some(id) = self.id() {
+            self.roster.free(id);
+        }
+        self.identity.leave();
+    }
+
     /// Returns who `owner` is or was, as long as its slot is not given to another.
     pub fn person(&self, owner: OwnerId) -> Option<Person> {
         Judge::person(self, owner)

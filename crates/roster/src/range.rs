@@ -72,6 +72,22 @@ impl Range {
         Self { start: at, len: 1 }
     }
 
+    /// The bytes of this range but for two, whose order does not matter, and which may lie elsewhere.
+    pub(crate) fn without(self, mut holes: [Self; 2]) -> impl Iterator<Item = Self> {
+        holes.sort_unstable_by_key(|hole| hole.start);
+        let [first, second] = holes;
+        let end = self.start + self.len;
+        let parts = [
+            (self.start, first.start),
+            (first.start + first.len, second.start),
+            (second.start + second.len, end),
+        ];
+        parts.into_iter().filter_map(move |(from, to)| {
+            let (start, to) = (from.max(self.start), to.min(end));
+            (start < to).then(|| Self { start, len: to - start })
+        })
+    }
+
     /// Returns whether all of `other` lies in here.
     pub(crate) const fn covers(self, other: Self) -> bool {
         self.start <= other.start
@@ -186,6 +202,19 @@ mod tests {
         assert!(found.covers(Range::EVERYBODY), "{found:?}");
         assert!(!try_lock(two.as_fd(), Range::REMOVER).unwrap());
         assert!(!try_lock(two.as_fd(), Range { start: END - 1, len: 1 }).unwrap());
+    }
+
+    #[test]
+    fn a_range_is_what_is_left_without_its_holes() {
+        let range = |start, end| Range { start, len: end - start };
+        let left = |holes| range(10, 20).without(holes).collect::<Vec<_>>();
+        let byte = |at| range(at, at + 1);
+        assert_eq!(left([byte(12), byte(15)]), [range(10, 12), range(13, 15), range(16, 20)]);
+        assert_eq!(left([byte(15), byte(12)]), [range(10, 12), range(13, 15), range(16, 20)]);
+        assert_eq!(left([byte(10), byte(19)]), [range(11, 19)]);
+        assert_eq!(left([byte(12), byte(30)]), [range(10, 12), range(13, 20)]);
+        assert_eq!(left([byte(2), byte(12)]), [range(10, 12), range(13, 20)]);
+        assert_eq!(left([byte(2), byte(30)]), [range(10, 20)]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::atfork::{NoForks, Process};
 use crate::range::{self, Range};
-use crate::{OwnerId, Roster};
+use crate::{OwnerId, Participant, Roster};
 
 /// The right to remove; given back by drop, and by the kernel at the latest when the descriptor is closed.
 ///
@@ -55,6 +55,35 @@ pub fn nobody_alive(file: BorrowedFd<'_>) -> io::Result<Option<Removal<'_>>> {
 /// It never waits. What a dead remover held is free.
 pub fn remover(file: BorrowedFd<'_>) -> io::Result<Option<Removal<'_>>> {
     take(file, Range::REMOVER)
+}
+
+/// As [`nobody_alive`], but for one participant of this process, which goes on: everybody else is dead, and nobody can
+/// join until this is dropped. For a process that exits beside other threads, which may use what it holds to the end.
+///
+/// # Errors
+///
+/// As [`nobody_alive`], and if the participant has no place: another error, of the kind `NotConnected`.
+///
+/// # If a peer dies
+///
+/// It never waits. What a dead remover held is free.
+pub fn nobody_but<'f>(
+    me: &Participant<'_>,
+    file: BorrowedFd<'f>,
+) -> io::Result<Option<Removal<'f>>> {
+    let id = me.id().ok_or(io::ErrorKind::NotConnected)?;
+    let slot = me.roster().slot_of(id).ok_or(io::ErrorKind::NotConnected)?;
+    let salt = me.roster().salt();
+    let no_forks = NoForks::hold()?;
+    let process = Process::current();
+    let removal = Removal { file, range: Range::EVERYBODY, process, _no_forks: no_forks };
+    for part in Range::EVERYBODY.without([Range::slot(salt, slot), Range::id(salt, id)]) {
+        // What was taken already is given back by the drop.
+        if !range::try_lock(file, part)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(removal))
 }
 
 /// Returns whether the lock of a participant is held: by it, or, when it has left, by a child that was started while it

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use shmkit_atomic::Deadline;
-use shmkit_roster::OwnerId;
+use shmkit_roster::{OwnerId, Participant};
 
 use crate::error::Failure;
 use crate::inspect::Identity;
@@ -51,8 +51,19 @@ pub(crate) fn out(
     }
 }
 
+/// Removes the name if it leads to this segment and nobody lives there but this process, which is exiting: one look, as
+/// somebody who is alive will look, too.
+pub(crate) fn out_but_for(
+    place: &Place,
+    identity: Identity,
+    me: &Participant<'_>,
+) -> Result<Outcome, Failure> {
+    let exiting = Remover::Exiting(identity, me);
+    Ok(attempt(place, exiting)?.unwrap_or(Outcome::InUse))
+}
+
 /// Does it in a thread whose descriptors are its own, so that there is a number for one more.
-fn with_own_descriptors(place: &Place, left: Remover) -> Result<Option<Outcome>, Failure> {
+fn with_own_descriptors(place: &Place, left: Remover<'_>) -> Result<Option<Outcome>, Failure> {
     let run = || {
         part_with_descriptors(place.at().0.as_raw_fd())
             .map_err(|errno| Failure::os(errno, "unshare"))?;

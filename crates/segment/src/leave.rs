@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::{OwnerId, Participant};
 
 use crate::error::{ErrorKind, Failure};
 use crate::inspect::{Identity, Status};
@@ -68,14 +68,26 @@ impl LastOut {
         self.told.get_or_insert_default().clone()
     }
 
-    fn out(&self) -> Result<Leave, Failure> {
+    /// Removes the name when the process exits, with other threads that use its place meanwhile.
+    pub(crate) fn out_at_exit(&self, me: &Participant<'_>) {
+        if let Some(place) = self.place.get().filter(|_| self.is_removed) {
+            let _ = last::out_but_for(place, self.identity, me);
+        }
+    }
+
+    /// As a drop does it, for who has left already.
+    pub(crate) fn out_now(&self, me: Option<OwnerId>) {
+        let _ = self.out(me);
+    }
+
+    fn out(&self, me: Option<OwnerId>) -> Result<Leave, Failure> {
         let Some(place) = self.place.get().filter(|_| self.is_removed) else {
             return Ok(Leave::Left);
         };
-        let result = match (self.out_of(place), place.by_path()) {
+        let result = match (self.out_of(place, me), place.by_path()) {
             // The folder may have been replaced, with what was in it.
             (Ok(Leave::Left) | Err(_), Some(path)) if !leads_to(place, self.identity) => {
-                self.out_of(&path)
+                self.out_of(&path, me)
             }
             (result, _) => result,
         };
@@ -85,8 +97,8 @@ impl LastOut {
         })
     }
 
-    fn out_of(&self, place: &Place) -> Result<Leave, Failure> {
-        match last::out(place, self.identity, self.me)? {
+    fn out_of(&self, place: &Place, me: Option<OwnerId>) -> Result<Leave, Failure> {
+        match last::out(place, self.identity, me)? {
             Outcome::Removed => Ok(Leave::Removed),
             Outcome::Damaged(defect) => Err(defect.into()),
             _ => Ok(Leave::Left),
@@ -100,7 +112,7 @@ fn leads_to(place: &Place, identity: Identity) -> bool {
 
 impl Drop for LastOut {
     fn drop(&mut self) {
-        let result = self.out();
+        let result = self.out(self.me);
         // What cannot be removed now is left for the next visitor: mostly there is nobody to tell.
         if let Some(told) = &self.told {
             *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);

@@ -35,6 +35,7 @@ mod attach;
 mod create;
 mod directory;
 mod error;
+mod exit;
 mod file;
 mod folder;
 mod fork;

@@ -8,7 +8,7 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use shmkit_atomic::Deadline;
 use shmkit_layout::{HeaderError, MAGIC};
 use shmkit_roster::removal::{self, Holder};
-use shmkit_roster::{NoForks, OwnerId};
+use shmkit_roster::{NoForks, OwnerId, Participant};
 
 use crate::attach::pause;
 use crate::error::{ErrorKind, Failure};
@@ -64,11 +64,23 @@ impl Terms {
 
 /// Who looks at a segment in order to remove it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Remover {
+pub(crate) enum Remover<'p> {
     /// Somebody who trusts nothing in it.
     Visitor(Terms),
     /// The participant that has just left it, and was called so.
     Left(Identity, Option<OwnerId>),
+    /// A participant of this process, which is exiting, and keeps its place to the end.
+    Exiting(Identity, &'p Participant<'p>),
+}
+
+impl Remover<'_> {
+    /// The one segment that it is about; a visitor's may be any.
+    fn only(self) -> Option<Identity> {
+        match self {
+            Self::Visitor(_) => None,
+            Self::Left(identity, _) | Self::Exiting(identity, _) => Some(identity),
+        }
+    }
 }
 
 /// How long a creator looks again at what is in use. A program that is started in the microseconds of a join has its
@@ -105,12 +117,12 @@ pub(crate) fn consider(place: &Place, terms: Terms) -> Result<Outcome, Failure> 
 
 /// As [`consider`]; `None` if it is worth another look: another remover is at work, or was a moment ago, or what keeps
 /// the segment is the locks of the one that has left.
-pub(crate) fn attempt(place: &Place, remover: Remover) -> Result<Option<Outcome>, Failure> {
+pub(crate) fn attempt(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>, Failure> {
     try_attempt(place, remover).map_err(|trouble| trouble.tell(place))
 }
 
 /// As [`attempt`], with an error that can be told apart.
-pub(crate) fn try_attempt(place: &Place, remover: Remover) -> Result<Option<Outcome>, Trouble> {
+pub(crate) fn try_attempt(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>, Trouble> {
     // To open a pipe would wake who waits at its other end: only what is a file is opened.
     if let Remover::Visitor(_) = remover
         && Status::of_path(place.path()).is_ok_and(|status| !status.is_regular)
@@ -122,12 +134,12 @@ pub(crate) fn try_attempt(place: &Place, remover: Remover) -> Result<Option<Outc
     without_forks(place, remover)
 }
 
-fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Trouble> {
+fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>, Trouble> {
     let file = match open_file(place) {
         Ok(file) => file,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Some(Outcome::Gone)),
         // Who took part in it could open it before.
-        Err(Errno::EACCES) if matches!(remover, Remover::Left(..)) => {
+        Err(Errno::EACCES) if remover.only().is_some() => {
             return Err(Trouble::Open(Errno::EACCES));
         }
         Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO | Errno::ENODEV | Errno::EACCES) => {
@@ -140,7 +152,7 @@ fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Tro
     // Who took part in it has met its owner; a visitor trusts no other user's file.
     let is_trusted = match remover {
         Remover::Visitor(terms) => terms.owner.is_none_or(|owner| owner == status.owner),
-        Remover::Left(..) => true,
+        Remover::Left(..) | Remover::Exiting(..) => true,
     };
     if !status.is_regular || !is_trusted {
         return Ok(Some(Outcome::Foreign));
@@ -150,11 +162,11 @@ fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Tro
         Err(HeaderError::Magic { .. }) => return Ok(Some(Outcome::Foreign)),
         Err(defect) => return unusable(place, file, &status, defect, remover).map(Some),
     };
+    if remover.only().is_some_and(|only| only != Identity::new(&status, &header)) {
+        return Ok(Some(Outcome::Gone));
+    }
     let dead = match remover {
-        Remover::Left(only, _) if only != Identity::new(&status, &header) => {
-            return Ok(Some(Outcome::Gone));
-        }
-        Remover::Left(..) => Dead::Remove,
+        Remover::Left(..) | Remover::Exiting(..) => Dead::Remove,
         Remover::Visitor(terms) => terms.dead,
     };
     if header.is_persistent() {
@@ -165,7 +177,11 @@ fn without_forks(place: &Place, remover: Remover) -> Result<Option<Outcome>, Tro
         return Ok(Some(found(in_use, status.links)));
     }
     // Having it proves that nobody is alive, and keeps joiners out until the name is gone.
-    let Some(_removal) = removal::nobody_alive(file).map_err(Trouble::Locks)? else {
+    let removal = match remover {
+        Remover::Exiting(_, me) => removal::nobody_but(me, file),
+        _ => removal::nobody_alive(file),
+    };
+    let Some(_removal) = removal.map_err(Trouble::Locks)? else {
         let holder = removal::holder(file).map_err(Trouble::Locks)?;
         if let Remover::Left(_, Some(me)) = remover
             && removal::is_held(file, header.roster, me).map_err(Trouble::Locks)?
@@ -194,7 +210,7 @@ fn unusable(
     file: BorrowedFd<'_>,
     status: &Status,
     defect: HeaderError,
-    remover: Remover,
+    remover: Remover<'_>,
 ) -> Result<Outcome, Trouble> {
     let Remover::Visitor(terms) = remover else { return Ok(Outcome::Damaged(defect)) };
     let is_whole = matches!(

@@ -27,6 +27,19 @@ use crate::{OpenOptions, Outcome, attach, inherit};
 /// the segment stays whole, and the other participants go on. If everybody is killed, the name stays until the next
 /// visitor: an opener adopts the segment, a creator or a [sweep](crate::sweep) removes it.
 ///
+/// # Soundness
+///
+/// Safe code borrows shared bytes on the strength of the locks that guard them. What writes to them in another way, from
+/// whichever process, is outside that contract, as writing to `/proc/self/mem` is, though every call of it may be safe:
+///
+/// - Writing to the file: through [its descriptor](Self::file), a [ticket](Self::ticket), its path or `/proc`, by `write`,
+///   by a mapping of one's own, by `io_uring`. A descriptor is for handing over.
+/// - Cutting the file off, or punching holes into it. Its users die by SIGBUS at their next access. A segment without a
+///   name is sealed against that; nothing keeps whoever may write to a named one from it.
+/// - Using a guard in an exit handler (`atexit`) that was registered before the process joined its first segment, and
+///   runs after it has [left](Self::leak).
+/// - Two ways of access to the same bytes at a time, in what is [yours](Self::data): it is for one kind of atomic.
+///
 /// # Foreign removal
 ///
 /// Nobody who uses this crate can give a living segment's name to another file. Somebody else can: `rm`, or systemd
@@ -96,6 +109,22 @@ impl Shared {
     /// Remembers where the file lies, if that was not known.
     pub(crate) fn found_at(&self, place: Place) {
         self.last.found_at(place);
+    }
+
+    /// Leaves when the process exits; keeps the place if there are other threads.
+    pub(crate) fn leave_at_exit(&self, alone: bool) {
+        let me = self.participant.id();
+        if me.is_none() {
+            return; // A child that has not joined leaves nothing.
+        }
+        if alone {
+            // SAFETY: there is no thread but this one, which is about to end the process. The functions in it that have
+            // guards do not return any more, and exit handlers that run later use none (*Soundness*).
+            unsafe { self.participant.leave() };
+            self.last.out_now(me);
+        } else {
+            self.last.out_at_exit(&self.participant);
+        }
     }
 
     /// Leaves, and says what became of the name.
@@ -236,7 +265,13 @@ impl Segment {
 
     /// Returns the bytes that are yours: those after header and roster, if the segment was made with
     /// [`objects(0)`](crate::Options::objects). None, if it has a directory: then they are its objects'.
-    pub fn data(&self) -> Region<'_> {
+    ///
+    /// # Safety
+    ///
+    /// A region lends atomics of any size at any place, and copies by atomics as wide as the copied type is aligned, up to
+    /// 8 bytes. Whoever has the region, in whichever process, must access each byte by atomics of one size, as long as
+    /// somebody may write to it meanwhile: to mix sizes is a data race.
+    pub unsafe fn data(&self) -> Region<'_> {
         let header = self.header();
         let region = self.whole();
         let start = match header.directory_entries {
@@ -371,8 +406,11 @@ impl Segment {
 
     /// Keeps the segment to the end of the process, so that threads can borrow its objects for ever.
     ///
-    /// At the end nobody runs the drop: to the others this process dies as if killed, and if it is the last one, the
-    /// name of the segment stays until the next visitor.
+    /// At the end nobody runs the drop. A process that *exits*, by the end of `main` or by [`std::process::exit`], leaves
+    /// in order all the same: if it is the last one, it removes the name. (If it has other threads then, it keeps its
+    /// place until they have ended, and two such that exit in the same moment may leave the name to the next visitor.)
+    /// Objects that are used by later exit handlers find that this process is nobody. One that ends in another way
+    /// (`_exit`, `abort`, a signal) dies as if killed.
     pub fn leak(self) -> &'static Self {
         Box::leak(Box::new(self))
     }

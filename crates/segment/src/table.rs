@@ -16,6 +16,7 @@ use std::time::Duration;
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::{AtomicU32, Deadline, futex};
 
+use crate::exit;
 use crate::inspect::Identity;
 use crate::list::List;
 use crate::segment::Shared;
@@ -131,6 +132,7 @@ fn ended() {
 /// Shows the other threads what was joined.
 pub(crate) fn enter(new: Arc<Shared>) -> Arc<Shared> {
     let Entry { identity, number } = *new.entry();
+    exit::register();
     let weak = Arc::downgrade(&new);
     let mut table = TABLE.lock();
     if let Some(state) = table.get_mut(&identity).filter(|state| state.number == number) {

@@ -111,13 +111,16 @@ fn the_mode_is_what_was_said_whatever_the_umask() {
 #[test]
 fn without_a_directory_the_bytes_are_the_users() {
     let segment = Options::new(1000).objects(0).anonymous().unwrap();
-    let data = segment.data();
+    // SAFETY: nobody else has the segment.
+    let data = unsafe { segment.data() };
     assert_eq!(data.len(), 1000);
     assert!(segment.objects().unwrap().is_empty());
     data.write(Offset::new(992).unwrap(), 7_u64).unwrap();
     let header = *segment.header();
     let twin = Segment::from_fd(segment.file().unwrap()).unwrap();
-    assert_eq!(twin.data().read::<u64>(Offset::new(992).unwrap()), Ok(7));
+    // SAFETY: as above.
+    let data = unsafe { twin.data() };
+    assert_eq!(data.read::<u64>(Offset::new(992).unwrap()), Ok(7));
     assert_eq!(header, *twin.header());
 }
 

@@ -1,0 +1,44 @@
+//! An orderly leave at exit, for what is still joined then: what was leaked, stands in a `static`, or is on the stack of
+//! a function that called `exit`.
+//!
+//! An exit handler runs while the other threads of the process go on, to its last instruction. So nothing is unmapped
+//! here, and no place is given up that another thread may use: to the others it would be dead, and what it holds
+//! theirs, while it still writes. There are two cases:
+//!
+//! * **This thread is the only one.** Nobody uses what the process holds any more: it leaves as at a drop, its place
+//!   first and then, if it was the last one, the name. The mapping stays, for handlers that run later; they find
+//!   themselves in nothing.
+//! * **There are others.** The place stays until the kernel has ended them. The name is removed now if nobody *else*
+//!   lives there, with the lock that keeps joiners out of all other places. Two such processes that exit in the same
+//!   moment each see the other, and leave the name to the next visitor.
+
+use std::sync::Once;
+
+use nix::sys::stat::stat;
+
+use crate::table;
+
+/// Has the process leave in order when it exits; once.
+pub(crate) fn register() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        // SAFETY: a function that lives as long as the program, and does not panic. If it cannot be registered, exits
+        // are as kills.
+        unsafe { libc::atexit(leave_all) };
+    });
+}
+
+extern "C" fn leave_all() {
+    let alone = is_alone();
+    for shared in table::all() {
+        shared.leave_at_exit(alone);
+        // Not dropped here, should it be the last handle: what a drop does is done.
+        std::mem::forget(shared);
+    }
+}
+
+/// Returns whether this thread is the only one of the process; without `/proc` that is not known.
+fn is_alone() -> bool {
+    // Two names of its own, and one of each thread's folder.
+    stat("/proc/self/task").is_ok_and(|folder| folder.st_nlink == 3)
+}
