@@ -233,3 +233,41 @@ fn files_are_short() {
         }
     }
 }
+
+/// What whoever finds a crate alone needs: what it is, what may be done with it, and what has changed.
+#[test]
+fn every_package_carries_its_papers() {
+    for (krate, _) in ARROWS.iter().filter(|(krate, _)| *krate != "xtask") {
+        let folder = root().join("crates").join(krate);
+        for paper in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+            let text = fs::read_to_string(folder.join(paper));
+            assert!(text.is_ok_and(|text| text.len() > 200), "crates/{krate}/{paper}");
+        }
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        for line in ["documentation = ", "[package.metadata.docs.rs]\nall-features = true"] {
+            assert!(manifest.contains(line), "{line} in crates/{krate}/Cargo.toml");
+        }
+        let page = fs::read_to_string(folder.join("src/lib.rs")).unwrap_or_default();
+        let features = manifest.split("[features]").nth(1).unwrap_or_default();
+        let features = features.split("\n[").next().unwrap();
+        for feature in features.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, _)) = feature.split_once(" = ") else { continue };
+            assert!(page.contains(&format!("//! * `{name}`: ")), "{name} on the page of {krate}");
+        }
+    }
+}
+
+/// Which systems it runs on is said once and alike.
+#[test]
+fn platforms_are_told_in_one_way() {
+    let platform = |text: &str| text.replace("\n//!", "").replace('\n', " ");
+    for place in ["README.md", "crates/shmkit/src/lib.rs", "crates/roster/src/lib.rs"] {
+        let text = platform(&fs::read_to_string(root().join(place)).unwrap());
+        assert!(text.contains("Linux 5.6 or later, 64 bits"), "{place}");
+        assert_eq!(
+            text.matches("Linux 4.").count() + text.matches("Linux 5.").count(),
+            1,
+            "{place}"
+        );
+    }
+}

@@ -159,6 +159,12 @@ impl fmt::Debug for TypeTag {
 ///     const TAG: TypeTag = TypeTag::named("text");
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` may not lie in shared memory",
+    label = "not `ShmSafe`",
+    note = "numbers, arrays of them, and `repr(C)` structs that derive `Pod` may: no pointer, reference, `bool`, `char` or enum",
+    note = "for a struct of yours: `unsafe impl`s come from `#[derive(Pod, Zeroable)]`, then `impl ShmSafe` with a `TAG`"
+)]
 pub trait ShmSafe: Pod + Send + Sync {
     /// Names the type to other processes.
     const TAG: TypeTag;

@@ -21,9 +21,13 @@
 //! reused, is equal in two namespaces, and survives `exec`; a time-out cannot tell the stopped from the dead.
 //!
 //! What this does *not* do: it knows no locks and no pipes, it does not tell anybody of a death (who waits, asks), and it
-//! makes no files. It needs Linux 4.14, and a file system whose mappings keep the description they were made through:
-//! tmpfs, memfd, ext4, xfs, btrfs; not overlayfs, where joining answers
+//! makes no files. It needs Linux 5.6 or later, 64 bits, as all of shmkit does, and a file system whose mappings keep
+//! the description they were made through: tmpfs, memfd, ext4, xfs, btrfs; not overlayfs, where joining answers
 //! [`Unsupported`](JoinErrorKind::Unsupported).
+//!
+//! # Features
+//!
+//! * `model`: a judge of a model's processes, for fuzzers and tests of who builds on this crate. Never for a program.
 //!
 //! # In a mapping of your own
 //!

@@ -30,6 +30,11 @@
 //! What this crate does *not* do: it resizes no segment, it makes no segment on a file system without nameless files
 //! (`O_TMPFILE`) and record locks, and it defends against no *hostile* peer: whoever may write the file may do
 //! anything to it. See `layout` for what a buggy one can do.
+//!
+//! # Features
+//!
+//! * `shared_memory`: a region over a `Shmem` of the unmaintained `shared_memory` crate that a program already has, so that it
+//!   can move over one primitive at a time.
 
 mod attach;
 mod create;

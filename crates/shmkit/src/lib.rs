@@ -309,7 +309,7 @@
 //! * **T2, hostile peers**: outside what Rust can promise today. Whoever may write to a segment may do anything to its
 //!   contents. Share with them only what is sealed against writing, and copy before you look.
 //!
-//! Not promised: fairness; a segment that grows; other systems than Linux (5.6 or later, 64 bits); processes that are
+//! Not promised: fairness; a segment that grows; other systems than Linux 5.6 or later, 64 bits; processes that are
 //! checkpointed and restored; `io_uring` or `O_DIRECT` into shared buffers. A foreign `rm` in `/dev/shm` separates those
 //! who are in from those who come later: [`Segment::is_linked`] tells.
 //!
@@ -345,6 +345,11 @@
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
 //! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `phases`, `kitchen`,
 //! `migration`, `printer`.
+//!
+//! # Features
+//!
+//! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
+//!   this name.
 
 #![forbid(unsafe_code)]
 

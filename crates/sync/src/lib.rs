@@ -47,6 +47,11 @@
 //! No lock here is fair, and none is recursive unless it says so. There is no deadlock detection, but every wait can have
 //! a deadline. Locks are held by processes, not by threads, unless they say so. A participant that lies about who is dead
 //! ([`Judge`](shmkit_roster::Judge)), or a peer that writes to a word without the right to, breaks exclusion.
+//!
+//! # Features
+//!
+//! * `lock_api`: implements `lock_api::RawMutex` and `RawMutexTimed` for [`FutexLock`], for who wants data and guards but no
+//!   roster.
 
 mod barrier;
 mod condvar;

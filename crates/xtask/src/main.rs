@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod faults;
+mod msrv;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -119,6 +120,7 @@ fn test() -> Result<()> {
 }
 
 fn lint() -> Result<()> {
+    msrv::check(&root())?;
     run(&mut cargo(["fmt", "--all", "--check"]))?;
     let clippy =
         ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
