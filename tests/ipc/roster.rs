@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_roster::{Description, JoinErrorKind, Judge, Link, OwnerId, Participant, Verdict};
+use shmkit_layout::{Offset, Region};
+use shmkit_roster::{
+    Description, JoinErrorKind, Judge, Link, OwnerId, Participant, Spent, Verdict,
+};
 use shmkit_tests::roster::{Table, is_in_use, obey};
 
 use crate::roster_descriptors::by_mapping;
@@ -354,10 +357,51 @@ fn a_place_without_names_goes_to_nobody() {
         }
         let error = table.try_join(Description::Proc, Link::Nameless).unwrap_err();
         assert_eq!(error.kind(), JoinErrorKind::Exhausted { slots: 2 });
-        assert!(error.to_string().contains("make the segment anew"), "{error}");
+        assert!(error.to_string().contains("say how the memory is swept"), "{error}");
         assert!(!is_in_use(&table));
     });
     scene.join();
+}
+
+/// Joiners are killed at any moment, holding the word or not, while the names of their place come round many times, and
+/// whoever takes the word from the dead is the only one who has it.
+#[test]
+fn names_come_round_though_joiners_are_killed() {
+    let table = Table::numbered(2, 9);
+    let (word, log) = table.log().split_first().unwrap();
+    let (robbed, joined) = (&log[0], &log[1]);
+    let me = table.join_swept(sweep_first_word);
+    for round in 0..40 {
+        let victim = Peer::fork("takes the word and keeps it", |_| {
+            loop {
+                let Ok(victim) = table.try_join_swept(sweep_first_word) else { continue };
+                let id = victim.id().unwrap();
+                joined.fetch_add(1, Relaxed);
+                let now = word.load(Relaxed);
+                // Nobody else can have written our name: it would be taken for a lock of ours.
+                if now == id.get() {
+                    robbed.fetch_add(1, Relaxed);
+                }
+                let dead = OwnerId::from_word(now)
+                    .is_none_or(|owner| victim.verdict(owner) == Verdict::Dead);
+                if dead {
+                    let _ = word.compare_exchange(now, id.get(), Relaxed, Relaxed);
+                }
+                // It leaves with the word in its name, as if it had been killed with a lock held.
+            }
+        });
+        let goal = joined.load(Relaxed) + 3 + round % 7;
+        wait_until(|| joined.load(Relaxed) >= goal);
+        victim.kill();
+    }
+    assert_eq!(robbed.load(Relaxed), 0, "of {}", joined.load(Relaxed));
+    assert!(joined.load(Relaxed) > 40, "the place's four names came round ten times");
+    assert_eq!(me.verdict(me.id().unwrap()), Verdict::Alive);
+}
+
+fn sweep_first_word(log: Region<'_>, spent: &Spent) -> Result<(), &'static str> {
+    spent.sweep(log.get(Offset::ZERO).map_err(|_| "no word")?);
+    Ok(())
 }
 
 #[test]

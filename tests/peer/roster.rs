@@ -13,12 +13,15 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use shmkit_atomic::AtomicU32;
 use shmkit_layout::{Offset, Region};
-use shmkit_roster::{Description, JoinError, Judge, Link, OwnerId, Participant, Roster};
+use shmkit_roster::{Description, JoinError, Judge, Link, OwnerId, Participant, Roster, Spent};
 
 use crate::Channel;
 
 /// Length of a table's log.
 const LOG: u64 = 1 << 18;
+
+/// What sweeps a log.
+pub type Sweep = fn(Region<'_>, &Spent) -> Result<(), &'static str>;
 
 /// A roster and a log, in a file and a mapping that shmkit did not make.
 #[derive(Debug)]
@@ -96,6 +99,25 @@ impl Table {
     /// Joins through `/proc`.
     pub fn join(&self) -> Participant<'_> {
         self.try_join(Description::Proc, Link::Nameless).unwrap()
+    }
+
+    /// Joins through `/proc`, and sweeps the [`log`](Self::log) of the dead when names run out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Participant::join`].
+    pub fn try_join_swept(&self, sweep: Sweep) -> Result<Participant<'_>, JoinError> {
+        let bytes = Roster::bytes(self.slots);
+        let log = self.region().sub(bytes, 4 * LOG).unwrap();
+        // SAFETY: whoever uses this has no lock that a wrong name could rob.
+        let roster = unsafe { self.roster().swept_by(log, sweep) };
+        let file = self.file.try_clone().unwrap();
+        Participant::join(roster, file, Description::Proc, Link::Nameless)
+    }
+
+    /// As [`try_join_swept`](Self::try_join_swept), where it cannot fail.
+    pub fn join_swept(&self, sweep: Sweep) -> Participant<'_> {
+        self.try_join_swept(sweep).unwrap()
     }
 
     /// Words behind the roster, for what a test wants to note.

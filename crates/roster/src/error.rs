@@ -98,15 +98,21 @@ pub struct JoinError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinErrorKind {
-    /// Every slot is taken by somebody alive, or retired.
+    /// Every slot is taken by somebody alive.
     Full {
         /// Number of slots.
         slots: u32,
     },
-    /// Every slot has given out all its names: nobody can ever join again.
+    /// A place is free, but has given out all its names, and nobody said how the memory is swept of them
+    /// ([`Roster::swept_by`](crate::Roster::swept_by)).
     Exhausted {
         /// Number of slots.
         slots: u32,
+    },
+    /// A place is free, but has given out all its names, and the memory could not be swept of them.
+    Unswept {
+        /// What kept it from being swept.
+        why: &'static str,
     },
     /// The file has no name any more: it was removed, and whoever opens the name gets another.
     Unlinked,
@@ -161,7 +167,12 @@ impl fmt::Display for JoinError {
             ),
             Exhausted { slots } => write!(
                 f,
-                "its {slots} slots have given out all their names, and none is given twice; make the segment anew"
+                "the free ones of its {slots} places have given out all their names; say how the memory is swept of \
+                 them (`Roster::swept_by`), or make it anew"
+            ),
+            Unswept { why } => write!(
+                f,
+                "its free places have given out all their names, and the memory cannot be swept of them: {why}; make it anew"
             ),
             Unlinked => f.write_str(
                 "the file's name was removed, so that nobody could find us there; open or create the name again",

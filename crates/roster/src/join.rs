@@ -9,8 +9,10 @@ use std::time::Duration;
 use crate::anchor::Anchor;
 use crate::atfork::NoForks;
 use crate::description::{self, Node, Status};
+use crate::era::Spent;
 use crate::identity::Identity;
 use crate::range::{self, Range};
+use crate::slot::Slot;
 use crate::{JoinError, JoinErrorKind, Link, OwnerId, Roster};
 
 /// How often a join is tried while somebody holds the remover's range, which takes them microseconds.
@@ -131,41 +133,68 @@ impl Join<'_> {
         Err(JoinError::new(JoinErrorKind::Full { slots: self.roster.slots() }))
     }
 
-    /// Tries every slot once.
+    /// Tries every slot once: those that must begin anew only if there is no other.
     fn go_round(self, own: BorrowedFd<'_>) -> Result<Option<OwnerId>, JoinError> {
-        let slots = self.roster.slots();
-        let mut retired = 0;
-        for (n, slot) in self.roster.round() {
-            if slot.is_spent(n, self.roster.numbering()) {
-                retired += 1;
-                continue;
-            }
-            if !range::try_lock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)? {
-                continue;
-            }
-            // The lock keeps removers out: a name that is there now stays as long as we do.
-            if self.link == Link::Named && Status::of(own).map_err(JoinError::system)?.links == 0 {
-                return Err(JoinError::new(JoinErrorKind::Unlinked));
-            }
-            match slot.begin(n, self.roster.numbering()) {
-                Some(id)
-                    if range::try_lock(own, Range::id(self.roster.salt(), id))
-                        .map_err(lock_error)? =>
-                {
-                    slot.sign();
-                    self.roster.take(n);
+        for spent in [false, true] {
+            for (n, slot) in self.roster.round() {
+                if slot.is_spent(n, self.roster.numbering()) != spent {
+                    continue;
+                }
+                if !range::try_lock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)? {
+                    continue;
+                }
+                if let Some(id) = self.take_slot(own, n, slot)? {
                     return Ok(Some(id));
                 }
-                // A byte that nobody should hold: the next name of this slot is another.
-                Some(_) => {}
-                None => retired += 1,
+                range::unlock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)?;
             }
-            range::unlock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)?;
-        }
-        if retired == slots {
-            return Err(JoinError::new(JoinErrorKind::Exhausted { slots }));
         }
         Ok(None)
+    }
+
+    /// Takes the name that a slot gives out, which is number `n` and locked.
+    fn take_slot(
+        self,
+        own: BorrowedFd<'_>,
+        n: u32,
+        slot: &Slot,
+    ) -> Result<Option<OwnerId>, JoinError> {
+        // The lock keeps removers out: a name that is there now stays as long as we do.
+        if self.link == Link::Named && Status::of(own).map_err(JoinError::system)?.links == 0 {
+            return Err(JoinError::new(JoinErrorKind::Unlinked));
+        }
+        self.renew(n, slot)?;
+        match slot.begin(n, self.roster.numbering()) {
+            Some(id)
+                if range::try_lock(own, Range::id(self.roster.salt(), id))
+                    .map_err(lock_error)? =>
+            {
+                slot.sign();
+                self.roster.take(n);
+                Ok(Some(id))
+            }
+            // A byte that nobody should hold: the next name of this slot is another.
+            _ => Ok(None),
+        }
+    }
+
+    /// Sees to it that a locked slot gives out no name that stands in a word.
+    fn renew(self, n: u32, slot: &Slot) -> Result<(), JoinError> {
+        let slots = self.roster.slots();
+        let spent = slot.is_spent(n, self.roster.numbering());
+        let rebooted = self.roster.is_of_another_boot(slot);
+        match self.roster.sweep() {
+            _ if !spent && !rebooted => {}
+            None if spent => return Err(JoinError::new(JoinErrorKind::Exhausted { slots })),
+            None => slot.jump(n, self.roster.numbering()),
+            Some(sweep) => {
+                let place = Spent::new(self.roster.numbering(), n);
+                (sweep.run)(sweep.memory, &place)
+                    .map_err(|why| JoinError::new(JoinErrorKind::Unswept { why }))?;
+                slot.begin_anew();
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether a ticket that was only reopened is a duplicate of the data descriptor. That did no harm here;

@@ -1,7 +1,7 @@
 //! Who takes part in a shared region, and who of them is still alive.
 //!
-//! A *participant* is an address space that joined a region's roster. It gets an [`OwnerId`] that is never issued
-//! twice, and holds a record lock that the kernel releases at the moment its address space is gone: killed, exited or
+//! A *participant* is an address space that joined a region's roster. It gets an [`OwnerId`] that nobody else
+//! has, and holds a record lock that the kernel releases at the moment its address space is gone: killed, exited or
 //! replaced by `exec`. Primitives put the id into their words, and ask a [`Judge`] two questions: *who am I*, and *is
 //! this owner alive*.
 //!
@@ -10,6 +10,7 @@
 //! * [`Seat`]: a share in such a place, and in the memory it is for, which a handle can own.
 //! * [`removal`]: the locks that whoever removes the file takes, so that nobody joins what is about to vanish.
 //! * [`Turn`]: the right to do alone what must not be done twice, before there is a file.
+//! * [`Spent`]: how a place begins anew when it has given out all its names.
 //! * [`Judge`]: the questions as a trait, so that models and other rosters can answer them.
 //!
 //! # How it works
@@ -41,7 +42,11 @@ mod anchor;
 #[cfg(not(loom))]
 mod atfork;
 #[cfg(not(loom))]
+mod boot;
+#[cfg(not(loom))]
 mod description;
+#[cfg(not(loom))]
+mod era;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
@@ -78,15 +83,18 @@ mod slot;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod testing;
+mod thread;
 #[cfg(not(loom))]
 mod turn;
 
 pub use crate::judge::{Judge, Verdict, ask};
 pub use crate::owner::OwnerId;
+pub use crate::thread::ThreadToken;
 #[cfg(not(loom))]
 pub use crate::{
     atfork::{NoForks, in_every_child},
     description::{Description, Link},
+    era::Spent,
     error::{JoinError, JoinErrorKind, RosterError},
     file::KeptFile,
     participant::Participant,

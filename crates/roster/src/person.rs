@@ -7,6 +7,8 @@ use std::io::Read;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
 
+use crate::boot;
+
 /// Most bytes of a command's name, as the kernel has it: `TASK_COMM_LEN` is 16 with the final zero.
 const COMMAND: usize = 16;
 
@@ -47,8 +49,8 @@ pub(crate) struct Card {
     command: [AtomicU64; COMMAND / 8],
     /// As in [`Person`].
     pid: AtomicU32,
-    /// 0.
-    reserved: AtomicU32,
+    /// In which boot it was written, as [`boot`] numbers them; 0 if never, or if that was not known.
+    boot: AtomicU32,
 }
 
 impl Card {
@@ -57,7 +59,7 @@ impl Card {
             start_time: AtomicU64::new(0),
             command: [const { AtomicU64::new(0) }; COMMAND / 8],
             pid: AtomicU32::new(0),
-            reserved: AtomicU32::new(0),
+            boot: AtomicU32::new(0),
         }
     }
 
@@ -101,6 +103,17 @@ impl Card {
         }
         self.start_time.store(OWN.start_time.load(Relaxed), Relaxed);
         self.pid.store(pid, Relaxed);
+        self.boot.store(boot::current().unwrap_or(0), Relaxed);
+    }
+
+    /// Returns in which boot it was signed, if that is known.
+    pub(crate) fn boot(&self) -> Option<u32> {
+        Some(self.boot.load(Relaxed)).filter(|&boot| boot != 0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_boot(&self, boot: u32) {
+        self.boot.store(boot, Relaxed);
     }
 }
 

@@ -12,14 +12,18 @@ use crate::person::{Card, Person};
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Slot {
-    /// The last generation that was given out, 0 for none; at the last there is, the slot is spent.
+    /// RENEWED, and in the lower 31 bits the last generation that was given out, 0 for none; at the last there is, the
+    /// slot is spent.
     generation: AtomicU32,
     /// The generation whose card is complete. Another than `generation` while somebody joins, and after they died of
     /// it: the card is then nobody's.
     signed: AtomicU32,
     /// Who it was given to.
-    card: Card,
+    pub(crate) card: Card,
 }
+
+/// Of a generation: the slot has begun anew, so that later ones were given out, too.
+const RENEWED: u32 = 1 << 31;
 
 // SAFETY: atomics and a `repr(C)` struct of atomics, every pattern valid.
 unsafe impl Shared for Slot {}
@@ -32,23 +36,47 @@ impl Slot {
     /// The number is spent before the name's lock is asked for: killed in between, nobody ever has the name.
     pub(crate) fn begin(&self, n: u32, numbering: Numbering) -> Option<OwnerId> {
         // Relaxed: the slot's lock orders the writers, and who only reads sees no card before it is signed.
-        let next = self.generation.load(Relaxed).checked_add(1)?;
+        let last = self.generation.load(Relaxed);
+        let next = (last & !RENEWED) + 1;
         // `id` refuses what is past the last, whatever a peer wrote here.
         let id = numbering.id(n, next)?;
-        self.generation.store(next, Relaxed);
+        self.generation.store(last & RENEWED | next, Relaxed);
         Some(id)
+    }
+
+    /// From now on the names are given out from the first. Only with the slot's lock, and when no word names any of
+    /// them.
+    pub(crate) fn begin_anew(&self) {
+        // No card is left that the same generation could come to have again.
+        self.signed.store(0, Relaxed);
+        // Release: pairs with the Acquire of whoever takes the slot's lock next: killed from here on, it is swept. The
+        // kernel orders it so, too.
+        self.generation.store(RENEWED, Release);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_generation(&self, last: u32) {
+        self.generation.store(last, Relaxed);
+    }
+
+    /// Leaves out an eighth of the names that are left. Only with the slot's lock.
+    pub(crate) fn jump(&self, n: u32, numbering: Numbering) {
+        let last = self.generation.load(Relaxed);
+        let rest = numbering.last(n).saturating_sub(last & !RENEWED);
+        self.generation.store(last + rest.div_ceil(8), Relaxed);
     }
 
     /// Returns whether all names are given out; for who holds no lock, a hint.
     pub(crate) fn is_spent(&self, n: u32, numbering: Numbering) -> bool {
-        self.generation.load(Relaxed) >= numbering.last(n)
+        self.generation.load(Relaxed) & !RENEWED >= numbering.last(n)
     }
 
     /// Returns whether the slot has given out this generation by now. For who has read of it in a word.
     pub(crate) fn has_given(&self, generation: u32) -> bool {
         // Acquire: pairs with the Release by which its participant published its name: it was `begin` that gave it.
         fence(Acquire);
-        generation <= self.generation.load(Relaxed)
+        let last = self.generation.load(Relaxed);
+        generation <= last || last & RENEWED != 0
     }
 
     /// Writes this process's card under the generation that was given out last. Only with the slot's lock, and the
@@ -63,7 +91,7 @@ impl Slot {
         fence(Release);
         write(&self.card);
         // Release: pairs with the first Acquire in `read`, so that the whole card is seen.
-        self.signed.store(self.generation.load(Relaxed), Release);
+        self.signed.store(self.generation.load(Relaxed) & !RENEWED, Release);
     }
 
     /// Returns the generation that the slot has, and its card: the one that belongs to it, or none if it is not
@@ -74,7 +102,7 @@ impl Slot {
         let person = self.card.read();
         // Acquire: pairs with the Release fence in `write`.
         fence(Acquire);
-        (self.generation.load(Relaxed) == signed).then_some((signed, person))
+        (self.generation.load(Relaxed) & !RENEWED == signed).then_some((signed, person))
     }
 }
 
@@ -94,12 +122,46 @@ mod tests {
         slot.generation.store(OwnerId::LAST - 1, Relaxed);
         assert!(!slot.is_spent(0, numbering));
         assert_eq!(slot.begin(0, numbering), OwnerId::new(OwnerId::LAST));
-        for spent in [OwnerId::LAST, OwnerId::LAST + 1, 1 << 31, u32::MAX] {
+        for spent in [OwnerId::LAST, OwnerId::LAST + 1, RENEWED - 1, u32::MAX] {
             slot.generation.store(spent, Relaxed);
             assert!(slot.is_spent(0, numbering));
             assert_eq!(slot.begin(0, numbering), None);
             assert_eq!(slot.generation.load(Relaxed), spent, "nothing was written");
         }
+    }
+
+    #[test]
+    fn a_slot_that_begins_anew_knows_all_its_names() {
+        let bytes = Bytes::new(Roster::bytes(2));
+        let (_, slot) = bytes.roster(2).round().next().unwrap();
+        let numbering = Numbering::new(2, 6).unwrap();
+        let all = || {
+            core::iter::from_fn(|| slot.begin(0, numbering)).map(OwnerId::get).collect::<Vec<_>>()
+        };
+        assert_eq!(all(), [1, 3, 5]);
+        assert!(slot.has_given(3) && !slot.has_given(4));
+        slot.sign();
+        slot.begin_anew();
+        assert!(!slot.is_spent(0, numbering) && slot.has_given(3));
+        assert!(slot.read().is_some_and(|(generation, _)| generation == 0), "nobody's card");
+        assert_eq!(all(), [1, 3, 5]);
+        assert!(slot.is_spent(0, numbering));
+    }
+
+    #[test]
+    fn a_jump_never_leaves_the_numbers_nor_stands_still() {
+        let bytes = Bytes::new(Roster::bytes(2));
+        let (_, slot) = bytes.roster(2).round().next().unwrap();
+        let numbering = Numbering::new(2, 200).unwrap();
+        let mut last = 0;
+        while !slot.is_spent(0, numbering) {
+            slot.jump(0, numbering);
+            let now = slot.generation.load(Relaxed);
+            assert!(now > last && now <= 100 && now - last >= (100 - last) / 8, "{last} to {now}");
+            last = now;
+        }
+        slot.jump(0, numbering);
+        assert_eq!(slot.generation.load(Relaxed), 100);
     }
 
     /// Whoever reads while a slot goes from hand to hand sees whole cards of the right generation.

@@ -7,6 +7,8 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Offset, Region, Shared};
 
+use crate::boot;
+use crate::era::{Spent, Sweep};
 use crate::numbering::Numbering;
 use crate::person::Person;
 use crate::places::Places;
@@ -27,6 +29,8 @@ pub(crate) struct Head {
     slots: AtomicU32,
     /// How many numbers the slots share. Written by `init`.
     numbers: AtomicU32,
+    /// In which boot it was made, or 0 if that was not known. Written by `init`.
+    boot: AtomicU32,
 }
 
 // SAFETY: atomics, `repr(C)`, every pattern valid.
@@ -36,7 +40,8 @@ const _: () = assert!(size_of::<Head>() == 128, "part of the segment format");
 /// The roster of a region: a table of slots, each for one participant at a time.
 ///
 /// ```text
-/// 0 salt  8 cursor  12 slots  16 numbers  128 slot 0: generation, signed, start time, command, pid  168 slot 1 …
+/// 0 salt  8 cursor  12 slots  16 numbers  20 boot
+/// 128 slot 0: generation, signed, start time, command, pid, boot  168 slot 1 …
 /// 128 + 40 * slots: a bit a slot, set if it seems to be taken
 /// ```
 ///
@@ -50,6 +55,7 @@ pub struct Roster<'a> {
     numbering: Numbering,
     /// As it was when we attached: whatever a peer writes there later, we ask as we locked.
     salt: Salt,
+    sweep: Option<Sweep<'a>>,
 }
 
 /// Where the parts of a roster lie.
@@ -113,7 +119,8 @@ impl<'a> Roster<'a> {
         head.salt.store(salt.get(), Relaxed);
         head.slots.store(numbering.slots(), Relaxed);
         head.numbers.store(numbers, Relaxed);
-        Ok(Self { head, slots, places, numbering, salt })
+        head.boot.store(boot::current().unwrap_or(0), Relaxed);
+        Ok(Self { head, slots, places, numbering, salt, sweep: None })
     }
 
     /// Uses the roster of `slots` slots that somebody made in the first bytes of `region`.
@@ -136,7 +143,7 @@ impl<'a> Roster<'a> {
         let numbering = Numbering::new(expected, head.numbers.load(Relaxed))?;
         let found = head.salt.load(Relaxed);
         let salt = Salt::new(found).ok_or(RosterError::Salt { found })?;
-        Ok(Self { head, slots, places, numbering, salt })
+        Ok(Self { head, slots, places, numbering, salt, sweep: None })
     }
 
     fn parts(region: Region<'a>, numbering: Numbering) -> Result<Parts<'a>, RosterError> {
@@ -149,6 +156,44 @@ impl<'a> Roster<'a> {
         let words = words.slice(Offset::ZERO, Places::words(count) as usize);
         let places = Places::new(words.map_err(RosterError::Place)?, count);
         Ok((head, slots, places))
+    }
+
+    /// Says how the words that name participants are swept, all of them in `memory`: when a place has given out all its
+    /// names, who joins it calls `sweep`, so that they can be given out anew. Without this, such a place is
+    /// [`Exhausted`](crate::JoinErrorKind::Exhausted).
+    ///
+    /// `sweep` answers with what keeps it from sweeping all, for people; then nobody joins. It is called with this
+    /// process's forks and signals held up: it should do no more than to go through the words.
+    ///
+    /// # Safety
+    ///
+    /// Where `sweep` returns `Ok`, no word that all participants share, and that it was not told to leave alone, may name
+    /// anybody of the [`Spent`] place any more: an owner of a lock would be taken for another one.
+    pub unsafe fn swept_by(
+        self,
+        memory: Region<'a>,
+        sweep: fn(Region<'_>, &Spent) -> Result<(), &'static str>,
+    ) -> Self {
+        Self { sweep: Some(Sweep { memory, run: sweep }), ..self }
+    }
+
+    pub(crate) fn sweep(self) -> Option<Sweep<'a>> {
+        self.sweep
+    }
+
+    /// Returns whether a slot's names were last given out in another boot than this: after a power cut the roster's bytes
+    /// may be older than those of the words, so that nobody knows how far it had come.
+    pub(crate) fn is_of_another_boot(self, slot: &Slot) -> bool {
+        let made = Some(self.head.boot.load(Relaxed)).filter(|&boot| boot != 0);
+        match (slot.card.boot().or(made), boot::current()) {
+            (Some(then), Some(now)) => then != now,
+            _ => false,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_boot(self, boot: u32) {
+        self.head.boot.store(boot, Relaxed);
     }
 
     /// Returns how many participants there can be at a time.
@@ -164,7 +209,10 @@ impl<'a> Roster<'a> {
     /// Returns whether somebody can be, or have been, called `id`. For who has read it in a word.
     pub(crate) fn knows(self, id: OwnerId) -> bool {
         let origin = self.numbering.origin(id);
-        origin.is_some_and(|(slot, generation)| self.slots[slot as usize].has_given(generation))
+        origin.is_some_and(|(slot, generation)| {
+            let slot = &self.slots[slot as usize];
+            slot.has_given(generation) || self.is_of_another_boot(slot)
+        })
     }
 
     /// Returns what the lock bytes of the participants are shifted by.

@@ -279,6 +279,7 @@ pub(crate) enum By {
 pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
     use JoinErrorKind::{
         Description, Exhausted, Full, OtherFile, Removing, System, Ticket, Unlinked, Unsupported,
+        Unswept,
     };
     let errno = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())
@@ -319,9 +320,9 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
                  wait until a participant leaves, or make it with more `participants`"
             ),
         ),
-        (Exhausted { slots }, _) => (
+        (Exhausted { .. } | Unswept { .. }, _) => (
             ErrorKind::Full,
-            format!("its {slots} places have given out all their names: make it anew"),
+            "its free places have given out all their names: make it anew".to_owned(),
         ),
         (Ticket, _) => (
             ErrorKind::Join,

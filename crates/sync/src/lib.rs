@@ -74,7 +74,6 @@ mod rwlock;
 mod semaphore;
 mod slices;
 mod spin;
-mod thread;
 #[cfg(not(loom))]
 mod who;
 mod word;
@@ -104,7 +103,6 @@ pub use crate::reentrant::raw::RawReentrantMutex;
 pub use crate::rwlock::raw::{RawRwLock, Reading};
 pub use crate::semaphore::raw::RawSemaphore;
 pub use crate::slices::Slices;
-pub use crate::thread::ThreadToken;
 #[cfg(not(loom))]
 pub use crate::{
     barrier::{handle::Barrier, party::Party},
@@ -139,3 +137,4 @@ pub use crate::{
     },
     semaphore::handle::{OwnedPermit, Permit, Semaphore},
 };
+pub use shmkit_roster::ThreadToken;

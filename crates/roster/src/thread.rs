@@ -14,7 +14,7 @@ use core::num::NonZeroU32;
 ///
 /// ```compile_fail
 /// fn needs_send<T: Send>() {}
-/// needs_send::<shmkit_sync::ThreadToken>();
+/// needs_send::<shmkit_roster::ThreadToken>();
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ThreadToken {
