@@ -97,7 +97,7 @@ impl Header {
     ///
     /// Where the magic number, the byte order mark and the flags lie, and what the first flag means, is the same in all
     /// versions, so that each can sweep what another has left. So is that whoever lives in a segment holds a record lock
-    /// somewhere on its file, and that whoever joins takes its lock before it looks whether the file still has a name.
+    /// between the remover's byte and the end of its file (`roster`), and that whoever joins takes its lock before it looks whether the file still has a name.
     pub fn is_persistent_in(bytes: &[u8]) -> bool {
         let Some(&copy) = bytes.first_chunk::<{ size_of::<Self>() }>() else { return false };
         let header: Self = bytemuck::cast(copy);

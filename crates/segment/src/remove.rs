@@ -202,9 +202,9 @@ fn found(in_use: bool, links: u64) -> Outcome {
     }
 }
 
-/// Removes what begins like a segment and is none that this program can use. Where its participants' locks lie is not
-/// known then, but whoever lives in a segment of whatever version holds a lock *somewhere* on its file, and whoever
-/// joins one takes a lock before it looks whether the name is still there.
+/// Removes what begins like a segment and is none that this program can use. Who lives in a segment
+/// of whatever version holds a lock in the same range of its file, and whoever joins one takes a lock before it looks
+/// whether the name is still there.
 fn unusable(
     place: &Place,
     file: BorrowedFd<'_>,
