@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: shmkit's figures, as ratios against named peers in one run; `cargo xtask bench instructions`
-//! counts instead of timing.
+//! counts instead of timing, and `cargo xtask bench waiting` has a thousand processes wait for one thing.
 
 use anyhow::Result;
 
 mod contended;
+mod crowd;
 mod futex;
 mod instructions;
 mod mutex;
@@ -18,6 +19,7 @@ fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("instructions") => return instructions::run(),
         Some(instructions::COUNTED) => return instructions::work(&args[1..]),
+        Some("waiting") => return crowd::run(args.get(1).map(String::as_str)),
         _ => {}
     }
     let groups = [

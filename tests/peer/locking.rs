@@ -218,6 +218,8 @@ impl<'a> Obedient<'a> {
                 match wakeup {
                     Wakeup::Notified => "notified",
                     Wakeup::OwnerDied => "noticed",
+                    Wakeup::Interrupted => "interrupted",
+                    Wakeup::PeerDied(_) => "bereft",
                     Wakeup::TimedOut => {
                         assert!(start.elapsed() >= limit, "{:?} of {limit:?}", start.elapsed());
                         "timed out"

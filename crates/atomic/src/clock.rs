@@ -18,6 +18,11 @@ impl Deadline {
     /// Has passed already: a wait tries once and does not sleep.
     pub const PASSED: Self = Self { nanos: 0 };
 
+    /// Returns this moment: a deadline that has just passed.
+    pub fn now() -> Self {
+        Self { nanos: now() }
+    }
+
     /// Returns the deadline that lies `wait` from now; [`Self::NEVER`] if that is past the end of the clock.
     pub fn after(wait: Duration) -> Self {
         match u64::try_from(wait.as_nanos()) {

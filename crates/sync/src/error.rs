@@ -3,6 +3,10 @@
 use core::error::Error;
 use core::fmt;
 
+use shmkit_roster::OwnerId;
+
+use crate::patience::GivenUp;
+
 /// Why a lock was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,8 +17,12 @@ pub enum LockFailure {
     WouldBlock,
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
-    /// The deadline passed, and nobody could tell whether the owner is alive. It was not robbed.
+    /// Nobody could tell whether the owner is alive, for a second or at the deadline. It was not robbed.
     CannotJudge,
+    /// The caller's [`Patience`](crate::Patience) was told to stop.
+    Interrupted,
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(OwnerId),
     /// This thread has taken the lock 2^32-1 times already. Only of locks that a thread may take again.
     TooDeep,
     /// The lock's word names an owner that cannot exist.
@@ -33,8 +41,12 @@ impl fmt::Display for LockFailure {
                 "this process has no place in the roster: a forked child joins before its first operation",
             ),
             Self::CannotJudge => f.write_str(
-                "the lock was still held at the deadline and the kernel could not be asked whether its owner is alive: keep the shared file's descriptor open",
+                "the lock was held and the kernel could not be asked whether its owner is alive: keep the shared file's descriptor open",
             ),
+            Self::Interrupted => f.write_str("the wait was told to stop"),
+            Self::PeerDied(peer) => {
+                write!(f, "participant {peer} died, as long as whose life the wait was to last")
+            }
             Self::TooDeep => f.write_str(
                 "this thread has taken the lock 2^32-1 times: release it as often as it is taken",
             ),
@@ -47,6 +59,17 @@ impl fmt::Display for LockFailure {
 }
 
 impl Error for LockFailure {}
+
+impl From<GivenUp> for LockFailure {
+    fn from(why: GivenUp) -> Self {
+        match why {
+            GivenUp::TimedOut => Self::TimedOut,
+            GivenUp::CannotJudge => Self::CannotJudge,
+            GivenUp::Interrupted => Self::Interrupted,
+            GivenUp::PeerDied(peer) => Self::PeerDied(peer),
+        }
+    }
+}
 
 /// What a [`LockError`] carries while the lock is held: one of this crate's guards, or another's that stands on them.
 ///
@@ -221,8 +244,12 @@ pub enum SemaphoreError {
     WouldBlock,
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
-    /// The deadline passed, and nobody could tell whether the holders are alive. They were not robbed.
+    /// Nobody could tell whether the holders are alive, for a second or at the deadline. They were not robbed.
     CannotJudge,
+    /// The caller's [`Patience`](crate::Patience) was told to stop.
+    Interrupted,
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(OwnerId),
     /// More permits were asked for than there are.
     TooMany {
         /// How many were asked for.
@@ -237,6 +264,12 @@ pub enum SemaphoreError {
     },
 }
 
+impl From<GivenUp> for SemaphoreError {
+    fn from(why: GivenUp) -> Self {
+        LockFailure::from(why).into()
+    }
+}
+
 impl From<LockFailure> for SemaphoreError {
     fn from(failure: LockFailure) -> Self {
         match failure {
@@ -245,6 +278,8 @@ impl From<LockFailure> for SemaphoreError {
             LockFailure::WouldBlock | LockFailure::TooDeep => Self::WouldBlock,
             LockFailure::NotJoined => Self::NotJoined,
             LockFailure::CannotJudge => Self::CannotJudge,
+            LockFailure::Interrupted => Self::Interrupted,
+            LockFailure::PeerDied(peer) => Self::PeerDied(peer),
             LockFailure::Corrupt { word } => Self::Corrupt { word },
         }
     }
@@ -259,8 +294,10 @@ impl fmt::Display for SemaphoreError {
             Self::WouldBlock => f.write_str("living processes hold too many permits"),
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::CannotJudge => f.write_str(
-                "too many permits were still held at the deadline and the kernel could not be asked whether their holders are alive: keep the shared file's descriptor open",
+                "too many permits were held and the kernel could not be asked whether their holders are alive: keep the shared file's descriptor open",
             ),
+            Self::Interrupted => LockFailure::Interrupted.fmt(f),
+            Self::PeerDied(peer) => LockFailure::PeerDied(*peer).fmt(f),
             Self::TooMany { asked, permits } => write!(
                 f,
                 "{asked} permits were asked for and the semaphore has {permits}: ask for fewer, or make it with more"

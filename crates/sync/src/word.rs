@@ -117,6 +117,11 @@ impl Word {
         futex::wait(&self.0, expected, deadline)
     }
 
+    /// [`futex::sleepers`](shmkit_atomic::futex::sleepers).
+    pub(crate) fn sleepers(&self, expected: u32) -> Option<u32> {
+        shmkit_atomic::futex::sleepers(&self.0, expected)
+    }
+
     /// [`futex::wake`](shmkit_atomic::futex::wake).
     pub(crate) fn wake(&self, n: u32) -> u32 {
         crash::step();

@@ -48,7 +48,8 @@ fn the_formats_are_fixed() {
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     cell(bytes.region(), &judges[0]).get_or_init(|| [7, 8]).unwrap();
-    assert_eq!(bytes.0[..18], [0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0]);
+    assert_eq!(bytes.0[..16], [0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes.0[24..26], [7, 0]);
     // SAFETY: holds a cell.
     let length = unsafe { OnceCell::<u64, _>::attach(bytes.region(), 2, &judges[0]) };
     assert!(matches!(length, Err(ShapeError::Length { found: 2, min: 1, max: 1 })));

@@ -85,6 +85,24 @@ pub(super) fn wake_op(word: &AtomicU32, op: Op, n: u32) -> u32 {
     super::wake(word, n)
 }
 
+pub(super) fn count(word: &AtomicU32, expected: u32) -> Option<u32> {
+    let before = errno();
+    // SAFETY: `word` is a live, aligned u32, given for both of the call's addresses; the kernel reads it. The third and
+    // fourth arguments are counts for this operation: wake nobody, move everybody.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_CMP_REQUEUE,
+            0,
+            super::ALL as usize,
+            word.as_ptr(),
+            expected,
+        )
+    };
+    u32::try_from(result).map_err(|_| set_errno(before)).ok()
+}
+
 /// Returns the operation as `FUTEX_WAKE_OP` wants it: operation, comparison, their arguments.
 const fn encode(op: Op) -> u32 {
     let code = match op.kind {
@@ -115,7 +133,7 @@ fn set_errno(number: i32) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{ALL, wait, wake, wake_op};
+    use super::super::{ALL, sleepers, wait, wake, wake_op};
     use super::*;
 
     #[test]
@@ -160,6 +178,27 @@ mod tests {
     fn a_wait_on_a_changed_word_does_not_sleep() {
         let word = AtomicU32::new(7);
         assert_eq!(wait(&word, 8, Deadline::NEVER), Wake::Changed);
+    }
+
+    #[test]
+    fn who_sleeps_is_counted_and_sleeps_on() {
+        let (word, other) = (AtomicU32::new(7), AtomicU32::new(7));
+        assert_eq!((sleepers(&word, 7), sleepers(&word, 8)), (Some(0), None));
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..3).map(|_| scope.spawn(|| wait(&word, 7, Deadline::NEVER))).collect();
+            while sleepers(&word, 7) != Some(3) {
+                std::thread::yield_now();
+            }
+            assert_eq!((sleepers(&word, 7), sleepers(&other, 7)), (Some(3), Some(0)));
+            assert_eq!((wake(&word, 1), sleepers(&word, 7)), (1, Some(2)));
+            // Relaxed: about this number alone.
+            word.store(8, Relaxed);
+            assert_eq!((wake(&word, ALL), sleepers(&word, 8)), (2, Some(0)));
+            for thread in threads {
+                assert_eq!(thread.join().unwrap(), Wake::Woken);
+            }
+        });
     }
 
     #[test]

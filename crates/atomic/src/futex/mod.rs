@@ -113,6 +113,19 @@ pub fn wake_op(word: &AtomicU32, op: Op, n: u32) -> u32 {
     imp::wake_op(word, op, clamp(n))
 }
 
+/// Returns how many threads, in any process, sleep on `word` at this moment, if that is to be had: `None` if the word is
+/// not `expected`, or the kernel does not say.
+///
+/// Whoever is counted lives. Who is not counted may be awake, stopped or dead. It takes a tenth of a microsecond for each
+/// sleeper, where asking about each takes some for each *participant*.
+///
+/// [`FUTEX_CMP_REQUEUE`](https://man7.org/linux/man-pages/man2/FUTEX_CMP_REQUEUE.2const.html), from the word to itself:
+/// it wakes nobody, moves nobody, and returns how many it has moved.
+#[inline]
+pub fn sleepers(word: &AtomicU32, expected: u32) -> Option<u32> {
+    imp::count(word, expected)
+}
+
 /// Every waiter, for [`wake`] and [`wake_op`].
 pub const ALL: u32 = i32::MAX as u32;
 

@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::Acquire;
-use shmkit_atomic::futex::Wake;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 
 use crate::barrier::cell::Place;
-use crate::barrier::look::{Inquiry, late};
+use crate::barrier::look::Inquiry;
 use crate::barrier::raw::BROKEN;
-use crate::{BarrierError, LockFailure, Outcome, RawBarrier, Slices};
+use crate::wait::Wait;
+use crate::{BarrierError, LockFailure, Outcome, Patience, RawBarrier};
 
 /// How long even who does not want to wait waits for somebody else's few instructions under the inner lock.
 const GRACE: Duration = Duration::from_millis(10);
@@ -35,15 +35,13 @@ impl RawBarrier<'_> {
         me: OwnerId,
         seat: Option<usize>,
         judge: &J,
-        deadline: Deadline,
+        patience: Patience<'_>,
     ) -> Result<Arrival, BarrierError> {
-        let mut slices = Slices::new();
-        let mut slice = None;
+        let mut wait = None;
         // Only if there is no place at first: who leaves rings an armed bell.
         let mut armed = None;
-        // At the first miss, and when a slice has run out: whether those who have the places live.
-        let mut probe = true;
-        let mut judged = true;
+        // When a slice has run out: whether those who have the places live.
+        let mut probe = false;
         loop {
             // Acquire: pairs with the Release of who moved it.
             let word = self.frame.word.load(Acquire);
@@ -51,7 +49,7 @@ impl RawBarrier<'_> {
             if word & BROKEN != 0 {
                 return Err(self.broken(&mut inquiry, word));
             }
-            self.enter(me, judge, deadline).map_err(|error| self.give_up(error))?;
+            self.enter(me, judge, patience.deadline()).map_err(|error| self.give_up(error))?;
             let arrival = self.take_place(seat, &mut inquiry);
             self.exit(&inquiry)?;
             if let Some(arrival) = arrival.map_err(|error| self.give_up(error))? {
@@ -59,26 +57,24 @@ impl RawBarrier<'_> {
             }
             // As many as there are parties, and we are one more: somebody has yet to leave. Or nobody can any more, and
             // there may be nobody but us to notice.
-            if probe {
+            // And at the first miss.
+            let first = wait.is_none();
+            let wait = wait
+                .get_or_insert_with(|| Wait::new(patience, me, judge).watched(&self.frame.watch));
+            if probe || first && wait.looks_first() {
                 // Acquire: as above.
                 self.inspect(&mut inquiry, self.frame.word.load(Acquire))?;
-                judged = inquiry.is_known();
+                wait.heard(inquiry.is_known());
             }
             if !inquiry.is_ours() {
                 return Err(BarrierError::NotJoined);
             }
-            if deadline.has_passed() {
-                return Err(self.give_up(late(judged)));
-            }
+            wait.check().map_err(|why| self.give_up(why.into()))?;
             // In a model, where a thread hears of a death once, it may hear of it when it takes the mutex.
             probe = cfg!(loom);
             if let Some(armed) = armed {
-                let until = *slice.get_or_insert_with(|| slices.next(deadline));
-                // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-                if self.frame.bell.sleep(armed, until) == Wake::TimedOut || until.has_passed() {
-                    probe = true;
-                    slice = None;
-                }
+                let slept = wait.slept(self.frame.bell.sleep(armed, wait.until()));
+                probe |= slept.map_err(|why| self.give_up(why.into()))?;
             }
             armed = Some(self.frame.bell.arm());
         }
@@ -91,7 +87,11 @@ impl RawBarrier<'_> {
         // do not look.
         if matches!(
             error,
-            BarrierError::TimedOut | BarrierError::CannotJudge | BarrierError::Corrupt { .. }
+            BarrierError::TimedOut
+                | BarrierError::CannotJudge
+                | BarrierError::Interrupted
+                | BarrierError::PeerDied(_)
+                | BarrierError::Corrupt { .. }
         ) {
             self.break_now();
         }

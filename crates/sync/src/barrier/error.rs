@@ -6,6 +6,7 @@ use core::fmt;
 use shmkit_roster::OwnerId;
 
 use crate::LockFailure;
+use crate::patience::GivenUp;
 
 /// Why a party did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +18,14 @@ pub enum BarrierError {
     PartyDied(OwnerId),
     /// The deadline passed before all had arrived: the barrier is broken by it.
     TimedOut,
-    /// The deadline passed before all had arrived, and nobody could tell whether those who had are alive: the barrier
-    /// is broken by it.
+    /// Nobody could tell whether those who had arrived are alive, for a second or at the deadline: the barrier is broken
+    /// by it.
     CannotJudge,
+    /// The caller's [`Patience`](crate::Patience) was told to stop: the barrier is broken by it.
+    Interrupted,
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last: the barrier
+    /// is broken by it.
+    PeerDied(OwnerId),
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
     /// All places are taken: by parties that have registered, that wait, or that have yet to leave.
@@ -34,7 +40,21 @@ pub enum BarrierError {
 impl BarrierError {
     /// Returns whether the barrier is broken, or was when the caller waited at it.
     pub fn is_broken(self) -> bool {
-        matches!(self, Self::Broken | Self::PartyDied(_) | Self::TimedOut | Self::CannotJudge)
+        matches!(
+            self,
+            Self::Broken
+                | Self::PartyDied(_)
+                | Self::TimedOut
+                | Self::CannotJudge
+                | Self::Interrupted
+                | Self::PeerDied(_)
+        )
+    }
+}
+
+impl From<GivenUp> for BarrierError {
+    fn from(why: GivenUp) -> Self {
+        LockFailure::from(why).into()
     }
 }
 
@@ -47,6 +67,8 @@ impl From<LockFailure> for BarrierError {
             }
             LockFailure::NotJoined => Self::NotJoined,
             LockFailure::CannotJudge => Self::CannotJudge,
+            LockFailure::Interrupted => Self::Interrupted,
+            LockFailure::PeerDied(peer) => Self::PeerDied(peer),
             LockFailure::Corrupt { word } => Self::Corrupt { word: word.into() },
         }
     }
@@ -66,7 +88,12 @@ impl fmt::Display for BarrierError {
                 f.write_str("not all parties had arrived at the deadline: the barrier is broken now")
             }
             Self::CannotJudge => f.write_str(
-                "not all parties had arrived at the deadline and the kernel could not be asked whether those who had are alive: keep the shared file's descriptor open",
+                "not all parties had arrived and the kernel could not be asked whether those who had are alive: keep the shared file's descriptor open",
+            ),
+            Self::Interrupted => f.write_str("the wait was told to stop: the barrier is broken now"),
+            Self::PeerDied(peer) => write!(
+                f,
+                "participant {peer} died, as long as whose life the wait was to last: the barrier is broken now"
             ),
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::Full => f.write_str(

@@ -1,9 +1,16 @@
 //! Asking about those who have a place at a barrier.
 
+use core::time::Duration;
+
+use shmkit_atomic::Deadline;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::barrier::raw::BROKEN;
+use crate::watch::SHARE;
 use crate::{BarrierError, RawBarrier};
+
+/// How long it may go without being asked about everybody while all are seen to sleep.
+const SEEN: Duration = Duration::from_secs(1);
 
 /// Asks about one after the other. The threads of a process stand side by side, mostly: who was asked about last is not
 /// asked about again.
@@ -48,6 +55,40 @@ impl<'j, J: Judge + ?Sized> Inquiry<'j, J> {
 }
 
 impl RawBarrier<'_> {
+    /// Looks, for all who wait for the pass of this word, whether one is missing; asks about everybody if so, and now and
+    /// then in any case. Returns whether all are known to live; `None` if others have just asked.
+    ///
+    /// Who sleeps lives, and the kernel counts the sleepers in one call. To ask about a thousand one by one takes
+    /// milliseconds, too long to be done ten times a second.
+    pub(crate) fn miss<J: Judge + ?Sized>(
+        self,
+        inquiry: &mut Inquiry<'_, J>,
+        word: u32,
+    ) -> Result<Option<bool>, BarrierError> {
+        let all_sleep = self.all_sleep(word);
+        if !self.frame.muster.claim_after(if all_sleep { SEEN } else { Duration::ZERO }) {
+            return Ok(all_sleep.then_some(true));
+        }
+        let began = Deadline::now();
+        self.inspect(inquiry, word)?;
+        self.frame.muster.settle(began, SHARE);
+        Ok(Some(inquiry.is_known()))
+    }
+
+    /// Returns whether all whom the pass of this word counts on are known to sleep, but the caller, who is one of them.
+    fn all_sleep(self, word: u32) -> bool {
+        let mut others = 0;
+        for cell in self.cells {
+            let place = cell.load();
+            if place.has_arrived(word) {
+                others += 1;
+            } else if place.matters(word) {
+                return false;
+            }
+        }
+        self.frame.word.sleepers(word).is_some_and(|asleep| asleep + 1 >= others)
+    }
+
     /// Looks for the dead among those whom the pass of this word counts on. If there is one, or somebody who cannot be,
     /// that is the error, and the pass is broken by it. No error if the pass was decided otherwise meanwhile.
     pub(crate) fn inspect<J: Judge + ?Sized>(
@@ -109,9 +150,4 @@ impl RawBarrier<'_> {
         }
         Ok(None)
     }
-}
-
-/// What is told at the deadline: there was an answer about everybody who was asked about, or not.
-pub(crate) fn late(judged: bool) -> BarrierError {
-    if judged { BarrierError::TimedOut } else { BarrierError::CannotJudge }
 }

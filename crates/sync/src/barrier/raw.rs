@@ -12,9 +12,12 @@ use shmkit_roster::{Judge, OwnerId, Verdict};
 
 use crate::barrier::arrival::Arrival;
 use crate::barrier::cell::Place;
-use crate::barrier::look::{Inquiry, late};
+use crate::barrier::look::Inquiry;
+use crate::patience::GivenUp;
+use crate::wait::Wait;
+use crate::watch::Watch;
 use crate::word::Word;
-use crate::{ActionError, BarrierCell, BarrierError, Doorbell, RawMutex, Slices};
+use crate::{ActionError, BarrierCell, BarrierError, Doorbell, Patience, RawMutex};
 
 /// Of the word: the barrier is broken.
 pub(crate) const BROKEN: u32 = 1;
@@ -34,13 +37,17 @@ pub struct BarrierFrame {
     pub(crate) bell: Doorbell,
     /// How many parties there are. Stored once, by who makes the barrier.
     parties: Word,
+    /// When one of those who wait looks whether the others do.
+    pub(crate) watch: Watch,
+    /// When one of them asks about every other.
+    pub(crate) muster: Watch,
     reserved: Word,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<BarrierFrame>() == 32, "part of the segment format");
+const _: () = assert!(size_of::<BarrierFrame>() == 40, "part of the segment format");
 
-// SAFETY: `repr(C)`, made of `Shared` types: 16 and four times 4 bytes.
+// SAFETY: `repr(C)`, made of `Shared` types: 16 and six times 4 bytes.
 #[cfg(not(loom))]
 unsafe impl Shared for BarrierFrame {}
 
@@ -52,6 +59,8 @@ impl BarrierFrame {
             word: Word::new(0),
             bell: Doorbell::new(),
             parties: Word::new(0),
+            watch: Watch::new(),
+            muster: Watch::new(),
             reserved: Word::new(0),
         };
         frame.set_parties(parties);
@@ -90,8 +99,8 @@ impl fmt::Debug for BarrierFrame {
 /// arrival. As long as one of them has not, its cell is taken, and nobody can pass again. (A party that does not run
 /// while the barrier is reset 2^30 times may take the pass that comes then for its own.)
 ///
-/// *If a peer dies* after it arrived, or having registered, the barrier is broken for all: who sleeps asks at the end of
-/// every slice, and who arrives last, or finds all places taken, asks about all others.
+/// *If a peer dies* after it arrived, or having registered, the barrier is broken for all: one of those who sleep looks for
+/// the others, and who arrives last, or finds all places taken, asks about all others.
 #[derive(Clone, Copy)]
 pub struct RawBarrier<'a> {
     pub(crate) frame: &'a BarrierFrame,
@@ -130,32 +139,33 @@ impl<'a> RawBarrier<'a> {
         places.filter(|p| p.has_arrived(word)).filter_map(|p| p.owner().ok().flatten()).collect()
     }
 
-    /// Waits, at most until `deadline`, until all parties have arrived. The last one does `action` before anybody
-    /// passes. Returns how many arrived before: the last one is number `parties - 1`.
+    /// Waits, for as long as the caller has `patience`, until all parties have arrived. The last one does `action` before
+    /// anybody passes. Returns how many arrived before: the last one is number `parties - 1`.
     ///
     /// `seat` is the cell that the caller has [registered](Self::register).
     ///
     /// # Errors
     ///
-    /// [`ActionError`]. The barrier is broken by an action that fails or panics and by a deadline that passes.
+    /// [`ActionError`]. The barrier is broken by an action that fails or panics and by a patience that ends.
     ///
     /// # If a peer dies
     ///
     /// [`BarrierError::PartyDied`], for all, if it had arrived or registered: within about 40 ms. Of others' deaths the
     /// barrier does not know.
-    pub fn wait<J: Judge + ?Sized, E>(
+    pub fn wait<'p, J: Judge + ?Sized, E>(
         self,
         seat: Option<usize>,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
         action: Option<impl FnOnce() -> Result<(), E>>,
     ) -> Result<u32, ActionError<E>> {
         let me = judge.me().ok_or(BarrierError::NotJoined)?;
-        let arrival = self.arrive(me, seat, judge, deadline)?;
+        let patience = patience.into();
+        let arrival = self.arrive(me, seat, judge, patience)?;
         let passed = if arrival.index + 1 == self.parties() {
             self.lead(me, judge, arrival, action)
         } else {
-            self.follow(me, judge, arrival, deadline).map_err(ActionError::Barrier)
+            self.follow(me, judge, arrival, patience).map_err(ActionError::Barrier)
         };
         // A child that was forked meanwhile has no place to give back: it is its parent's.
         if judge.me() == Some(me) {
@@ -338,14 +348,14 @@ impl<'a> RawBarrier<'a> {
         me: OwnerId,
         judge: &J,
         arrival: Arrival,
-        deadline: Deadline,
+        patience: Patience<'_>,
     ) -> Result<(), BarrierError> {
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
+        let mut wait = Wait::new(patience, me, judge).watched(&self.frame.watch);
+        let mut wake = Wake::Changed;
         // Not before the first sleep, which is short: who arrives last asks about everybody anyway. In a model, where a
         // thread hears of a death once, it may have heard of it while it arrived.
         let mut probe = cfg!(loom);
-        let mut judged = true;
+        let mut end: Result<(), GivenUp> = Ok(());
         loop {
             // A handler that interrupted the sleep may have forked, though it should not, and this is the child: the
             // arrival is its parent's.
@@ -356,6 +366,10 @@ impl<'a> RawBarrier<'a> {
             // Acquire: pairs with the Release in `lead`, `break_up` and `reset`.
             let word = self.frame.word.load(Acquire);
             if word != arrival.word {
+                if wake == Wake::TimedOut {
+                    // Who moved it may have been killed before it woke anybody.
+                    self.frame.word.wake(ALL);
+                }
                 // As long as our cell is taken nobody passes twice, and resets leave the bit alone.
                 let passed = (word ^ arrival.word) & PASS != 0;
                 let mut inquiry = Inquiry::new(me, judge);
@@ -363,21 +377,20 @@ impl<'a> RawBarrier<'a> {
             }
             if probe {
                 let mut inquiry = Inquiry::new(me, judge);
-                self.inspect(&mut inquiry, arrival.word)?;
-                judged = inquiry.is_known();
+                wait.heard(self.miss(&mut inquiry, arrival.word)?);
             }
-            // Only now: who was woken has looked first.
-            if deadline.has_passed() {
+            if let Err(why) = end.and_then(|()| wait.check()) {
                 if self.break_up(arrival.word) {
-                    return Err(late(judged));
+                    return Err(why.into());
                 }
+                // It was decided before.
+                wake = Wake::Changed;
                 continue;
             }
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            probe =
-                self.frame.word.wait(arrival.word, slice) == Wake::TimedOut || slice.has_passed();
-            if probe {
-                slice = slices.next(deadline);
+            wake = self.frame.word.wait(arrival.word, wait.until());
+            match wait.slept(wake) {
+                Ok(looks) => probe = looks,
+                Err(why) => (probe, end) = (false, Err(why)),
             }
         }
     }

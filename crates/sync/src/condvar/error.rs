@@ -3,9 +3,11 @@
 use core::error::Error;
 use core::fmt;
 
+use shmkit_roster::OwnerId;
+
 use crate::{Guard, LockFailure, Outcome};
 
-/// Why a wait ended. In all three cases the lock is held again.
+/// Why a wait ended. In all cases the lock is held again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wakeup {
     /// Somebody notified this thread: it is one of those that the notifier counted.
@@ -18,6 +20,12 @@ pub enum Wakeup {
     /// there is to say, once that one has answered for the data; if it did not, they get it with
     /// [`WaitError::NotRecoverable`].
     OwnerDied,
+    /// The caller's [`Patience`](crate::Patience) was told to stop. If somebody had notified this thread, that went on to
+    /// the next one who slept at the time.
+    Interrupted,
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last, and nobody
+    /// had notified this thread.
+    PeerDied(OwnerId),
 }
 
 /// Why a thread did not wait, or did not get its lock back.

@@ -3,23 +3,28 @@
 //! One word for each sleeping thread, as in POSIX threads' older condition variables with a queue; a single sequence
 //! number, as newer ones have, cannot tell whom a notification reached, and so not whether it died with him.
 
+use core::any::Any;
+use core::cell::Cell;
 use core::fmt;
 
-use shmkit_atomic::Deadline;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_atomic::futex::Wake;
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
-use shmkit_roster::{Judge, OwnerId};
+use shmkit_roster::{Judge, OwnerId, Verdict};
 
 use crate::condvar::monitor::Monitor;
 use crate::condvar::sleepers::{CELLS, Own, Sleepers, is_dead};
 #[cfg(loom)]
 use crate::crash;
 use crate::outcome::Taken;
+use crate::patience::GivenUp;
+use crate::wait::Wait;
 use crate::word::Word64;
 use crate::{
-    LockFailure, NotifyError, Outcome, RawMutex, RawReentrantMutex, Slices, Unwaited, Wakeup, mutex,
+    LockFailure, NotifyError, Outcome, Patience, RawMutex, RawReentrantMutex, Unwaited, Wakeup,
+    mutex,
 };
 
 /// Faults are only seeded in models.
@@ -57,14 +62,14 @@ pub struct RawCondvar {
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawCondvar>() == 536, "part of the segment format");
+const _: () = assert!(size_of::<RawCondvar>() == 544, "part of the segment format");
 
-// SAFETY: `repr(C)`, made of `Shared` types without a gap: 8 and 528 bytes.
+// SAFETY: `repr(C)`, made of `Shared` types without a gap: 8 and 536 bytes.
 #[cfg(not(loom))]
 unsafe impl Shared for RawCondvar {}
 
-/// One thread's wait.
-struct Wait<'w, J: ?Sized> {
+/// One thread's stay among the sleepers.
+struct Stay<'w, J: ?Sized> {
     me: OwnerId,
     judge: &'w J,
     mutex: &'w RawMutex,
@@ -72,14 +77,20 @@ struct Wait<'w, J: ?Sized> {
     cell: usize,
     /// How many owners of the lock had died when the wait began.
     epoch: u32,
-    deadline: Deadline,
+    /// How the lock was found when it was taken again; `None` while it is given up.
+    held: Cell<Option<Taken>>,
 }
 
-impl<J: Judge + ?Sized> Wait<'_, J> {
+impl<J: Judge + ?Sized> Stay<'_, J> {
     /// Returns whether the roster has lost our place, as others of our threads may find out meanwhile, or the last verdict
     /// has. Then we are dead to the others: what we take is taken from us, and what we were given goes on.
     fn is_out_of_place(&self) -> bool {
         self.judge.me() != Some(self.me)
+    }
+
+    /// Returns whether an owner of the lock has died since, or this process has lost its place.
+    fn is_unsettled(&self) -> bool {
+        self.is_out_of_place() || self.mutex.epoch() != self.epoch
     }
 
     /// Returns whether nobody will ever release the lock: its owner is dead, or its word names nobody that could be.
@@ -132,8 +143,11 @@ impl RawCondvar {
         Self { lock: Word64::new(0), sleepers: Sleepers::new() }
     }
 
-    /// Gives up `mutex`, which this process holds, sleeps until it is notified, at most until `deadline`, and takes
-    /// `mutex` again, for as long as that takes. Returns why it woke, and in which condition it found the mutex.
+    /// Gives up `mutex`, which this process holds, sleeps until it is notified, for as long as the caller has `patience`,
+    /// and takes `mutex` again, for as long as that takes. Returns why it woke, and in which condition it found the mutex.
+    ///
+    /// Told to stop when it has been notified, it hands that on to whoever has slept longest of those who slept at the
+    /// time; if there is nobody, it *is* notified.
     ///
     /// # Errors
     ///
@@ -147,14 +161,14 @@ impl RawCondvar {
     ///
     /// It is the calling thread that took the mutex; nothing that the mutex guards is borrowed, and nobody counts on
     /// its being held after an error.
-    pub unsafe fn wait<J: Judge + ?Sized>(
+    pub unsafe fn wait<'p, J: Judge + ?Sized>(
         &self,
         mutex: &RawMutex,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<(Wakeup, Outcome), Unwaited> {
         // SAFETY: the caller's promise.
-        let over = unsafe { self.wait_with(Monitor::Mutex(mutex), judge, deadline) };
+        let over = unsafe { self.wait_with(Monitor::Mutex(mutex), judge, patience) };
         over?.told()
     }
 
@@ -172,14 +186,14 @@ impl RawCondvar {
     /// # Safety
     ///
     /// As for [`wait`](Self::wait).
-    pub unsafe fn wait_reentrant<J: Judge + ?Sized>(
+    pub unsafe fn wait_reentrant<'p, J: Judge + ?Sized>(
         &self,
         mutex: &RawReentrantMutex,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<(Wakeup, Outcome), Unwaited> {
         // SAFETY: the caller's promise.
-        let over = unsafe { self.wait_with(Monitor::Reentrant(mutex), judge, deadline) };
+        let over = unsafe { self.wait_with(Monitor::Reentrant(mutex), judge, patience) };
         over?.told()
     }
 
@@ -230,37 +244,82 @@ impl RawCondvar {
     /// # Safety
     ///
     /// As for [`wait`](Self::wait).
-    pub(crate) unsafe fn wait_with<J: Judge + ?Sized>(
+    pub(crate) unsafe fn wait_with<'p, J: Judge + ?Sized>(
         &self,
         monitor: Monitor<'_>,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Over, Unwaited> {
         let me = judge.me().filter(|&me| monitor.is_held(me)).ok_or(Unwaited::NotOwner)?;
         let mutex = monitor.mutex();
         self.bind(mutex).map_err(|_| Unwaited::OtherLock)?;
         let cell = self.sleepers.claim(me, judge).ok_or(Unwaited::TooManyWaiters)?;
-        let wait = Wait { me, judge, mutex, cell, epoch: mutex.epoch(), deadline };
+        let stay = Stay { me, judge, mutex, cell, epoch: mutex.epoch(), held: Cell::new(None) };
         let levels = monitor.levels();
-        let mut slices = Slices::new();
+        let patience = patience.into();
+        // What the judge throws, or what patience asks, goes on with the lock held: the caller's guard is about to release it.
+        let (over, thrown) = match contain(|| self.stay(&stay, monitor, patience)) {
+            Ok(over) => (over?, None),
+            Err(thrown) => {
+                // Nobody is asked any more. If the lock is not to be had like that, the throw ends here: as an error.
+                let Stay { epoch, held, .. } = stay;
+                let stay = Stay { judge: &Blind(me), me, mutex, cell, epoch, held };
+                (self.end(&stay)?, Some(thrown))
+            }
+        };
+        monitor.retake(me, levels);
+        match thrown {
+            None => Ok(over),
+            Some(thrown) => resume_unwind(thrown),
+        }
+    }
+
+    /// Gives up the lock, and takes it again when the stay is over.
+    fn stay<J: Judge + ?Sized>(
+        &self,
+        stay: &Stay<'_, J>,
+        monitor: Monitor<'_>,
+        patience: Patience<'_>,
+    ) -> Result<Over, Unwaited> {
+        let mut wait = Wait::new(patience, stay.me, stay.judge).watched(&self.sleepers.watch);
         loop {
+            stay.held.set(None);
             // Cannot be refused: it is held.
-            let _ = monitor.let_go(me);
-            self.sleep(&wait, &mut slices);
-            if wait.is_out_of_place() {
+            let _ = monitor.let_go(stay.me);
+            let slept = self.sleep(stay, &mut wait);
+            if stay.is_out_of_place() {
                 return Err(Unwaited::Lost(LockFailure::NotJoined));
             }
-            let taken = mutex.take(me, judge, Deadline::NEVER).map_err(Unwaited::Lost)?;
-            let end = match self.settle(&wait) {
+            let taken = self.take_again(stay)?;
+            let end = match self.settle(stay, slept.and_then(|()| wait.check()).err()) {
                 Settled::Asleep => continue,
                 Settled::Ended(wakeup) => Ok(wakeup),
                 Settled::Corrupt(word) => Err(word),
                 // Nothing is released: to the others we are dead, and the lock is theirs to inherit. They may be at it.
                 Settled::OutOfPlace => return Err(Unwaited::Lost(LockFailure::NotJoined)),
             };
-            monitor.retake(me, levels);
             return Ok(Over { end, taken });
         }
+    }
+
+    /// Ends a stay out of which something was thrown, with the lock held.
+    fn end(&self, stay: &Stay<'_, Blind>) -> Result<Over, Unwaited> {
+        let taken = match stay.held.get() {
+            Some(taken) => taken,
+            None => self.take_again(stay)?,
+        };
+        match self.settle(stay, Some(GivenUp::Interrupted)) {
+            Settled::Corrupt(word) => Ok(Over { end: Err(word), taken }),
+            // Whoever is told to stop does not sleep on, and the blind lose no place.
+            _ => Ok(Over { end: Ok(Wakeup::Interrupted), taken }),
+        }
+    }
+
+    fn take_again<J: Judge + ?Sized>(&self, stay: &Stay<'_, J>) -> Result<Taken, Unwaited> {
+        let taken = stay.mutex.take(stay.me, stay.judge, Patience::ENDLESS);
+        let taken = taken.map_err(Unwaited::Lost)?;
+        stay.held.set(Some(taken));
+        Ok(taken)
     }
 
     /// [`notify`](Self::notify) with either kind of lock.
@@ -300,57 +359,99 @@ impl RawCondvar {
         }
     }
 
-    /// Outside the lock: until the thread is notified, its deadline has passed, or a death is to be looked at.
-    fn sleep<J: Judge + ?Sized>(&self, wait: &Wait<'_, J>, slices: &mut Slices) {
-        let mut slice = slices.next(wait.deadline);
+    /// Outside the lock: until the thread is notified, its patience has ended, or a death is to be looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`GivenUp::Interrupted`].
+    fn sleep<J: Judge + ?Sized>(
+        &self,
+        stay: &Stay<'_, J>,
+        wait: &mut Wait<'_, J>,
+    ) -> Result<(), GivenUp> {
         loop {
-            let wake = self.sleepers.sleep(wait.cell, wait.me, slice);
-            if self.sleepers.own(wait.cell, wait.me) != Own::Asleep {
-                return;
+            let wake = self.sleepers.sleep(stay.cell, stay.me, wait.until());
+            if self.sleepers.own(stay.cell, stay.me) != Own::Asleep {
+                return Ok(());
             }
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            if wake != Wake::TimedOut && !slice.has_passed() {
-                continue;
+            let looks = wait.slept(wake)?;
+            if wait.check().is_err() || self.has_somebody_died(stay, wait, looks) {
+                return Ok(());
             }
-            if wait.deadline.has_passed() || self.has_somebody_died(wait) {
-                return;
-            }
-            slice = slices.next(wait.deadline);
         }
     }
 
-    /// At the end of a slice: whether a death is to be looked at under the lock, this process's own included.
-    fn has_somebody_died<J: Judge + ?Sized>(&self, wait: &Wait<'_, J>) -> bool {
+    /// Whether a death is to be looked at under the lock, this process's own included: what is told by words at each end of
+    /// a sleep, and what the judge is asked about when it is our turn to look.
+    fn has_somebody_died<J: Judge + ?Sized>(
+        &self,
+        stay: &Stay<'_, J>,
+        wait: &mut Wait<'_, J>,
+        looks: bool,
+    ) -> bool {
         if crash::ignores_deaths() {
             return false;
         }
-        wait.is_out_of_place()
-            || wait.mutex.epoch() != wait.epoch
-            || wait.is_lock_lost()
-            || self.sleepers.is_grant_lost(wait.me, wait.judge)
+        let lost =
+            looks && (stay.is_lock_lost() || self.sleepers.is_grant_lost(stay.me, stay.judge));
+        if looks {
+            wait.heard(true);
+        }
+        lost || stay.is_unsettled()
     }
 
-    /// Under the lock, after a sleep: why it has ended, if it has.
-    fn settle<J: Judge + ?Sized>(&self, wait: &Wait<'_, J>) -> Settled {
-        let own = || self.sleepers.own(wait.cell, wait.me);
+    /// Under the lock, after a sleep: why it has ended, if it has. `why`: the caller gives up.
+    fn settle<J: Judge + ?Sized>(&self, stay: &Stay<'_, J>, why: Option<GivenUp>) -> Settled {
+        let own = || self.sleepers.own(stay.cell, stay.me);
         if own() == Own::Asleep {
             // It may be us whom a dead one's notification goes on to.
-            self.sleepers.pass_on(wait.me, wait.judge);
+            self.sleepers.pass_on(stay.me, stay.judge);
         }
-        if wait.is_out_of_place() {
+        if stay.is_out_of_place() {
             // The cell stays as it is: a dead one's, from which the others pass on what it was given.
             return Settled::OutOfPlace;
         }
+        let stopped = why == Some(GivenUp::Interrupted);
         let wakeup = match own() {
-            Own::Notified => Wakeup::Notified,
             Own::Corrupt(word) => return Settled::Corrupt(word),
-            Own::Asleep if wait.mutex.epoch() != wait.epoch => Wakeup::OwnerDied,
-            Own::Asleep if wait.deadline.has_passed() => Wakeup::TimedOut,
-            Own::Asleep => return Settled::Asleep,
+            Own::Notified if stopped && self.sleepers.hand_on(stay.cell, stay.me, stay.judge) => {
+                Wakeup::Interrupted
+            }
+            Own::Notified => Wakeup::Notified,
+            Own::Asleep if stay.mutex.epoch() != stay.epoch => {
+                self.sleepers.tell(stay.mutex.epoch());
+                Wakeup::OwnerDied
+            }
+            Own::Asleep => match why {
+                None => return Settled::Asleep,
+                // Nobody is asked about but owners of the lock, which we hold, and a peer.
+                Some(GivenUp::TimedOut | GivenUp::CannotJudge) => Wakeup::TimedOut,
+                Some(GivenUp::Interrupted) => Wakeup::Interrupted,
+                Some(GivenUp::PeerDied(peer)) => Wakeup::PeerDied(peer),
+            },
         };
-        self.sleepers.free(wait.cell);
+        self.sleepers.free(stay.cell);
         Settled::Ended(wakeup)
     }
+}
+
+/// A judge of whom nothing is asked any more: it knows who we are and nothing else.
+struct Blind(OwnerId);
+
+// SAFETY: it calls nobody dead, and gives the id only that the participant's own judge has given.
+unsafe impl Judge for Blind {
+    fn me(&self) -> Option<OwnerId> {
+        Some(self.0)
+    }
+
+    fn verdict(&self, _: OwnerId) -> Verdict {
+        Verdict::Unknown
+    }
+}
+
+/// Catches what is thrown. Not in a model, in which a death unwinds, and the dead do nothing.
+fn contain<R>(stay: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
+    if cfg!(loom) { Ok(stay()) } else { catch_unwind(AssertUnwindSafe(stay)) }
 }
 
 impl Default for RawCondvar {

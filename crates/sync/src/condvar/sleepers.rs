@@ -9,6 +9,7 @@ use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 #[cfg(loom)]
 use crate::crash;
+use crate::watch::Watch;
 use crate::word::{Word, Word64};
 
 /// Faults are only seeded in models.
@@ -30,6 +31,8 @@ const NOTIFIED: u32 = 1 << 31;
 /// ```text
 /// taken     bit i: cell i may be somebody's. Else it is nobody's, whatever stands there
 /// turn      how often anybody has begun to wait, modulo 2^32
+/// told      up to which death of an owner of the lock all who slept then have been woken
+/// watch     when one of those who sleep looks whether the others' notifications are lost
 /// reserved  0
 /// cell[i]   31 NOTIFIED | 30 always 0 | 29 .. 0 owner id of the process of a waiting thread, 0 = nobody. Its futex
 /// turn[i]   of a sleeper: the turn at which it came. Of one that is notified: the last turn that was before that, or
@@ -45,6 +48,8 @@ const NOTIFIED: u32 = 1 << 31;
 pub(crate) struct Sleepers {
     taken: Word64,
     turn: Word,
+    told: Word,
+    pub(crate) watch: Watch,
     reserved: Word,
     cells: [Word; CELLS],
     turns: [Word; CELLS],
@@ -68,6 +73,8 @@ impl Sleepers {
         Self {
             taken: Word64::new(0),
             turn: Word::new(0),
+            told: Word::new(0),
+            watch: Watch::new(),
             reserved: Word::new(0),
             cells: core::array::from_fn(|_| Word::new(0)),
             turns: core::array::from_fn(|_| Word::new(0)),
@@ -154,15 +161,34 @@ impl Sleepers {
         // The oldest first: fewer may have it.
         while let Some(cell) = self.oldest(bits(dead)) {
             dead &= !(1 << cell);
-            if let Some(heir) = self.longest(me, judge, self.age(cell))
-                && !crash::voids_grants()
-            {
-                // Relaxed: written under the lock. Not the turn of now: the heir may die too, and who came between the
-                // two deaths did not sleep when this was given.
-                self.grant(heir, self.turns[cell].load(Relaxed));
-            }
+            self.hand_on(cell, me, judge);
             self.free(cell);
         }
+    }
+
+    /// Under the lock: gives the notification of this cell to whoever has slept longest of those who slept when it was
+    /// given, and returns whether there was one. The caller frees the cell.
+    pub(crate) fn hand_on<J: Judge + ?Sized>(&self, cell: usize, me: OwnerId, judge: &J) -> bool {
+        let heir = self.longest(me, judge, self.age(cell)).filter(|_| !crash::voids_grants());
+        if let Some(heir) = heir {
+            // Relaxed: written under the lock. Not the turn of now: the heir may die too, and who came between the two
+            // deaths did not sleep when this was given.
+            self.grant(heir, self.turns[cell].load(Relaxed));
+        }
+        heir.is_some()
+    }
+
+    /// Under the lock, of which so many owners have died: wakes all who sleep, once for each of these deaths, for they have
+    /// to look at their condition again and may be asleep for seconds. Killed in between, the next one to leave does it.
+    pub(crate) fn tell(&self, epoch: u32) {
+        // Relaxed, both: written under the lock.
+        if self.told.load(Relaxed) == epoch {
+            return;
+        }
+        for cell in self.such(|word| word & NOTIFIED == 0) {
+            self.cells[cell].wake(1);
+        }
+        self.told.store(epoch, Relaxed);
     }
 
     /// Under the lock: frees the cells of the dead who were not notified, and what no cell belongs to.

@@ -3,16 +3,18 @@
 use core::error::Error;
 use core::fmt;
 
-use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
-use shmkit_roster::Judge;
+use shmkit_roster::{Judge, OwnerId};
 
-use crate::Slices;
+use crate::patience::GivenUp;
 use crate::spin::Spin;
+use crate::wait::Wait;
+use crate::watch::Watch;
 use crate::word::Word;
+use crate::{LockFailure, Patience};
 
 /// Somebody may sleep on the word: who releases must wake.
 const WAITERS: u32 = 1 << 31;
@@ -22,23 +24,25 @@ const WAITERS: u32 = 1 << 31;
 /// ```text
 /// word   31 WAITERS | 30 .. 0 value
 /// spare  by how much the bound lies below 2^31-1: 0 is a semaphore without a bound of its own
+/// watch  when one of those who wait looks whether somebody has raised the value and woken nobody
 /// ```
 ///
 /// The bound is never passed: the value is compared with it and raised in one step.
 ///
 /// *If a peer dies*, what it had taken does not come back: nobody knows that it was the one who had it
-/// ([`RawSemaphore`](crate::RawSemaphore) does). Killed between its release and its wake, it lets the others sleep to
-/// the end of their slice.
+/// ([`RawSemaphore`](crate::RawSemaphore) does). Killed between its release and its wake, it lets the others sleep until
+/// one of them comes to the end of its slice, and wakes the rest.
 #[repr(C)]
 pub struct RawCountingSemaphore {
     word: Word,
     spare: Word,
+    watch: Watch,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawCountingSemaphore>() == 8, "part of the segment format");
+const _: () = assert!(size_of::<RawCountingSemaphore>() == 12, "part of the segment format");
 
-// SAFETY: `repr(C)`, two atomic words, of which any value is handled.
+// SAFETY: `repr(C)`, three atomic words, of which any value is handled.
 #[cfg(not(loom))]
 unsafe impl Shared for RawCountingSemaphore {}
 
@@ -49,7 +53,11 @@ impl RawCountingSemaphore {
     shmkit_atomic::const_unless_loom! {
         /// Makes a semaphore of value 0, with no bound but [`MAX_VALUE`](Self::MAX_VALUE). All zero bytes are one.
         pub fn new() -> RawCountingSemaphore {
-            RawCountingSemaphore { word: Word::new(0), spare: Word::new(0) }
+            RawCountingSemaphore {
+                word: Word::new(0),
+                spare: Word::new(0),
+                watch: Watch::new(),
+            }
         }
     }
 
@@ -83,7 +91,7 @@ impl RawCountingSemaphore {
         self.word.load(Relaxed) & WAITERS != 0
     }
 
-    /// Lowers the value by one, sleeping while it is 0, at most until `deadline`.
+    /// Lowers the value by one, sleeping while it is 0, for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -91,38 +99,48 @@ impl RawCountingSemaphore {
     ///
     /// # If a peer dies
     ///
-    /// What it had taken does not come back: the wait goes on until somebody releases.
-    pub fn acquire<J: Judge + ?Sized>(
+    /// What it had taken does not come back: the wait goes on until somebody releases, unless it is to last
+    /// [only while that one lives](Patience::while_alive).
+    pub fn acquire<'p, J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<(), CountingError> {
-        judge.me().ok_or(CountingError::NotJoined)?;
+        let me = judge.me().ok_or(CountingError::NotJoined)?;
+        if self.take().is_ok() {
+            return Ok(());
+        }
+        let patience = patience.into();
         let mut spin = Spin::new();
-        let mut slices = Slices::new();
-        let mut slice = None;
+        while patience.waits() && spin.again() {
+            if self.take().is_ok() {
+                return Ok(());
+            }
+        }
+        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
+        let mut looks = false;
         loop {
-            let Err(word) = self.take() else { return Ok(()) };
-            if deadline != Deadline::PASSED && spin.again() {
-                continue;
+            let Err(word) = self.take() else {
+                // It was not a release that woke us: who released may have been killed before it woke anybody. Those who
+                // look do so for those who sleep for long.
+                let word = self.word.load(Relaxed);
+                if looks && word & WAITERS != 0 {
+                    self.wake(word & !WAITERS);
+                }
+                return Ok(());
+            };
+            if looks {
+                wait.heard(true);
             }
-            // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
-            if deadline.has_passed() {
-                return Err(CountingError::TimedOut);
-            }
+            wait.check()?;
+            looks = false;
             // Relaxed: a mark for who releases, who reads it in the word that it changes.
             if word & WAITERS == 0
                 && self.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed).is_err()
             {
                 continue;
             }
-            // The first slice begins with the first sleep.
-            let until = *slice.get_or_insert_with(|| slices.next(deadline));
-            self.word.wait(WAITERS, until);
-            // By the clock: nobody is asked at a slice's end, so it does not matter why the sleep ended.
-            if until.has_passed() {
-                slice = None;
-            }
+            looks = wait.slept(self.word.wait(WAITERS, wait.until()))?;
         }
     }
 
@@ -216,6 +234,10 @@ pub enum CountingError {
     WouldBlock,
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
+    /// The caller's [`Patience`](crate::Patience) was told to stop.
+    Interrupted,
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(OwnerId),
     /// The release would have raised the value past its bound.
     PastBound {
         /// By how much it was to be raised.
@@ -232,7 +254,11 @@ impl fmt::Display for CountingError {
         match self {
             Self::TimedOut => f.write_str("the semaphore's value was still 0 at the deadline"),
             Self::WouldBlock => f.write_str("the semaphore's value is 0"),
-            Self::NotJoined => crate::LockFailure::NotJoined.fmt(f),
+            Self::NotJoined => LockFailure::NotJoined.fmt(f),
+            Self::Interrupted => LockFailure::Interrupted.fmt(f),
+            Self::PeerDied(peer) => {
+                write!(f, "participant {peer} died, and the semaphore's value was still 0")
+            }
             Self::PastBound { asked, value, bound } => write!(
                 f,
                 "the semaphore's value is {value} and was to be raised by {asked}, past its bound {bound}: release what was acquired, once"
@@ -242,3 +268,14 @@ impl fmt::Display for CountingError {
 }
 
 impl Error for CountingError {}
+
+impl From<GivenUp> for CountingError {
+    fn from(why: GivenUp) -> Self {
+        match why {
+            // Nobody is asked about but a peer, about whom there may be no answer: that is no death.
+            GivenUp::TimedOut | GivenUp::CannotJudge => Self::TimedOut,
+            GivenUp::Interrupted => Self::Interrupted,
+            GivenUp::PeerDied(peer) => Self::PeerDied(peer),
+        }
+    }
+}

@@ -3,16 +3,17 @@
 use core::error::Error;
 use core::fmt;
 
-use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
-use shmkit_roster::Judge;
+use shmkit_roster::{Judge, OwnerId};
 
-use crate::Slices;
+use crate::patience::GivenUp;
 use crate::spin::Spin;
+use crate::wait::Wait;
 use crate::word::Word;
+use crate::{LockFailure, Patience};
 
 /// The event is set.
 const SET: u32 = 1;
@@ -30,7 +31,7 @@ const WAITERS: u32 = 1 << 31;
 /// is cleared 2^30 times may miss the last of them.)
 ///
 /// *If a peer dies*, nothing is left behind but perhaps the mark of a waiter, which costs the next
-/// [`set`](Self::set) a system call.
+/// [`set`](Self::set) a system call. Setting and waking are one step, so that who waits sleeps without slices.
 #[repr(transparent)]
 pub struct RawEvent {
     word: Word,
@@ -112,7 +113,7 @@ impl RawEvent {
         self.word.load(Relaxed) & WAITERS != 0
     }
 
-    /// Waits until the event is set, or was set since this began, at most until `deadline`.
+    /// Waits until the event is set, or was set since this began, for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -120,9 +121,15 @@ impl RawEvent {
     ///
     /// # If a peer dies
     ///
-    /// Nobody can know whether it would have set the event: the wait goes on.
-    pub fn wait<J: Judge + ?Sized>(&self, judge: &J, deadline: Deadline) -> Result<(), EventError> {
-        judge.me().ok_or(EventError::NotJoined)?;
+    /// Nobody can know whether it would have set the event: the wait goes on, unless it is to last
+    /// [only while that one lives](Patience::while_alive).
+    pub fn wait<'p, J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(), EventError> {
+        let me = judge.me().ok_or(EventError::NotJoined)?;
+        let patience = patience.into();
         // Acquire: pairs with the Release in `set`, here and below.
         let mut word = self.word.load(Acquire);
         if word & SET != 0 {
@@ -130,26 +137,21 @@ impl RawEvent {
         }
         let generation = word & !WAITERS;
         let mut spin = Spin::new();
-        while deadline != Deadline::PASSED && word & !WAITERS == generation && spin.again() {
+        while patience.waits() && word & !WAITERS == generation && spin.again() {
             // Acquire: as above.
             word = self.word.load(Acquire);
         }
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
+        if word & !WAITERS != generation {
+            return Ok(());
+        }
+        let mut wait = Wait::carefree(patience, me, judge);
         while word & !WAITERS == generation {
-            // Only now: who was woken has looked first, so that no pulse is lost to a deadline.
-            if deadline.has_passed() {
-                return Err(EventError::TimedOut);
-            }
+            wait.check()?;
             // Relaxed: a mark for who sets, who reads it in the word that it changes.
             let marked = word & WAITERS != 0
                 || self.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed).is_ok();
             if marked {
-                self.word.wait(generation | WAITERS, slice);
-                // By the clock: nobody is asked at a slice's end, so it does not matter why the sleep ended.
-                if slice.has_passed() {
-                    slice = slices.next(deadline);
-                }
+                wait.slept(self.word.wait(generation | WAITERS, wait.until()))?;
             }
             // Acquire: as above.
             word = self.word.load(Acquire);
@@ -183,18 +185,35 @@ pub enum EventError {
     TimedOut,
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
+    /// The caller's [`Patience`](crate::Patience) was told to stop.
+    Interrupted,
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(OwnerId),
 }
 
 impl fmt::Display for EventError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut => f.write_str("nobody had set the event by the deadline"),
-            Self::NotJoined => crate::LockFailure::NotJoined.fmt(f),
+            Self::NotJoined => LockFailure::NotJoined.fmt(f),
+            Self::Interrupted => LockFailure::Interrupted.fmt(f),
+            Self::PeerDied(peer) => write!(f, "participant {peer} died, and the event was not set"),
         }
     }
 }
 
 impl Error for EventError {}
+
+impl From<GivenUp> for EventError {
+    fn from(why: GivenUp) -> Self {
+        match why {
+            // Nobody is asked about but a peer, about whom there may be no answer: that is no death.
+            GivenUp::TimedOut | GivenUp::CannotJudge => Self::TimedOut,
+            GivenUp::Interrupted => Self::Interrupted,
+            GivenUp::PeerDied(peer) => Self::PeerDied(peer),
+        }
+    }
+}
 
 #[cfg(all(test, not(loom)))]
 mod tests {

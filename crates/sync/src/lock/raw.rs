@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
@@ -10,7 +9,7 @@ use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId};
 
 use crate::mutex::raw::{WAITERS, owner};
-use crate::{Acquired, LockFailure, RawMutex, UnlockError};
+use crate::{Acquired, LockFailure, Patience, RawMutex, UnlockError};
 
 /// A lock that one process acquires and any process may release.
 ///
@@ -44,7 +43,7 @@ impl RawLock {
         }
     }
 
-    /// Acquires the lock, sleeping while somebody else has it, at most until `deadline`.
+    /// Acquires the lock, sleeping while somebody else has it, for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -54,13 +53,13 @@ impl RawLock {
     ///
     /// The lock is taken over within about 40 ms of the death, and the outcome names the dead.
     #[inline]
-    pub fn acquire<J: Judge + ?Sized>(
+    pub fn acquire<'p, J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Acquired, LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
-        self.take(me, judge, deadline)
+        self.take(me, judge, patience)
     }
 
     /// Acquires the lock if nobody alive has it.
@@ -96,13 +95,13 @@ impl RawLock {
 
     /// [`acquire`](Self::acquire) for who knows its id already.
     #[inline]
-    pub(crate) fn take<J: Judge + ?Sized>(
+    pub(crate) fn take<'p, J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Acquired, LockFailure> {
-        self.mutex.take(me, judge, deadline).map(|taken| taken.dead.into())
+        self.mutex.take(me, judge, patience).map(|taken| taken.dead.into())
     }
 
     /// [`try_acquire`](Self::try_acquire) for who knows its id already.

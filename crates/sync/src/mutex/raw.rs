@@ -5,19 +5,20 @@
 
 use core::fmt;
 
-use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use shmkit_atomic::futex::{ALL, Op, Wake};
+use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
 use crate::spin::Spin;
+use crate::wait::Wait;
+use crate::watch::Watch;
 #[cfg(not(loom))]
 use crate::who::Who;
 use crate::word::Word;
-use crate::{LockFailure, NotOwner, Outcome, Slices};
+use crate::{LockFailure, NotOwner, Outcome, Patience};
 
 /// Nobody holds the lock, nobody sleeps.
 const FREE: u32 = 0;
@@ -30,7 +31,7 @@ pub(crate) const WAITERS: u32 = 1 << 31;
 /// word      31 WAITERS | 30 always 0 | 29 .. 0 owner id, 0 = free
 /// state     bits: 1 inconsistent, 2 unrecoverable, 4 poisoned: changed by the holder
 /// epoch     deaths of owners, counted by their heirs
-/// reserved  0
+/// watch     when one of those who wait asks again whether the owner lives
 /// ```
 ///
 /// The owner is a *process*: its threads exclude each other, and one may release what another took. It is not
@@ -43,7 +44,7 @@ pub struct RawMutex {
     pub(crate) word: Word,
     state: Word,
     epoch: Word,
-    reserved: Word,
+    watch: Watch,
 }
 
 #[cfg(not(loom))]
@@ -61,12 +62,12 @@ impl RawMutex {
                 word: Word::new(FREE),
                 state: Word::new(0),
                 epoch: Word::new(0),
-                reserved: Word::new(0),
+                watch: Watch::new(),
             }
         }
     }
 
-    /// Takes the lock, sleeping while somebody else holds it, at most until `deadline`.
+    /// Takes the lock, sleeping while somebody else holds it, for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -74,15 +75,15 @@ impl RawMutex {
     ///
     /// # If a peer dies
     ///
-    /// The lock is taken over within about 40 ms of the death ([`Slices`]), and the outcome says so.
+    /// The lock is taken over within about 40 ms of the death ([`Slices`](crate::Slices)), and the outcome says so.
     #[inline]
-    pub fn lock<J: Judge + ?Sized>(
+    pub fn lock<'p, J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Outcome, LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
-        self.take(me, judge, deadline).map(Taken::outcome)
+        self.take(me, judge, patience).map(Taken::outcome)
     }
 
     /// Takes the lock if nobody alive holds it.
@@ -166,13 +167,13 @@ impl RawMutex {
 
     /// [`lock`](Self::lock) for who knows its id already.
     #[inline]
-    pub(crate) fn take<J: Judge + ?Sized>(
+    pub(crate) fn take<'p, J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Taken, LockFailure> {
-        let dead = if self.take_free(me) { None } else { self.wait(me, judge, deadline)? };
+        let dead = if self.take_free(me) { None } else { self.wait(me, judge, patience)? };
         Ok(self.taken(dead))
     }
 
@@ -220,12 +221,22 @@ impl RawMutex {
     }
 
     /// The whole of `lock`, when the first compare-exchange failed. Returns the dead owner that it was taken from.
-    #[cold]
-    pub(crate) fn wait<J: Judge + ?Sized>(
+    #[inline]
+    pub(crate) fn wait<'p, J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Option<OwnerId>, LockFailure> {
+        self.wait_long(me, judge, patience.into())
+    }
+
+    #[cold]
+    fn wait_long<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        patience: Patience<'_>,
     ) -> Result<Option<OwnerId>, LockFailure> {
         let mut spin = Spin::new();
         while spin.again() {
@@ -233,26 +244,21 @@ impl RawMutex {
                 return Ok(dead);
             }
         }
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
+        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
         // Before the first sleep, and when a slice has run out: whether the owner lives.
         let mut probe = true;
-        let mut judged = true;
         loop {
             let word = match self.attempt(me, judge, probe)? {
                 Attempt::Taken { dead } => return Ok(dead),
                 Attempt::Again => continue,
                 Attempt::Held { word, known } => {
                     if probe {
-                        judged = known;
+                        wait.heard(known);
                     }
                     word
                 }
             };
-            // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
-            if deadline.has_passed() {
-                return Err(if judged { LockFailure::TimedOut } else { LockFailure::CannotJudge });
-            }
+            wait.check()?;
             probe = false;
             // Relaxed: a mark for the releaser, who reads it in the word that it changes.
             if word & WAITERS == 0
@@ -260,11 +266,7 @@ impl RawMutex {
             {
                 continue;
             }
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            if self.word.wait(word | WAITERS, slice) == Wake::TimedOut || slice.has_passed() {
-                probe = true;
-                slice = slices.next(deadline);
-            }
+            probe = wait.slept(self.word.wait(word | WAITERS, wait.until()))?;
         }
     }
 

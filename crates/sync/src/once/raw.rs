@@ -5,13 +5,16 @@ use core::fmt;
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use shmkit_atomic::futex::{ALL, Op, Wake};
+use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
+use crate::patience::GivenUp;
+use crate::wait::Wait;
+use crate::watch::Watch;
 use crate::word::{Word, Word64};
-use crate::{LockFailure, NotOwner, Slices, ThreadToken};
+use crate::{LockFailure, NotOwner, Patience, ThreadToken};
 
 /// Nobody has done it, nobody is at it.
 const FRESH: u32 = 0;
@@ -26,6 +29,8 @@ const WAITERS: u32 = 1 << 31;
 /// word      31 WAITERS | 30 READY | 29 .. 0 owner id of who is at it, 0 = nobody
 /// failures  attempts that came to nothing: deaths, counted by the heirs, errors and panics
 /// runner    63 .. 32 owner id | 31 .. 0 thread of who is at it: stored by it, 0 before it leaves
+/// watch     when one of those who wait asks again whether who is at it lives
+/// reserved  0
 /// ```
 ///
 /// *If a peer dies* while it is at it, whoever comes next begins anew; those who only wait are told.
@@ -34,12 +39,14 @@ pub struct RawOnce {
     word: Word,
     failures: Word,
     runner: Word64,
+    watch: Watch,
+    reserved: Word,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawOnce>() == 16, "part of the segment format");
+const _: () = assert!(size_of::<RawOnce>() == 24, "part of the segment format");
 
-// SAFETY: `repr(C)`, three atomic words, of which any value is handled.
+// SAFETY: `repr(C)`, five atomic words, of which any value is handled.
 #[cfg(not(loom))]
 unsafe impl Shared for RawOnce {}
 
@@ -89,7 +96,13 @@ impl RawOnce {
     shmkit_atomic::const_unless_loom! {
         /// Makes one that is not done. All zero bytes are one.
         pub fn new() -> RawOnce {
-            RawOnce { word: Word::new(FRESH), failures: Word::new(0), runner: Word64::new(0) }
+            RawOnce {
+                word: Word::new(FRESH),
+                failures: Word::new(0),
+                runner: Word64::new(0),
+                watch: Watch::new(),
+                reserved: Word::new(0),
+            }
         }
     }
 
@@ -100,7 +113,8 @@ impl RawOnce {
         self.word.load(Acquire) & !WAITERS == READY
     }
 
-    /// Waits while somebody alive is at it, at most until `deadline`; then it is done, or the caller's to do.
+    /// Waits while somebody alive is at it, for as long as the caller has `patience`; then it is done, or the caller's to
+    /// do.
     ///
     /// # Errors
     ///
@@ -108,16 +122,16 @@ impl RawOnce {
     ///
     /// # If a peer dies
     ///
-    /// while it is at it, it is the caller's to do within about 40 ms ([`Slices`]).
-    pub fn begin<J: Judge + ?Sized>(
+    /// while it is at it, it is the caller's to do within about 40 ms ([`Slices`](crate::Slices)).
+    pub fn begin<'p, J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Turn, OnceError> {
         if self.is_ready() {
             return Ok(Turn::Done);
         }
-        self.come(judge, deadline, Wish::Do)
+        self.come(judge, patience.into(), Wish::Do)
     }
 
     /// The same, but does not wait.
@@ -133,13 +147,13 @@ impl RawOnce {
         if self.is_ready() {
             return Ok(Turn::Done);
         }
-        match self.come(judge, Deadline::PASSED, Wish::Do) {
+        match self.come(judge, Deadline::PASSED.into(), Wish::Do) {
             Err(OnceError::TimedOut) => Err(OnceError::WouldBlock),
             other => other,
         }
     }
 
-    /// Waits until it is done, at most until `deadline`, whoever does it.
+    /// Waits until it is done, whoever does it, for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -148,11 +162,15 @@ impl RawOnce {
     /// # If a peer dies
     ///
     /// while it is at it: [`OnceError::OwnerDied`], and the next one to [`begin`](Self::begin) does it.
-    pub fn wait<J: Judge + ?Sized>(&self, judge: &J, deadline: Deadline) -> Result<(), OnceError> {
+    pub fn wait<'p, J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(), OnceError> {
         if self.is_ready() {
             return Ok(());
         }
-        self.come(judge, deadline, Wish::Wait).map(drop)
+        self.come(judge, patience.into(), Wish::Wait).map(drop)
     }
 
     /// Says that it is done, and wakes everybody who waits for it.
@@ -226,16 +244,14 @@ impl RawOnce {
     fn come<J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: Patience<'_>,
         wish: Wish,
     ) -> Result<Turn, OnceError> {
         let me = judge.me().ok_or(OnceError::NotJoined)?;
         let runner = u64::from(me.get()) << 32 | u64::from(ThreadToken::current().get());
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
+        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
         // Before the first sleep, and when a slice has run out: whether who is at it lives.
         let mut probe = true;
-        let mut judged = true;
         loop {
             let word = match self.attempt(me, runner, judge, probe, wish)? {
                 Attempt::Ready => return Ok(Turn::Done),
@@ -251,15 +267,12 @@ impl RawOnce {
                 Attempt::Again => continue,
                 Attempt::NotNow { word, known } => {
                     if probe {
-                        judged = known;
+                        wait.heard(known);
                     }
                     word
                 }
             };
-            // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
-            if deadline.has_passed() {
-                return Err(if judged { OnceError::TimedOut } else { OnceError::CannotJudge });
-            }
+            wait.check()?;
             probe = false;
             // Relaxed: a mark for who leaves, who reads it in the word that it changes.
             if word & WAITERS == 0
@@ -267,11 +280,7 @@ impl RawOnce {
             {
                 continue;
             }
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            if self.word.wait(word | WAITERS, slice) == Wake::TimedOut || slice.has_passed() {
-                probe = true;
-                slice = slices.next(deadline);
-            }
+            probe = wait.slept(self.word.wait(word | WAITERS, wait.until()))?;
         }
     }
 
@@ -374,8 +383,12 @@ pub enum OnceError {
     OwnerDied(OwnerId),
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
-    /// The deadline passed, and nobody could tell whether who is at it is alive.
+    /// Nobody could tell whether who is at it is alive, for a second or at the deadline.
     CannotJudge,
+    /// The caller's [`Patience`](crate::Patience) was told to stop.
+    Interrupted,
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(OwnerId),
     /// The word names an owner that cannot exist.
     Corrupt {
         /// The word found.
@@ -397,9 +410,22 @@ impl fmt::Display for OnceError {
             ),
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::CannotJudge => LockFailure::CannotJudge.fmt(f),
+            Self::Interrupted => LockFailure::Interrupted.fmt(f),
+            Self::PeerDied(peer) => LockFailure::PeerDied(*peer).fmt(f),
             Self::Corrupt { word } => LockFailure::Corrupt { word: *word }.fmt(f),
         }
     }
 }
 
 impl Error for OnceError {}
+
+impl From<GivenUp> for OnceError {
+    fn from(why: GivenUp) -> Self {
+        match why {
+            GivenUp::TimedOut => Self::TimedOut,
+            GivenUp::CannotJudge => Self::CannotJudge,
+            GivenUp::Interrupted => Self::Interrupted,
+            GivenUp::PeerDied(peer) => Self::PeerDied(peer),
+        }
+    }
+}

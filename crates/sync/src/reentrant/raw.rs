@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::Relaxed;
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
@@ -10,7 +9,7 @@ use shmkit_roster::{Judge, OwnerId};
 
 use crate::outcome::Taken;
 use crate::word::{Word, Word64};
-use crate::{LockFailure, NotOwner, Outcome, RawMutex, ThreadToken};
+use crate::{LockFailure, NotOwner, Outcome, Patience, RawMutex, ThreadToken};
 
 /// A mutex that guards nothing by itself, works between processes, survives its owners, and may be taken again by the
 /// thread that holds it.
@@ -56,8 +55,8 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Takes the lock, at once if this thread holds it, and otherwise sleeping while somebody else holds it, at most until
-    /// `deadline`.
+    /// Takes the lock, at once if this thread holds it, and otherwise sleeping while somebody else holds it,
+    /// for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -67,13 +66,13 @@ impl RawReentrantMutex {
     ///
     /// The lock is taken over within about 40 ms of the death, and the outcome says so.
     #[inline]
-    pub fn lock<J: Judge + ?Sized>(
+    pub fn lock<'p, J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Outcome, LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
-        self.take(me, ThreadToken::current(), judge, deadline).map(Taken::outcome)
+        self.take(me, ThreadToken::current(), judge, patience).map(Taken::outcome)
     }
 
     /// Takes the lock if this thread or nobody alive holds it.
@@ -145,17 +144,17 @@ impl RawReentrantMutex {
 
     /// [`lock`](Self::lock) for who knows its names already.
     #[inline]
-    pub(crate) fn take<J: Judge + ?Sized>(
+    pub(crate) fn take<'p, J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         thread: ThreadToken,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Taken, LockFailure> {
         if self.is_mine(me, thread) {
             return self.again(me);
         }
-        let taken = self.mutex.take(me, judge, deadline)?;
+        let taken = self.mutex.take(me, judge, patience)?;
         self.begin(me, thread, 1);
         Ok(taken)
     }

@@ -10,10 +10,12 @@ use shmkit_atomic::futex::Wake;
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
+use crate::wait::Wait;
+use crate::watch::Watch;
 use crate::word::Word;
 use crate::{
-    Doorbell, HolderCell, Holding, LockFailure, Outcome, RawMutex, ReleaseError, SemaphoreError,
-    Slices,
+    Doorbell, HolderCell, Holding, LockFailure, Outcome, Patience, RawMutex, ReleaseError,
+    SemaphoreError,
 };
 
 /// How many processes can hold permits at a time.
@@ -28,7 +30,7 @@ const GRACE: Duration = Duration::from_millis(10);
 /// atomic who holds how many. `free` follows from them, and whoever inherits the mutex in the middle of a change
 /// computes it anew: permits less what the living hold.
 ///
-/// *If a peer dies*, its cell is found by whoever lacks permits next: sleepers look at the end of every slice.
+/// *If a peer dies*, its cell is found by whoever lacks permits next: one of those who sleep looks for the others.
 #[repr(C)]
 pub struct RawSemaphore {
     mutex: RawMutex,
@@ -41,39 +43,33 @@ pub struct RawSemaphore {
     /// Not 0: somebody sleeps whom a single permit may not help, for he wants several, or lacks a cell. The next ring
     /// is for all.
     greedy: Word,
+    /// When one of those who wait asks again whether the holders live.
+    watch: Watch,
+    reserved: Word,
     cells: [HolderCell; CELLS],
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawSemaphore>() == 544, "part of the segment format");
+const _: () = assert!(size_of::<RawSemaphore>() == 552, "part of the segment format");
 
-// SAFETY: `repr(C)`, made of `Shared` types: 16, 4, three times 4, and 64 times 8 bytes.
+// SAFETY: `repr(C)`, made of `Shared` types: 16, six times 4, and 64 times 8 bytes.
 #[cfg(not(loom))]
 unsafe impl Shared for RawSemaphore {}
 
 /// What one look under the mutex came to.
 enum Attempt {
-    Taken,
-    NotNow {
-        /// Whether every holder is known to be alive, or was not asked about.
-        known: bool,
+    Taken {
+        /// Whether there are more for others.
+        more: bool,
     },
+    NotNow,
 }
 
-/// How thoroughly to look.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// At the number of free permits.
-    Quick,
-    /// And, if they are too few, at every holder.
-    Probe,
-}
-
-/// What counting what the living hold came to.
-struct Living {
-    /// Whether a dead holder was found.
-    freed: bool,
-    /// Whether every holder is known to be alive.
+/// What asking about the holders came to.
+struct Roll {
+    /// Those who are dead, or cannot be anybody.
+    dead: Vec<OwnerId>,
+    /// Whether there was an answer about every other.
     known: bool,
 }
 
@@ -93,6 +89,8 @@ impl RawSemaphore {
             permits: Word::new(0),
             free: Word::new(0),
             greedy: Word::new(0),
+            watch: Watch::new(),
+            reserved: Word::new(0),
             cells: core::array::from_fn(|_| HolderCell::new()),
         };
         semaphore.set_permits(permits);
@@ -127,7 +125,7 @@ impl RawSemaphore {
         self.cells.iter().map(|cell| cell.load().count_of(owner)).max().unwrap_or(0)
     }
 
-    /// Takes `count` permits, sleeping while there are too few, at most until `deadline`.
+    /// Takes `count` permits, sleeping while there are too few, for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -136,31 +134,49 @@ impl RawSemaphore {
     /// # If a peer dies
     ///
     /// Its permits are taken over within about 40 ms of the death.
-    pub fn acquire<J: Judge + ?Sized>(
+    pub fn acquire<'p, J: Judge + ?Sized>(
         &self,
         count: u32,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<(), SemaphoreError> {
         let me = self.begin(count, judge)?;
-        if let Attempt::Taken = self.attempt(me, judge, count, Look::Quick, deadline)? {
+        let patience = patience.into();
+        if let Attempt::Taken { .. } = self.attempt(me, judge, count, None, patience.deadline())? {
             return Ok(());
         }
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
+        self.wait(me, count, judge, patience)
+    }
+
+    fn wait<J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        count: u32,
+        judge: &J,
+        patience: Patience<'_>,
+    ) -> Result<(), SemaphoreError> {
+        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
         // Before the first sleep, and when a slice has run out: whether the holders live.
-        let mut look = Look::Probe;
-        let mut judged = true;
+        let mut looks = wait.looks_first();
         let mut woken = false;
+        let mut slept = false;
         loop {
             let armed = self.bell.arm();
-            match self.attempt(me, judge, count, look, deadline) {
-                Ok(Attempt::Taken) => return Ok(()),
-                Ok(Attempt::NotNow { known }) => {
-                    if look == Look::Probe {
-                        judged = known;
+            // Before the mutex is taken: it takes a system call for every holder.
+            let roll = looks.then(|| self.call_the_roll(me, judge));
+            if let Some(roll) = &roll {
+                wait.heard(roll.known);
+            }
+            let dead = roll.as_ref().map(|roll| &*roll.dead);
+            match self.attempt(me, judge, count, dead, patience.deadline()) {
+                Ok(Attempt::Taken { more }) => {
+                    // It was not a ring that told us of them: whoever released them may have been killed before it rang.
+                    if more && slept && !woken {
+                        self.bell.ring_all();
                     }
+                    return Ok(());
                 }
+                Ok(Attempt::NotNow) => {}
                 Err(failure) => {
                     // The ring that woke us was for somebody who takes: pass it on.
                     if woken {
@@ -169,22 +185,10 @@ impl RawSemaphore {
                     return Err(failure.into());
                 }
             }
-            // Only now: who was woken has tried first, so that no ring is lost to a deadline.
-            if deadline.has_passed() {
-                return Err(if judged {
-                    SemaphoreError::TimedOut
-                } else {
-                    SemaphoreError::CannotJudge
-                });
-            }
-            let wake = self.bell.sleep(armed, slice);
-            woken = wake == Wake::Woken;
-            look = Look::Quick;
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            if wake == Wake::TimedOut || slice.has_passed() {
-                look = Look::Probe;
-                slice = slices.next(deadline);
-            }
+            wait.check()?;
+            let wake = self.bell.sleep(armed, wait.until());
+            (slept, woken) = (true, wake == Wake::Woken);
+            looks = wait.slept(wake)?;
         }
     }
 
@@ -203,13 +207,20 @@ impl RawSemaphore {
         judge: &J,
     ) -> Result<(), SemaphoreError> {
         let me = self.begin(count, judge)?;
-        match self.attempt(me, judge, count, Look::Probe, Deadline::PASSED) {
-            Ok(Attempt::Taken) => Ok(()),
-            Ok(Attempt::NotNow { known: true }) | Err(LockFailure::TimedOut) => {
-                Err(SemaphoreError::WouldBlock)
+        let mut roll: Option<Roll> = None;
+        loop {
+            let dead = roll.as_ref().map(|roll| &*roll.dead);
+            match self.attempt(me, judge, count, dead, Deadline::PASSED) {
+                Ok(Attempt::Taken { .. }) => return Ok(()),
+                Ok(Attempt::NotNow) => {}
+                Err(LockFailure::TimedOut) => return Err(SemaphoreError::WouldBlock),
+                Err(failure) => return Err(failure.into()),
             }
-            Ok(Attempt::NotNow { known: false }) => Err(SemaphoreError::CannotJudge),
-            Err(failure) => Err(failure.into()),
+            match roll {
+                None => roll = Some(self.call_the_roll(me, judge)),
+                Some(Roll { known: true, .. }) => return Err(SemaphoreError::WouldBlock),
+                Some(Roll { known: false, .. }) => return Err(SemaphoreError::CannotJudge),
+            }
         }
     }
 
@@ -243,28 +254,23 @@ impl RawSemaphore {
         Ok(me)
     }
 
-    /// Takes the permits if there are enough.
+    /// Takes the permits if there are enough, or if there are when those of the `dead` are counted among them.
     fn attempt<J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         judge: &J,
         count: u32,
-        look: Look,
+        dead: Option<&[OwnerId]>,
         deadline: Deadline,
     ) -> Result<Attempt, LockFailure> {
         let mut freed = self.enter(me, judge, deadline)?;
-        let mut known = true;
-        let mut lost = false;
         let mut taken = self.take(me, count);
-        if !taken && look == Look::Probe {
-            let living = self.count_living(me, judge);
-            freed |= living.freed;
-            known = living.known;
-            // One of those verdicts may have shown that the roster has lost our place: what we took in it, others would
-            // take back.
-            lost = judge.me() != Some(me);
-            taken = !lost && self.take(me, count);
+        if !taken && let Some(dead) = dead {
+            freed |= self.count(|owner| !dead.contains(&owner));
+            taken = self.take(me, count);
         }
+        // Relaxed: only used under the mutex.
+        let more = self.free.load(Relaxed) > 0;
         // A ring for one is not for us if one permit cannot help us, or if it is a cell that we lack.
         if !taken && (count > 1 || self.cell_of(me).is_none()) {
             self.greedy.store(1, Relaxed);
@@ -272,10 +278,20 @@ impl RawSemaphore {
         // Cannot be refused: `enter` has taken it.
         let _ = self.mutex.release(me);
         self.ring(0, freed, false);
-        if lost {
-            return Err(LockFailure::NotJoined);
+        Ok(if taken { Attempt::Taken { more } } else { Attempt::NotNow })
+    }
+
+    /// Asks about all who hold permits. Without the mutex: nobody waits for it, and the dead stay so.
+    fn call_the_roll<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J) -> Roll {
+        let mut roll = Roll { dead: Vec::new(), known: true };
+        for owner in self.holders().filter_map(Holding::owner) {
+            match ask(judge, me, owner) {
+                // What nobody can hold, nobody holds.
+                Verdict::Dead | Verdict::Nobody => roll.dead.push(owner),
+                verdict => roll.known &= verdict == Verdict::Alive,
+            }
         }
-        Ok(if taken { Attempt::Taken } else { Attempt::NotNow { known } })
+        roll
     }
 
     /// Takes the mutex, and finishes what a dead holder of it had begun. Returns whether that may have freed permits.
@@ -298,7 +314,11 @@ impl RawSemaphore {
         if self.mutex.taken(dead).outcome() == Outcome::Clean {
             return Ok(false);
         }
-        self.count_living(me, judge);
+        self.count(|owner| !matches!(ask(judge, me, owner), Verdict::Dead | Verdict::Nobody));
+        // One of those verdicts may have shown that the roster has lost our place: the mutex is others' to inherit.
+        if judge.me() != Some(me) {
+            return Err(LockFailure::NotJoined);
+        }
         // Cannot be refused: we hold it.
         let _ = self.mutex.make_consistent(judge);
         Ok(true)
@@ -358,30 +378,25 @@ impl RawSemaphore {
         empty
     }
 
-    /// Under the mutex: empties the cells of the dead and computes how many permits are free.
-    fn count_living<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J) -> Living {
+    /// Under the mutex: empties the cells of those who do not live and computes how many permits are free. Returns whether
+    /// that has freed some.
+    fn count(&self, lives: impl Fn(OwnerId) -> bool) -> bool {
         let mut held = 0_u32;
         let mut freed = false;
-        let mut known = true;
         for cell in &self.cells {
             let holding = cell.load();
             let Some(owner) = holding.owner().filter(|_| holding.count() > 0) else { continue };
-            match ask(judge, me, owner) {
-                // What nobody can hold, nobody holds.
-                Verdict::Dead | Verdict::Nobody => {
-                    freed = true;
-                    // Cannot fail: cells change under the mutex only.
-                    let _ = cell.replace(holding, Holding::NOTHING);
-                }
-                verdict => {
-                    known &= verdict == Verdict::Alive;
-                    held = held.saturating_add(holding.count());
-                }
+            if lives(owner) {
+                held = held.saturating_add(holding.count());
+            } else {
+                freed = true;
+                // Cannot fail: cells change under the mutex only.
+                let _ = cell.replace(holding, Holding::NOTHING);
             }
         }
         let free = self.permits().saturating_sub(held);
         self.free.store(free, Relaxed);
-        Living { freed, known }
+        freed
     }
 
     /// After the mutex was released: wakes who can use what has become free.

@@ -47,7 +47,7 @@ fn attach<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barri
 
 /// Where cell `at` lies.
 fn cell(region: Region<'_>, at: u64) -> &AtomicU64 {
-    region.get(Offset::new(32 + 8 * at).unwrap()).unwrap()
+    region.get(Offset::new(40 + 8 * at).unwrap()).unwrap()
 }
 
 /// Makes the barrier's word another one, for cells that were stored by hand.

@@ -25,7 +25,7 @@ fn number<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Mutex<u64, &'a J> {
 
 /// Puts somebody who was notified into cell `at`.
 fn notified(region: Region<'_>, at: u64, owner: &ModelJudge) {
-    let cell = region.get::<AtomicU32>(Offset::new(24 + 4 * at).unwrap()).unwrap();
+    let cell = region.get::<AtomicU32>(Offset::new(32 + 4 * at).unwrap()).unwrap();
     cell.store(owner.me().unwrap().get() | NOTIFIED, Relaxed);
     let taken = region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
     taken.fetch_or(1 << at, Relaxed);

@@ -5,7 +5,6 @@ mod word;
 
 use core::fmt;
 
-use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{Relaxed, Release};
 use shmkit_atomic::fence;
 #[cfg(not(loom))]
@@ -13,10 +12,11 @@ use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
+use crate::watch::Watch;
 #[cfg(not(loom))]
 use crate::who::Who;
 use crate::word::Word;
-use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome};
+use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome, Patience};
 use word::{FREE, WAITERS, owner};
 
 /// How many processes can read at a time without keeping each other out, or a few less if threads of one use several.
@@ -30,7 +30,7 @@ pub(crate) const CELLS: usize = if cfg!(loom) { 2 } else { 16 };
 /// epoch     deaths of writers, counted by their heirs
 /// writing   0, or the id of who holds the word and may be in the middle of a change: stored by who holds the word
 /// drain     a doorbell: who holds the word sleeps on it until the readers have left
-/// reserved  0
+/// watch     when one of those who sleep on the word asks again whether its holder lives
 /// cells     16 of who reads how often
 /// ```
 ///
@@ -52,7 +52,7 @@ pub struct RawRwLock {
     epoch: Word,
     writing: Word,
     drain: Doorbell,
-    reserved: Word,
+    watch: Watch,
     cells: [HolderCell; CELLS],
 }
 
@@ -86,12 +86,13 @@ impl RawRwLock {
             epoch: Word::new(0),
             writing: Word::new(0),
             drain: Doorbell::new(),
-            reserved: Word::new(0),
+            watch: Watch::new(),
             cells: core::array::from_fn(|_| HolderCell::new()),
         }
     }
 
-    /// Enters as a reader, sleeping while somebody writes or waits to write, at most until `deadline`.
+    /// Enters as a reader, sleeping while somebody writes or waits to write, for as long as the caller has
+    /// `patience`.
     ///
     /// # Errors
     ///
@@ -101,13 +102,13 @@ impl RawRwLock {
     ///
     /// while it writes, the caller gets in within about 40 ms, and the outcome says what happened. A dead reader keeps
     /// nobody out.
-    pub fn read<J: Judge + ?Sized>(
+    pub fn read<'p, J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<(Reading, Outcome), LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
-        let reading = self.take_read(me, judge, deadline)?;
+        let reading = self.take_read(me, judge, patience)?;
         Ok((reading, self.found().outcome()))
     }
 
@@ -147,7 +148,7 @@ impl RawRwLock {
         self.release_read(me, &reading)
     }
 
-    /// Enters as the one writer, sleeping until everybody else has left, at most until `deadline`.
+    /// Enters as the one writer, sleeping until everybody else has left, for as long as the caller has `patience`.
     ///
     /// # Errors
     ///
@@ -156,13 +157,13 @@ impl RawRwLock {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn write<J: Judge + ?Sized>(
+    pub fn write<'p, J: Judge + ?Sized>(
         &self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Outcome, LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
-        self.take_write(me, judge, deadline).map(Taken::outcome)
+        self.take_write(me, judge, patience).map(Taken::outcome)
     }
 
     /// Enters as the one writer if nobody alive is in.
@@ -266,15 +267,17 @@ impl RawRwLock {
     }
 
     /// [`read`](Self::read) for who knows its id already; what was found is to be asked for then.
-    pub(crate) fn take_read<J: Judge + ?Sized>(
+    pub(crate) fn take_read<'p, J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Reading, LockFailure> {
         match self.enter(me) {
             Ok(reading) => Ok(reading),
-            Err(_) => self.wait(deadline, |probe| self.attempt_read(me, judge, probe)),
+            Err(_) => {
+                self.wait(me, judge, patience.into(), |probe| self.attempt_read(me, judge, probe))
+            }
         }
     }
 
@@ -300,18 +303,19 @@ impl RawRwLock {
     }
 
     /// [`write`](Self::write) for who knows its id already.
-    pub(crate) fn take_write<J: Judge + ?Sized>(
+    pub(crate) fn take_write<'p, J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Taken, LockFailure> {
+        let patience = patience.into();
         let dead = if self.take_free(me) {
             None
         } else {
-            self.wait(deadline, |probe| self.attempt_write(me, judge, probe))?
+            self.wait(me, judge, patience, |probe| self.attempt_write(me, judge, probe))?
         };
-        self.expel(me, judge, deadline)?;
+        self.expel(me, judge, patience)?;
         Ok(self.begin(me, dead))
     }
 

@@ -1,13 +1,14 @@
 //! The readers' side: cells, and the writer that waits until they are empty.
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed, SeqCst};
-use shmkit_atomic::futex::Wake;
-use shmkit_atomic::{Deadline, fence, hint};
+use shmkit_atomic::{fence, hint};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use super::word::{Attempt, FREE, Seen, WAITERS};
 use super::{CELLS, RawRwLock, Reading};
-use crate::{Holding, LockFailure, NotOwner, Slices};
+use crate::wait::Wait;
+use crate::watch::Watch;
+use crate::{Holding, LockFailure, NotOwner, Patience};
 
 /// How often to look at a reader's cell before sleeping.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 20 };
@@ -151,18 +152,18 @@ impl RawRwLock {
         })
     }
 
-    /// The word is ours: waits until the readers have left. If they do not by `deadline`, the word is free again.
+    /// The word is ours: waits until the readers have left. If the wait is given up, the word is free again.
     pub(super) fn expel<J: Judge + ?Sized>(
         &self,
         me: OwnerId,
         judge: &J,
-        deadline: Deadline,
+        patience: Patience<'_>,
     ) -> Result<(), LockFailure> {
         // SeqCst: pairs with the fence in `enter`.
         fence(SeqCst);
         match self.look_for_readers(me, judge, false) {
             Readers::None => Ok(()),
-            Readers::Some { cell, .. } => self.wait_for_readers(me, judge, deadline, cell),
+            Readers::Some { cell, .. } => self.wait_for_readers(me, judge, patience, cell),
         }
     }
 
@@ -171,7 +172,7 @@ impl RawRwLock {
         &self,
         me: OwnerId,
         judge: &J,
-        deadline: Deadline,
+        patience: Patience<'_>,
         mut busy: usize,
     ) -> Result<(), LockFailure> {
         for _ in 0..LOOKS {
@@ -183,11 +184,11 @@ impl RawRwLock {
                 }
             }
         }
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
+        // For us alone: nobody else waits for the readers. It spares the processor where they are many.
+        let watch = Watch::new();
+        let mut wait = Wait::new(patience, me, judge).watched(&watch);
         // Before the first sleep, and when a slice has run out: whether the readers live.
         let mut probe = true;
-        let mut judged = true;
         loop {
             let armed = self.drain.arm();
             let readers = self.look_for_readers(me, judge, probe);
@@ -198,20 +199,20 @@ impl RawRwLock {
             }
             let Readers::Some { known, .. } = readers else { return Ok(()) };
             if probe {
-                judged = known;
+                wait.heard(known);
             }
-            // Only now: who was woken has looked first, so that no ring is lost to a deadline.
-            if deadline.has_passed() {
-                // Cannot be refused: we hold it.
-                let _ = self.free(me);
-                return Err(if judged { LockFailure::TimedOut } else { LockFailure::CannotJudge });
-            }
-            let wake = self.drain.sleep(armed, slice);
-            probe = false;
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            if wake == Wake::TimedOut || slice.has_passed() {
-                probe = true;
-                slice = slices.next(deadline);
+            let slept =
+                wait.check().and_then(|()| wait.slept(self.drain.sleep(armed, wait.until())));
+            match slept {
+                Ok(looks) => probe = looks,
+                Err(why) => {
+                    // A handler may have forked, and this is the child: the word is its parent's.
+                    if judge.me() == Some(me) {
+                        // Cannot be refused: we hold it.
+                        let _ = self.free(me);
+                    }
+                    return Err(why.into());
+                }
             }
         }
     }

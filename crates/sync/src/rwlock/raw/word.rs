@@ -1,13 +1,13 @@
 //! The word: who writes or is about to, and everybody's sleep.
 
-use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use shmkit_atomic::futex::{ALL, Op, Wake};
+use shmkit_atomic::futex::{ALL, Op};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use super::RawRwLock;
 use crate::spin::Spin;
-use crate::{LockFailure, NotOwner, Slices};
+use crate::wait::Wait;
+use crate::{LockFailure, NotOwner, Patience};
 
 /// Nobody holds the word, nobody sleeps on it.
 pub(super) const FREE: u32 = 0;
@@ -108,11 +108,13 @@ impl RawRwLock {
         }
     }
 
-    /// Attempts, sleeping on the word in between, until `deadline`. The attempt is told whether to probe.
+    /// Attempts, sleeping on the word in between. The attempt is told whether to probe.
     #[cold]
-    pub(super) fn wait<R>(
+    pub(super) fn wait<R, J: Judge + ?Sized>(
         &self,
-        deadline: Deadline,
+        me: OwnerId,
+        judge: &J,
+        patience: Patience<'_>,
         mut attempt: impl FnMut(bool) -> Result<Attempt<R>, LockFailure>,
     ) -> Result<R, LockFailure> {
         let mut spin = Spin::new();
@@ -124,26 +126,21 @@ impl RawRwLock {
                 return Ok(taken);
             }
         }
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
+        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
         // Before the first sleep, and when a slice has run out: whether the holder lives.
         let mut probe = true;
-        let mut judged = true;
         loop {
             let word = match attempt(probe)? {
                 Attempt::Taken(taken) => return Ok(taken),
                 Attempt::Again => continue,
                 Attempt::Held { word, known } => {
                     if probe {
-                        judged = known;
+                        wait.heard(known);
                     }
                     word
                 }
             };
-            // Only now: who was woken has tried first, so that no wake-up is lost to a deadline.
-            if deadline.has_passed() {
-                return Err(if judged { LockFailure::TimedOut } else { LockFailure::CannotJudge });
-            }
+            wait.check()?;
             probe = false;
             // Relaxed: a mark for who frees the word, who reads it in the word that it changes.
             if word & WAITERS == 0
@@ -151,11 +148,7 @@ impl RawRwLock {
             {
                 continue;
             }
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            if self.word.wait(word | WAITERS, slice) == Wake::TimedOut || slice.has_passed() {
-                probe = true;
-                slice = slices.next(deadline);
-            }
+            probe = wait.slept(self.word.wait(word | WAITERS, wait.until()))?;
         }
     }
 

@@ -1,0 +1,139 @@
+//! How long to wait, and what else may end it.
+
+use core::fmt;
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::time::Instant;
+
+use shmkit_atomic::Deadline;
+use shmkit_roster::OwnerId;
+
+/// What a wait asks at each signal and at the end of each slice; `Break` ends it.
+type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
+
+/// How long a wait goes on: to a deadline, as long as nobody says stop, and as long as some participant lives.
+///
+/// Every operation that waits has a form that takes one; the usual forms are this with nothing but a deadline. A
+/// [`Duration`], an [`Instant`] and a [`Deadline`] are patience, too.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use std::time::Duration;
+///
+/// use shmkit_sync::Patience;
+///
+/// static STOP: AtomicBool = AtomicBool::new(false); // set by a signal handler
+///
+/// let stop = || match STOP.load(Ordering::Relaxed) {
+///     true => ControlFlow::Break(()),
+///     false => ControlFlow::Continue(()),
+/// };
+/// let patience = Patience::from(Duration::from_secs(5)).interruptible(&stop);
+/// # let _ = patience;
+/// ```
+#[derive(Clone, Copy)]
+pub struct Patience<'h> {
+    deadline: Deadline,
+    hook: Option<Hook<'h>>,
+    peer: Option<OwnerId>,
+}
+
+impl<'h> Patience<'h> {
+    /// For ever.
+    pub const ENDLESS: Self = Self { deadline: Deadline::NEVER, hook: None, peer: None };
+
+    /// The same, but `hook` may end it: asked whenever a signal handler has run, and at the end of every slice. The wait
+    /// ends in *interrupted* at once; what it had been given is kept, or goes to somebody else.
+    ///
+    /// A signal that comes in the few instructions before a sleep is noticed at the end of the slice. The hook is asked
+    /// with no lock held but those that the caller holds, and not once the wait has got what it is for. It must not panic.
+    #[must_use]
+    pub const fn interruptible<'n>(self, hook: &'n dyn Fn() -> ControlFlow<()>) -> Patience<'n>
+    where
+        'h: 'n,
+    {
+        Patience { deadline: self.deadline, hook: Some(hook), peer: self.peer }
+    }
+
+    /// The same, but only as long as `peer` lives: who is to set the event, release the permit, notify. The wait ends in
+    /// *peer died* within about 40 ms of its death, unless it has got what it is for.
+    #[must_use]
+    pub const fn while_alive(self, peer: OwnerId) -> Self {
+        Self { peer: Some(peer), ..self }
+    }
+
+    /// Returns when it ends, whatever happens.
+    pub const fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Returns whether to wait at all.
+    pub(crate) fn waits(&self) -> bool {
+        self.deadline != Deadline::PASSED
+    }
+
+    /// Returns on whose life it depends.
+    pub(crate) fn peer(&self) -> Option<OwnerId> {
+        self.peer
+    }
+
+    /// Returns whether there is anything to ask while waiting.
+    pub(crate) fn asks(&self) -> bool {
+        self.hook.is_some() || self.peer.is_some()
+    }
+
+    /// Asks whether to stop.
+    pub(crate) fn says_stop(&self) -> bool {
+        self.hook.is_some_and(|hook| hook().is_break())
+    }
+}
+
+impl Default for Patience<'_> {
+    fn default() -> Self {
+        Self::ENDLESS
+    }
+}
+
+impl From<Deadline> for Patience<'_> {
+    #[inline]
+    fn from(deadline: Deadline) -> Self {
+        Self { deadline, ..Self::ENDLESS }
+    }
+}
+
+/// At most so long from now; one that overflows the clock is for ever.
+impl From<Duration> for Patience<'_> {
+    fn from(wait: Duration) -> Self {
+        Deadline::after(wait).into()
+    }
+}
+
+impl From<Instant> for Patience<'_> {
+    fn from(at: Instant) -> Self {
+        Deadline::at(at).into()
+    }
+}
+
+impl fmt::Debug for Patience<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Patience")
+            .field("left", &self.deadline.remaining())
+            .field("interruptible", &self.hook.is_some())
+            .field("while_alive", &self.peer)
+            .finish()
+    }
+}
+
+/// Why a wait was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// The deadline passed.
+    TimedOut,
+    /// Nobody could tell whether those live on whom it depends, for a second or at the deadline.
+    CannotJudge,
+    /// The hook said stop.
+    Interrupted,
+    /// The participant died as long as whose life it was to last.
+    PeerDied(OwnerId),
+}

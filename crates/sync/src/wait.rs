@@ -1,0 +1,163 @@
+//! One wait: its sleeps, and what is done between them.
+
+use core::time::Duration;
+
+use shmkit_atomic::Deadline;
+use shmkit_atomic::futex::Wake;
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+
+use crate::patience::GivenUp;
+use crate::watch::{SHARE, Watch};
+use crate::{Patience, Slices};
+
+/// How long to go on where nobody can tell whether those live for whom one waits. A wait has no other end then.
+const BLIND: Duration = Duration::from_secs(1);
+/// A sleep that nobody's death can make too long: to look at the word again, should a kernel wake nobody.
+const REST: Duration = Duration::from_secs(30);
+
+/// The progress of one wait. All sleeps of this crate's machines but the inner ones go through it:
+///
+/// ```text
+/// loop { try; check; sleep until `until`; `slept`: whether to look who has died at the next try, and `heard` what came of it }
+/// ```
+pub(crate) struct Wait<'w, J: ?Sized> {
+    me: OwnerId,
+    judge: &'w J,
+    patience: Patience<'w>,
+    /// What those say to each other who wait for the same.
+    watch: Option<&'w Watch>,
+    slices: Slices,
+    slice: Deadline,
+    /// When the look began that was claimed.
+    looking: Option<Deadline>,
+    /// The last look told nothing: when to give up if no other one does.
+    blind: Option<Deadline>,
+    /// The participant was found dead as long as whose life this was to last.
+    bereft: bool,
+    /// There is nobody to ask about.
+    carefree: bool,
+}
+
+impl<'w, J: Judge + ?Sized> Wait<'w, J> {
+    /// Begins a wait of somebody whom nobody else tells who has died.
+    pub(crate) fn new(patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
+        let mut slices = Slices::new();
+        let slice = slices.next(patience.deadline());
+        Self {
+            me,
+            judge,
+            patience,
+            watch: None,
+            slices,
+            slice,
+            looking: None,
+            blind: None,
+            bereft: false,
+            carefree: false,
+        }
+    }
+
+    /// The same of one of many who wait for one thing: they look one for the others.
+    pub(crate) fn watched(mut self, watch: &'w Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Begins a wait that nobody's death matters to: who ends it does so in one step.
+    pub(crate) fn carefree(patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
+        let mut wait = Self::new(patience, me, judge);
+        wait.carefree = true;
+        if !patience.asks() {
+            wait.slice = wait.rest();
+        }
+        wait
+    }
+
+    fn rest(&self) -> Deadline {
+        Deadline::after(REST).min(self.patience.deadline())
+    }
+
+    /// Returns whether to look before the first sleep: others may have done so a moment ago. Who does not wait at all
+    /// does.
+    pub(crate) fn looks_first(&mut self) -> bool {
+        self.patience.deadline().has_passed() || self.claims()
+    }
+
+    fn claims(&mut self) -> bool {
+        let claims = self.watch.is_none_or(Watch::claim);
+        if claims && self.watch.is_some() {
+            self.looking = Some(Deadline::now());
+        }
+        claims
+    }
+
+    /// After a look: whether there was an answer about everybody; `None` if nobody was asked.
+    pub(crate) fn heard(&mut self, known: impl Into<Option<bool>>) {
+        if let (Some(watch), Some(began)) = (self.watch, self.looking.take()) {
+            watch.settle(began, SHARE);
+        }
+        match known.into() {
+            Some(true) => self.blind = None,
+            Some(false) if self.blind.is_none() => self.blind = Some(Deadline::after(BLIND)),
+            _ => {}
+        }
+    }
+
+    /// After a vain try, and only then: who was woken has tried first, so that no wake-up is lost to a deadline.
+    ///
+    /// # Errors
+    ///
+    /// Why the wait is over.
+    pub(crate) fn check(&self) -> Result<(), GivenUp> {
+        match self.patience.peer() {
+            Some(peer) if self.bereft => Err(GivenUp::PeerDied(peer)),
+            _ if self.blind.is_some_and(Deadline::has_passed) => Err(GivenUp::CannotJudge),
+            _ if !self.patience.deadline().has_passed() => Ok(()),
+            _ if self.blind.is_some() => Err(GivenUp::CannotJudge),
+            _ => Err(GivenUp::TimedOut),
+        }
+    }
+
+    /// Returns until when to sleep.
+    pub(crate) fn until(&self) -> Deadline {
+        self.slice
+    }
+
+    /// After a sleep that ended like this: returns whether to look who has died, with the next try.
+    ///
+    /// # Errors
+    ///
+    /// [`GivenUp::Interrupted`]: then the sleep was ended by a signal or by the clock, and nobody's wake-up is lost with it.
+    pub(crate) fn slept(&mut self, wake: Wake) -> Result<bool, GivenUp> {
+        // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
+        let over = wake == Wake::TimedOut || self.slice.has_passed();
+        let asked = wake == Wake::Interrupted || wake == Wake::TimedOut;
+        if asked && self.patience.says_stop() {
+            return Err(GivenUp::Interrupted);
+        }
+        Ok(over && self.end_slice())
+    }
+
+    /// Begins the next slice.
+    #[cold]
+    fn end_slice(&mut self) -> bool {
+        if self.carefree && !self.patience.asks() {
+            self.slice = self.rest();
+            return false;
+        }
+        let deadline = self.patience.deadline();
+        if let Some(peer) = self.patience.peer() {
+            // It may have done what we wait for before it died: one more try comes before this is told.
+            self.bereft = matches!(ask(self.judge, self.me, peer), Verdict::Dead | Verdict::Nobody);
+        }
+        // The last one who can: what it finds is what it tells.
+        let looks = deadline.has_passed() || self.claims();
+        // Who depends on one more participant than the others asks for himself.
+        self.slice = if looks || self.patience.peer().is_some() {
+            self.slices.next(deadline)
+        } else {
+            self.slices.next_watched(deadline)
+        };
+        looks
+    }
+}
