@@ -173,7 +173,7 @@ fn wait(segment: &'static Segment, thing: Thing, board: &Board) -> Result<()> {
             let lock = segment.mutex("lock", 0_u64)?;
             let condvar = segment.condvar("thing")?;
             let guard = lock.lock().map_err(|error| anyhow::anyhow!("{error}"))?;
-            drop(condvar.wait(guard).is_ok());
+            let _ = condvar.wait(guard).is_ok();
         }
         Thing::Event => drop(segment.event("thing")?.wait()),
     }
