@@ -1,6 +1,7 @@
 //! Pipes between two processes.
 
 mod bare;
+mod copy;
 mod kernel;
 mod ours;
 mod peers;
@@ -47,6 +48,7 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
         batches::<1>("throughput, 8 bytes, batches of 64"),
         batches::<8>("throughput, 64 bytes, batches of 64"),
         batches::<32>("throughput, 256 bytes, batches of 64"),
+        Group::new("copy of 1 MiB", 40, copy::ours()?).at_most(1.0 / 0.95, copy::bare()?),
         Group::new("spinning round trip", 20_000, ours::spinning_round_trip())
             .at_most(1.0, peers::rtrb_round_trip())
             .against(bare::round_trip()?),

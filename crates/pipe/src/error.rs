@@ -22,6 +22,11 @@ pub enum PipeError {
         /// Who died.
         peer: OwnerId,
     },
+    /// Nobody has claimed the other end, and who was expected to do so is gone.
+    NeverCame {
+        /// Who was expected.
+        peer: OwnerId,
+    },
     /// This process is not a participant: it was forked from one and has not joined.
     NotJoined,
     /// This end belongs to another participant: it was made before a fork, or somebody took it over.
@@ -56,6 +61,9 @@ impl fmt::Display for PipeError {
             Self::Closed => f.write_str("the other end of the pipe is closed"),
             Self::PeerDied { peer } => {
                 write!(f, "participant {peer} died with the other end of the pipe; a successor may claim it")
+            }
+            Self::NeverCame { peer } => {
+                write!(f, "participant {peer}, expected at the other end of the pipe, is gone and never claimed it")
             }
             Self::NotJoined => f.write_str(
                 "this process is no participant (it was forked from one); join, then claim an end of its own",

@@ -1,11 +1,15 @@
 //! Lock-free pipes between processes: one sends, one receives.
 //!
 //! * [`Pipe`]: the pipe in shared memory, a [ring](RawRing) of values of one type; it gives out its two ends.
-//! * [`Sender`]: [`send`](Sender::send), [`send_all`](Sender::send_all), [`reserve`](Sender::reserve) to write in place.
-//! * [`Receiver`]: [`recv`](Receiver::recv), [`recv_batch`](Receiver::recv_batch), [`peek`](Receiver::peek) to read in
-//!   place, [`iter`](Receiver::iter).
+//! * [`Sender`]: [`send`](Sender::send), [`send_from`](Sender::send_from) for large values,
+//!   [`send_all`](Sender::send_all), [`reserve`](Sender::reserve) to write in place.
+//! * [`Receiver`]: [`recv`](Receiver::recv), [`recv_into`](Receiver::recv_into), [`recv_batch`](Receiver::recv_batch),
+//!   [`peek`](Receiver::peek) to read in place, [`iter`](Receiver::iter).
+//! * Both: [`len`](Sender::len), [`room`](Sender::room), [`expect`](Sender::expect),
+//!   [`wait_for_peer`](Sender::wait_for_peer). Ends of bytes are [`Write`](std::io::Write) and [`Read`](std::io::Read).
 //!
-//! Each operation exists in four forms: `x` waits, `try_x` does not sleep, `x_timeout` and `x_deadline` give up.
+//! An operation that waits exists in four forms: `x` waits, `try_x` does not sleep, `x_timeout` and `x_deadline` give up.
+//! (For slices what does not sleep moves a part: `try_send_batch`, `try_recv_batch`.)
 //!
 //! # If a peer dies
 //!
@@ -14,7 +18,12 @@
 //! ended its work is [`Closed`](PipeError::Closed). The end of the dead can be claimed by a successor, which goes on
 //! where it stopped; so can a closed one, as with a named pipe of the system, so that a pipe in a persistent segment can
 //! be used again. An end of file is therefore what stands at the other end *now*: a receiver that looks only when a new
-//! sender has come does not see that there was another before.
+//! sender has come does not see that there was another before. Whoever claims an end is not told of a session at the other
+//! one whose end its predecessor was told of, or that was there when it left in good order, unless items of it are left:
+//! it waits for the next. Who goes on after it was told waits with [`wait_for_peer`](Receiver::wait_for_peer).
+//!
+//! Somebody who never came has no end that could be judged. [`expect`](Receiver::expect) says who should come:
+//! [`NeverCame`](PipeError::NeverCame) tells that it is gone.
 //!
 //! An item that a receiver was killed with may come twice (it was copied, and not yet released) or not at all (it was
 //! released, and not yet worked on); with [`peek`](Receiver::peek) it comes at least once.
@@ -62,6 +71,10 @@
 //!
 //! [rtrb]: https://docs.rs/rtrb
 
+#[cfg(not(loom))]
+mod bytes;
+#[cfg(not(loom))]
+mod ends;
 mod error;
 #[cfg(not(loom))]
 mod iter;
@@ -84,7 +97,7 @@ pub use crate::raw::{COPIED, Peer, RawEnd, RawRing};
 #[cfg(not(loom))]
 pub use crate::{
     iter::Iter,
-    loan::{Items, Slots},
+    loan::{IntoItems, Items, Slots},
     pipe::Pipe,
     receiver::Receiver,
     sender::Sender,

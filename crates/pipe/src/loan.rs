@@ -1,6 +1,7 @@
 //! Places of a pipe that are written or read where they are.
 
 use core::fmt;
+use core::iter::FusedIterator;
 
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
@@ -69,6 +70,24 @@ impl<'s, T: ShmSafe, K: Judge> Slots<'s, T, K> {
         // SAFETY: `len <= ready <= count` places from our index on are free (`new`) and the sender's alone, of which
         // this is the only loan (`&mut`).
         unsafe { self.places.borrow_mut(self.end.index(), self.len) }
+    }
+
+    /// Writes the values of `values` to the places, as many as there are of both, and sends them all at once; returns how
+    /// many.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the loan but not the end.
+    pub fn fill(mut self, values: impl IntoIterator<Item = T>) -> Result<usize, PipeError> {
+        let (near, far) = self.as_mut_slices();
+        let places = near.iter_mut().chain(far);
+        let filled = places.zip(values).map(|(place, value)| *place = value).count();
+        self.commit(filled)?;
+        Ok(filled)
     }
 
     /// Sends the first `count` of the places, all at once, and gives the others back.
@@ -166,8 +185,63 @@ impl<'s, T: ShmSafe, K: Judge> Items<'s, T, K> {
     }
 }
 
+impl<'s, T: ShmSafe, K: Judge> IntoIterator for Items<'s, T, K> {
+    type Item = T;
+    type IntoIter = IntoItems<'s, T, K>;
+
+    /// Receives the items one after the other. Those that were taken are released when the iterator is dropped.
+    fn into_iter(self) -> IntoItems<'s, T, K> {
+        IntoItems { items: self, taken: 0 }
+    }
+}
+
 impl<T, K> fmt::Debug for Items<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Items").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// The items of a loan, received as they are taken: made by [`Items::into_iter`].
+///
+/// Dropped, it releases those that were taken; killed before, a successor gets them again.
+pub struct IntoItems<'s, T: ShmSafe, K: Judge = Seat> {
+    items: Items<'s, T, K>,
+    /// At most the length of the loan.
+    taken: usize,
+}
+
+impl<T: ShmSafe, K: Judge> Iterator for IntoItems<'_, T, K> {
+    type Item = T;
+
+    /// # Panics
+    ///
+    /// In a forked child, which inherited the loan but not the end.
+    fn next(&mut self) -> Option<T> {
+        let (near, far) = self.items.as_slices();
+        let value = near.get(self.taken).or_else(|| far.get(self.taken - near.len())).copied()?;
+        self.taken += 1;
+        Some(value)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.items.len() - self.taken;
+        (left, Some(left))
+    }
+}
+
+impl<T: ShmSafe, K: Judge> ExactSizeIterator for IntoItems<'_, T, K> {}
+impl<T: ShmSafe, K: Judge> FusedIterator for IntoItems<'_, T, K> {}
+
+impl<T: ShmSafe, K: Judge> Drop for IntoItems<'_, T, K> {
+    fn drop(&mut self) {
+        if self.taken > 0 && self.items.end.check(self.items.keeper).is_ok() {
+            self.items.end.publish(self.taken as u64);
+        }
+    }
+}
+
+impl<T: ShmSafe, K: Judge> fmt::Debug for IntoItems<'_, T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntoItems").field("left", &self.len()).finish_non_exhaustive()
     }
 }

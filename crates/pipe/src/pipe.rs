@@ -44,7 +44,7 @@ impl<T: ShmSafe, K: Judge + Clone> Pipe<T, K> {
     ///
     /// What a dead predecessor committed stays in the pipe, what it had not committed never was there.
     pub fn sender(&self) -> Result<Sender<T, K>, ClaimError> {
-        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper)?;
+        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper, false)?;
         Ok(Sender::new(end, self.places, self.keeper.clone()))
     }
 
@@ -61,7 +61,37 @@ impl<T: ShmSafe, K: Judge + Clone> Pipe<T, K> {
     /// The successor of a dead receiver gets the first item that its predecessor had not released. If that one died
     /// between copying an item and releasing it, the item comes again.
     pub fn receiver(&self) -> Result<Receiver<T, K>, ClaimError> {
-        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper)?;
+        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper, false)?;
+        Ok(Receiver::new(end, self.places, self.keeper.clone()))
+    }
+
+    /// Claims the sender's end from this very participant, which has it and has forgotten it
+    /// ([`mem::forget`](core::mem::forget)); otherwise as [`sender`](Self::sender).
+    ///
+    /// # Errors
+    ///
+    /// As [`sender`](Self::sender), except that this participant does not count.
+    ///
+    /// # Safety
+    ///
+    /// No sender of this pipe that this process has claimed may be used, or dropped, from now on: two would write to the
+    /// same places.
+    pub unsafe fn reclaim_sender(&self) -> Result<Sender<T, K>, ClaimError> {
+        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper, true)?;
+        Ok(Sender::new(end, self.places, self.keeper.clone()))
+    }
+
+    /// Claims the receiver's end from this very participant, as [`reclaim_sender`](Self::reclaim_sender) does the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`receiver`](Self::receiver), except that this participant does not count.
+    ///
+    /// # Safety
+    ///
+    /// No receiver of this pipe that this process has claimed may be used, or dropped, from now on.
+    pub unsafe fn reclaim_receiver(&self) -> Result<Receiver<T, K>, ClaimError> {
+        let end = RawEnd::claim(self.ring, self.places.count() as u64, &self.keeper, true)?;
         Ok(Receiver::new(end, self.places, self.keeper.clone()))
     }
 

@@ -1,6 +1,7 @@
 //! The end that reads.
 
 use core::fmt;
+use core::slice;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -22,10 +23,10 @@ use crate::{Items, Iter, PipeError, RawEnd, small};
 /// that only tries after a millisecond and some attempts ([`PipeError::PeerDied`]). If a successor claims
 /// the sender's end, the receiver just goes on.
 pub struct Receiver<T, K: Judge = Seat> {
-    end: RawEnd<'static, false>,
-    places: Places<'static, T>,
+    pub(crate) end: RawEnd<'static, false>,
+    pub(crate) places: Places<'static, T>,
     /// Keeps mapped what the others lead to; so it is dropped last.
-    keeper: K,
+    pub(crate) keeper: K,
 }
 
 impl<T: ShmSafe, K: Judge> Receiver<T, K> {
@@ -82,6 +83,57 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// See [`Receiver`].
     pub fn recv_deadline(&mut self, instant: Instant) -> Result<T, PipeError> {
         self.recv_by(Deadline::at(instant))
+    }
+
+    /// Receives a value to where `value` leads; waits for one. A large value is copied once, straight from its place, where
+    /// [`recv`](Self::recv) moves it over the stack.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv); the value is then what it was.
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    #[inline]
+    pub fn recv_into(&mut self, value: &mut T) -> Result<(), PipeError> {
+        self.recv_into_by(value, Deadline::NEVER)
+    }
+
+    /// Receives a value to where `value` leads if there is one now; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_into`](Self::recv_into), and [`PipeError::Empty`].
+    #[inline]
+    pub fn try_recv_into(&mut self, value: &mut T) -> Result<(), PipeError> {
+        self.recv_into_by(value, Deadline::PASSED).map_err(now)
+    }
+
+    /// Receives a value to where `value` leads; waits for one at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_into`](Self::recv_into), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn recv_into_timeout(&mut self, value: &mut T, wait: Duration) -> Result<(), PipeError> {
+        self.recv_into_by(value, Deadline::after(wait))
+    }
+
+    /// Receives a value to where `value` leads; waits for one until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_into`](Self::recv_into), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn recv_into_deadline(&mut self, value: &mut T, instant: Instant) -> Result<(), PipeError> {
+        self.recv_into_by(value, Deadline::at(instant))
     }
 
     /// Receives as many values as there are, up to the length of `values`; waits for the first. Returns how many.
@@ -195,6 +247,19 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         self.peek_by(Deadline::after(wait))
     }
 
+    /// Borrows what is there, waiting for the first item until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Receiver`].
+    pub fn peek_deadline(&mut self, instant: Instant) -> Result<Items<'_, T, K>, PipeError> {
+        self.peek_by(Deadline::at(instant))
+    }
+
     /// Receives values one after the other until the end of file, waiting for each.
     ///
     /// ```
@@ -223,11 +288,6 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// successor.
     pub fn close(self) {}
 
-    /// Returns the capacity of the pipe in items.
-    pub fn capacity(&self) -> usize {
-        self.places.count()
-    }
-
     #[inline]
     fn recv_by(&mut self, deadline: Deadline) -> Result<T, PipeError> {
         let known = self.end.ready();
@@ -244,6 +304,16 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         let value = unsafe { self.places.read(next) };
         self.end.publish_next(next);
         Ok(value)
+    }
+
+    #[inline]
+    fn recv_into_by(&mut self, value: &mut T, deadline: Deadline) -> Result<(), PipeError> {
+        let next = self.end.next(&self.keeper, deadline)?;
+        // SAFETY: an item lies at `next`, and the sender does not write to it before we release it below; it is one, and so
+        // at most all.
+        unsafe { self.places.copy_out(next, slice::from_mut(value)) };
+        self.end.publish_next(next);
+        Ok(())
     }
 
     /// Receives what there is, at least one if there is room for any.

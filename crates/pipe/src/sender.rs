@@ -1,6 +1,7 @@
 //! The end that writes.
 
 use core::fmt;
+use core::slice;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -22,10 +23,10 @@ use crate::{BatchError, PipeError, RawEnd, SendError, Slots, small};
 /// A sender that waits for room learns of it within some 30 ms ([`PipeError::PeerDied`]). One that finds room goes on
 /// sending, for a successor; [`PipeError::Closed`] comes at once.
 pub struct Sender<T, K: Judge = Seat> {
-    end: RawEnd<'static, true>,
-    places: Places<'static, T>,
+    pub(crate) end: RawEnd<'static, true>,
+    pub(crate) places: Places<'static, T>,
     /// Keeps mapped what the others lead to; so it is dropped last.
-    keeper: K,
+    pub(crate) keeper: K,
 }
 
 impl<T: ShmSafe, K: Judge> Sender<T, K> {
@@ -83,6 +84,72 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     /// See [`Sender`].
     pub fn send_deadline(&mut self, value: T, instant: Instant) -> Result<(), SendError<T>> {
         self.send_by(value, Deadline::at(instant))
+    }
+
+    /// Sends a copy of the value that `value` leads to; waits for room. A large value is copied once, straight to its
+    /// place, where [`send`](Self::send) moves it over the stack first.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+    /// # fn main() {
+    /// # example(8, |pipe| {
+    /// let (mut sender, mut receiver) = (pipe.sender()?, pipe.receiver()?);
+    /// let mut value = 7;
+    /// sender.send_from(&value)?;
+    /// value = 0;
+    /// receiver.recv_into(&mut value)?;
+    /// assert_eq!(value, 7);
+    /// # Ok(())
+    /// # });
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), without the value.
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    #[inline]
+    pub fn send_from(&mut self, value: &T) -> Result<(), PipeError> {
+        self.send_from_by(value, Deadline::NEVER)
+    }
+
+    /// Sends a copy of a value if there is room now; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_from`](Self::send_from), and [`PipeError::Full`].
+    #[inline]
+    pub fn try_send_from(&mut self, value: &T) -> Result<(), PipeError> {
+        self.send_from_by(value, Deadline::PASSED).map_err(now)
+    }
+
+    /// Sends a copy of a value; waits for room at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_from`](Self::send_from), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn send_from_timeout(&mut self, value: &T, wait: Duration) -> Result<(), PipeError> {
+        self.send_from_by(value, Deadline::after(wait))
+    }
+
+    /// Sends a copy of a value; waits for room until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_from`](Self::send_from), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn send_from_deadline(&mut self, value: &T, instant: Instant) -> Result<(), PipeError> {
+        self.send_from_by(value, Deadline::at(instant))
     }
 
     /// Sends all `values`, as much at a time as there is room for; waits for room.
@@ -210,14 +277,81 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.reserve_by(count, Deadline::at(instant))
     }
 
+    /// Reserves as many places as are free, up to `count`; waits for the first. To be written in place, as with
+    /// [`reserve`](Self::reserve).
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+    /// # fn main() {
+    /// # example(8, |pipe| {
+    /// let (mut sender, mut receiver) = (pipe.sender()?, pipe.receiver()?);
+    /// let mut squares = (0..20).map(|n| n * n);
+    /// let sent = sender.reserve_up_to(20)?.fill(&mut squares)?;
+    /// assert_eq!(sent, 8); // As many as the pipe holds.
+    /// assert_eq!(receiver.peek()?.into_iter().take(4).collect::<Vec<_>>(), [0, 1, 4, 9]);
+    /// assert_eq!(receiver.recv()?, 16);
+    /// # Ok(())
+    /// # });
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn reserve_up_to(&mut self, count: usize) -> Result<Slots<'_, T, K>, PipeError> {
+        self.reserve_up_to_by(count, Deadline::NEVER)
+    }
+
+    /// Reserves as many places as are free now, up to `count`; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve_up_to`](Self::reserve_up_to), and [`PipeError::Full`] if there is none.
+    pub fn try_reserve_up_to(&mut self, count: usize) -> Result<Slots<'_, T, K>, PipeError> {
+        self.reserve_up_to_by(count, Deadline::PASSED).map_err(now)
+    }
+
+    /// Reserves as many places as are free, up to `count`, waiting for the first at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve_up_to`](Self::reserve_up_to), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn reserve_up_to_timeout(
+        &mut self,
+        count: usize,
+        wait: Duration,
+    ) -> Result<Slots<'_, T, K>, PipeError> {
+        self.reserve_up_to_by(count, Deadline::after(wait))
+    }
+
+    /// Reserves as many places as are free, up to `count`, waiting for the first until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve_up_to`](Self::reserve_up_to), and [`PipeError::TimedOut`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`Sender`].
+    pub fn reserve_up_to_deadline(
+        &mut self,
+        count: usize,
+        instant: Instant,
+    ) -> Result<Slots<'_, T, K>, PipeError> {
+        self.reserve_up_to_by(count, Deadline::at(instant))
+    }
+
     /// Closes this end, as a drop does: the receiver gets what was sent, then the end of file. The end can be claimed
     /// again.
     pub fn close(self) {}
-
-    /// Returns the capacity of the pipe in items.
-    pub fn capacity(&self) -> usize {
-        self.places.count()
-    }
 
     #[inline]
     fn send_by(&mut self, value: T, deadline: Deadline) -> Result<(), SendError<T>> {
@@ -231,6 +365,21 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         small::copy(&self.end, &value);
         self.end.publish_next(next);
         Ok(())
+    }
+
+    #[inline]
+    fn send_from_by(&mut self, value: &T, deadline: Deadline) -> Result<(), PipeError> {
+        let next = self.end.next(&self.keeper, deadline)?;
+        // SAFETY: the place at `next` is free, and free places are the sender's alone; it is one, and so at most all.
+        unsafe { self.places.copy_in(next, slice::from_ref(value)) };
+        small::copy(&self.end, value);
+        self.end.publish_next(next);
+        Ok(())
+    }
+
+    /// Sends as many of `values` as there is room for, waiting for room for the first.
+    pub(crate) fn send_some(&mut self, values: &[T]) -> Result<usize, PipeError> {
+        self.send_part(values, Deadline::NEVER)
     }
 
     fn send_all_by(&mut self, values: &[T], deadline: Deadline) -> Result<(), BatchError> {
@@ -271,6 +420,17 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.end.wait(&self.keeper, count as u64, deadline)?;
         // `count` places are free (`wait`).
         Ok(Slots::new(&mut self.end, self.places, &self.keeper, count))
+    }
+
+    fn reserve_up_to_by(
+        &mut self,
+        count: usize,
+        deadline: Deadline,
+    ) -> Result<Slots<'_, T, K>, PipeError> {
+        let want = count.min(self.capacity());
+        let free = self.end.wait(&self.keeper, want.min(1) as u64, deadline)?;
+        let free = if free < want as u64 { self.end.glance()? } else { free };
+        Ok(Slots::new(&mut self.end, self.places, &self.keeper, want.min(free as usize)))
     }
 }
 

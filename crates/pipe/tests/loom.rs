@@ -12,8 +12,8 @@ use shmkit_pipe::{ClaimError, Peer, PipeError, RawEnd, RawRing};
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::crash;
 
-type Sender = RawEnd<'r, true>;
-type Receiver = RawEnd<'r, false>;
+type Sender<'r> = RawEnd<'r, true>;
+type Receiver<'r> = RawEnd<'r, false>;
 
 /// A ring with its items, which loom watches for races.
 struct Ring {
@@ -33,34 +33,34 @@ impl Ring {
         Arc::new(Self { words, items: (0..capacity).map(|_| UnsafeCell::new(0)).collect() })
     }
 
-    fn sender(&self, judge: &ModelJudge) -> Result<Sender, ClaimError> {
-        RawEnd::claim(&self.words, self.items.len() as u64, judge)
+    fn sender(&self, judge: &ModelJudge) -> Result<Sender<'_>, ClaimError> {
+        RawEnd::claim(&self.words, self.items.len() as u64, judge, false)
     }
 
-    fn receiver(&self, judge: &ModelJudge) -> Result<Receiver, ClaimError> {
-        RawEnd::claim(&self.words, self.items.len() as u64, judge)
+    fn receiver(&self, judge: &ModelJudge) -> Result<Receiver<'_>, ClaimError> {
+        RawEnd::claim(&self.words, self.items.len() as u64, judge, false)
     }
 
-    fn fill(&self, end: &Sender, value: u64) {
+    fn fill(&self, end: &Sender<'_>, value: u64) {
         // SAFETY: the caller waited for room; loom checks that nobody else touches the place.
         self.items[end.index() as usize].with_mut(|place| unsafe { *place = value });
     }
 
-    fn send(&self, end: &mut Sender, judge: &ModelJudge, value: u64) -> Result<(), PipeError> {
+    fn send(&self, end: &mut Sender<'_>, judge: &ModelJudge, value: u64) -> Result<(), PipeError> {
         end.wait(judge, 1, Deadline::NEVER)?;
         self.fill(end, value);
         end.publish(1);
         Ok(())
     }
 
-    fn take(&self, end: &mut Receiver) -> u64 {
+    fn take(&self, end: &mut Receiver<'_>) -> u64 {
         // SAFETY: the caller waited for an item; loom checks that nobody writes to it.
         let value = self.items[end.index() as usize].with(|place| unsafe { *place });
         end.publish(1);
         value
     }
 
-    fn recv(&self, end: &mut Receiver, judge: &ModelJudge) -> Result<u64, PipeError> {
+    fn recv(&self, end: &mut Receiver<'_>, judge: &ModelJudge) -> Result<u64, PipeError> {
         end.wait(judge, 1, Deadline::NEVER)?;
         Ok(self.take(end))
     }

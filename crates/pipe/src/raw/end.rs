@@ -1,29 +1,16 @@
 //! One side of a ring: what it keeps in private memory, and what it says to the other.
 
+mod peer;
 mod wait;
 
 use shmkit_atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
+pub use self::peer::Peer;
 use super::RawRing;
 use super::roles::{CLOSED, HEAVY, Pair, RECEIVER, SENDER};
 use crate::{ClaimError, PipeError};
-
-/// What the other side of a ring is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// Nobody has come yet.
-    Absent,
-    /// Somebody, who was not found dead.
-    Present,
-    /// It closed its end.
-    Closed,
-    /// Its process is gone.
-    Dead(OwnerId),
-    /// Nobody can tell.
-    Unknown(OwnerId),
-}
 
 /// One side of a [`RawRing`], of the process that claimed it: the sender's if `SENDS`.
 ///
@@ -55,13 +42,20 @@ pub struct RawEnd<'r, const SENDS: bool> {
     alone: u8,
     /// When to ask about the other side next, in operations that do not wait.
     ask_at: Deadline,
+    /// Who is to claim the other side, if somebody is.
+    expected: Option<OwnerId>,
+    /// The role of the other side whose end is old news; 0 if there is none.
+    old: u32,
+    /// Which session that was.
+    old_session: u32,
 }
 
 impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     const SELF: usize = if SENDS { SENDER } else { RECEIVER };
     const OTHER: usize = if SENDS { RECEIVER } else { SENDER };
 
-    /// Claims this side: if nobody has it, if who had it closed it, or died.
+    /// Claims this side: if nobody has it, if who had it closed it, or died; or if this participant `again` claims what it
+    /// has: for who has forgotten its end.
     ///
     /// It goes on at the position where its predecessor stopped.
     ///
@@ -77,6 +71,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         ring: &'r RawRing,
         capacity: u64,
         judge: &J,
+        again: bool,
     ) -> Result<Self, ClaimError> {
         assert!(capacity.is_power_of_two(), "a ring's capacity is a power of two");
         let me = judge.me().ok_or(ClaimError::NotJoined)?;
@@ -89,6 +84,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                 None if found == 0 => {}
                 None => return Err(ClaimError::Corrupt { field: ROLE, found: found.into() }),
                 Some(_) if found & CLOSED != 0 => {}
+                Some(holder) if again && holder == me => {}
                 Some(holder) => match ask(judge, me, holder) {
                     Verdict::Alive => return Err(ClaimError::Taken { holder }),
                     Verdict::Unknown => return Err(ClaimError::CannotJudge { holder }),
@@ -104,6 +100,9 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                 Err(other) => found = other,
             }
         };
+        let sessions = &ring.control.sessions[Self::SELF];
+        // Release: pairs with the Acquire in `session`. Relaxed: as below. Killed before, it was no session.
+        sessions.store(sessions.load(Relaxed).wrapping_add(1), Release);
         // Relaxed: only a holder of this side stores it, and the last one's store is visible (above, or by `ask`).
         let mine = ring.position(Self::SELF).load(Relaxed);
         // Relaxed, as above.
@@ -121,10 +120,14 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             returned,
             alone,
             ask_at,
+            expected: None,
+            old: 0,
+            old_session: 0,
         };
-        end.meet(roles);
         match end.look() {
             Ok(_) => {
+                end.recall(judge, roles);
+                end.meet(roles);
                 if SENDS {
                     // The last one may have died over a copy of the item that we are going to send.
                     ring.tail.copied.clear();
@@ -133,6 +136,8 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
                     end.give_back();
                     end.ring.control.eager.store(0, Relaxed);
                 }
+                // It may wait for us to come.
+                end.ring_for_other();
                 Ok(end)
             }
             Err(corrupt) => {
@@ -204,6 +209,20 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         Ok(self.ready())
     }
 
+    /// Returns how many items lie in the ring now: a guess while it is in use, and never more than the capacity.
+    pub fn len(&self) -> u64 {
+        // Relaxed: only the number is wanted; what is done with the items begins with a look.
+        let seen = self.ring.position(Self::OTHER).load(Relaxed);
+        let filled =
+            if SENDS { self.mine.wrapping_sub(seen) } else { seen.wrapping_sub(self.mine) };
+        filled.min(self.capacity)
+    }
+
+    /// Returns whether no item lies in the ring, as [`len`](Self::len) does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Checks that this side is the caller's: not a forked copy, and not taken over.
     ///
     /// # Errors
@@ -230,59 +249,9 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         judge.me() == Some(self.me) && self.load_roles(Relaxed) == self.roles
     }
 
-    /// Takes note of what the other side is now.
-    fn meet(&mut self, roles: Pair) {
-        self.roles = roles;
-        self.light = roles.of(Self::OTHER) & self.word & HEAVY != 0;
-    }
-
     #[inline(always)]
     fn load_roles(&self, order: Ordering) -> Pair {
         self.ring.control.roles.load(order)
-    }
-
-    /// Returns what the other side is; whether it is alive only if that is to be `asked`.
-    ///
-    /// What it published before it closed or died is seen by a [`look`](Self::look) *after* this. The other way round
-    /// the last items are lost.
-    ///
-    /// # Errors
-    ///
-    /// [`PipeError::Corrupt`] if the role word names nobody who can be.
-    pub fn peer<J: Judge + ?Sized>(&self, judge: &J, asked: bool) -> Result<Peer, PipeError> {
-        // Acquire: pairs with the Release in `close`.
-        let word = self.load_roles(Acquire).of(Self::OTHER);
-        let Some(peer) = OwnerId::from_word(word) else {
-            return match word {
-                0 => Ok(Peer::Absent),
-                _ => Err(PipeError::Corrupt { field: ROLE, found: word.into() }),
-            };
-        };
-        if word & CLOSED != 0 {
-            return Ok(Peer::Closed);
-        }
-        if !asked {
-            return Ok(Peer::Present);
-        }
-        Ok(match ask(judge, self.me, peer) {
-            Verdict::Alive => Peer::Present,
-            // It may have closed since we looked, and left: that is no death. Acquire: as above.
-            Verdict::Dead if self.load_roles(Acquire).of(Self::OTHER) != word => {
-                return self.peer(judge, asked);
-            }
-            Verdict::Dead => Peer::Dead(peer),
-            Verdict::Unknown => Peer::Unknown(peer),
-            Verdict::Nobody => {
-                return Err(PipeError::Corrupt { field: ROLE, found: word.into() });
-            }
-        })
-    }
-
-    /// Returns whether the other side is closed, as far as this side has heard.
-    #[inline]
-    fn peer_closed(&self) -> bool {
-        // Relaxed: a hint. Whoever reports it looks again, with Acquire, in `peer`.
-        self.load_roles(Relaxed).of(Self::OTHER) & CLOSED != 0
     }
 
     /// Lets the other side have the next `count` places, and wakes it if it sleeps: a sender that waits for room not
@@ -421,8 +390,12 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         if judge.me() != Some(self.me) {
             return;
         }
-        // Release: pairs with the Acquire in `peer` and in `claim`: whoever sees this sees the last position.
         let roles = &self.ring.control.roles;
+        // Whoever comes next on this side has nothing to be told of who was there in our time. (It may not be ours.)
+        if self.check(judge).is_ok() {
+            self.note(self.session());
+        }
+        // Release: pairs with the Acquire in `peer` and in `claim`: whoever sees this sees the last position.
         if roles.exchange(Self::SELF, self.word, self.word | CLOSED, Release).is_ok() {
             self.ring_for_other();
         }
@@ -431,6 +404,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     }
 }
 
+/// What a role word is called in errors.
 const ROLE: &str = "holder";
 /// After how many single items a receiver takes the next one to come alone, too.
 const OFTEN: u8 = 3;

@@ -27,6 +27,8 @@ pub use self::end::{Peer, RawEnd};
 ///        8  roles      2 x u32  HEAVY(31) | CLOSED(30) | owner id, or 0: of the sender, of the receiver
 ///       16  bell[2]    u32      where the sender sleeps (full), where the receiver sleeps (empty)
 ///       24  eager      u32      1 while the receiver is faster than the sender: it gets each item alone
+///       28  sessions[2] u32     how many have held the sender's, the receiver's side
+///       36  told[2]    u32      the session at the other side whose end the sender, the receiver knows of
 ///      128  head       u64      next item to read, counted from the ring's making; stored by the receiver only
 ///      256  tail       u64      next item to write, likewise; stored by the sender only
 ///      264  copied     u64      which item the copy beside it is of; stored by the sender only
@@ -69,6 +71,10 @@ struct Control {
     bell: [Doorbell; 2],
     /// 1 if the receiver wants a copy of each item that is sent alone, else 0; stored by the receiver only.
     eager: AtomicU32,
+    /// By side: how many have claimed it; stored by its holder.
+    sessions: [AtomicU32; 2],
+    /// By side: the session at the other side whose end holders of this one were told of, or left; stored by its holder.
+    told: [AtomicU32; 2],
 }
 
 // SAFETY: repr(C) of atomics and doorbells, which are `Shared`; padding is never read.
@@ -86,7 +92,7 @@ unsafe impl Shared for RawRing {}
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<RawRing>() == 512, "part of the segment format");
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Control>() == 32, "part of the segment format");
+const _: () = assert!(size_of::<Control>() == 48, "part of the segment format");
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Tail>() == 64, "a copy moves with the line of its position");
 
@@ -100,6 +106,8 @@ impl RawRing {
                     roles: Roles::new(),
                     bell: [Doorbell::new(), Doorbell::new()],
                     eager: AtomicU32::new(0),
+                    sessions: [AtomicU32::new(0), AtomicU32::new(0)],
+                    told: [AtomicU32::new(0), AtomicU32::new(0)],
                 }),
                 head: CachePadded::new(AtomicU64::new(0)),
                 tail: CachePadded::new(Tail { position: AtomicU64::new(0), copied: Copied::new() }),

@@ -8,9 +8,10 @@ use shmkit_atomic::{Deadline, barrier, hint};
 use shmkit_roster::Judge;
 use shmkit_sync::Slices;
 
+use super::peer::Found;
 use super::{OFTEN, Peer, RawEnd};
 use crate::PipeError;
-use crate::raw::roles::{CLOSED, HEAVY};
+use crate::raw::roles::HEAVY;
 
 /// How often to look at the other side's position before going to sleep. 4 to 25 µs with the pauses in between, as long
 /// as the processor's pause takes: about what a sleep and a wake-up cost, so that two running processes seldom sleep and
@@ -73,8 +74,8 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         self.check(judge)?;
         // Relaxed: a hint, as in `is_as_it_was`.
         let roles = self.load_roles(Relaxed);
-        if !(SENDS && roles.of(Self::OTHER) & CLOSED != 0) {
-            self.meet(roles);
+        self.meet(roles);
+        if !(SENDS && self.is_closed(roles.of(Self::OTHER))) {
             let before = self.ready();
             if before >= want {
                 return Ok(before);
@@ -178,15 +179,18 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         want: u64,
         asked: bool,
     ) -> Result<Look, PipeError> {
-        let peer = self.peer(judge, asked)?;
+        let Found { peer, session, .. } = self.find(judge, asked)?;
         let ready = self.look()?;
-        match peer {
-            Peer::Closed if SENDS => Err(PipeError::Closed),
-            _ if ready >= want => Ok(Look::Ready(ready)),
-            Peer::Closed => Err(PipeError::Closed),
-            Peer::Dead(peer) => Err(PipeError::PeerDied { peer }),
-            Peer::Absent | Peer::Present | Peer::Unknown(_) => Ok(Look::Wait(peer)),
-        }
+        let error = match peer {
+            Peer::Closed if SENDS => PipeError::Closed,
+            _ if ready >= want => return Ok(Look::Ready(ready)),
+            Peer::Closed => PipeError::Closed,
+            Peer::Dead(peer) => PipeError::PeerDied { peer },
+            Peer::NeverCame(peer) => return Err(PipeError::NeverCame { peer }),
+            Peer::Absent | Peer::Present | Peer::Unknown(_) => return Ok(Look::Wait(peer)),
+        };
+        self.note(session);
+        Err(error)
     }
 
     /// Sleeps until the other side rings or the slice ends, unless there is nothing to sleep for.

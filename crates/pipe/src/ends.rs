@@ -1,0 +1,92 @@
+//! What both ends can be asked: how full the pipe is, and who holds the other end.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use shmkit_atomic::Deadline;
+use shmkit_layout::ShmSafe;
+use shmkit_roster::{Judge, OwnerId};
+
+use crate::{PipeError, Receiver, Sender};
+
+macro_rules! both {
+    ($($End:ident)*) => {$(
+        impl<T: ShmSafe, K: Judge> $End<T, K> {
+            /// Says who is expected to claim the other end. An operation that would wait for somebody to come is told if that
+            /// participant is gone without having done so: [`PipeError::NeverCame`], as [`PipeError::PeerDied`] tells of one that
+            /// came.
+            ///
+            /// What is waited for without it is anybody, for ever.
+            pub fn expect(&mut self, peer: OwnerId) {
+                self.end.expect(peer);
+            }
+
+            /// Waits until a living participant holds the other end, and returns who.
+            ///
+            /// After [`PipeError::Closed`] or [`PipeError::PeerDied`] this is how to wait for the next one.
+            ///
+            /// # Errors
+            ///
+            /// [`PipeError::NeverCame`] if who was [expected](Self::expect) is gone; or if this end is not (any more) this
+            /// participant's.
+            pub fn wait_for_peer(&mut self) -> Result<OwnerId, PipeError> {
+                self.end.wait_for_peer(&self.keeper, Deadline::NEVER)
+            }
+
+            /// Returns who holds the other end now, if that is a living participant; never sleeps.
+            ///
+            /// # Errors
+            ///
+            /// As [`wait_for_peer`](Self::wait_for_peer), and [`PipeError::TimedOut`] if there is none;
+            /// [`PipeError::CannotJudge`] if nobody can tell.
+            pub fn try_wait_for_peer(&mut self) -> Result<OwnerId, PipeError> {
+                self.end.wait_for_peer(&self.keeper, Deadline::PASSED)
+            }
+
+            /// Waits until a living participant holds the other end, at most for `wait`.
+            ///
+            /// # Errors
+            ///
+            /// As [`try_wait_for_peer`](Self::try_wait_for_peer).
+            pub fn wait_for_peer_timeout(&mut self, wait: Duration) -> Result<OwnerId, PipeError> {
+                self.end.wait_for_peer(&self.keeper, Deadline::after(wait))
+            }
+
+            /// Waits until a living participant holds the other end, until `instant` at the latest.
+            ///
+            /// # Errors
+            ///
+            /// As [`try_wait_for_peer`](Self::try_wait_for_peer).
+            pub fn wait_for_peer_deadline(&mut self, instant: Instant) -> Result<OwnerId, PipeError> {
+                self.end.wait_for_peer(&self.keeper, Deadline::at(instant))
+            }
+
+            /// Returns how many items lie in the pipe: at a moment that is over when this returns.
+            pub fn len(&self) -> usize {
+                self.end.len() as usize
+            }
+
+            /// Returns whether no item lies in the pipe, as [`len`](Self::len) does.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Returns how many more items there is room for, as [`len`](Self::len) does.
+            pub fn room(&self) -> usize {
+                self.capacity() - self.len()
+            }
+
+            /// Returns whether there is no room, as [`len`](Self::len) does.
+            pub fn is_full(&self) -> bool {
+                self.room() == 0
+            }
+
+            /// Returns the capacity of the pipe in items.
+            pub fn capacity(&self) -> usize {
+                self.places.count()
+            }
+        }
+    )*};
+}
+
+both! { Sender Receiver }

@@ -1,0 +1,196 @@
+//! What one side of a ring knows of who holds the other.
+
+use shmkit_atomic::Ordering::{Acquire, Relaxed};
+use shmkit_atomic::{Deadline, barrier};
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_sync::Slices;
+
+use super::{ROLE, RawEnd};
+use crate::PipeError;
+use crate::raw::roles::{CLOSED, HEAVY, Pair};
+
+/// What the other side of a ring is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Nobody has come yet, or nobody since those whose end was told of before.
+    Absent,
+    /// Somebody, who was not found dead.
+    Present,
+    /// It closed its end.
+    Closed,
+    /// Its process is gone.
+    Dead(OwnerId),
+    /// Nobody has come yet, and who was [expected](RawEnd::expect) is gone.
+    NeverCame(OwnerId),
+    /// Nobody can tell.
+    Unknown(OwnerId),
+}
+
+/// What a look at the other side has found.
+pub(super) struct Found {
+    pub(super) peer: Peer,
+    /// Its role.
+    pub(super) role: u32,
+    /// How many have held it, before that.
+    pub(super) session: u32,
+}
+
+impl<const SENDS: bool> RawEnd<'_, SENDS> {
+    /// Says who is expected to claim the other side: if that participant is gone without having done so, this side is
+    /// told, instead of waiting for ever.
+    pub fn expect(&mut self, peer: OwnerId) {
+        self.expected = Some(peer);
+    }
+
+    /// Returns what the other side is; whether it is alive only if that is to be `asked`.
+    ///
+    /// What it published before it closed or died is seen by a [`look`](Self::look) *after* this. The other way round
+    /// the last items are lost.
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError::Corrupt`] if the role word names nobody who can be.
+    pub fn peer<J: Judge + ?Sized>(&self, judge: &J, asked: bool) -> Result<Peer, PipeError> {
+        self.find(judge, asked).map(|found| found.peer)
+    }
+
+    /// As [`peer`](Self::peer), with what it is told by.
+    pub(super) fn find<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        asked: bool,
+    ) -> Result<Found, PipeError> {
+        loop {
+            // First: a session that is older than the role is told of once more, a younger one would not be.
+            let session = self.session();
+            // Acquire: pairs with the Release in `close`.
+            let role = self.load_roles(Acquire).of(Self::OTHER);
+            let corrupt = PipeError::Corrupt { field: ROLE, found: role.into() };
+            let nobody = role == 0 || self.is_old(role);
+            let holder = if nobody { self.expected } else { OwnerId::from_word(role) };
+            let peer = match holder {
+                None if nobody => Peer::Absent,
+                None => return Err(corrupt),
+                Some(_) if !nobody && role & CLOSED != 0 => Peer::Closed,
+                Some(_) if !asked => {
+                    if nobody {
+                        Peer::Absent
+                    } else {
+                        Peer::Present
+                    }
+                }
+                Some(peer) => match ask(judge, self.me, peer) {
+                    // It may have closed since we looked, or come and closed, and left: that is no death. Acquire: as
+                    // above.
+                    Verdict::Dead if self.load_roles(Acquire).of(Self::OTHER) != role => continue,
+                    Verdict::Dead if nobody => Peer::NeverCame(peer),
+                    Verdict::Dead => Peer::Dead(peer),
+                    Verdict::Alive if nobody => Peer::Absent,
+                    Verdict::Alive => Peer::Present,
+                    Verdict::Unknown => Peer::Unknown(peer),
+                    // An id that cannot be, of whom the caller expects.
+                    Verdict::Nobody if nobody => Peer::NeverCame(peer),
+                    Verdict::Nobody => return Err(corrupt),
+                },
+            };
+            return Ok(Found { peer, role, session });
+        }
+    }
+
+    /// Waits until somebody who was not found dead holds the other side, and returns who.
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError::TimedOut`] at the deadline, or [`PipeError::CannotJudge`] if somebody holds it of whom nobody can
+    /// tell; [`PipeError::NeverCame`] if who was expected is gone; as [`check`](Self::check).
+    pub fn wait_for_peer<J: Judge + ?Sized>(
+        &mut self,
+        judge: &J,
+        deadline: Deadline,
+    ) -> Result<OwnerId, PipeError> {
+        let mut slices = Slices::new();
+        loop {
+            self.check(judge)?;
+            let Found { peer, role, .. } = self.find(judge, true)?;
+            let late = match (peer, OwnerId::from_word(role)) {
+                (Peer::Present, Some(peer)) => return Ok(peer),
+                (Peer::NeverCame(peer), _) => return Err(PipeError::NeverCame { peer }),
+                (Peer::Unknown(peer), _) => PipeError::CannotJudge { peer },
+                _ => PipeError::TimedOut,
+            };
+            if deadline.has_passed() {
+                return Err(late);
+            }
+            let bell = &self.ring.control.bell[Self::SELF];
+            let armed = bell.arm();
+            if self.word & HEAVY != 0 {
+                barrier::heavy(); // As in `sleep`.
+            }
+            // Relaxed: the fence of `arm` orders it; who claims the other side changes its role first and rings then.
+            if self.load_roles(Relaxed).of(Self::OTHER) == role {
+                let _ = bell.sleep(armed, slices.next(deadline));
+            }
+        }
+    }
+
+    /// Takes note of what the other side is now.
+    pub(super) fn meet(&mut self, roles: Pair) {
+        let other = roles.of(Self::OTHER);
+        if other != self.old {
+            self.old = 0;
+        }
+        // A sender looks again each time until somebody is there who has not closed.
+        let again = SENDS && other & CLOSED != 0;
+        self.roles = if again { roles.with(Self::OTHER, 0) } else { roles };
+        self.light = other & self.word & HEAVY != 0;
+    }
+
+    /// Finds out, at the claim, whether the end of who holds the other side was told to our predecessor, who had received
+    /// all there was: then nobody has come since.
+    pub(super) fn recall<J: Judge + ?Sized>(&mut self, judge: &J, roles: Pair) {
+        let role = roles.of(Self::OTHER);
+        let session = self.session();
+        // Relaxed: as our position.
+        let told = self.ring.control.told[Self::SELF].load(Relaxed);
+        if role == 0 || session != told || !SENDS && self.ready() > 0 {
+            return;
+        }
+        let dead = |peer| ask(judge, self.me, peer) == Verdict::Dead;
+        if role & CLOSED != 0 || OwnerId::from_word(role).is_some_and(dead) {
+            self.old = role;
+            self.old_session = session;
+        }
+    }
+
+    /// Records that this side knows of the end of a session. Killed before, the successor is told as well.
+    pub(super) fn note(&self, session: u32) {
+        // Relaxed: read by our successor, who learns of our position likewise.
+        self.ring.control.told[Self::SELF].store(session, Relaxed);
+    }
+
+    /// Returns how many have held the other side.
+    pub(super) fn session(&self) -> u32 {
+        // Acquire: pairs with the Release in `claim`.
+        self.ring.control.sessions[Self::OTHER].load(Acquire)
+    }
+
+    /// Returns whether the end of who has `role` is old news. (The same one may have come again, and left: then it is
+    /// another session.)
+    #[inline]
+    fn is_old(&self, role: u32) -> bool {
+        role != 0 && role == self.old && self.session() == self.old_session
+    }
+
+    /// Returns whether the role is that of one that has closed, and this side is to be told.
+    #[inline]
+    pub(super) fn is_closed(&self, role: u32) -> bool {
+        role & CLOSED != 0 && !self.is_old(role)
+    }
+
+    /// Returns whether the other side is closed, as far as this side has heard.
+    #[inline]
+    pub(super) fn peer_closed(&self) -> bool {
+        // Relaxed: a hint. Whoever reports it looks again, with Acquire, in `peer`.
+        self.is_closed(self.load_roles(Relaxed).of(Self::OTHER))
+    }
+}
