@@ -181,7 +181,9 @@ fn without_descriptors_nobody_joins() {
         // The lowest free number: all below it are in use, and the limit leaves none above.
         let data = table.file().try_clone().unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, data.as_raw_fd() as u64 + 1, hard).unwrap();
-        let error = Participant::join(table.roster(), data, Description::Proc, Link::Nameless);
+        // SAFETY: it does not come so far.
+        let error =
+            unsafe { Participant::join(table.roster(), data, Description::Proc, Link::Nameless) };
         let error = error.unwrap_err();
         assert_eq!(error.kind(), JoinErrorKind::Description);
         assert!(error.to_string().contains("RLIMIT_NOFILE"), "{error}");
@@ -227,7 +229,9 @@ fn a_ticket_that_is_somebody_elses_data_descriptor_makes_no_death() {
     let me = table.join();
     let mut peer = Peer::fork("with a wrong ticket", |channel| {
         let ticket = Description::Ticket(table.file().try_clone().unwrap());
-        let them = Participant::join(table.roster(), table.fresh(), ticket, Link::Nameless);
+        // SAFETY: the table is mapped from this file.
+        let them =
+            unsafe { Participant::join(table.roster(), table.fresh(), ticket, Link::Nameless) };
         channel.say(&them.as_ref().unwrap().id().unwrap().get().to_string());
         channel.hear();
     });

@@ -53,7 +53,8 @@ impl Place {
         // SAFETY: made by `new`, here or in the process that gave us the path.
         let roster = unsafe { Roster::attach(self.part(0, Roster::bytes(SLOTS)), SLOTS) }.unwrap();
         let file = self.file.try_clone().unwrap();
-        Participant::join(roster, file, Description::Proc, Link::Nameless).unwrap()
+        // SAFETY: the mapping is of this file.
+        unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }.unwrap()
     }
 
     /// Makes the pipe.

@@ -93,7 +93,8 @@ impl Table {
     ///
     /// Those of [`Participant::join`].
     pub fn try_join(&self, how: Description, link: Link) -> Result<Participant<'_>, JoinError> {
-        Participant::join(self.roster(), self.file.try_clone().unwrap(), how, link)
+        // SAFETY: the mapping is of this file.
+        unsafe { Participant::join(self.roster(), self.file.try_clone().unwrap(), how, link) }
     }
 
     /// Joins through `/proc`.
@@ -112,7 +113,8 @@ impl Table {
         // SAFETY: whoever uses this has no lock that a wrong name could rob.
         let roster = unsafe { self.roster().swept_by(log, sweep) };
         let file = self.file.try_clone().unwrap();
-        Participant::join(roster, file, Description::Proc, Link::Nameless)
+        // SAFETY: the mapping is of this file.
+        unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }
     }
 
     /// As [`try_join_swept`](Self::try_join_swept), where it cannot fail.

@@ -98,5 +98,6 @@ fn region(map: &MmapRaw) -> Result<Region<'_>, Box<dyn Error>> {
 
 fn join<'a>(roster: Roster<'a>, file: &File) -> Result<Participant<'a>, Box<dyn Error>> {
     let file = file.try_clone()?.into();
-    Ok(Participant::join(roster, file, Description::Proc, Link::Nameless)?)
+    // SAFETY: the mapping that the roster lies in is of this file, and everybody joins by it.
+    Ok(unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }?)
 }

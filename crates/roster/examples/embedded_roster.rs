@@ -28,7 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // SAFETY: a new memfd is zero, and nobody else has it yet.
     let roster = unsafe { Roster::init(region, SLOTS) }?;
-    let me = Participant::join(roster, OwnedFd::from(file), Description::Proc, Link::Nameless)?;
+    // SAFETY: the mapping is of this file, and everybody joins by it.
+    let me = unsafe {
+        Participant::join(roster, OwnedFd::from(file), Description::Proc, Link::Nameless)
+    }?;
 
     // SAFETY: the child takes a place, stores a word and sleeps.
     let child = unsafe { libc::fork() };

@@ -128,7 +128,9 @@ mod tests {
     }
 
     fn join<'a>(roster: Roster<'a>, file: &OwnedFd) -> Result<Participant<'a>, JoinError> {
-        Participant::join(roster, file.try_clone().unwrap(), Description::Proc, Link::Nameless)
+        let file = file.try_clone().unwrap();
+        // SAFETY: `Bytes` maps the same file, and the tests join by no other.
+        unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }
     }
 
     /// Sweeps the one word of the memory.

@@ -22,6 +22,8 @@ pub struct KeptFile {
     node: Node,
     /// Not if it only names its file (`O_PATH`).
     can_be_marked: bool,
+    /// Whether it stays open when this is dropped.
+    stays_open: bool,
 }
 
 impl KeptFile {
@@ -33,7 +35,11 @@ impl KeptFile {
     pub fn new(file: OwnedFd) -> io::Result<Self> {
         let node = Status::of(file.as_fd())?.node;
         let can_be_marked = mark(file.as_fd());
-        Ok(Self { number: AtomicU32::new(stored(file)), node, can_be_marked })
+        Ok(Self { number: AtomicU32::new(stored(file)), node, can_be_marked, stays_open: false })
+    }
+
+    pub(crate) fn keep_open(&mut self, stays_open: bool) {
+        self.stays_open = stays_open;
     }
 
     pub(crate) fn node(&self) -> Node {
@@ -79,7 +85,7 @@ impl Drop for KeptFile {
         let number = self.number.load(Relaxed);
         let file = borrowed(number);
         // What the program has put there of the same file lacks a mark: it is not ours to close.
-        if self.is_ours(file) && is_marked(file, self.can_be_marked) {
+        if !self.stays_open && self.is_ours(file) && is_marked(file, self.can_be_marked) {
             close(number);
         }
     }

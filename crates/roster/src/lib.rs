@@ -11,6 +11,7 @@
 //! * [`removal`]: the locks that whoever removes the file takes, so that nobody joins what is about to vanish.
 //! * [`Turn`]: the right to do alone what must not be done twice, before there is a file.
 //! * [`Spent`]: how a place begins anew when it has given out all its names.
+//! * [`DeathWatch`]: waiting until somebody is dead.
 //! * [`Judge`]: the questions as a trait, so that models and other rosters can answer them.
 //!
 //! # How it works
@@ -41,6 +42,8 @@
 mod anchor;
 #[cfg(not(loom))]
 mod atfork;
+#[cfg(not(loom))]
+mod beside;
 #[cfg(not(loom))]
 mod boot;
 #[cfg(not(loom))]
@@ -86,6 +89,8 @@ mod testing;
 mod thread;
 #[cfg(not(loom))]
 mod turn;
+#[cfg(not(loom))]
+mod watch;
 
 pub use crate::judge::{Judge, Verdict, ask};
 pub use crate::owner::OwnerId;
@@ -103,4 +108,5 @@ pub use crate::{
     seat::{Keep, Seat},
     table::{Member, Roster},
     turn::Turn,
+    watch::DeathWatch,
 };

@@ -12,7 +12,9 @@ use crate::description::{self, Description, Link, Status};
 use crate::file::KeptFile;
 use crate::identity::Identity;
 use crate::join::{Join, Source};
-use crate::{JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, Verdict, probe};
+use crate::{
+    DeathWatch, JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, Verdict, beside, probe,
+};
 
 /// An address space that takes part in a roster: the kernel's answer to the two questions of [`Judge`].
 ///
@@ -40,6 +42,8 @@ pub struct Participant<'a> {
     file: KeptFile,
     path: Option<PathBuf>,
     link: Link,
+    /// Whether no descriptor of the file may be closed in the program's table.
+    keeps: bool,
     /// Whether the roster's bytes may be gone.
     vacated: bool,
 }
@@ -50,15 +54,62 @@ impl<'a> Participant<'a> {
     /// The first to join also learns whether the file system has the locks that tell who is alive. The file must be
     /// open for reading and writing.
     ///
+    /// **A program's own locks.** Joining and leaving close descriptors of the file, and with any of them the kernel takes
+    /// away all *classic* record locks (`F_SETLK`, as SQLite and `lockf` use them) that this process has on the file,
+    /// wherever in it: that is [POSIX's rule][1]. A program that has such locks joins [beside
+    /// them](Self::join_beside_locks). Open file description locks (`F_OFD_SETLK`) and `flock` are not touched. A lock on
+    /// the *whole* file, to its end wherever that is, covers the bytes by which the roster tells who is alive: nobody can
+    /// join while another process has one, and the dead seem to live. Lock below 2^61.
+    ///
     /// # Errors
     ///
     /// [`JoinError`], of every kind. Nothing is left behind by a join that fails, except that a name may have been
     /// spent.
-    pub fn join(
+    ///
+    /// # Safety
+    ///
+    /// The roster must lie in a mapping of this very file, and so must it for all who ever join it: the locks of one file
+    /// say nothing of who joins by another, and would let two have one name.
+    ///
+    /// [1]: https://man7.org/linux/man-pages/man2/F_GETLK.2const.html
+    pub unsafe fn join(
         roster: Roster<'a>,
         file: OwnedFd,
         description: Description,
         link: Link,
+    ) -> Result<Self, JoinError> {
+        Self::join_keeping(roster, file, description, link, false)
+    }
+
+    /// As [`join`](Self::join), for a program that has classic record locks on the file: it loses none of them, now or
+    /// when it leaves, or when the handle [joins again](Self::rejoin).
+    ///
+    /// What must be closed is closed by a thread that has a table of descriptors for itself, which is started for that:
+    /// some 50 µs. `file` is never closed: it stays open until the process ends, as its owner's other descriptors of it
+    /// should. If the program closes it nevertheless, nobody is found dead any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join); and no thread could be started, or not have its own descriptors.
+    ///
+    /// # Safety
+    ///
+    /// As [`join`](Self::join).
+    pub unsafe fn join_beside_locks(
+        roster: Roster<'a>,
+        file: OwnedFd,
+        description: Description,
+        link: Link,
+    ) -> Result<Self, JoinError> {
+        Self::join_keeping(roster, file, description, link, true)
+    }
+
+    fn join_keeping(
+        roster: Roster<'a>,
+        file: OwnedFd,
+        description: Description,
+        link: Link,
+        keeps: bool,
     ) -> Result<Self, JoinError> {
         let file = KeptFile::new(file).map_err(JoinError::system)?;
         let identity = Identity::new().map_err(JoinError::system)?;
@@ -67,7 +118,8 @@ impl<'a> Participant<'a> {
             Description::Path(path) => (Some(path), None),
             Description::Ticket(ticket) => (None, Some(ticket)),
         };
-        let this = Self { identity, roster, file, path, link, vacated: false };
+        let mut this = Self { identity, roster, file, path, link, keeps, vacated: false };
+        this.file.keep_open(keeps);
         this.join_by(match ticket {
             Some(ticket) => Source::Ticket(Some(ticket)),
             None => this.source(),
@@ -144,6 +196,11 @@ impl<'a> Participant<'a> {
         Judge::person(self, owner)
     }
 
+    /// Watches over another participant.
+    pub fn watch(&self, owner: OwnerId) -> DeathWatch<&Self> {
+        DeathWatch::new(self, owner)
+    }
+
     /// Returns the descriptor of the file, after a look at whether it is that still.
     ///
     /// A program that closed all descriptors, as daemons do, has none, or has opened something else under the number.
@@ -190,6 +247,9 @@ impl<'a> Participant<'a> {
     /// Opens a description of our file that does without our descriptor: by its path, or by the mapping that carries
     /// our locks.
     pub(crate) fn open_anew(&self) -> Option<OwnedFd> {
+        if self.keeps {
+            return None; // It would be closed.
+        }
         let by_path = self.path().and_then(|path| description::open(path).ok());
         let by_path = by_path.filter(|file| self.is_ours(file.as_fd()));
         by_path.or_else(|| {
@@ -218,7 +278,11 @@ impl<'a> Participant<'a> {
             Source::Path(path) => Some(path),
             _ => self.path(),
         };
-        let file = self.file.get(path);
+        let file = match self.keeps {
+            // To open it anew might close one.
+            true => Ok(self.file.unchecked()),
+            false => self.file.get(path),
+        };
         let join = Join {
             roster: self.roster,
             identity: &self.identity,
@@ -226,7 +290,10 @@ impl<'a> Participant<'a> {
             node: self.file.node(),
             link: self.link,
         };
-        join.run(source)
+        if !self.keeps {
+            return join.run(source);
+        }
+        beside::with_own_descriptors(|| join.run(source))
     }
 }
 
@@ -274,14 +341,14 @@ impl fmt::Debug for Participant<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
     use super::*;
     use crate::removal;
     use crate::testing::{Bytes, in_child, memfd, reopen};
 
     fn join<'a>(roster: Roster<'a>, file: &OwnedFd) -> Result<Participant<'a>, JoinError> {
-        Participant::join(roster, file.try_clone().unwrap(), Description::Proc, Link::Nameless)
+        let file = file.try_clone().unwrap();
+        // SAFETY: `Bytes` maps the same file, and the tests join by no other.
+        unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }
     }
 
     /// A handle that borrows for a shorter time than the region lives can take it.
@@ -369,7 +436,8 @@ mod tests {
         let no_forks = NoForks::hold().unwrap();
         let by = |ticket: OwnedFd, data: &OwnedFd| {
             let data = data.try_clone().unwrap();
-            Participant::join(roster, data, Description::Ticket(ticket), Link::Nameless)
+            // SAFETY: as in `join`.
+            unsafe { Participant::join(roster, data, Description::Ticket(ticket), Link::Nameless) }
         };
         let one = by(reopen(&file), &file).unwrap();
         assert_eq!(one.verdict(one.id().unwrap()), Verdict::Alive);

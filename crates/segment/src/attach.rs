@@ -164,7 +164,8 @@ impl Found {
         // SAFETY: `create` made a roster of so many slots there before the segment could be found, as the checked
         // header says; if somebody else made the file, they are atomics nonetheless, for which every pattern is valid.
         let roster = unsafe { Roster::attach(roster, slots) }.map_err(bad_roster)?;
-        let participant = Participant::join(roster, file, description, link)
+        // SAFETY: `mapping` is of this file.
+        let participant = unsafe { Participant::join(roster, file, description, link) }
             .map_err(|error| cannot_join(error, by))?;
         let named = link == Link::Named;
         // SAFETY: `participant` borrows `mapping`.

@@ -185,8 +185,10 @@ impl Made {
             .map_err(|error| bad_roster(RosterError::Place(error)))?;
         // SAFETY: the file is new, so its bytes are zero, and nobody else has it. A directory of zeros is empty.
         let roster = unsafe { Roster::init(roster, participants) }.map_err(bad_roster)?;
-        let participant = Participant::join(roster, file, Description::Proc, Link::Nameless)
-            .map_err(|error| cannot_join(error, By::Descriptor))?;
+        // SAFETY: `mapping` is of this file.
+        let participant =
+            unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }
+                .map_err(|error| cannot_join(error, By::Descriptor))?;
         Ok(Self { participant, mapping, header, entry })
     }
 

@@ -58,7 +58,8 @@ use crate::name::DIRECTORY;
 /// let place = region.sub(4096, Roster::bytes(16))?;
 /// // SAFETY: new bytes are zero, and nobody knows of them yet.
 /// let roster = unsafe { Roster::init(place, 16) }?;
-/// let me = Participant::join(roster, file, Description::Proc, Link::Named)?;
+/// // SAFETY: the mapping is of this file, and everybody joins by it.
+/// let me = unsafe { Participant::join(roster, file, Description::Proc, Link::Named) }?;
 /// assert!(me.id().is_some());
 /// # Ok(())
 /// # }

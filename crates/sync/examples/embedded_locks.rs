@@ -42,7 +42,8 @@ fn parent() -> Result<(), Box<dyn Error>> {
     // SAFETY: the bytes are zero, and nobody else has the file yet.
     let roster = unsafe { Roster::init(region.sub(0, Roster::bytes(SLOTS))?, SLOTS) }?;
     let me =
-        Participant::join(roster, file.try_clone()?.into(), Description::Proc, Link::Nameless)?;
+        // SAFETY: the mapping is of this file, and everybody joins by it.
+        unsafe { Participant::join(roster, file.try_clone()?.into(), Description::Proc, Link::Nameless) }?;
     // SAFETY: as above.
     let ledger = unsafe { Mutex::<Ledger, _>::init(region.sub(LEDGER, 4096)?, [100, 0], &me) }?;
     // SAFETY: as above.
@@ -80,7 +81,10 @@ fn child(role: &str) -> Result<(), Box<dyn Error>> {
     let region = region(&map);
     // SAFETY: the parent has made a roster of so many slots there.
     let roster = unsafe { Roster::attach(region.sub(0, Roster::bytes(SLOTS))?, SLOTS) }?;
-    let me = Participant::join(roster, OwnedFd::from(file), Description::Proc, Link::Nameless)?;
+    // SAFETY: as in `main`.
+    let me = unsafe {
+        Participant::join(roster, OwnedFd::from(file), Description::Proc, Link::Nameless)
+    }?;
     let (ledger, doors) = attach(region, &me)?;
 
     let _permit = doors.acquire()?;

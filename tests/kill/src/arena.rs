@@ -60,7 +60,8 @@ impl Arena {
         let roster = unsafe { Roster::attach(self.region(), SLOTS) }
             .map_err(|e| Fault::broken(e.to_string()))?;
         let file = self.file.as_fd().try_clone_to_owned()?;
-        Participant::join(roster, file, Description::Proc, Link::Nameless)
+        // SAFETY: the mapping is of this file.
+        unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }
             .map_err(|e| Fault::broken(format!("join: {e}")))
     }
 }

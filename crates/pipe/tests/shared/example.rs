@@ -18,7 +18,8 @@ fn example(
     let region = unsafe { Region::from_raw_parts(base, mapping.len()) };
     // SAFETY: a new memfd is zero, and nobody else has it.
     let roster = unsafe { Roster::init(region.sub(0, bytes).unwrap(), 4) }.unwrap();
-    let me = Participant::join(roster, file, Description::Proc, Link::Nameless).unwrap();
+    // SAFETY: the roster lies in a mapping of this file.
+    let me = unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }.unwrap();
     let rest = region.sub(bytes, mapping.len() as u64 - bytes).unwrap();
     // SAFETY: as above; the rest of the region is the pipe's alone.
     let pipe = unsafe { shmkit_pipe::Pipe::<u64, _>::init(rest, capacity, &me) }.unwrap();
