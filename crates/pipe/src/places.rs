@@ -65,13 +65,13 @@ impl<'a, T: ShmSafe> Places<'a, T> {
     /// `index` on.
     #[inline(always)]
     pub(crate) fn fetch_ahead(self, index: u64, ready: u64) {
-        self.ahead(index, ready, |line| prefetch(line));
+        self.ahead(index, ready, prefetch);
     }
 
     /// As [`fetch_ahead`](Self::fetch_ahead), to be written.
     #[inline(always)]
     pub(crate) fn take_ahead(self, index: u64, ready: u64) {
-        self.ahead(index, ready, |line| prefetch_to_write(line));
+        self.ahead(index, ready, prefetch_to_write);
     }
 
     #[inline(always)]

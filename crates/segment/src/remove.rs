@@ -98,11 +98,8 @@ pub(crate) fn if_dead_by(
     let mut ghosts = None;
     loop {
         match attempt(place, remover)? {
-            Some(Outcome::InUse) => {
-                if ghosts.get_or_insert_with(|| Deadline::after(GHOSTS)).has_passed() {
-                    return Ok(Outcome::InUse);
-                }
-            }
+            Some(Outcome::InUse)
+                if !ghosts.get_or_insert_with(|| Deadline::after(GHOSTS)).has_passed() => {}
             Some(outcome) => return Ok(outcome),
             None => {}
         }
