@@ -86,7 +86,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
 }
 
 fn measure(thing: Thing) -> Result<(f64, Option<Duration>)> {
-    let segment = &*Options::new(1 << 20).participants(1024).anonymous()?.leak();
+    let segment = Options::new(1 << 20).participants(1024).anonymous()?.leak();
     // SAFETY: atomic numbers.
     let board: Shared<Board> = unsafe { Shared::new() }?;
     // Made before the others come.

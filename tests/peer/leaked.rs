@@ -38,13 +38,15 @@ pub(crate) fn run(args: &[String], channel: &mut Channel) {
             "fork" => {
                 // SAFETY: the child exits at once. It has not joined.
                 match unsafe { fork() }.expect("fork") {
-                    // SAFETY: runs the exit handlers, as a careless child does; it closes its input first, so that
-                    // it does not wait there.
-                    ForkResult::Child => unsafe {
-                        libc::close(0);
-                        libc::close(1);
-                        libc::exit(0)
-                    },
+                    ForkResult::Child => {
+                        // So that it does not wait there.
+                        for number in [0, 1] {
+                            // SAFETY: nobody in this child uses it any more.
+                            unsafe { libc::close(number) };
+                        }
+                        // SAFETY: runs the exit handlers, as a careless child does.
+                        unsafe { libc::exit(0) }
+                    }
                     ForkResult::Parent { child } => {
                         assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
                     }

@@ -244,7 +244,7 @@ impl<'a> Obedient<'a> {
             ForkResult::Child => {
                 let counted = catch_unwind(AssertUnwindSafe(|| {
                     self.segment.join_after_fork().expect("joined");
-                    count(&self.things, 1);
+                    count(self.things, 1);
                 }));
                 // SAFETY: ends the process at once, without its parent's exit handlers.
                 unsafe { libc::_exit(i32::from(counted.is_err())) }

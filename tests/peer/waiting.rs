@@ -84,11 +84,11 @@ pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Chan
     }
 }
 
-fn counting<'a>(segment: &'a Segment, name: &str) -> CountingSemaphore {
+fn counting(segment: &Segment, name: &str) -> CountingSemaphore {
     segment.find(name).expect("a counting semaphore")
 }
 
-fn barrier<'a>(segment: &'a Segment, parties: &str) -> Barrier {
+fn barrier(segment: &Segment, parties: &str) -> Barrier {
     segment.find(&format!("barrier {parties}")).expect("a barrier")
 }
 

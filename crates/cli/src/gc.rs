@@ -102,7 +102,7 @@ fn summary(args: &Args, report: &Report, terminal: Terminal) -> String {
                 File::new(&swept.name, &swept.path).shown.into(),
                 number(if is_segment { bytes(swept.size) } else { "-".to_owned() }),
                 swept.fate.word().into(),
-                shown(&swept.fate.to_string()).into(),
+                shown(swept.fate.to_string()).into(),
             ]);
         }
         out.push_str(&rows.text(terminal));

@@ -46,7 +46,7 @@ fn parent() -> Result<(), Box<dyn Error>> {
     let shmem = ShmemConf::new().size(64 << 10).create()?;
     let (place, me) = join(&shmem)?;
     // SAFETY: new bytes are zero, and nobody has been told of them.
-    let count = unsafe { Mutex::<u64>::init(place, 0, &me) }?;
+    let count = unsafe { Mutex::<u64, _>::init(place, 0, &me) }?;
 
     let mut child = Command::new(std::env::current_exe()?)
         .arg(shmem.get_os_id())
@@ -77,7 +77,7 @@ fn child(os_id: &str) -> Result<(), Box<dyn Error>> {
     let shmem = ShmemConf::new().os_id(os_id).open()?;
     let (place, me) = join(&shmem)?;
     // SAFETY: the owner made it before it started us.
-    let count = unsafe { Mutex::<u64>::attach(place, 1, &me) }?;
+    let count = unsafe { Mutex::<u64, _>::attach(place, 1, &me) }?;
     for _ in 0..50 {
         *count.lock().map_err(|error| error.to_string())? += 1;
     }

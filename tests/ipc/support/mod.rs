@@ -54,7 +54,10 @@ impl Peer {
         let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
         command.arg(script).args(args);
         command.stdin(Stdio::from(theirs_in)).stdout(Stdio::from(theirs_out));
-        // `wait` reaps it by its number, as it does a forked one.
+        #[expect(
+            clippy::zombie_processes,
+            reason = "`wait` reaps it by its number, as a forked one"
+        )]
         let child = start(&mut command).unwrap();
         Self::new(Pid::from_raw(child.id() as i32), ours_in, ours_out, script)
     }

@@ -277,18 +277,17 @@ fn a_killed_tour_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("big"), BIG_LINE.repeat(BIG)).unwrap();
     // On a busy machine a tour may be over before anybody looks.
-    let child = (0..5)
-        .find_map(|_| {
-            let mut child = command(&["--no-kill", "-w", "2"], &[dir.path()]).spawn().unwrap();
-            let begun = until(&mut child, |child| children(child.id()).len() == 2);
-            child.kill().unwrap();
-            child.wait().unwrap();
-            begun.then_some(child)
-        })
-        .expect("a tour that is killed in time");
+    let kill_one = |_| {
+        let mut child = command(&["--no-kill", "-w", "2"], &[dir.path()]).spawn().unwrap();
+        let begun = until(&mut child, |child| children(child.id()).len() == 2);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        begun.then(|| (child.id(), segment(&child)))
+    };
+    let (tour, left) = (0..5).find_map(kill_one).expect("a tour that is killed in time");
     let begun = Instant::now();
-    while !workers(child.id()).is_empty() || segment(&child).exists() {
-        assert!(begun.elapsed() < LIMIT, "something is left of the tour {}", child.id());
+    while !workers(tour).is_empty() || left.exists() {
+        assert!(begun.elapsed() < LIMIT, "something is left of the tour {tour}");
         thread::sleep(Duration::from_millis(2));
     }
 }
