@@ -16,7 +16,7 @@ const PARTICIPANTS: usize = 4;
 /// Most items that the memory has room for.
 const ITEMS: usize = 64;
 /// Bytes of the words of a ring.
-const WORDS: usize = 384;
+const WORDS: usize = 512;
 /// Where the words are that a peer may get wrong: capacity, both roles, both bells, head, tail.
 const U64S: [u64; 3] = [0, 128, 256];
 const U32S: [u64; 4] = [8, 12, 16, 20];

@@ -175,7 +175,7 @@ fn lock_something(path: &Path) -> fs::File {
     let lock = nix::libc::flock {
         l_type: nix::libc::F_WRLCK as _,
         l_whence: nix::libc::SEEK_SET as _,
-        l_start: 1 << 59,
+        l_start: 1 << 62 | 4711,
         l_len: 1,
         l_pid: 0,
     };

@@ -205,7 +205,8 @@ impl<'s> Victim<'s> {
         Ok(is_futex_wait(entry.nr, entry.args[1]).then_some(entry.args[3] == 0))
     }
 
-    /// Returns whether the step just taken was a sleep on a futex, or the next one is one without a limit.
+    /// Returns whether the step just taken was a sleep on a futex, or the next one is one that lasts longer than a victim
+    /// is waited for.
     #[cfg(target_arch = "x86_64")]
     fn slept(&self) -> Result<bool, Fault> {
         /// The instruction `syscall`.
@@ -215,9 +216,13 @@ impl<'s> Victim<'s> {
         if is_futex_wait(regs.orig_rax, regs.rsi) {
             return Ok(true);
         }
-        let about_to = is_futex_wait(regs.rax, regs.rsi) && regs.r10 == 0;
-        let next = |at: u64| ptrace::read(self.cast.pid, at as ptrace::AddressType);
-        Ok(about_to && next(regs.rip)? & 0xffff == SYSCALL)
+        let read = |at: u64| ptrace::read(self.cast.pid, at as ptrace::AddressType);
+        if !is_futex_wait(regs.rax, regs.rsi) || read(regs.rip)? & 0xffff != SYSCALL {
+            return Ok(false);
+        }
+        // The seconds of an absolute time on the monotonic clock come first.
+        let limit = (now() / 1_000_000_000 + LIMIT.as_secs()) as i64;
+        Ok(regs.r10 == 0 || read(regs.r10)? > limit)
     }
 
     /// Elsewhere the victim's slices run out on its way, and the run ends at its cap.
