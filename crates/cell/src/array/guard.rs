@@ -12,7 +12,7 @@ use super::place::Place;
 use crate::error::ArrayError;
 use crate::held::Held;
 
-/// A locked [`Array`]: a slice of its elements, in place.
+/// A locked [`Array`](crate::Array): a slice of its elements, in place.
 ///
 /// The first mutable use sets the mark of a bulk write, and the end of the guard takes it away; what is written in
 /// between has no copy elsewhere. A panic that ends the guard leaves the array poisoned. In a forked child an inherited
@@ -35,7 +35,7 @@ pub struct ArrayGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
     pub(super) held: Held<'a, K>,
 }
 
-/// An [`ArrayGuard`] that borrows nothing, of [`Array::lock_owned`](super::Array::lock_owned).
+/// An [`ArrayGuard`] that borrows nothing, of [`Array::lock_owned`](crate::Array::lock_owned).
 pub type OwnedArrayGuard<T, K = Seat> = ArrayGuard<'static, T, K>;
 
 impl<T: ShmSafe, K: Judge> ArrayGuard<'_, T, K> {
