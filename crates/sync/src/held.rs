@@ -84,25 +84,6 @@ impl<L: Lock, K: Judge> Hold<L, K> {
     }
 }
 
-impl<L: Lock, K: Judge + Clone> Hold<L, &K> {
-    /// Goes on with a clone of the keeper.
-    ///
-    /// # Safety
-    ///
-    /// `keep` must return the same lock, which the keeper keeps mapped.
-    unsafe fn into_owned<M: Lock>(self, keep: impl FnOnce(&L) -> M) -> Hold<M, K> {
-        let keeper = self.keeper.clone();
-        let this = ManuallyDrop::new(self);
-        Hold {
-            lock: keep(&this.lock),
-            id: this.id,
-            dead: this.dead,
-            panicking: this.panicking,
-            keeper,
-        }
-    }
-}
-
 impl<L: Lock, K: Judge> Drop for Hold<L, K> {
     #[inline]
     fn drop(&mut self) {
@@ -193,21 +174,6 @@ impl<L: Lock, T: ?Sized, K: Judge> Held<L, T, K> {
         T: fmt::Debug,
     {
         if self.hold.is_ours() { self.get().fmt(f) } else { f.write_str("<not ours>") }
-    }
-}
-
-impl<'a, R: 'static, T: ?Sized, K: Judge + Clone> Held<&'a R, T, &K>
-where
-    for<'r> &'r R: Lock,
-{
-    /// Goes on with a clone of the keeper instead of a reference to it.
-    pub(crate) fn into_owned(self) -> Held<&'static R, T, K> {
-        // SAFETY: it leads to the same place, which lies in the memory of a handle with this keeper, as all that a
-        // guard leads to: a clone of the keeper keeps it mapped for as long as the guard lives.
-        let keep = |&raw: &&'a R| unsafe { &*ptr::from_ref(raw) };
-        // SAFETY: as above.
-        let hold = unsafe { self.hold.into_owned(keep) };
-        Held { hold, data: self.data }
     }
 }
 

@@ -29,7 +29,8 @@ impl<'a> Subject<'a> {
 
     fn lock(&mut self, who: usize, wait: bool) {
         let lock = &self.handles[who];
-        let result = if wait { lock.lock_timeout(Duration::ZERO) } else { lock.try_lock() };
+        let result =
+            if wait { lock.lock_owned_timeout(Duration::ZERO) } else { lock.try_lock_owned() };
         if let Owner::Alive(_) = self.owner {
             let refused = if wait { LockFailure::TimedOut } else { LockFailure::WouldBlock };
             assert!(matches!(result, Err(LockError::Failed(failure)) if failure == refused));
@@ -46,7 +47,7 @@ impl<'a> Subject<'a> {
         };
         assert_eq!((*guard, data), (self.value, self.data));
         assert_eq!(guard.dead_owner().is_some(), self.owner == Owner::Dead);
-        self.held[who] = Some(MutexGuard::into_owned(guard));
+        self.held[who] = Some(guard);
         self.owner = Owner::Alive(who);
     }
 }

@@ -30,16 +30,16 @@ impl super::Subject for Subject<'_> {
         match input.below(4) {
             0 => {
                 let free = self.out() < PERMITS;
-                match self.handles[who].try_acquire() {
-                    Ok(permit) if free => self.held[who].push(permit.into_owned()),
+                match self.handles[who].try_acquire_owned(1) {
+                    Ok(permit) if free => self.held[who].push(permit),
                     Err(SemaphoreError::WouldBlock) if !free => {}
                     other => panic!("{other:?} with {} out", self.out()),
                 }
             }
             1 => {
                 let free = self.out() < PERMITS;
-                match self.handles[who].acquire_timeout(Duration::ZERO) {
-                    Ok(permit) if free => self.held[who].push(permit.into_owned()),
+                match self.handles[who].acquire_owned_timeout(1, Duration::ZERO) {
+                    Ok(permit) if free => self.held[who].push(permit),
                     Err(SemaphoreError::TimedOut) if !free => {}
                     other => panic!("{other:?} with {} out", self.out()),
                 }

@@ -87,13 +87,6 @@ pub struct MutexGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
 /// A [`MutexGuard`] that borrows nothing, of [`Mutex::lock_owned`](crate::Mutex::lock_owned).
 pub type OwnedMutexGuard<T, K = Seat> = MutexGuard<'static, T, K>;
 
-impl<T: ShmSafe, K: Judge + Clone> MutexGuard<'_, T, &K> {
-    /// Goes on as a guard that borrows nothing: with a clone of the handle's keeper, it may outlive the handle.
-    pub fn into_owned(guard: Self) -> OwnedMutexGuard<T, K> {
-        MutexGuard { held: guard.held.into_owned(), _data: PhantomData, _not_sync: PhantomData }
-    }
-}
-
 impl<'a, T: ShmSafe, K: Judge> MutexGuard<'a, T, K> {
     /// # Safety
     ///

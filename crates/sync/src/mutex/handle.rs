@@ -199,9 +199,23 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     where
         K: Clone,
     {
-        let me = self.me()?;
-        let taken = self.raw.take(me, &self.keeper, Deadline::NEVER)?;
-        self.guard(me, taken, self.keeper.clone())
+        self.lock_owned_by(Deadline::NEVER)
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), waiting for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_owned_timeout(&self, wait: Duration) -> LockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        self.lock_owned_by(Deadline::after(wait))
     }
 
     /// As [`lock_owned`](Self::lock_owned), if nobody alive holds the lock.
@@ -263,6 +277,15 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
         // What is rare is out of line, so that the other way keeps all it needs in registers: after a locked
         // instruction every load from the stack is waited for.
         if self.raw.take_free(me) { self.taken(me) } else { self.wait(me, deadline) }
+    }
+
+    fn lock_owned_by(&self, deadline: Deadline) -> LockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let me = self.me()?;
+        let taken = self.raw.take(me, &self.keeper, deadline)?;
+        self.guard(me, taken, self.keeper.clone())
     }
 
     #[cold]

@@ -185,13 +185,6 @@ pub struct RwLockWriteGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
 /// An [`RwLockWriteGuard`] that borrows nothing, of [`RwLock::write_owned`](crate::RwLock::write_owned).
 pub type OwnedRwLockWriteGuard<T, K = Seat> = RwLockWriteGuard<'static, T, K>;
 
-impl<T: ShmSafe, K: Judge + Clone> RwLockWriteGuard<'_, T, &K> {
-    /// Goes on as a guard that borrows nothing: with a clone of the handle's keeper, it may outlive the handle.
-    pub fn into_owned(guard: Self) -> OwnedRwLockWriteGuard<T, K> {
-        RwLockWriteGuard { held: guard.held.into_owned(), _data: PhantomData }
-    }
-}
-
 impl<'a, T: ShmSafe, K: Judge> RwLockWriteGuard<'a, T, K> {
     /// # Safety
     ///

@@ -199,6 +199,26 @@ impl<K: Judge> Semaphore<K> {
         self.permit(count, Some(Deadline::NEVER), self.keeper.clone())
     }
 
+    /// As [`acquire_owned`](Self::acquire_owned), waiting for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_many_timeout`](Self::acquire_many_timeout).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_owned_timeout(
+        &self,
+        count: u32,
+        wait: Duration,
+    ) -> Result<OwnedPermit<K>, SemaphoreError>
+    where
+        K: Clone,
+    {
+        self.permit(count, Some(Deadline::after(wait)), self.keeper.clone())
+    }
+
     /// As [`acquire_owned`](Self::acquire_owned), if there are so many now.
     ///
     /// # Errors
@@ -358,17 +378,6 @@ pub struct Permit<'a, K: Judge = &'a Seat> {
 
 /// A [`Permit`] that borrows nothing, of [`Semaphore::acquire_owned`].
 pub type OwnedPermit<K = Seat> = Permit<'static, K>;
-
-impl<K: Judge + Clone> Permit<'_, &K> {
-    /// Goes on as permits that borrow nothing: with a clone of the handle's keeper, they may outlive the handle.
-    pub fn into_owned(mut self) -> OwnedPermit<K> {
-        let (id, count, keeper) = (self.id, self.count, self.keeper.clone());
-        self.count = 0;
-        // SAFETY: the same place, in the memory of a handle with this keeper, of which the permit has a clone.
-        let raw = unsafe { &*core::ptr::from_ref(self.raw) };
-        Permit { raw, id, count, keeper }
-    }
-}
 
 impl<K: Judge> Permit<'_, K> {
     /// Returns how many permits these are.
