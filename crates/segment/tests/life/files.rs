@@ -3,17 +3,24 @@
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 use shmkit_segment::{ErrorKind, OpenOptions, Outcome, Segment};
 
-use crate::{Name, refused, small};
+use crate::{Name, directory, refused, small};
 
 /// A segment that everybody has left, as a file to be damaged.
 fn left(test: &str) -> Name {
-    let name = Name::new(test);
-    drop(small().persistent(true).content("right/1").create(&name).unwrap());
+    left_within(Path::new("/dev/shm"), test)
+}
+
+/// The same in a directory of its own: dead, it may be removed by whoever makes a segment beside it.
+fn left_within(directory: &Path, test: &str) -> Name {
+    let name = Name::within(directory, test);
+    let options = small().persistent(true).content("right/1").directory(directory);
+    drop(options.create(&name).unwrap());
     name
 }
 
@@ -103,9 +110,10 @@ fn what_another_version_left_is_removed_and_what_it_uses_or_keeps_is_not() {
         (12, &0x0403_0201_u32.to_ne_bytes()),
         (16, &16_u32.to_ne_bytes()),
     ];
-    let open = OpenOptions::new();
+    let directory = directory();
+    let open = OpenOptions::new().directory(directory.path());
     for (at, bytes) in strange {
-        let name = left("other-version");
+        let name = left_within(directory.path(), "other-version");
         overwrite(&name, 20, &[0; 4]);
         overwrite(&name, at, bytes);
         // Somebody of that version: its locks lie at 2^61 or above, as in every version.
@@ -138,18 +146,21 @@ fn anothers_dead_segment_is_removed_for_who_says_whose() {
     if !nix::unistd::geteuid().is_root() {
         return; // Only root can give files away.
     }
+    let directory = directory();
+    let small = || small().directory(directory.path());
+    let open = || OpenOptions::new().directory(directory.path());
     let anothers = || {
-        let name = left("anothers");
+        let name = left_within(directory.path(), "anothers");
         overwrite(&name, 20, &[0; 4]);
         std::os::unix::fs::chown(name.path(), Some(65534), None).unwrap();
         name
     };
     let name = anothers();
-    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
+    assert_eq!(open().remove_if_dead(&name).unwrap(), Outcome::Foreign);
     refused(small().create(&name), ErrorKind::AlreadyExists, &["not a segment of the user"]);
-    let theirs = OpenOptions::new().owner(65534);
+    let theirs = open().owner(65534);
     assert_eq!(theirs.survey(&name).unwrap(), Outcome::Dead);
-    let wrong = OpenOptions::new().owner(65533);
+    let wrong = open().owner(65533);
     assert_eq!(wrong.remove_if_dead(&name).unwrap(), Outcome::Foreign);
     assert_eq!(theirs.remove_if_dead(&name).unwrap(), Outcome::Removed);
     drop(name);

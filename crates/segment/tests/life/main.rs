@@ -10,15 +10,20 @@ use std::path::{Path, PathBuf};
 use shmkit_segment::{ErrorKind, Options, PREFIX, Segment, SegmentError};
 
 /// A name that no other test uses, removed at the end whatever happens.
-struct Name(String);
+struct Name(String, PathBuf);
 
 impl Name {
     fn new(test: &str) -> Self {
-        Self(format!("test-{}-{test}", std::process::id()))
+        Self::within(Path::new("/dev/shm"), test)
+    }
+
+    /// One in a directory where nobody else makes segments, and on that occasion removes what is dead.
+    fn within(directory: &Path, test: &str) -> Self {
+        Self(format!("test-{}-{test}", std::process::id()), directory.to_owned())
     }
 
     fn path(&self) -> PathBuf {
-        Path::new("/dev/shm").join(format!("{PREFIX}{}", self.0))
+        self.1.join(format!("{PREFIX}{}", self.0))
     }
 
     fn exists(&self) -> bool {
