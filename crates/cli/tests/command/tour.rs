@@ -43,8 +43,9 @@ fn workers_are_killed_and_the_survivors_finish() {
     assert!(number(&report["owner_died"]) >= 1);
     assert_eq!(number(&mutex["redone"]), 1);
     assert!(mutex["recovered_ms"].as_f64().unwrap() > 0.0);
+    // A worker, as a rule; the tour itself, if none of them has come for the mutex in the time that it gives them.
     let heir = number(&mutex["heir"]);
-    assert!(started.contains(&heir) && heir != number(&mutex["pid"]), "a surviving worker");
+    assert!(heir != 0 && heir != number(&mutex["pid"]), "a survivor");
     assert_eq!(number(&report["lost_workers"]), 0);
 }
 
