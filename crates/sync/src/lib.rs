@@ -31,13 +31,13 @@
 //! # If a peer dies
 //!
 //! Killed at any instruction, it leaves every lock either free, or held by an id that everybody else can find dead.
-//! Whoever sleeps wakes at the end of a slice, at most 32 ms long, and finds out. A process that is merely stopped is
-//! alive, and keeps what it holds.
+//! Whoever sleeps wakes at the end of a slice, at most 32 ms long, and finds out, or one of those who sleep for the same
+//! thing does for the others. A process that is merely stopped is alive, and keeps what it holds.
 //!
 //! "Within about 40 ms" is said of the usual [`Slices`]: a process that [sets](Slices::set_longest) longer ones takes
-//! longer. Where nobody can tell whether an owner lives (a closed descriptor of a file without a name), a wait without a
-//! deadline waits on; with one it ends in *cannot judge*. A thread that ends and leaves a lock locked (a forgotten guard)
-//! holds it until its *process* dies.
+//! longer, and so may a crowd that most have just left (see there). Where nobody can tell whether an owner lives (a closed
+//! descriptor of a file without a name), a wait ends in *cannot judge* after about a second, with a deadline or without. A
+//! thread that ends and leaves a lock locked (a forgotten guard) holds it until its *process* dies.
 //!
 //! # What this does not do
 //!
