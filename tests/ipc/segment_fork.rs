@@ -5,7 +5,7 @@ use std::path::Path;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Judge, Verdict};
-use shmkit_segment::{ErrorKind, OpenOptions, Segment, join_all_after_fork, join_all_at_fork};
+use shmkit_segment::{ErrorKind, OpenOptions, Segment};
 use shmkit_tests::segment::{last, small};
 use shmkit_tests::segment_faults::become_nobody;
 
@@ -177,64 +177,18 @@ fn children_forked_amid_opening_and_leaving_can_open_and_leave() {
     assert_eq!(fs::read_dir(path).unwrap().count(), 0);
 }
 
-/// All of a program's segments, among them one that only a path leads to and one that cannot be joined.
 #[test]
 fn one_call_joins_all() {
     let directory = directory();
-    Peer::fork("program", |_| {
-        let mut ours: Vec<_> =
-            (0..40).map(|n| small(directory.path()).create(&format!("it-{n}")).unwrap()).collect();
-        ours.extend((0..10).map(|_| small(directory.path()).anonymous().unwrap()));
-        assert_eq!(join_all_after_fork().unwrap(), 50);
-        let seen = Peer::fork("child", |_| {
-            assert!(ours.iter().all(|segment| segment.participant().me().is_none()));
-            assert_eq!(join_all_after_fork().unwrap(), 50);
-            assert!(ours.iter().all(|segment| segment.participant().me().is_some()));
-            assert_eq!(join_all_after_fork().unwrap(), 50);
-        });
-        seen.join();
-        Segment::unlink("it-0").unwrap_err();
-        OpenOptions::new().directory(directory.path()).unlink("it-0").unwrap();
-        let late = Peer::fork("child", |_| {
-            let error = join_all_after_fork().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unlinked);
-            for part in ["segment \"it-0\"", "49 others"] {
-                assert!(error.to_string().contains(part), "{error}");
-            }
-            let joined = ours.iter().filter(|segment| segment.participant().me().is_some());
-            assert_eq!(joined.count(), 49);
-        });
-        late.join();
-    })
-    .join();
+    Peer::execute("heirs/one-call", &[directory.path().to_str().unwrap()], |_| ()).join();
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn children_join_by_themselves_if_that_is_wanted() {
     let directory = directory();
-    Peer::fork("program", |_| {
-        let ours = small(directory.path()).create("it").unwrap();
-        let anonymous = small(directory.path()).anonymous().unwrap();
-        let mine = ours.participant().me();
-        join_all_at_fork(true).unwrap();
-        let mut child = Peer::fork("child", |channel| {
-            let me = ours.participant().me();
-            assert!(me.is_some() && me != mine && anonymous.participant().me().is_some());
-            channel.say("joined");
-            channel.hear();
-            // It is the last one, and a child of its own joins as well.
-            assert!(ours.is_linked());
-            Peer::fork("grandchild", |_| assert!(ours.participant().me().is_some())).join();
-            join_all_at_fork(false).unwrap();
-            Peer::fork("nobody", |_| assert!(ours.participant().me().is_none())).join();
-        });
-        child.expect("joined");
-        drop((ours, anonymous));
-        child.say("go on");
-        child.join();
-    })
-    .join();
+    Peer::execute("heirs/by-themselves", &[directory.path().to_str().unwrap()], |_| ()).join();
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 /// The parent dropped its privileges before it forks, or the child does before it joins.

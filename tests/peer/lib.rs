@@ -7,6 +7,7 @@
 pub mod cell;
 mod channel;
 pub mod directory;
+mod heirs;
 mod leaked;
 pub mod locking;
 pub mod pipe;
@@ -31,6 +32,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "cell" => cell::run(script, args, channel),
         "channel" => echo(script, args, channel),
         "directory" => directory::run(script, args, channel),
+        "heirs" => heirs::run(script, args),
         "locking" => locking::run(script, args, channel),
         "sync" => sync::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),
