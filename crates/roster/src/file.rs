@@ -33,9 +33,27 @@ impl KeptFile {
     ///
     /// It cannot be asked which file it leads to.
     pub fn new(file: OwnedFd) -> io::Result<Self> {
+        mark(file.as_fd());
+        Self::keep(file, true)
+    }
+
+    /// Keeps a descriptor that only names its file (`O_PATH`), and that no child inherits.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_path(file: OwnedFd) -> io::Result<Self> {
+        Self::keep(file, false)
+    }
+
+    fn keep(file: OwnedFd, can_be_marked: bool) -> io::Result<Self> {
         let node = Status::of(file.as_fd())?.node;
-        let can_be_marked = mark(file.as_fd());
         Ok(Self { number: AtomicU32::new(stored(file)), node, can_be_marked, stays_open: false })
+    }
+
+    /// Returns whether the other one leads to the same file.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.node == other.node
     }
 
     pub(crate) fn keep_open(&mut self, stays_open: bool) {
@@ -99,24 +117,22 @@ const F_SETSIG: libc::c_int = 10;
 const F_GETSIG: libc::c_int = 11;
 
 /// Marks our descriptor, to be told from another of the same file that the program puts under its number: its
-/// description by a signal, and itself by close-on-exec, which `dup2` takes away. Returns whether the description could be
-/// marked.
-fn mark(file: BorrowedFd<'_>) -> bool {
+/// description by a signal, and itself by close-on-exec, which `dup2` takes away.
+fn mark(file: BorrowedFd<'_>) {
     let fd = file.as_raw_fd();
     // SAFETY: sets a number of the description that only what sends signals reads.
-    let marked = unsafe { libc::fcntl(fd, F_SETSIG, MARK) } == 0;
+    unsafe { libc::fcntl(fd, F_SETSIG, MARK) };
     // SAFETY: sets a flag of the descriptor, which is ours.
     unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
-    marked
 }
 
 fn is_marked(file: BorrowedFd<'_>, can_be: bool) -> bool {
     let fd = file.as_raw_fd();
     // SAFETY: asks for a number.
-    let signal = unsafe { libc::fcntl(fd, F_GETSIG) };
+    let is_marked = || (unsafe { libc::fcntl(fd, F_GETSIG) }) == MARK;
     // SAFETY: asks for flags.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-    (signal == MARK) == can_be && flags != -1 && flags & libc::FD_CLOEXEC != 0
+    flags != -1 && flags & libc::FD_CLOEXEC != 0 && is_marked() == can_be
 }
 
 fn stored(file: OwnedFd) -> u32 {
@@ -228,7 +244,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY;
         let mode = nix::sys::stat::Mode::empty();
-        let kept = KeptFile::new(nix::fcntl::open(directory.path(), flags, mode).unwrap()).unwrap();
+        let flags = flags | nix::fcntl::OFlag::O_CLOEXEC;
+        let file = nix::fcntl::open(directory.path(), flags, mode).unwrap();
+        let kept = KeptFile::of_path(file).unwrap();
         let (fd, node) = (kept.unchecked().as_raw_fd(), kept.node());
         drop(kept);
         // SAFETY: asks which file a number leads to; it may be another test's by now.

@@ -86,17 +86,15 @@ impl Join<'_> {
             }
             other => other?,
         };
-        if !self.sees(id)? {
-            // A duplicate of the data descriptor is not closed with `own`, nor are its locks.
+        // What was opened here is no duplicate of the data descriptor.
+        if matches!(source, Source::Ticket(_)) && !self.sees(id)? {
+            // It is not closed with `own`, nor are its locks.
             range::unlock(own.as_fd(), Range::id(self.roster.salt(), id)).map_err(lock_error)?;
             if let Some(slot) = self.roster.slot_of(id) {
                 range::unlock(own.as_fd(), Range::slot(self.roster.salt(), slot))
                     .map_err(lock_error)?;
             }
-            return Err(JoinError::new(match source {
-                Source::Ticket(_) => JoinErrorKind::Ticket,
-                _ => JoinErrorKind::Unsupported,
-            }));
+            return Err(JoinError::new(JoinErrorKind::Ticket));
         }
         if let Source::Ticket(Some(ticket)) = source
             && self.is_shared(ticket.as_fd(), id)?

@@ -120,10 +120,12 @@ impl<'a> Participant<'a> {
         };
         let mut this = Self { identity, roster, file, path, link, keeps, vacated: false };
         this.file.keep_open(keeps);
-        this.join_by(match ticket {
+        let source = match ticket {
             Some(ticket) => Source::Ticket(Some(ticket)),
             None => this.source(),
-        })?;
+        };
+        // It was asked whose it is a moment ago, when it was kept.
+        this.join_with(this.file.unchecked(), source)?;
         Ok(this)
     }
 
@@ -283,10 +285,14 @@ impl<'a> Participant<'a> {
             true => Ok(self.file.unchecked()),
             false => self.file.get(path),
         };
+        self.join_with(file.map_err(|e| JoinError::with(JoinErrorKind::Description, e))?, source)
+    }
+
+    fn join_with(&self, file: BorrowedFd<'_>, source: Source<'_>) -> Result<OwnerId, JoinError> {
         let join = Join {
             roster: self.roster,
             identity: &self.identity,
-            file: file.map_err(|e| JoinError::with(JoinErrorKind::Description, e))?,
+            file,
             node: self.file.node(),
             link: self.link,
         };

@@ -25,7 +25,17 @@ pub struct Removal<'f> {
     file: BorrowedFd<'f>,
     range: Range,
     process: Process,
+    /// Whether it is given back before the descriptor is closed.
+    is_given_back: bool,
     _no_forks: NoForks,
+}
+
+impl Removal<'_> {
+    /// Ends the right without giving it back: that comes with the close of the descriptor. For who has taken the file's
+    /// last name, so that nobody asks any more, and closes it now.
+    pub fn end_with_file(mut self) {
+        self.is_given_back = false;
+    }
 }
 
 /// Proves that nobody alive takes part in `file`, and keeps it so: the write lock over all of R to the end.
@@ -76,7 +86,13 @@ pub fn nobody_but<'f>(
     let salt = me.roster().salt();
     let no_forks = NoForks::hold()?;
     let process = Process::current();
-    let removal = Removal { file, range: Range::EVERYBODY, process, _no_forks: no_forks };
+    let removal = Removal {
+        file,
+        range: Range::EVERYBODY,
+        process,
+        is_given_back: true,
+        _no_forks: no_forks,
+    };
     for part in Range::EVERYBODY.without([Range::slot(salt, slot), Range::id(salt, id)]) {
         // What was taken already is given back by the drop.
         if !range::try_lock(file, part)? {
@@ -133,12 +149,14 @@ pub fn holder(file: BorrowedFd<'_>) -> io::Result<Option<Holder>> {
 fn take(file: BorrowedFd<'_>, range: Range) -> io::Result<Option<Removal<'_>>> {
     let no_forks = NoForks::hold()?;
     let taken = range::try_lock(file, range)?;
-    Ok(taken.then_some(Removal { file, range, process: Process::current(), _no_forks: no_forks }))
+    let process = Process::current();
+    let removal = Removal { file, range, process, is_given_back: taken, _no_forks: no_forks };
+    Ok(taken.then_some(removal))
 }
 
 impl Drop for Removal<'_> {
     fn drop(&mut self) {
-        if self.process != Process::current() {
+        if !self.is_given_back || self.process != Process::current() {
             return; // Inherited: the description, with its lock, is the parent's as well.
         }
         // Cannot fail for a range that is locked; if it did, the lock would go with the descriptor.

@@ -41,9 +41,11 @@ const _: () = assert!(size_of::<Head>() == 128, "part of the segment format");
 ///
 /// ```text
 /// 0 salt  8 cursor  12 slots  16 numbers  20 boot
-/// 128 slot 0: generation, signed, start time, command, pid, boot  168 slot 1 …
-/// 128 + 40 * slots: a bit a slot, set if it seems to be taken
+/// 128 a bit a slot, set if it seems to be taken
+/// after that, at a multiple of 8: slot 0: generation, signed, start time, command, pid, boot; 40 further: slot 1 …
 /// ```
+///
+/// So who makes a roster and joins it touches one page.
 ///
 /// A view of bytes that somebody keeps mapped. It says who *may* be there; whether they live, only the kernel knows.
 #[derive(Clone, Copy)]
@@ -65,17 +67,19 @@ impl<'a> Roster<'a> {
     /// Alignment of a roster, in bytes.
     pub const ALIGN: u64 = align_of::<Head>() as u64;
 
-    /// Returns the size of a roster of so many slots, in bytes: 40 and a bit for each, and 128.
+    /// Returns the size of a roster of so many slots, in bytes: 40 and a bit for each, and 128, up to
+    /// the next multiple of 8.
     pub const fn bytes(slots: u32) -> u64 {
-        Self::places_at(slots) + Places::words(slots) as u64 * size_of::<AtomicU32>() as u64
+        Self::slots_at(slots) + slots as u64 * size_of::<Slot>() as u64
     }
 
-    const fn slots_at() -> u64 {
+    const fn places_at() -> u64 {
         size_of::<Head>() as u64
     }
 
-    const fn places_at(slots: u32) -> u64 {
-        Self::slots_at() + slots as u64 * size_of::<Slot>() as u64
+    const fn slots_at(slots: u32) -> u64 {
+        let end = Self::places_at() + Places::words(slots) as u64 * size_of::<AtomicU32>() as u64;
+        end.next_multiple_of(align_of::<Slot>() as u64)
     }
 
     /// Makes a roster for at most `slots` participants at a time, 1 to 16384, in the first bytes of `region`.
@@ -150,9 +154,9 @@ impl<'a> Roster<'a> {
         let count = numbering.slots();
         let part = |from, to| region.sub(from, to - from).map_err(RosterError::Place);
         let head = region.get(Offset::<Head>::ZERO).map_err(RosterError::Place)?;
-        let slots = part(Self::slots_at(), Self::places_at(count))?;
+        let slots = part(Self::slots_at(count), Self::bytes(count))?;
         let slots = slots.slice(Offset::ZERO, count as usize).map_err(RosterError::Place)?;
-        let words = part(Self::places_at(count), Self::bytes(count))?;
+        let words = part(Self::places_at(), Self::slots_at(count))?;
         let words = words.slice(Offset::ZERO, Places::words(count) as usize);
         let places = Places::new(words.map_err(RosterError::Place)?, count);
         Ok((head, slots, places))

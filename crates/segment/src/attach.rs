@@ -103,9 +103,12 @@ pub(crate) fn by_descriptor(
 /// Joins in a forked child; does nothing in a process that has its place.
 pub(crate) fn rejoin(shared: &Shared) -> Result<OwnerId, Failure> {
     let participant = shared.participant();
+    if let Some(id) = participant.id() {
+        return Ok(id);
+    }
     // Through the descriptor, by which alone an unlinked file can be told from one that never was; by the path if
     // there is no `/proc`, or if somebody closed the descriptor.
-    participant
+    let id = participant
         .rejoin_with(Description::Proc)
         .or_else(|error| match (error.kind(), shared.place()) {
             (JoinErrorKind::Description | JoinErrorKind::OtherFile, Some(place)) => {
@@ -113,12 +116,19 @@ pub(crate) fn rejoin(shared: &Shared) -> Result<OwnerId, Failure> {
             }
             _ => Err(error),
         })
-        .map_err(|error| not_rejoined(shared, error))
+        .map_err(|error| not_rejoined(shared, error))?;
+    shared.entry().inherit();
+    Ok(id)
 }
 
 /// As [`rejoin`], by a description that somebody made for this process.
 pub(crate) fn rejoin_by(shared: &Shared, description: Description) -> Result<OwnerId, Failure> {
-    shared.participant().rejoin_with(description).map_err(|error| not_rejoined(shared, error))
+    let id = shared
+        .participant()
+        .rejoin_with(description)
+        .map_err(|error| not_rejoined(shared, error))?;
+    shared.entry().inherit();
+    Ok(id)
 }
 
 fn not_rejoined(shared: &Shared, error: JoinError) -> Failure {

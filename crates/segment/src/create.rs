@@ -36,16 +36,28 @@ pub(crate) fn create(place: &Place, options: &Checked) -> Result<Arc<Shared>, Fa
         election = Some(Election::new(place, options.size));
     }
     let mut made = None;
+    // Whether the name was found to be somebody's.
+    let mut is_taken = false;
     loop {
-        // Before anything is allocated that may be for nothing.
-        if Status::of_path(place.path()).is_ok() {
+        // Before anything is allocated that may be for nothing, if that is dearer than a look.
+        let is_cheap = election.is_none() && !is_taken;
+        if !is_cheap && Status::of_path(place.path()).is_ok() {
             clear(place, options, deadline)?;
         }
-        if let Some(named) = name_new(place, options, election.as_ref(), &mut made, deadline)? {
-            sweep::sample(place);
-            return Ok(named);
+        match name_new(place, options, election.as_ref(), &mut made, deadline) {
+            Ok(Some(named)) => {
+                sweep::sample(place);
+                return Ok(named);
+            }
+            Ok(None) => {}
+            // What bears the name may be what is missing, or the better reason.
+            Err(_) if is_cheap && Status::of_path(place.path()).is_ok() => {}
+            Err(failure) => return Err(failure),
         }
-        wait(place, election.as_mut(), deadline)?;
+        if !is_cheap {
+            wait(place, election.as_mut(), deadline)?;
+        }
+        is_taken = true;
     }
 }
 
@@ -171,10 +183,6 @@ impl Made {
         if status.mode != mode {
             file::permit(file.as_fd(), mode)?;
         }
-        // Before it has a name: who opens it as soon as it has waits for this thread.
-        let entry = table::begin(Identity::new(&status, &header)).ok_or_else(|| {
-            Failure::new(ErrorKind::Os, "this process has the new file open, as a segment")
-        })?;
         let mapping = attach::map(file.as_fd(), size)?;
         // SAFETY: the participant, which borrows it, is dropped before the mapping (`Made`, `Shared`), or lets go of
         // it without touching it.
@@ -185,10 +193,15 @@ impl Made {
             .map_err(|error| bad_roster(RosterError::Place(error)))?;
         // SAFETY: the file is new, so its bytes are zero, and nobody else has it. A directory of zeros is empty.
         let roster = unsafe { Roster::init(roster, participants) }.map_err(bad_roster)?;
+        // Before it has a name: who opens it as soon as it has waits for this thread.
+        let (entry, no_forks) = table::begin(Identity::new(&status, &header)).ok_or_else(|| {
+            Failure::new(ErrorKind::Os, "this process has the new file open, as a segment")
+        })?;
         // SAFETY: `mapping` is of this file.
-        let participant =
-            unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }
-                .map_err(|error| cannot_join(error, By::Descriptor))?;
+        let joined = unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) };
+        // The join holds them off, too: one time is cheaper than two.
+        drop(no_forks);
+        let participant = joined.map_err(|error| cannot_join(error, By::Descriptor))?;
         Ok(Self { participant, mapping, header, entry })
     }
 
@@ -200,7 +213,7 @@ impl Made {
     fn named(mut self, place: &Place) -> Arc<Shared> {
         self.participant.set_path(place.path().to_owned());
         let shared = self.enter(true);
-        shared.found_at(place.clone());
+        shared.named(place.clone());
         shared
     }
 

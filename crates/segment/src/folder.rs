@@ -28,18 +28,24 @@ impl Folder {
             folders.iter().find(|known| known.0 == path)?.1.upgrade()
         };
         let known = among(&FOLDERS.lock());
-        known.filter(|folder| folder.has(file_name, identity)).or_else(|| Self::open(path))
+        known.filter(|folder| folder.has(file_name, identity)).or_else(|| Self::now(path))
     }
 
-    /// Opens the folder, for this process's other segments, too.
-    fn open(path: &Path) -> Option<Arc<Self>> {
+    /// Opens the folder that is called `path` now, for this process's other segments, too.
+    pub(crate) fn now(path: &Path) -> Option<Arc<Self>> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let file = retry(|| open(path, flags, Mode::empty())).ok()?;
-        let new = Arc::new(Self(KeptFile::new(file).ok()?));
+        let new = Arc::new(Self(KeptFile::of_path(file).ok()?));
         let entry = (path.to_owned(), Arc::downgrade(&new));
         let mut folders = FOLDERS.lock_with_room();
         let found =
             folders.iter_mut().find(|(known, folder)| known == path || folder.strong_count() == 0);
+        let same = found.as_ref().and_then(|(_, folder)| folder.upgrade());
+        if let Some(same) = same.filter(|same| same.0.is_same(&new.0) && same.file().is_some()) {
+            // Unlocked first: what is dropped frees.
+            drop(folders);
+            return Some(same);
+        }
         // Freed when it is unlocked.
         let _old = match found {
             Some(old) => Some(std::mem::replace(old, entry)),

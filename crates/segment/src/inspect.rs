@@ -15,7 +15,7 @@ use shmkit_roster::{OwnerId, Roster};
 use crate::directory::Directory;
 use crate::error::{ErrorKind, Failure};
 use crate::file::retry;
-use crate::name::Place;
+use crate::name::{At, Place};
 
 /// What tells one segment from every other, for ever: a file's number may be used again, the cookie is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,11 @@ impl Status {
 
     /// As [`of_path`](Self::of_path), from the directory that the place holds.
     pub(crate) fn of_place(place: &Place) -> Result<Self, Errno> {
-        let (directory, path) = place.at();
+        Self::at(place.at())
+    }
+
+    /// As [`of_place`](Self::of_place), for who knows where it is.
+    pub(crate) fn at((directory, path): At<'_>) -> Result<Self, Errno> {
         fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(Self::from)
     }
 
@@ -78,8 +82,12 @@ impl From<libc::stat> for Status {
 
 /// Opens what bears the name, whatever it is, without following, blocking or inheriting.
 pub(crate) fn open_file(place: &Place) -> Result<OwnedFd, Errno> {
+    open_at(place.at())
+}
+
+/// As [`open_file`], for who knows where it is.
+pub(crate) fn open_at((directory, path): At<'_>) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let (directory, path) = place.at();
     retry(|| openat(directory, path, flags, Mode::empty()))
 }
 

@@ -9,6 +9,7 @@ use crate::inspect::{Identity, Status};
 use crate::last;
 use crate::name::Place;
 use crate::remove::Outcome;
+use crate::table::Entry;
 
 /// What became of a segment whose handle was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,8 @@ pub enum Leave {
 ///
 /// Release first, then try: of two that leave at once at least one sees that nobody is left.
 pub(crate) struct LastOut {
-    identity: Identity,
+    /// Dropped last, when this process has left: a thread that joins again has waited.
+    entry: Entry,
     /// Whether the last one out removes the name.
     is_removed: bool,
     /// Where the file lies; nothing if it has no name, or came by a descriptor that does not say.
@@ -42,8 +44,12 @@ pub(crate) struct LastOut {
 pub(crate) struct Told(Arc<Mutex<Option<Result<Leave, Failure>>>>);
 
 impl LastOut {
-    pub(crate) fn new(identity: Identity, is_removed: bool) -> Self {
-        Self { identity, is_removed, place: OnceLock::new(), me: None, told: None }
+    pub(crate) fn new(entry: Entry, is_removed: bool) -> Self {
+        Self { entry, is_removed, place: OnceLock::new(), me: None, told: None }
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     pub(crate) fn place(&self) -> Option<&Place> {
@@ -54,8 +60,13 @@ impl LastOut {
     pub(crate) fn found_at(&self, place: Place) {
         if self.place.get().is_none() {
             // The first one stays: both led to this file.
-            let _ = self.place.set(place.held(self.identity));
+            let _ = self.place.set(place.held(self.entry.identity()));
         }
+    }
+
+    /// As [`found_at`](Self::found_at), for a name that the file was given a moment ago.
+    pub(crate) fn named(&self, place: Place) {
+        let _ = self.place.set(place.held_as_named());
     }
 
     /// Says who has left.
@@ -71,7 +82,7 @@ impl LastOut {
     /// Removes the name when the process exits, with other threads that use its place meanwhile.
     pub(crate) fn out_at_exit(&self, me: &Participant<'_>) {
         if let Some(place) = self.place.get().filter(|_| self.is_removed) {
-            let _ = last::out_but_for(place, self.identity, me);
+            let _ = last::out_but_for(place, self.entry.identity(), me);
         }
     }
 
@@ -84,12 +95,14 @@ impl LastOut {
         let Some(place) = self.place.get().filter(|_| self.is_removed) else {
             return Ok(Leave::Left);
         };
-        let result = match (self.out_of(place, me), place.by_path()) {
-            // The folder may have been replaced, with what was in it.
-            (Ok(Leave::Left) | Err(_), Some(path)) if !leads_to(place, self.identity) => {
-                self.out_of(&path, me)
+        let result = match self.out_of(place, me) {
+            Ok(Leave::Left) | Err(_)
+                if place.is_held() && !leads_to(place, self.entry.identity()) =>
+            {
+                // The folder may have been replaced, with what was in it.
+                self.out_of(&place.by_path(), me)
             }
-            (result, _) => result,
+            result => result,
         };
         result.map_err(|failure| match failure.kind {
             ErrorKind::PermissionDenied => may_not_remove(place, failure),
@@ -98,7 +111,7 @@ impl LastOut {
     }
 
     fn out_of(&self, place: &Place, me: Option<OwnerId>) -> Result<Leave, Failure> {
-        match last::out(place, self.identity, me)? {
+        match last::out(place, self.entry.identity(), me)? {
             Outcome::Removed => Ok(Leave::Removed),
             Outcome::Damaged(defect) => Err(defect.into()),
             _ => Ok(Leave::Left),

@@ -16,7 +16,7 @@ pub(crate) struct List<C>(Mutex<C>);
 pub(crate) struct Locked<'l, C> {
     entries: MutexGuard<'l, C>,
     /// `None` if the process has not even the memory to register a handler; then the lock alone must do.
-    _no_forks: Option<NoForks>,
+    no_forks: Option<NoForks>,
 }
 
 /// A collection that can be asked for its room.
@@ -39,10 +39,7 @@ impl<C> List<C> {
     pub(crate) fn lock(&self) -> Locked<'_, C> {
         let no_forks = NoForks::hold().ok();
         // A poisoned collection is whole: every change to it is one call.
-        Locked {
-            entries: self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            _no_forks: no_forks,
-        }
+        Locked { entries: self.0.lock().unwrap_or_else(PoisonError::into_inner), no_forks }
     }
 
     /// As [`lock`](Self::lock), with room for one more entry.
@@ -68,6 +65,13 @@ impl<C> List<C> {
             // Unlocked first: `spare` is freed here.
             drop(locked);
         }
+    }
+}
+
+impl<C> Locked<'_, C> {
+    /// Lets other threads in, and holds forks off for longer.
+    pub(crate) fn unlock(self) -> Option<NoForks> {
+        self.no_forks
     }
 }
 

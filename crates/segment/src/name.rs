@@ -19,6 +19,9 @@ pub const PREFIX: &str = "shmkit.";
 /// Longest name of a segment, in bytes: what the file system leaves (NAME_MAX, 255) after the prefix.
 pub const MAX_NAME: usize = 255 - PREFIX.len();
 
+/// Where a system call begins, and the path from there.
+pub(crate) type At<'a> = (BorrowedFd<'a>, &'a Path);
+
 /// A name that was checked, in a directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -70,13 +73,24 @@ impl Place {
         self
     }
 
-    /// The place with nothing but its path; `None` if that is all there is.
-    pub(crate) fn by_path(&self) -> Option<Self> {
-        self.folder.as_ref().map(|_| Self { folder: None, ..self.clone() })
+    /// As [`held`](Self::held), for a name that was given to it a moment ago: nothing is asked about the segment.
+    pub(crate) fn held_as_named(mut self) -> Self {
+        self.folder = Folder::now(self.directory());
+        self
     }
 
-    /// Where a system call begins, and the path from there.
-    pub(crate) fn at(&self) -> (BorrowedFd<'_>, &Path) {
+    /// Whether the directory is held.
+    pub(crate) fn is_held(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// The place with nothing but its path.
+    pub(crate) fn by_path(&self) -> Self {
+        Self { folder: None, ..self.clone() }
+    }
+
+    /// Returns where it is. The descriptor of the directory was asked whether it is that still: it is for use at once.
+    pub(crate) fn at(&self) -> At<'_> {
         match self.folder.as_ref().and_then(|folder| folder.file()) {
             Some(folder) => (folder, self.file_name()),
             None => (AT_FDCWD, &self.path),

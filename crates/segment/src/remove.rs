@@ -7,13 +7,13 @@ use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use shmkit_atomic::Deadline;
 use shmkit_layout::{HeaderError, MAGIC};
-use shmkit_roster::removal::{self, Holder};
+use shmkit_roster::removal::{self, Holder, Removal};
 use shmkit_roster::{NoForks, OwnerId, Participant};
 
 use crate::attach::pause;
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::{self, Identity, Status, cannot_open, open_file};
-use crate::name::Place;
+use crate::inspect::{self, Identity, Status, cannot_open, open_at};
+use crate::name::{At, Place};
 
 /// What became of a name that was to be removed if nobody uses the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,10 @@ pub(crate) fn try_attempt(place: &Place, remover: Remover<'_>) -> Result<Option<
 }
 
 fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>, Trouble> {
-    let file = match open_file(place) {
+    // Nobody gives its number away in the microseconds that this takes but who knows nothing of it, and then nothing bears
+    // our name there.
+    let at = place.at();
+    let file = match open_at(at) {
         Ok(file) => file,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Some(Outcome::Gone)),
         // Who took part in it could open it before.
@@ -157,7 +160,7 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>,
     let header = match inspect::try_read(file, status.size).map_err(Trouble::Read)? {
         Ok(header) => header,
         Err(HeaderError::Magic { .. }) => return Ok(Some(Outcome::Foreign)),
-        Err(defect) => return unusable(place, file, &status, defect, remover).map(Some),
+        Err(defect) => return unusable(at, file, &status, defect, remover).map(Some),
     };
     if remover.only().is_some_and(|only| only != Identity::new(&status, &header)) {
         return Ok(Some(Outcome::Gone));
@@ -178,7 +181,7 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>,
         Remover::Exiting(_, me) => removal::nobody_but(me, file),
         _ => removal::nobody_alive(file),
     };
-    let Some(_removal) = removal.map_err(Trouble::Locks)? else {
+    let Some(removal) = removal.map_err(Trouble::Locks)? else {
         let holder = removal::holder(file).map_err(Trouble::Locks)?;
         if let Remover::Left(_, Some(me)) = remover
             && removal::is_held(file, header.roster, me).map_err(Trouble::Locks)?
@@ -187,7 +190,7 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>,
         }
         return Ok((holder == Some(Holder::Participant)).then_some(Outcome::InUse));
     };
-    remove_name(place, &status, Names::One).map(Some)
+    remove_name(at, &status, Names::One, removal).map(Some)
 }
 
 /// What a survey says of a segment.
@@ -203,7 +206,7 @@ fn found(in_use: bool, links: u64) -> Outcome {
 /// of whatever version holds a lock in the same range of its file, and whoever joins one takes a lock before it looks
 /// whether the name is still there.
 fn unusable(
-    place: &Place,
+    at: At<'_>,
     file: BorrowedFd<'_>,
     status: &Status,
     defect: HeaderError,
@@ -225,7 +228,7 @@ fn unusable(
         return Ok(found(in_use, status.links));
     }
     match removal::nobody_alive(file).map_err(Trouble::Locks)? {
-        Some(_removal) => remove_name(place, status, Names::One),
+        Some(removal) => remove_name(at, status, Names::One, removal),
         None => Ok(Outcome::InUse),
     }
 }
@@ -246,7 +249,8 @@ pub(crate) fn unlink(place: &Place, deadline: Deadline) -> Result<(), Failure> {
 }
 
 fn unlink_without_forks(place: &Place) -> Result<bool, Trouble> {
-    let file = open_file(place).map_err(Trouble::Open)?;
+    let at = place.at();
+    let file = open_at(at).map_err(Trouble::Open)?;
     let file = file.as_fd();
     let status = Status::of(file).map_err(Trouble::Status)?;
     if !status.is_regular {
@@ -261,10 +265,10 @@ fn unlink_without_forks(place: &Place) -> Result<bool, Trouble> {
         }
         _ => {}
     }
-    let Some(_removal) = removal::remover(file).map_err(Trouble::Locks)? else {
+    let Some(removal) = removal::remover(file).map_err(Trouble::Locks)? else {
         return Ok(false);
     };
-    Ok(remove_name(place, &status, Names::Any)? == Outcome::Removed)
+    Ok(remove_name(at, &status, Names::Any, removal)? == Outcome::Removed)
 }
 
 /// How many names a file may have whose name is removed.
@@ -274,19 +278,30 @@ enum Names {
     Any,
 }
 
-/// Unlinks the name if it still leads to this file, which is open, with the lock that keeps every other remover of ours out.
-fn remove_name(place: &Place, status: &Status, names: Names) -> Result<Outcome, Trouble> {
+/// Unlinks the name if it still leads to this file, which is open and about to be closed, with the lock that keeps every
+/// other remover of ours out.
+fn remove_name(
+    at: At<'_>,
+    status: &Status,
+    names: Names,
+    removal: Removal<'_>,
+) -> Result<Outcome, Trouble> {
     // While the file is open here, no other file can have its device and number.
-    let named = Status::of_place(place)
+    let named = Status::at(at)
         .ok()
         .filter(|named| (named.device, named.inode) == (status.device, status.inode));
     let Some(now) = named else { return Ok(Outcome::Gone) };
     if names == Names::One && now.links > 1 {
         return Ok(Outcome::Linked(now.links));
     }
-    let (directory, path) = place.at();
+    let (directory, path) = at;
     match unlinkat(directory, path, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) => Ok(Outcome::Removed),
+        Ok(()) => {
+            if now.links == 1 {
+                removal.end_with_file();
+            }
+            Ok(Outcome::Removed)
+        }
         Err(Errno::ENOENT) => Ok(Outcome::Gone),
         Err(errno) => Err(Trouble::Unlink(errno)),
     }

@@ -56,15 +56,13 @@ pub struct Segment {
     was_created: bool,
 }
 
-/// What all handles of this process share. The fields are dropped in this order: unmap, leave, then remove what is
-/// dead by now.
+/// What all handles of this process share. The fields are dropped in this order: unmap, leave, remove what is dead by
+/// now, and let the other threads of this process in again.
 pub(crate) struct Shared {
     mapping: MmapRaw,
     /// Borrows `mapping`, which only its drop outlives; it touches no shared byte.
     participant: Participant<'static>,
     header: Header,
-    /// Dropped when this process has left: a thread that joins again has waited.
-    entry: Entry,
     is_named: bool,
     last: LastOut,
 }
@@ -81,17 +79,16 @@ impl Shared {
         is_named: bool,
     ) -> Self {
         let is_persistent = header.is_persistent();
-        let identity = entry.identity();
-        let last = LastOut::new(identity, is_named && !is_persistent);
-        Self { mapping, participant, header, entry, is_named, last }
+        let last = LastOut::new(entry, is_named && !is_persistent);
+        Self { mapping, participant, header, is_named, last }
     }
 
     pub(crate) fn identity(&self) -> Identity {
-        self.entry.identity()
+        self.last.entry().identity()
     }
 
     pub(crate) fn entry(&self) -> &Entry {
-        &self.entry
+        self.last.entry()
     }
 
     pub(crate) fn is_named(&self) -> bool {
@@ -109,6 +106,11 @@ impl Shared {
     /// Remembers where the file lies, if that was not known.
     pub(crate) fn found_at(&self, place: Place) {
         self.last.found_at(place);
+    }
+
+    /// Remembers the name that the file was given a moment ago.
+    pub(crate) fn named(&self, place: Place) {
+        self.last.named(place);
     }
 
     /// Leaves when the process exits; keeps the place if there are other threads.
@@ -156,7 +158,6 @@ unsafe impl Keep for Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.last.left(self.participant.id());
-        self.entry.leave();
         // The mapping goes before the place.
         self.participant.vacate();
     }
@@ -314,7 +315,7 @@ impl Segment {
         let leads_here = |place: &Place| inspect::names(place, self.shared.identity());
         let place = self.shared.place();
         place.is_some_and(|place| {
-            leads_here(place) || place.by_path().is_some_and(|p| leads_here(&p))
+            leads_here(place) || (place.is_held() && leads_here(&place.by_path()))
         })
     }
 

@@ -16,6 +16,8 @@ use std::time::Duration;
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::{AtomicU32, Deadline, futex};
 
+use shmkit_roster::NoForks;
+
 use crate::exit;
 use crate::inspect::Identity;
 use crate::list::List;
@@ -23,12 +25,12 @@ use crate::segment::Shared;
 
 /// How long a thread waits for another that joins or leaves, which takes them microseconds, or what it takes to unmap.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it waits for one that has dropped the last handle and not yet said which process it is of.
-const GAP: Duration = Duration::from_millis(100);
 /// How long it sleeps at most: a fork may have made the waker another process's.
 const SLICE: Duration = Duration::from_millis(10);
 
-static TABLE: List<HashMap<Identity, State, Hash>> = List::new(HashMap::with_hasher(Hash::new()));
+type Table = HashMap<Identity, State, Hash>;
+
+static TABLE: List<Table> = List::new(HashMap::with_hasher(Hash::new()));
 
 /// Counts the joins and leaves that came to an end, for those who wait for one.
 static ENDED: AtomicU32 = AtomicU32::new(0);
@@ -40,8 +42,8 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 struct State {
     /// Tells this entry from an earlier one of the same segment.
     number: u32,
-    /// The process of the thread that joins or leaves; 0 if none does.
-    busy: u32,
+    /// The process whose threads join, have joined, and leave.
+    process: u32,
     /// What was joined. If it cannot be upgraded, somebody leaves, or is about to.
     shared: Option<Weak<Shared>>,
 }
@@ -63,12 +65,10 @@ pub(crate) enum Claim {
 
 /// Finds a segment, or claims it for this thread to join.
 pub(crate) fn claim(identity: Identity) -> Claim {
-    let (enough, gap) = (Deadline::after(PATIENCE), Deadline::after(GAP));
+    let enough = Deadline::after(PATIENCE);
     loop {
-        if let Some(claim) = try_claim(identity, |state| match state.busy {
-            0 => gap.has_passed(),
-            process => process != process::id() || enough.has_passed(),
-        }) {
+        let is_void = |state: &State| state.process != process::id() || enough.has_passed();
+        if let Some(claim) = try_claim(identity, is_void) {
             return claim;
         }
         wait_for(identity);
@@ -86,22 +86,28 @@ fn try_claim(identity: Identity, is_void: impl Fn(&State) -> bool) -> Option<Cla
             return None;
         }
     }
-    // Relaxed: under the lock; a number is unique, whatever its order.
-    let number = NEXT.fetch_add(1, Relaxed);
-    let new = State { number, busy: process::id(), shared: None };
-    let old = table.insert(identity, new);
+    let (entry, old) = insert(&mut table, identity);
     // Unlocked first: the last `Weak` frees.
     drop(table);
     drop(old);
-    Some(Claim::Free(Entry { identity, number }))
+    Some(Claim::Free(entry))
 }
 
-/// Enters a segment that this process has just made, and that nobody else can know.
-pub(crate) fn begin(identity: Identity) -> Option<Entry> {
-    match try_claim(identity, |_| true)? {
-        Claim::Free(entry) => Some(entry),
-        Claim::Joined(_) => None,
+/// Enters a segment that this process has just made, and that nobody else can know; forks stay held off.
+pub(crate) fn begin(identity: Identity) -> Option<(Entry, Option<NoForks>)> {
+    let mut table = TABLE.lock_with_room();
+    if table.contains_key(&identity) {
+        return None;
     }
+    let (entry, _) = insert(&mut table, identity);
+    Some((entry, table.unlock()))
+}
+
+fn insert(table: &mut Table, identity: Identity) -> (Entry, Option<State>) {
+    // Relaxed: under the lock; a number is unique, whatever its order.
+    let number = NEXT.fetch_add(1, Relaxed);
+    let new = State { number, process: process::id(), shared: None };
+    (Entry { identity, number }, table.insert(identity, new))
 }
 
 /// Sleeps until a join or a leave ends, unless it has.
@@ -136,7 +142,6 @@ pub(crate) fn enter(new: Arc<Shared>) -> Arc<Shared> {
     let weak = Arc::downgrade(&new);
     let mut table = TABLE.lock();
     if let Some(state) = table.get_mut(&identity).filter(|state| state.number == number) {
-        state.busy = 0;
         state.shared = Some(weak);
     }
     drop(table);
@@ -149,13 +154,14 @@ impl Entry {
         self.identity
     }
 
-    /// Says that the last handle was dropped, and that this process leaves.
-    pub(crate) fn leave(&self) {
+    /// Says that this process takes part by now, which was forked from the one that did: its threads wait for one
+    /// another, too.
+    pub(crate) fn inherit(&self) {
         let mut table = TABLE.lock();
         if let Some(state) = table.get_mut(&self.identity)
             && state.number == self.number
         {
-            state.busy = process::id();
+            state.process = process::id();
         }
     }
 }
@@ -229,6 +235,14 @@ mod tests {
         Identity { device: 0, inode: 0, cookie }
     }
 
+    impl Claim {
+        fn inherit(&self) {
+            if let Self::Free(entry) = self {
+                entry.inherit();
+            }
+        }
+    }
+
     fn is_free(claim: Claim) -> bool {
         matches!(claim, Claim::Free(_))
     }
@@ -269,10 +283,29 @@ mod tests {
         drop(mine);
     }
 
+    /// What a forked child inherits is its parent's until it joins; then its threads wait as the parent's do.
+    #[test]
+    fn threads_of_a_forked_child_wait_for_one_another() {
+        let mine = claim(identity(5));
+        // SAFETY: as above.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                mine.inherit();
+                let waits = try_claim(identity(5), |state| state.process != process::id());
+                // SAFETY: as above.
+                unsafe { libc::_exit(i32::from(waits.is_some())) }
+            }
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+            }
+        }
+        drop(mine);
+    }
+
     #[test]
     fn an_old_entry_does_not_take_a_new_one_out() {
         let old = claim(identity(4));
-        let new = begin(identity(4)).unwrap();
+        let Some(Claim::Free(new)) = try_claim(identity(4), |_| true) else { panic!() };
         drop(old);
         assert!(try_claim(identity(4), |_| false).is_none(), "the new one is there");
         drop(new);
