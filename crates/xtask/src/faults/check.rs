@@ -145,7 +145,10 @@ impl fmt::Display for Outcome {
             Self::Passed => f.write_str("it passed"),
             Self::Failed(complaint) => f.write_str(complaint),
             Self::TimedOut => write!(f, "it did not end within {} s", LIMIT.as_secs()),
-            Self::Unbuilt(complaint) => write!(f, "it does not compile:\n{complaint}"),
+            Self::Unbuilt(output) => {
+                let error = output.lines().find(|line| line.starts_with("error"));
+                write!(f, "IT DOES NOT COMPILE: {}", error.unwrap_or("no error is told"))
+            }
         }
     }
 }

@@ -35,7 +35,8 @@ impl Row {
             what: fault.what.clone(),
             file: fault.file.clone(),
             check: fault.check.to_string(),
-            caught: !matches!(outcome, Outcome::Passed),
+            // What does not compile shows nothing.
+            caught: !matches!(outcome, Outcome::Passed | Outcome::Unbuilt(_)),
             how: match outcome {
                 Outcome::Passed => "NOT CAUGHT".to_owned(),
                 other => other.to_string(),
