@@ -16,8 +16,8 @@ pub(crate) struct Sweep<'a> {
 
 /// A place of a roster whose names are all given out, and whoever was called so is dead.
 ///
-/// Who joins such a place holds its lock, and so all of its names: until it lets go, nobody is called by one of them, and
-/// nobody alive writes one. It has the memory *swept*: in every word that names one of them,
+/// Who joins such a place holds its lock: until it lets go, nobody is called by one of its names, and nobody alive writes
+/// one. It has the memory *swept*: in every word that names one of them,
 /// [`OwnerId::GONE`] is put in its place. Only then does it give out the place's names from the first again. To the
 /// others nothing has changed: who stands there is dead, as before, and whoever finds it does as it always did.
 ///
@@ -30,7 +30,8 @@ pub(crate) struct Sweep<'a> {
 /// # What is left
 ///
 /// A word in a *process* is not swept: who keeps the id of a dead participant, to compare it with what it finds later,
-/// may take a new one for it after the place has given out all its names once more, 2^30 among all places. The same goes
+/// may take a new one for it after the place has given out all its names once more, 2^30 among all places, and is told
+/// that it lives whenever somebody has the place under an earlier name. The same goes
 /// for a participant that is stopped between the kernel's answer that an owner is dead and its compare-exchange, for as
 /// long as the others take to go through all names of that one place.
 #[derive(Debug)]

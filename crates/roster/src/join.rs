@@ -89,10 +89,8 @@ impl Join<'_> {
         // What was opened here is no duplicate of the data descriptor.
         if matches!(source, Source::Ticket(_)) && !self.sees(id)? {
             // It is not closed with `own`, nor are its locks.
-            range::unlock(own.as_fd(), Range::id(self.roster.salt(), id)).map_err(lock_error)?;
-            if let Some(slot) = self.roster.slot_of(id) {
-                range::unlock(own.as_fd(), Range::slot(self.roster.salt(), slot))
-                    .map_err(lock_error)?;
+            if let Some(held) = self.roster.held(id) {
+                range::unlock(own.as_fd(), held).map_err(lock_error)?;
             }
             return Err(JoinError::new(JoinErrorKind::Ticket));
         }
@@ -111,7 +109,7 @@ impl Join<'_> {
         Ok(id)
     }
 
-    /// Locks a slot and the name that it gives out.
+    /// Locks a slot, and takes the name that it gives out.
     fn take_place(self, own: BorrowedFd<'_>) -> Result<OwnerId, JoinError> {
         let mut was_full = false;
         for _ in 0..ROUNDS {
@@ -138,42 +136,63 @@ impl Join<'_> {
                 if slot.is_spent(n, self.roster.numbering()) != spent {
                     continue;
                 }
-                if !range::try_lock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)? {
-                    continue;
-                }
                 if let Some(id) = self.take_slot(own, n, slot)? {
                     return Ok(Some(id));
                 }
-                range::unlock(own, Range::slot(self.roster.salt(), n)).map_err(lock_error)?;
             }
         }
         Ok(None)
     }
 
-    /// Takes the name that a slot gives out, which is number `n` and locked.
+    /// Takes the name that a slot gives out, which is number `n`; nothing if somebody has the slot.
+    ///
+    /// One lock is asked for, that of the name which seems to be the next. If it was another's by the time it was given,
+    /// that one has left again, or died: until the lock is set right, which is done at once, it seems to live.
     fn take_slot(
         self,
         own: BorrowedFd<'_>,
         n: u32,
         slot: &Slot,
     ) -> Result<Option<OwnerId>, JoinError> {
+        let salt = self.roster.salt();
+        let guess = match slot.next(n, self.roster.numbering()) {
+            Some(next) => Range::held(salt, n, next),
+            None => Range::first(salt, n),
+        };
+        if !range::try_lock(own, guess).map_err(lock_error)? {
+            return Ok(None);
+        }
+        self.take_locked(own, n, slot, guess)
+    }
+
+    /// Takes the name that a slot gives out of which some is locked, from its first byte on.
+    fn take_locked(
+        self,
+        own: BorrowedFd<'_>,
+        n: u32,
+        slot: &Slot,
+        guess: Range,
+    ) -> Result<Option<OwnerId>, JoinError> {
         // The lock keeps removers out: a name that is there now stays as long as we do.
         if self.link == Link::Named && Status::of(own).map_err(JoinError::system)?.links == 0 {
             return Err(JoinError::new(JoinErrorKind::Unlinked));
         }
         self.renew(n, slot)?;
-        match slot.begin(n, self.roster.numbering()) {
-            Some(id)
-                if range::try_lock(own, Range::id(self.roster.salt(), id))
-                    .map_err(lock_error)? =>
-            {
-                slot.sign();
-                self.roster.take(n);
-                Ok(Some(id))
+        let id = slot.begin(n, self.roster.numbering());
+        let Some((id, held)) = id.and_then(|id| Some((id, self.roster.held(id)?))) else {
+            range::unlock(own, guess).map_err(lock_error)?;
+            return Ok(None);
+        };
+        if held != guess {
+            // The slot is ours, so nobody has any of it; what comes first stays locked all the time.
+            range::try_lock(own, held).map_err(lock_error)?;
+            for rest in guess.without(held) {
+                range::unlock(own, rest).map_err(lock_error)?;
             }
-            // A byte that nobody should hold: the next name of this slot is another.
-            _ => Ok(None),
         }
+        slot.sign();
+        self.roster.take(n);
+        Ok(Some(id))
     }
 
     /// Sees to it that a locked slot gives out no name that stands in a word.
@@ -210,9 +229,8 @@ impl Join<'_> {
 
     /// Returns whether the data descriptor shows that `id` is taken, as every other process will see it.
     fn sees(self, id: OwnerId) -> Result<bool, JoinError> {
-        range::conflict(self.file, Range::id(self.roster.salt(), id))
-            .map(|lock| lock.is_some())
-            .map_err(lock_error)
+        let Some(mark) = self.roster.mark(id) else { return Ok(false) };
+        range::conflict(self.file, mark).map(|lock| lock.is_some()).map_err(lock_error)
     }
 }
 
@@ -235,6 +253,43 @@ mod tests {
 
     fn is_closed_on_exec(fd: &OwnedFd) -> bool {
         fcntl(fd, FcntlArg::F_GETFD).unwrap() & FdFlag::FD_CLOEXEC.bits() != 0
+    }
+
+    #[test]
+    fn nobody_keeps_an_earlier_one_of_its_place_alive() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(1));
+        let (roster, identity) = (bytes.roster(1), Identity::new().unwrap());
+        let node = Status::of(file.as_fd()).unwrap().node;
+        let join =
+            Join { roster, identity: &identity, file: file.as_fd(), node, link: Link::Nameless };
+        let (_, slot) = roster.round().next().unwrap();
+        let held = |generation| Range::held(roster.salt(), 0, generation);
+        let alive = || {
+            let mark = |id: u32| roster.mark(OwnerId::new(id).unwrap()).unwrap();
+            let is_held = |&id: &u32| range::conflict(file.as_fd(), mark(id)).unwrap().is_some();
+            (1..9).filter(is_held).collect::<Vec<_>>()
+        };
+        // Others came and died between a look at the slot and the lock of what it would have given out.
+        for (guess, expected) in [(1, 4), (4, 5), (6, 6)] {
+            while slot.next(0, roster.numbering()) != Some(expected) {
+                slot.begin(0, roster.numbering());
+            }
+            let own = reopen(&file);
+            assert!(range::try_lock(own.as_fd(), held(guess)).unwrap());
+            let id = join.take_locked(own.as_fd(), 0, slot, held(guess)).unwrap().unwrap();
+            assert_eq!(id.get(), expected);
+            assert_eq!(alive(), (expected..9).collect::<Vec<_>>(), "who comes later is nobody yet");
+        }
+        // A slot that begins anew was locked by its first byte alone.
+        let own = reopen(&file);
+        let first = Range::first(roster.salt(), 0);
+        assert!(range::try_lock(own.as_fd(), first).unwrap());
+        assert_eq!(alive(), [], "nobody is called so meanwhile");
+        slot.begin_anew();
+        let id = join.take_locked(own.as_fd(), 0, slot, first).unwrap();
+        assert_eq!(id, OwnerId::new(1));
+        assert_eq!(alive(), (1..9).collect::<Vec<_>>());
     }
 
     #[test]

@@ -3,16 +3,14 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::participant::Participant;
-use crate::range::{self, Range};
-use crate::salt::Salt;
-use crate::{OwnerId, Verdict};
+use crate::{OwnerId, Roster, Verdict, range};
 
 /// What one descriptor says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// The owner's byte is locked. No other file than ours has a lock there (`Salt`): it needs no control.
+    /// The owner's mark is locked. No other file than ours has a lock there (`Salt`): it needs no control.
     Alive,
-    /// It is free, and the *control*, our own byte asked for afterwards, is locked: the question reached our file.
+    /// It is free, and the *control*, our own mark asked for afterwards, is locked: the question reached our file.
     Dead,
     /// Both are free: either the descriptor leads to a stranger's file, or we have lost our place.
     NotUs,
@@ -22,8 +20,8 @@ enum Answer {
 
 /// Answers for `owner`, asked by the participant called `me`.
 pub(crate) fn verdict(participant: &Participant<'_>, me: OwnerId, owner: OwnerId) -> Verdict {
-    let (file, salt) = (participant.unchecked_file(), participant.roster().salt());
-    match ask(file, salt, me, owner) {
+    let (file, roster) = (participant.unchecked_file(), participant.roster());
+    match ask(file, roster, me, owner) {
         Answer::Alive => return Verdict::Alive,
         Answer::Dead => return Verdict::Dead,
         Answer::NotUs | Answer::Error => {}
@@ -47,12 +45,12 @@ fn again(
     me: OwnerId,
     owner: OwnerId,
 ) -> Verdict {
-    match ask(file, participant.roster().salt(), me, owner) {
+    match ask(file, participant.roster(), me, owner) {
         Answer::Alive => Verdict::Alive,
         Answer::Dead => Verdict::Dead,
         // Not if the descriptor was closed since.
         Answer::NotUs if participant.is_ours(file) => {
-            // Our own byte is free: the others take us for dead, and may have what we hold.
+            // Our own mark is free: the others take us for dead, and may have what we hold.
             participant.lose(me);
             Verdict::Unknown
         }
@@ -65,23 +63,27 @@ fn again(
 /// have to do so at each of these times in a row.
 const ROUNDS: u32 = 4;
 
-fn ask(file: BorrowedFd<'_>, salt: Salt, me: OwnerId, owner: OwnerId) -> Answer {
+fn ask(file: BorrowedFd<'_>, roster: Roster<'_>, me: OwnerId, owner: OwnerId) -> Answer {
     let mut answer = Answer::Dead;
     for _ in 0..ROUNDS {
         if answer == Answer::Dead {
-            answer = ask_once(file, salt, me, owner);
+            answer = ask_once(file, roster, me, owner);
         }
     }
     answer
 }
 
-fn ask_once(file: BorrowedFd<'_>, salt: Salt, me: OwnerId, owner: OwnerId) -> Answer {
-    match range::conflict(file, Range::id(salt, owner)) {
+fn ask_once(file: BorrowedFd<'_>, roster: Roster<'_>, me: OwnerId, owner: OwnerId) -> Answer {
+    // Both are names of this roster: the caller has looked.
+    let (Some(theirs), Some(ours)) = (roster.mark(owner), roster.mark(me)) else {
+        return Answer::Error;
+    };
+    match range::conflict(file, theirs) {
         Ok(Some(_)) => return Answer::Alive,
         Ok(None) => {}
         Err(_) => return Answer::Error,
     }
-    match range::conflict(file, Range::id(salt, me)) {
+    match range::conflict(file, ours) {
         Ok(Some(_)) => Answer::Dead,
         Ok(None) => Answer::NotUs,
         Err(_) => Answer::Error,

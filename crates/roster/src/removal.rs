@@ -82,8 +82,7 @@ pub fn nobody_but<'f>(
     file: BorrowedFd<'f>,
 ) -> io::Result<Option<Removal<'f>>> {
     let id = me.id().ok_or(io::ErrorKind::NotConnected)?;
-    let slot = me.roster().slot_of(id).ok_or(io::ErrorKind::NotConnected)?;
-    let salt = me.roster().salt();
+    let held = me.roster().held(id).ok_or(io::ErrorKind::NotConnected)?;
     let no_forks = NoForks::hold()?;
     let process = Process::current();
     let removal = Removal {
@@ -93,7 +92,7 @@ pub fn nobody_but<'f>(
         is_given_back: true,
         _no_forks: no_forks,
     };
-    for part in Range::EVERYBODY.without([Range::slot(salt, slot), Range::id(salt, id)]) {
+    for part in Range::EVERYBODY.without(held) {
         // What was taken already is given back by the drop.
         if !range::try_lock(file, part)? {
             return Ok(None);
@@ -110,8 +109,8 @@ pub fn nobody_but<'f>(
 ///
 /// The file system has no such locks, or the file cannot be read.
 pub fn is_held(file: BorrowedFd<'_>, roster: u64, id: OwnerId) -> io::Result<bool> {
-    let Some(salt) = Roster::salt_in(file, roster)? else { return Ok(false) };
-    Ok(range::conflict(file, Range::id(salt, id))?.is_some())
+    let Some(mark) = Roster::mark_in(file, roster, id)? else { return Ok(false) };
+    Ok(range::conflict(file, mark)?.is_some())
 }
 
 /// Returns whether somebody alive takes part in `file`, is joining, or removes it. It may have changed when this

@@ -31,9 +31,15 @@ unsafe impl Shared for Slot {}
 const _: () = assert!(size_of::<Slot>() == 40, "part of the segment format");
 
 impl Slot {
+    /// Returns the generation that would be given out next, or none if the slot is spent; for who holds no lock, a hint.
+    pub(crate) fn next(&self, n: u32, numbering: Numbering) -> Option<u32> {
+        let next = (self.generation.load(Relaxed) & !RENEWED) + 1;
+        (next <= numbering.last(n)).then_some(next)
+    }
+
     /// Gives out the next name of this slot, which is number `n`, or none if it is spent. Only with the slot's lock.
     ///
-    /// The number is spent before the name's lock is asked for: killed in between, nobody ever has the name.
+    /// The number is spent before anybody is called so: killed in between, nobody ever has the name.
     pub(crate) fn begin(&self, n: u32, numbering: Numbering) -> Option<OwnerId> {
         // Relaxed: the slot's lock orders the writers, and who only reads sees no card before it is signed.
         let last = self.generation.load(Relaxed);
@@ -79,8 +85,7 @@ impl Slot {
         generation <= last || last & RENEWED != 0
     }
 
-    /// Writes this process's card under the generation that was given out last. Only with the slot's lock, and the
-    /// name's.
+    /// Writes this process's card under the generation that was given out last. Only with the name's lock.
     pub(crate) fn sign(&self) {
         self.write(Card::sign);
     }

@@ -224,13 +224,42 @@ impl<'a> Roster<'a> {
         self.salt
     }
 
-    /// Reads the salt of the roster that lies so many bytes from the start of `file`, of which nothing is mapped; `None`
-    /// if there is none.
-    pub(crate) fn salt_in(file: BorrowedFd<'_>, roster: u64) -> std::io::Result<Option<Salt>> {
-        let mut bytes = [0; 8];
+    /// Returns the bytes that a participant holds; `None` if nobody can be called so.
+    pub(crate) fn held(self, id: OwnerId) -> Option<Range> {
+        let (slot, generation) = self.numbering.origin(id)?;
+        Some(Range::held(self.salt, slot, generation))
+    }
+
+    /// Returns the byte that is locked as long as a participant lives; `None` if nobody can be called so.
+    pub(crate) fn mark(self, id: OwnerId) -> Option<Range> {
+        let (slot, generation) = self.numbering.origin(id)?;
+        Some(Range::mark(self.salt, slot, generation))
+    }
+
+    /// As [`mark`](Self::mark), of the roster that lies so many bytes from the start of `file`, of which nothing is
+    /// mapped; `None` if there is none, too.
+    pub(crate) fn mark_in(
+        file: BorrowedFd<'_>,
+        roster: u64,
+        id: OwnerId,
+    ) -> std::io::Result<Option<Range>> {
+        let mut bytes = [0; size_of::<Head>()];
         let at = i64::try_from(roster).map_err(std::io::Error::other)?;
-        let got = nix::sys::uio::pread(file, &mut bytes, at as _)?;
-        Ok(Salt::new(u64::from_ne_bytes(bytes)).filter(|_| got == bytes.len()))
+        if nix::sys::uio::pread(file, &mut bytes, at as _)? < bytes.len() {
+            return Ok(None);
+        }
+        let word = |at: usize| {
+            let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
+            word.map_or(0, u32::from_ne_bytes)
+        };
+        let [slots, numbers] =
+            [core::mem::offset_of!(Head, slots), core::mem::offset_of!(Head, numbers)].map(word);
+        let salt = bytes[..8].try_into().map_or(0, u64::from_ne_bytes);
+        let mark = || {
+            let (slot, generation) = Numbering::new(slots, numbers).ok()?.origin(id)?;
+            Some(Range::mark(Salt::new(salt)?, slot, generation))
+        };
+        Ok(mark())
     }
 
     pub(crate) fn numbering(self) -> Numbering {
@@ -278,14 +307,15 @@ impl<'a> Roster<'a> {
             let (generation, person) = slot.read()?;
             Some(Member { id: self.numbering.id(n, generation)?, person, verdict: Verdict::Dead })
         };
-        // The names first: a card is signed with both locks held, so that whoever is listed and alive is in what the
+        // The names first: a card is signed with the lock held, so that whoever is listed and alive is in what the
         // kernel is asked from here on.
         let mut members: Vec<_> = (0..).zip(self.slots).filter_map(member).collect();
         if matches!(range::conflict(file, Range::EVERYBODY), Ok(None)) {
             return members; // One question instead of many.
         }
         for member in &mut members {
-            member.verdict = match range::conflict(file, Range::id(self.salt, member.id)) {
+            let Some(mark) = self.mark(member.id) else { continue };
+            member.verdict = match range::conflict(file, mark) {
                 Ok(None) => Verdict::Dead,
                 // A remover's, which has found nobody alive.
                 Ok(Some(lock)) if lock.covers(Range::EVERYBODY) => Verdict::Dead,

@@ -188,14 +188,14 @@ mod tests {
         let _numbers = NUMBERS.lock();
         TAKEN.lock().clear();
         let (_directory, other, [first, second]) = left(2);
-        // All places are taken: the bytes of the slots begin at 2^62 and the salt, with which the roster begins.
+        // All places are taken: their bytes begin at 2^62 and the salt, with which the roster begins, and are 2^31 each.
         let mut salt = [0; 8];
         other.read_exact_at(&mut salt, size_of::<shmkit_layout::Header>() as u64).unwrap();
         let mut lock = libc::flock {
             l_type: libc::F_WRLCK as _,
             l_whence: libc::SEEK_SET as _,
             l_start: (1 << 62) + u64::from_ne_bytes(salt) as libc::off_t,
-            l_len: 2,
+            l_len: 2 << 31,
             l_pid: 0,
         };
         fcntl(&other, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
