@@ -55,7 +55,7 @@ fn what_a_killed_owner_left_is_swept() {
     assert_eq!(sweep(&directory, false), [("a".to_owned(), "in-use")]);
     let seen = summary(&directory);
     assert!(seen.in_use);
-    assert_eq!((seen.living(), seen.gone(), seen.content.as_str()), (1, 0, "test/1"));
+    assert_eq!((seen.living(), seen.dead(), seen.content.as_str()), (1, 0, "test/1"));
     assert_eq!(seen.participants[0].person.pid, peer.pid().as_raw() as u32);
     let objects = seen.objects.unwrap();
     assert_eq!(objects.len(), 1);
@@ -64,7 +64,7 @@ fn what_a_killed_owner_left_is_swept() {
     peer.kill();
     let seen = summary(&directory);
     assert!(!seen.in_use);
-    assert_eq!((seen.living(), seen.gone()), (0, 1));
+    assert_eq!((seen.living(), seen.dead()), (0, 1));
     assert_eq!(seen.participants[0].verdict, Verdict::Dead);
     assert_eq!(sweep(&directory, true), [("a".to_owned(), "removable")]);
     assert!(file(&directory, "a").exists(), "a dry run removes nothing");
@@ -94,8 +94,34 @@ fn a_survivor_keeps_what_a_killed_creator_made() {
     creator.kill();
     assert_eq!(sweep(&directory, false), [("a".to_owned(), "in-use")]);
     let seen = summary(&directory);
-    assert_eq!((seen.living(), seen.gone()), (1, 1));
+    assert_eq!((seen.living(), seen.dead()), (1, 1));
     other.kill();
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "removed")]);
+}
+
+#[test]
+fn who_left_in_good_order_is_not_among_the_dead() {
+    let directory = directory();
+    let kept = shmkit_segment::Options::new(4096).directory(directory.path()).create("a").unwrap();
+    let join = || {
+        let mut peer = Peer::execute("tracker/join", &[text(&directory), "a"], |_| ());
+        peer.expect("joined");
+        peer
+    };
+    let (mut leaver, killed, stays) = (join(), join(), join());
+    leaver.say("leave");
+    leaver.join();
+    killed.kill();
+    let seen = summary(&directory);
+    assert_eq!((seen.living(), seen.dead()), (2, 1));
+    let states: Vec<_> = seen.participants.iter().map(|who| (who.verdict, who.left)).collect();
+    let (alive, dead) = ((Verdict::Alive, false), (Verdict::Dead, false));
+    assert_eq!(states, [alive, (Verdict::Dead, true), dead, alive]);
+    drop(kept);
+    let seen = summary(&directory);
+    assert_eq!((seen.living(), seen.dead()), (1, 1), "the maker has left, too");
+    stays.kill();
+    assert_eq!(summary(&directory).dead(), 2);
     assert_eq!(sweep(&directory, false), [("a".to_owned(), "removed")]);
 }
 

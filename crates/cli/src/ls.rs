@@ -66,8 +66,8 @@ struct Segment {
     owner: u32,
     in_use: bool,
     living: usize,
-    /// Killed, or left in good order, and not replaced in their place.
-    gone: usize,
+    /// Killed, or ended without leaving, and not replaced in their place.
+    dead: usize,
     /// Most participants at a time.
     capacity: u32,
     participants: Vec<Participant>,
@@ -157,14 +157,14 @@ impl Listing {
             out.push_str(&terminal.wrap(&none));
         } else {
             let mut rows =
-                Table::new(&["name", "kind", "size", "living", "gone", "objects", "content"]);
+                Table::new(&["name", "kind", "size", "living", "dead", "objects", "content"]);
             for segment in &self.segments {
                 rows.add_row([
                     segment.file.shown.clone().into(),
                     segment.kind.into(),
                     number(bytes(segment.size)),
                     number(segment.living),
-                    number(segment.gone),
+                    number(segment.dead),
                     match &segment.objects_error {
                         None => number(segment.objects.len()),
                         Some(_) => number("?"),
@@ -206,7 +206,7 @@ impl Segment {
             owner: summary.owner,
             in_use: summary.in_use,
             living: summary.living(),
-            gone: summary.gone(),
+            dead: summary.dead(),
             capacity: summary.capacity,
             participants: summary.participants.iter().map(Participant::new).collect(),
             entries: summary.entries,
@@ -261,7 +261,8 @@ impl Participant {
             command: member.person.command.clone(),
             state: match member.verdict {
                 Verdict::Alive => "alive",
-                Verdict::Dead => "gone",
+                Verdict::Dead if member.left => "left",
+                Verdict::Dead => "dead",
                 Verdict::Unknown | Verdict::Nobody => "unknown",
             },
         }

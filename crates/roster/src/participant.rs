@@ -226,6 +226,13 @@ impl<'a> Participant<'a> {
         self.vacated = true;
     }
 
+    /// Notes for people that this process is about to leave in good order, by ending: it keeps its place until then.
+    pub fn note_exit(&self) {
+        if let Some(id) = self.id().filter(|_| !self.vacated) {
+            self.roster.note_leave(id);
+        }
+    }
+
     /// Returns the roster.
     pub fn roster(&self) -> Roster<'a> {
         self.roster

@@ -15,8 +15,8 @@ pub(crate) struct Slot {
     /// RENEWED, and in the lower 31 bits the last generation that was given out, 0 for none; at the last there is, the
     /// slot is spent.
     generation: AtomicU32,
-    /// The generation whose card is complete. Another than `generation` while somebody joins, and after they died of
-    /// it: the card is then nobody's.
+    /// LEFT, and in the lower 31 bits the generation whose card is complete. Another than `generation` while somebody
+    /// joins, and after they died of it: the card is then nobody's.
     signed: AtomicU32,
     /// Who it was given to.
     pub(crate) card: Card,
@@ -24,6 +24,8 @@ pub(crate) struct Slot {
 
 /// Of a generation: the slot has begun anew, so that later ones were given out, too.
 const RENEWED: u32 = 1 << 31;
+/// Of a card: who it was signed for has left in good order, or is about to.
+const LEFT: u32 = 1 << 31;
 
 // SAFETY: atomics and a `repr(C)` struct of atomics, every pattern valid.
 unsafe impl Shared for Slot {}
@@ -99,15 +101,28 @@ impl Slot {
         self.signed.store(self.generation.load(Relaxed) & !RENEWED, Release);
     }
 
-    /// Returns the generation that the slot has, and its card: the one that belongs to it, or none if it is not
-    /// signed, or given to another while we read.
-    pub(crate) fn read(&self) -> Option<(u32, Person)> {
+    /// Notes that the participant of this generation leaves in good order. Only by itself.
+    pub(crate) fn leave(&self, generation: u32) {
+        // Relaxed: a note for people. Whoever has the slot next writes over it, and has the lock after us.
+        if self.signed.load(Relaxed) == generation {
+            self.signed.store(generation | LEFT, Relaxed);
+        }
+    }
+
+    /// Returns the generation that the slot has, its card, and whether who it is of has left in good order: the card that
+    /// belongs to it, or none if it is not signed, or given to another while we read.
+    pub(crate) fn read(&self) -> Option<(u32, Person, bool)> {
         // Acquire: pairs with the Release in `write`.
         let signed = self.signed.load(Acquire);
         let person = self.card.read();
         // Acquire: pairs with the Release fence in `write`.
         fence(Acquire);
-        (self.generation.load(Relaxed) & !RENEWED == signed).then_some((signed, person))
+        let generation = signed & !LEFT;
+        (self.generation.load(Relaxed) & !RENEWED == generation).then_some((
+            generation,
+            person,
+            signed & LEFT != 0,
+        ))
     }
 }
 
@@ -148,7 +163,7 @@ mod tests {
         slot.sign();
         slot.begin_anew();
         assert!(!slot.is_spent(0, numbering) && slot.has_given(3));
-        assert!(slot.read().is_some_and(|(generation, _)| generation == 0), "nobody's card");
+        assert!(slot.read().is_some_and(|(generation, ..)| generation == 0), "nobody's card");
         assert_eq!(all(), [1, 3, 5]);
         assert!(slot.is_spent(0, numbering));
     }
@@ -180,7 +195,7 @@ mod tests {
             let reader = scope.spawn(|| {
                 let mut seen = 0;
                 while seen < GENERATIONS {
-                    let Some((generation, person)) = slot.read() else { continue };
+                    let Some((generation, person, _)) = slot.read() else { continue };
                     if generation > 0 {
                         assert_eq!(person.pid, generation);
                         assert_eq!(person.start_time, u64::from(generation));

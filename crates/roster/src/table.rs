@@ -281,17 +281,28 @@ impl<'a> Roster<'a> {
         self.head.cursor.store((n + 1) % self.slots(), Relaxed);
     }
 
-    /// Who has this name leaves in good order.
+    /// Who has this name leaves in good order: its place is about to be free.
     pub(crate) fn free(self, id: OwnerId) {
+        self.note_leave(id);
         if let Some(slot) = self.slot_of(id) {
             self.places.free(slot);
+        }
+    }
+
+    /// Notes for people that who has this name leaves in good order.
+    pub(crate) fn note_leave(self, id: OwnerId) {
+        let origin = self.numbering.origin(id);
+        if let Some((slot, generation)) = origin
+            && let Some(slot) = self.slots.get(slot as usize)
+        {
+            slot.leave(generation);
         }
     }
 
     /// Returns who `owner` is, as long as its slot is not given to another. Nobody yet, if it is still joining.
     pub fn person(self, owner: OwnerId) -> Option<Person> {
         let (slot, generation) = self.numbering.origin(owner)?;
-        let (signed, person) = self.slots.get(slot as usize)?.read()?;
+        let (signed, person, _) = self.slots.get(slot as usize)?.read()?;
         (generation == signed).then_some(person)
     }
 
@@ -304,8 +315,9 @@ impl<'a> Roster<'a> {
     /// cannot be there: joining makes a private one.
     pub fn participants(self, file: BorrowedFd<'_>) -> Vec<Member> {
         let member = |(n, slot): (u32, &Slot)| {
-            let (generation, person) = slot.read()?;
-            Some(Member { id: self.numbering.id(n, generation)?, person, verdict: Verdict::Dead })
+            let (generation, person, left) = slot.read()?;
+            let id = self.numbering.id(n, generation)?;
+            Some(Member { id, person, verdict: Verdict::Dead, left })
         };
         // The names first: a card is signed with the lock held, so that whoever is listed and alive is in what the
         // kernel is asked from here on.
@@ -343,6 +355,9 @@ pub struct Member {
     pub person: Person,
     /// Whether it lives. A participant that left counts as dead.
     pub verdict: Verdict,
+    /// Whether it has left in good order, or is about to, by its own word: of who is dead and has not, the kernel has
+    /// ended the process, or it ended without leaving.
+    pub left: bool,
 }
 
 #[cfg(test)]

@@ -125,6 +125,7 @@ impl Shared {
             unsafe { self.participant.leave() };
             self.last.out_now(me);
         } else {
+            self.participant.note_exit();
             self.last.out_at_exit(&self.participant);
         }
     }

@@ -68,17 +68,13 @@ pub struct Summary {
 impl Summary {
     /// Returns how many participants live.
     pub fn living(&self) -> usize {
-        self.count(Verdict::Alive)
+        self.participants.iter().filter(|who| who.verdict == Verdict::Alive).count()
     }
 
-    /// Returns how many participants are gone and have not been replaced in their place: killed, or left in good order,
-    /// which nothing in a segment tells apart.
-    pub fn gone(&self) -> usize {
-        self.count(Verdict::Dead)
-    }
-
-    fn count(&self, verdict: Verdict) -> usize {
-        self.participants.iter().filter(|member| member.verdict == verdict).count()
+    /// Returns how many participants are dead that did not leave: they were killed, crashed, or ended without a word
+    /// (`_exit`). Who has left in good order is not counted, nor who was replaced in its place.
+    pub fn dead(&self) -> usize {
+        self.participants.iter().filter(|who| who.verdict == Verdict::Dead && !who.left).count()
     }
 
     fn of(file: &File, header: Header, owner: u32) -> io::Result<Self> {

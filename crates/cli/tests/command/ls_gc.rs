@@ -66,11 +66,11 @@ fn ls_shows_what_lives_and_what_it_holds() {
     let [left, rain] = &json["segments"].as_array().unwrap()[..] else { panic!("{json}") };
     assert_eq!(left["name"], "left");
     assert_eq!(
-        (&left["in_use"], &left["living"], &left["gone"]),
+        (&left["in_use"], &left["living"], &left["dead"]),
         (&json!(false), &json!(0), &json!(1))
     );
     assert_eq!(
-        (&rain["in_use"], &rain["living"], &rain["gone"]),
+        (&rain["in_use"], &rain["living"], &rain["dead"]),
         (&json!(true), &json!(1), &json!(0))
     );
     assert_eq!(rain["kind"], "named");
