@@ -100,6 +100,18 @@ fn a_survivor_keeps_what_a_killed_creator_made() {
 }
 
 #[test]
+fn a_consumer_that_is_killed_leaves_nothing_for_ever() {
+    let directory = directory();
+    let options = shmkit_segment::Options::new(4096).persistent(true).until_opened(true);
+    drop(options.directory(directory.path()).create("a").unwrap());
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "persistent")]);
+    let mut consumer = Peer::execute("tracker/join", &[text(&directory), "a"], |_| ());
+    consumer.expect("joined");
+    consumer.kill();
+    assert_eq!(sweep(&directory, false), [("a".to_owned(), "removed")]);
+}
+
+#[test]
 fn who_left_in_good_order_is_not_among_the_dead() {
     let directory = directory();
     let kept = shmkit_segment::Options::new(4096).directory(directory.path()).create("a").unwrap();

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe};
 use shmkit_roster::Judge;
-use shmkit_segment::{ErrorKind, OpenOptions, Segment, join_all_after_fork, join_all_at_fork};
+use shmkit_segment::{ErrorKind, OpenOptions, join_all_after_fork, join_all_at_fork};
 
 use crate::Channel;
 use crate::segment::small;
@@ -36,7 +36,7 @@ fn one_call_joins_all(directory: &Path) {
         assert!(ours.iter().all(|segment| segment.participant().me().is_some()));
         assert_eq!(join_all_after_fork().expect("joined before"), 50);
     }));
-    Segment::unlink("it-0").unwrap_err();
+    OpenOptions::new().unlink("it-0").unwrap_err();
     OpenOptions::new().directory(directory).unlink("it-0").expect("unlink");
     reap(start(|| {
         let error = join_all_after_fork().unwrap_err();

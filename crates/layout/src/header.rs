@@ -6,6 +6,9 @@ use core::fmt;
 use bytemuck::{Pod, Zeroable};
 
 #[cfg(not(loom))]
+use shmkit_atomic::{AtomicU32, Ordering::Relaxed};
+
+#[cfg(not(loom))]
 use crate::{Offset, Region};
 use crate::{ShmSafe, TypeTag};
 
@@ -23,13 +26,14 @@ const ORDER: u32 = 0x0102_0304;
 ///
 /// ```text
 ///  0 magic  8 version  12 order  16 word width  20 flags  24 size  32 cookie
-/// 40 roster offset  48 roster slots  52 directory entries  56 directory offset  64 content  112 reserved  128
+/// 40 roster offset  48 roster slots  52 directory entries  56 directory offset  64 content  112 expiry  120 reserved  128
 /// ```
 ///
-/// It is written once, before the segment has a name, and only read from then on.
+/// It is written once, before the segment has a name, and only read from then on; but for the flags, of which whoever opens
+/// a segment may [take one away](Self::end_persistence).
 ///
-/// Magic, version, byte order, word width and flags are frozen: they lie where they lie, and mean what they mean, in every
-/// version. So does what tells whether anybody lives in a segment, which takes no byte of it but the file's record locks
+/// Magic, version, byte order, word width, flags and expiry are frozen: they lie where they lie, and mean what they mean,
+/// in every version. So does what tells whether anybody lives in a segment, which takes no byte of it but the file's record locks
 /// (`range` of the roster). That is all it takes to sweep the dead of other versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Zeroable, Pod)]
 #[repr(C)]
@@ -42,7 +46,7 @@ pub struct Header {
     order: u32,
     /// Bits of a pointer: a 32-bit process has other atomics than a 64-bit one.
     width: u32,
-    /// Bit 0: persistent. The others are 0.
+    /// Bit 0: persistent. Bit 1: until somebody opens it. The others are 0.
     flags: u32,
     /// Size of the whole segment, in bytes.
     pub size: u64,
@@ -58,8 +62,10 @@ pub struct Header {
     pub directory: u64,
     /// What the application calls the contents.
     pub content: TypeTag,
+    /// Until when it is persistent, in seconds since 1970; 0: for ever.
+    expiry: u64,
     /// 0.
-    reserved: [u64; 2],
+    reserved: u64,
 }
 
 impl ShmSafe for Header {
@@ -70,6 +76,8 @@ const _: () = assert!(size_of::<Header>() == 128, "part of the segment format");
 
 /// The segment outlives its participants.
 const PERSISTENT: u32 = 1;
+/// But not those that open it.
+const UNTIL_OPENED: u32 = 2;
 
 impl Header {
     /// Makes the header of a segment of `size` bytes. Roster and directory are for the caller to fill in.
@@ -87,25 +95,58 @@ impl Header {
         }
     }
 
-    /// Returns whether the segment outlives its participants.
-    pub fn is_persistent(&self) -> bool {
-        self.flags & PERSISTENT != 0
+    /// Has a persistent segment be so only until somebody opens it, and only until a moment, in seconds since 1970; 0: for
+    /// ever.
+    pub fn persistent_until(self, opened: bool, expiry: u64) -> Self {
+        let flags = self.flags | if opened { UNTIL_OPENED } else { 0 };
+        Self { flags, expiry, ..self }
     }
 
-    /// Returns whether a segment of whatever version outlives its participants, from a copy of the file's first bytes. A
-    /// file that is too short to say so is not persistent.
+    /// Returns whether the segment outlives its participants, `now` seconds after 1970.
+    pub fn is_persistent(&self, now: u64) -> bool {
+        self.flags & PERSISTENT != 0 && (self.expiry == 0 || now < self.expiry)
+    }
+
+    /// Returns whether the segment outlives its participants until it is unlinked.
+    pub fn is_persistent_for_ever(&self) -> bool {
+        self.flags == PERSISTENT && self.expiry == 0
+    }
+
+    /// Returns whether it is persistent until somebody opens it, who has not.
+    pub fn waits_for_opener(&self) -> bool {
+        self.flags == PERSISTENT | UNTIL_OPENED
+    }
+
+    /// Notes in the header at the base of a region that somebody has opened the segment, which was persistent until then.
     ///
-    /// Where the magic number, the byte order mark and the flags lie, and what the first flag means, is the same in all
-    /// versions, so that each can sweep what another has left. So is that whoever lives in a segment holds a record lock
-    /// between the remover's byte and the end of its file (`roster`), and that whoever joins takes its lock before it looks whether the file still has a name.
-    pub fn is_persistent_in(bytes: &[u8]) -> bool {
+    /// # Errors
+    ///
+    /// [`HeaderError::Truncated`] if the region is smaller than the header.
+    #[cfg(not(loom))]
+    pub fn end_persistence(region: Region<'_>) -> Result<(), HeaderError> {
+        let truncated = HeaderError::Truncated { found: region.len() as u64, expected: 128 };
+        let flags = Offset::<AtomicU32>::new(core::mem::offset_of!(Self, flags) as u64);
+        let flags = flags.and_then(|at| region.get(at)).map_err(|_| truncated)?;
+        // Relaxed: who removes reads it from the file, with the lock that nobody has who takes part.
+        flags.fetch_and(!PERSISTENT, Relaxed);
+        Ok(())
+    }
+
+    /// Returns whether a segment of whatever version outlives its participants, `now` seconds after 1970, from a copy of
+    /// the file's first bytes. A file that is too short to say so is not persistent.
+    ///
+    /// Where the magic number, the byte order mark, the flags and the expiry lie, and what the first flag means, is the same
+    /// in all versions, so that each can sweep what another has left. So is that whoever lives in a segment holds a record
+    /// lock between the remover's byte and the end of its file (`roster`), and that whoever joins takes its lock before it
+    /// looks whether the file still has a name.
+    pub fn is_persistent_in(bytes: &[u8], now: u64) -> bool {
         let Some(&copy) = bytes.first_chunk::<{ size_of::<Self>() }>() else { return false };
         let header: Self = bytemuck::cast(copy);
-        let flags = match header.order {
-            ORDER => header.flags,
-            _ => header.flags.swap_bytes(),
+        let (flags, expiry) = match header.order {
+            ORDER => (header.flags, header.expiry),
+            _ => (header.flags.swap_bytes(), header.expiry.swap_bytes()),
         };
-        header.magic == MAGIC && flags & PERSISTENT != 0
+        header.magic == MAGIC && Self { flags, expiry, ..header }.is_persistent(now)
     }
 
     /// Reads and checks the header of a segment file that has `region.len()` bytes.
@@ -172,7 +213,7 @@ impl Header {
         if self.order != ORDER {
             return corrupt("byte order mark", self.order.into());
         }
-        if self.flags & !PERSISTENT != 0 {
+        if self.flags & !(PERSISTENT | UNTIL_OPENED) != 0 {
             return corrupt("flags", self.flags.into());
         }
         if self.size < 128 {
@@ -287,15 +328,21 @@ mod tests {
     #[test]
     fn every_version_says_where_it_is_persistent() {
         let persistent = Header { flags: 1, version: 9, size: 3, ..good() };
-        assert!(Header::is_persistent_in(bytemuck::bytes_of(&persistent)));
+        let says = |header: &Header, now| Header::is_persistent_in(bytemuck::bytes_of(header), now);
+        assert!(says(&persistent, u64::MAX));
         let foreign = Header { flags: 1 << 24, order: ORDER.swap_bytes(), ..persistent };
-        assert!(Header::is_persistent_in(bytemuck::bytes_of(&foreign)));
+        assert!(says(&foreign, u64::MAX));
+        let expires = Header { expiry: 500, ..persistent };
+        let foreign_expires = Header { expiry: 500_u64.swap_bytes(), ..foreign };
+        for header in [expires, foreign_expires] {
+            assert!(says(&header, 499) && !says(&header, 500));
+        }
         for passing in
             [good(), Header { flags: 2, ..persistent }, Header { order: ORDER, ..foreign }]
         {
-            assert!(!Header::is_persistent_in(bytemuck::bytes_of(&passing)));
+            assert!(!says(&passing, 0));
         }
-        assert!(!Header::is_persistent_in(&bytemuck::bytes_of(&persistent)[..127]));
+        assert!(!Header::is_persistent_in(&bytemuck::bytes_of(&persistent)[..127], 0));
     }
 
     #[test]
@@ -319,7 +366,7 @@ mod tests {
         assert_eq!(good().check(4095), Err(HeaderError::Truncated { found: 4095, expected: 4096 }));
         for bad in [
             Header { cookie: 0, ..good() },
-            Header { flags: 6, ..good() },
+            Header { flags: 4, ..good() },
             Header { size: 5, ..good() },
             Header { order: 5, ..good() },
         ] {

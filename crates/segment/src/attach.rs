@@ -118,6 +118,7 @@ pub(crate) fn rejoin(shared: &Shared) -> Result<OwnerId, Failure> {
         })
         .map_err(|error| not_rejoined(shared, error))?;
     shared.entry().inherit();
+    opened(shared.header(), shared.region())?;
     Ok(id)
 }
 
@@ -128,7 +129,16 @@ pub(crate) fn rejoin_by(shared: &Shared, description: Description) -> Result<Own
         .rejoin_with(description)
         .map_err(|error| not_rejoined(shared, error))?;
     shared.entry().inherit();
+    opened(shared.header(), shared.region())?;
     Ok(id)
+}
+
+/// Has a segment that is persistent until somebody opens it be an ordinary one.
+fn opened(header: &Header, region: Region<'_>) -> Result<(), Failure> {
+    if header.waits_for_opener() {
+        Header::end_persistence(region)?;
+    }
+    Ok(())
 }
 
 fn not_rejoined(shared: &Shared, error: JoinError) -> Failure {
@@ -177,6 +187,8 @@ impl Found {
         // SAFETY: `mapping` is of this file.
         let participant = unsafe { Participant::join(roster, file, description, link) }
             .map_err(|error| cannot_join(error, by))?;
+        // In time: with the place nobody removes it before.
+        opened(&self.header, region)?;
         let named = link == Link::Named;
         // SAFETY: `participant` borrows `mapping`.
         let shared = unsafe { Shared::new(mapping, participant, self.header, entry, named) };

@@ -3,20 +3,21 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memmap2::MmapRaw;
 use nix::errno::Errno;
 use shmkit_atomic::Deadline;
-use shmkit_layout::Header;
+use shmkit_layout::{Header, TypeTag};
 use shmkit_roster::{Description, Link, Participant, Roster, RosterError, random};
 
 use crate::attach::{self, By, bad_roster, cannot_join, is_passing, pause};
 use crate::error::{ErrorKind, Failure};
 use crate::file;
-use crate::inspect::{Expected, Identity, Status};
+use crate::inspect::{self, Expected, Identity, Status};
 use crate::maker::{Election, Office, time_to_make};
 use crate::name::Place;
-use crate::options::Checked;
+use crate::options::{Checked, Persistence};
 use crate::remove::{self, Dead, Outcome, Terms};
 use crate::segment::Shared;
 use crate::sweep;
@@ -173,8 +174,9 @@ impl Made {
     }
 
     fn on(file: std::os::fd::OwnedFd, options: &Checked) -> Result<Self, Failure> {
-        let Checked { plan, size, participants, objects, persistent, content, mode, .. } = *options;
-        let mut header = Header::new(size, cookie()?, persistent, content);
+        let Checked { plan, size, participants, objects, persistence, content, mode, .. } =
+            *options;
+        let mut header = header(size, cookie()?, persistence, content);
         header.roster = plan.roster;
         header.roster_slots = participants;
         header.directory = plan.directory;
@@ -223,6 +225,17 @@ impl Made {
         let shared = unsafe { Shared::new(mapping, participant, header, entry, is_named) };
         table::enter(Arc::new(shared))
     }
+}
+
+fn header(size: u64, cookie: u64, persistence: Persistence, content: TypeTag) -> Header {
+    let Persistence { is_wanted, until_opened, expires } = persistence;
+    let header = Header::new(size, cookie, is_wanted, content);
+    if !is_wanted {
+        return header;
+    }
+    let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() != 0);
+    let expiry = expires.map_or(0, |time| inspect::now().saturating_add(seconds(time).max(1)));
+    header.persistent_until(until_opened, expiry)
 }
 
 /// Makes room for a new segment, if nobody lives in the old one.

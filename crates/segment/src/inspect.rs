@@ -3,7 +3,7 @@
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -269,7 +269,12 @@ pub(crate) fn try_read(
 pub(crate) fn is_persistent(file: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut bytes = [0; size_of::<Header>()];
     let len = retry(|| pread(file, &mut bytes, 0))?;
-    Ok(Header::is_persistent_in(&bytes[..len]))
+    Ok(Header::is_persistent_in(&bytes[..len], now()))
+}
+
+/// Seconds since 1970, by which persistent segments expire.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// Checks that roster and directory lie where the header says, one after the other, inside the segment.

@@ -57,6 +57,7 @@ mod segment;
 mod share;
 #[cfg(feature = "shared_memory")]
 pub mod shmem;
+mod starting;
 pub mod sweep;
 mod table;
 mod token;

@@ -31,9 +31,18 @@ pub struct Options {
     size: u64,
     participants: u32,
     objects: u32,
-    persistent: bool,
+    persistence: Persistence,
     fresh: bool,
     open: OpenOptions,
+}
+
+/// How long a segment outlives its participants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Persistence {
+    pub(crate) is_wanted: bool,
+    pub(crate) until_opened: bool,
+    /// After the making; nothing: for ever.
+    pub(crate) expires: Option<Duration>,
 }
 
 /// A set of options that was found to be possible.
@@ -44,7 +53,7 @@ pub(crate) struct Checked {
     pub(crate) size: u64,
     pub(crate) participants: u32,
     pub(crate) objects: u32,
-    pub(crate) persistent: bool,
+    pub(crate) persistence: Persistence,
     /// Not to adopt what the dead left.
     pub(crate) fresh: bool,
     pub(crate) content: TypeTag,
@@ -62,7 +71,7 @@ impl Options {
             size,
             participants: 1024,
             objects: 64,
-            persistent: false,
+            persistence: Persistence::default(),
             fresh: false,
             open: OpenOptions::new(),
         }
@@ -82,10 +91,30 @@ impl Options {
         self
     }
 
-    /// Whether a named segment outlives its participants, until somebody [unlinks](Segment::unlink) it; by default it
+    /// Whether a named segment outlives its participants, until somebody [unlinks](OpenOptions::unlink) it; by default it
     /// does not.
     pub fn persistent(mut self, persistent: bool) -> Self {
-        self.persistent = persistent;
+        self.persistence.is_wanted = persistent;
+        self
+    }
+
+    /// Whether a [persistent](Self::persistent) segment is so only until somebody opens it: for who makes it, leaves it to a
+    /// consumer to come, and ends. Whoever opens it, by name, by a descriptor or in a forked child, makes an ordinary segment
+    /// of it, which the last one out removes, and which the next visitor removes if all are killed.
+    ///
+    /// # If a peer dies
+    ///
+    /// before it opens the segment: that stays. Say also [when it expires](Self::expires_after).
+    pub fn until_opened(mut self, until_opened: bool) -> Self {
+        self.persistence.until_opened = until_opened;
+        self
+    }
+
+    /// How long after its making a [persistent](Self::persistent) segment is so, in seconds, rounded up; by default for
+    /// ever. Then it is an ordinary one: whoever lives in it goes on, and if nobody does, a [sweep](crate::sweep) or the next
+    /// creator of the name removes it. It is the system's clock that counts, which somebody may set.
+    pub fn expires_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.persistence.expires = time.into();
         self
     }
 
@@ -251,7 +280,7 @@ impl Options {
                 size,
                 participants: self.participants,
                 objects: self.objects,
-                persistent: self.persistent,
+                persistence: self.persistence,
                 fresh: self.fresh,
                 owner: self.open.user(),
                 time_limit: self.open.time_limit,

@@ -10,7 +10,7 @@ use shmkit_layout::{HeaderError, MAGIC};
 use shmkit_roster::removal::{self, Holder, Removal};
 use shmkit_roster::{NoForks, OwnerId, Participant};
 
-use crate::attach::pause;
+use crate::attach::{PATIENCE, pause};
 use crate::error::{ErrorKind, Failure};
 use crate::inspect::{self, Identity, Status, cannot_open, open_at};
 use crate::name::{At, Place};
@@ -169,7 +169,7 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>,
         Remover::Left(..) | Remover::Exiting(..) => Dead::Remove,
         Remover::Visitor(terms) => terms.dead,
     };
-    if header.is_persistent() {
+    if header.is_persistent(inspect::now()) {
         return Ok(Some(Outcome::Persistent));
     }
     if dead == Dead::Report {
@@ -233,12 +233,36 @@ fn unusable(
     }
 }
 
+/// Removes the name of a segment that this process takes part in.
+pub(crate) fn unlink_this(place: &Place, identity: Identity) -> Result<(), Failure> {
+    let by_path = place.by_path();
+    // Its folder may have been moved, or replaced with what was in it.
+    let places = [place, &by_path];
+    let found = places.into_iter().find(|place| inspect::names(place, identity));
+    let deadline = Deadline::after(PATIENCE);
+    found.map_or_else(|| Err(nameless()), |place| unlink_if(place, Some(identity), deadline))
+}
+
+/// The segment has no name that could be removed.
+pub(crate) fn nameless() -> Failure {
+    Failure::new(
+        ErrorKind::NotFound,
+        "no name leads to it: it never had one, came by a descriptor that does not say, or was \
+         unlinked before",
+    )
+}
+
 /// Removes the name of a segment, whoever lives in it.
 pub(crate) fn unlink(place: &Place, deadline: Deadline) -> Result<(), Failure> {
+    unlink_if(place, None, deadline)
+}
+
+/// Removes the name if it leads to this segment; `None`: to any.
+fn unlink_if(place: &Place, only: Option<Identity>, deadline: Deadline) -> Result<(), Failure> {
     loop {
         let result = {
             let _no_forks = NoForks::hold().ok();
-            unlink_without_forks(place)
+            unlink_without_forks(place, only)
         };
         if result.map_err(|trouble| trouble.tell(place))? {
             return Ok(());
@@ -248,13 +272,17 @@ pub(crate) fn unlink(place: &Place, deadline: Deadline) -> Result<(), Failure> {
     }
 }
 
-fn unlink_without_forks(place: &Place) -> Result<bool, Trouble> {
+fn unlink_without_forks(place: &Place, only: Option<Identity>) -> Result<bool, Trouble> {
     let at = place.at();
     let file = open_at(at).map_err(Trouble::Open)?;
     let file = file.as_fd();
     let status = Status::of(file).map_err(Trouble::Status)?;
     if !status.is_regular {
         return Err(Trouble::Irregular);
+    }
+    // This process has it open: no other file can have its number.
+    if only.is_some_and(|only| !status.is_file_of(only)) {
+        return Err(Trouble::Open(Errno::ENOENT));
     }
     // A damaged or foreign version is the user's to remove; another program's file is not ours.
     match inspect::try_read(file, status.size).map_err(Trouble::Read)? {

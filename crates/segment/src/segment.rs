@@ -4,17 +4,19 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memmap2::MmapRaw;
 use shmkit_layout::{Header, Region};
 use shmkit_roster::{Description, Judge, Keep, OwnerId, Participant, Seat, removal};
 
+use crate::directory::TIME_LIMIT;
 use crate::error::{ErrorKind, Failure, SegmentError};
 use crate::inspect::{self, Identity, Plan, Status};
 use crate::leave::{LastOut, Leave};
 use crate::name::Place;
 use crate::table::Entry;
-use crate::{OpenOptions, Outcome, attach, inherit};
+use crate::{OpenOptions, Outcome, attach, inherit, remove};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
 ///
@@ -54,6 +56,8 @@ use crate::{OpenOptions, Outcome, attach, inherit};
 pub struct Segment {
     shared: Arc<Shared>,
     was_created: bool,
+    /// How long a maker of an object waits for another one.
+    pub(crate) object_time_limit: Duration,
 }
 
 /// What all handles of this process share. The fields are dropped in this order: unmap, leave, remove what is dead by
@@ -78,8 +82,8 @@ impl Shared {
         entry: Entry,
         is_named: bool,
     ) -> Self {
-        let is_persistent = header.is_persistent();
-        let last = LastOut::new(entry, is_named && !is_persistent);
+        // What may cease to be persistent is looked at when this process leaves.
+        let last = LastOut::new(entry, is_named && !header.is_persistent_for_ever());
         Self { mapping, participant, header, is_named, last }
     }
 
@@ -97,6 +101,20 @@ impl Shared {
 
     pub(crate) fn place(&self) -> Option<&Place> {
         self.last.place()
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// All bytes.
+    pub(crate) fn region(&self) -> Region<'_> {
+        let mapping = &self.mapping;
+        let base = std::ptr::NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
+        // SAFETY: the mapping is `len` bytes long, shared and writable, and is unmapped only when the last handle is
+        // dropped, which this one's borrow forbids. Nobody makes references into it except through regions, whose
+        // rules are the same.
+        unsafe { Region::from_raw_parts(base, mapping.len()) }
     }
 
     pub(crate) fn participant(&self) -> &Participant<'static> {
@@ -166,17 +184,24 @@ impl Drop for Shared {
 
 impl Segment {
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
-        Self { shared, was_created: false }
+        Self { shared, was_created: false, object_time_limit: TIME_LIMIT }
     }
 
     pub(crate) fn from_created(shared: Arc<Shared>) -> Self {
-        Self { shared, was_created: true }
+        Self { was_created: true, ..Self::from_shared(shared) }
     }
 
     /// Returns whether the call that returned this handle, or the one that it is a clone of, made the segment: of any
     /// number of callers of [`open_or_create`](crate::Options::open_or_create), threads of this process included, one.
     pub fn was_created(&self) -> bool {
         self.was_created
+    }
+
+    /// Sets how long whoever makes an object through this handle, or through a clone of it, waits for a peer that makes
+    /// one: by default 30 s. Finding one waits for nobody.
+    pub fn object_time_limit(mut self, time_limit: Duration) -> Self {
+        self.object_time_limit = time_limit;
+        self
     }
 
     /// Joins the segment called `name`, of this user and of any content; see [`OpenOptions`] for more.
@@ -223,13 +248,19 @@ impl Segment {
             .map(Self::from_shared)
     }
 
-    /// Removes the name of a segment, whoever lives in it. They keep it, and nobody can join it any more.
+    /// Removes the segment's name, whoever lives in it. They keep it, and nobody can join it any more; another segment may
+    /// have the name. [`OpenOptions::unlink`] does it for who takes no part.
     ///
     /// # Errors
     ///
-    /// Those of [`OpenOptions::unlink`].
-    pub fn unlink(name: &str) -> Result<(), SegmentError> {
-        OpenOptions::new().unlink(name)
+    /// [`NotFound`](ErrorKind::NotFound) if it has no name, or if that leads to another file by now;
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    pub fn unlink(&self) -> Result<(), SegmentError> {
+        let run = || match self.shared.place() {
+            Some(place) => remove::unlink_this(place, self.shared.identity()),
+            None => Err(remove::nameless()),
+        };
+        run().map_err(|failure| failure.during(format!("unlink {self}")))
     }
 
     /// Removes the name of a segment if nobody lives in it and it is not persistent.
@@ -257,12 +288,7 @@ impl Segment {
     }
 
     pub(crate) fn whole(&self) -> Region<'_> {
-        let mapping = &self.shared.mapping;
-        let base = std::ptr::NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
-        // SAFETY: the mapping is `len` bytes long, shared and writable, and is unmapped only when the last handle is
-        // dropped, which this one's borrow forbids. Nobody makes references into it except through regions, whose
-        // rules are the same.
-        unsafe { Region::from_raw_parts(base, mapping.len()) }
+        self.shared.region()
     }
 
     /// Returns the bytes that are yours: those after header and roster, if the segment was made with
@@ -293,6 +319,12 @@ impl Segment {
     /// and this process takes part.
     pub fn seat(&self) -> Seat {
         Seat::new(self.shared.clone())
+    }
+
+    /// Returns the size of the segment, in bytes: what was [asked for](crate::Options::new), and header, roster and directory.
+    #[expect(clippy::len_without_is_empty, reason = "none is empty")]
+    pub fn len(&self) -> u64 {
+        self.header().size
     }
 
     /// Returns the header, as it was when this process joined.

@@ -10,13 +10,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::error::Failure;
 use crate::inspect::Identity;
+use crate::starting::Starting;
 use crate::token::{FIRST, Token, variable};
 use crate::{Segment, SegmentError, attach};
 
@@ -85,9 +85,6 @@ struct Shared {
     identity: Identity,
 }
 
-/// Held while descriptors are unmarked: programs that are started at a time do not inherit each other's.
-static STARTING: Mutex<()> = Mutex::new(());
-
 impl Sharing<'_> {
     /// Hands another segment to the child; see [`ShareSegment::share_segment`].
     ///
@@ -135,9 +132,8 @@ impl Sharing<'_> {
             let token = open.token(shared);
             self.command.env(&shared.variable, token.to_value());
         }
-        // A poisoned lock guards nothing: the flags are back where they were (`Open`).
-        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let _open = open.unmark(starting)?;
+        // Programs that are started at a time do not inherit each other's.
+        let _open = open.unmark(Starting::begin())?;
         start(self.command)
     }
 }
@@ -168,7 +164,7 @@ impl<'s> Open<'s> {
         Token { fd: file.as_raw_fd(), ticket: number, identity: *identity }
     }
 
-    fn unmark(self, starting: MutexGuard<'static, ()>) -> io::Result<Unmarked<'s>> {
+    fn unmark(self, starting: Starting) -> io::Result<Unmarked<'s>> {
         let unmarked = Unmarked { open: self, _starting: starting };
         unmarked.mark(FdFlag::empty())?;
         Ok(unmarked)
@@ -178,7 +174,7 @@ impl<'s> Open<'s> {
 /// Descriptors that every program inherits that is started now.
 struct Unmarked<'s> {
     open: Open<'s>,
-    _starting: MutexGuard<'static, ()>,
+    _starting: Starting,
 }
 
 impl Unmarked<'_> {

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use shmkit_layout::Header;
 use shmkit_roster::{Member, Verdict, removal};
@@ -84,7 +85,7 @@ impl Summary {
             header;
         Ok(Self {
             size,
-            persistent: header.is_persistent(),
+            persistent: header.is_persistent(now()),
             content: content.name().to_owned(),
             owner,
             in_use: removal::in_use(file.as_fd())?,
@@ -94,6 +95,11 @@ impl Summary {
             objects,
         })
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// Looks at every file in `directory` that is called like a segment, in the order of names. Nothing is joined, mapped,

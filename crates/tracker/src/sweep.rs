@@ -206,7 +206,9 @@ impl fmt::Display for Fate {
             Self::Removed => f.write_str("removed: nobody lived in it"),
             Self::Removable => f.write_str("nobody lives in it"),
             Self::InUse => f.write_str("somebody lives in it"),
-            Self::Persistent => f.write_str("it is persistent: only unlinking it removes it"),
+            Self::Persistent => {
+                f.write_str("it is persistent, until it is unlinked, opened or expires")
+            }
             Self::Foreign(foreign) => chain(f, foreign),
             Self::Vanished => f.write_str("somebody else removed it"),
             Self::Unreadable(error) => write!(f, "it cannot be read: {error}"),

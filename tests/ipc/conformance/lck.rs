@@ -159,7 +159,7 @@ fn lck_18_a_lock_inside_something_else_goes_with_its_segment() {
     let segment = Options::new(1 << 15).create(&name).unwrap();
     let wrapper = Wrapper { lock: segment.lock("lock").unwrap() };
     wrapper.lock.acquire().unwrap();
-    Segment::unlink(&name).unwrap();
+    segment.unlink().unwrap();
     drop(wrapper);
     assert_eq!(segment.lock("lock").unwrap().release(), Err(UnlockError::NotLocked));
     drop(segment);

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use shmkit_layout::{OffsetError, Shape, ShapeError};
 use shmkit_roster::OwnerId;
@@ -72,6 +73,11 @@ impl ObjectError {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
     /// Returns the name of the object that was asked for, or `None` if it was the whole directory.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -81,18 +87,50 @@ impl ObjectError {
 /// What [`ObjectError`] has to say.
 #[derive(Debug)]
 pub(super) enum Reason {
-    Name { why: &'static str, len: usize },
-    NotFound { there: Vec<Entry> },
-    Exists { found: Shape },
-    WrongType { found: Shape, asked: String },
-    WrongLength { found: Shape, asked: Box<Shape> },
+    Name {
+        why: &'static str,
+        len: usize,
+    },
+    /// The first of so many that are there.
+    NotFound {
+        there: Vec<Entry>,
+        count: u32,
+    },
+    Exists {
+        found: Shape,
+    },
+    WrongType {
+        found: Shape,
+        asked: String,
+    },
+    WrongLength {
+        found: Shape,
+        asked: Box<Shape>,
+    },
     Spec(ShapeError),
-    Alignment { found: u64 },
+    Alignment {
+        found: u64,
+    },
     NoDirectory,
-    Full { entries: u32 },
-    NoRoom { needed: u64, align: u64, free: u64, len: u64 },
-    Lock { failure: LockFailure, owner: Option<OwnerId> },
-    Corrupt { field: &'static str, index: u32, found: u64 },
+    Full {
+        entries: u32,
+    },
+    NoRoom {
+        needed: u64,
+        align: u64,
+        free: u64,
+        len: u64,
+    },
+    Lock {
+        failure: LockFailure,
+        owner: Option<OwnerId>,
+        waited: Duration,
+    },
+    Corrupt {
+        field: &'static str,
+        index: u32,
+        found: u64,
+    },
     Place(OffsetError),
     Attach(ShapeError),
 }
@@ -122,7 +160,7 @@ impl fmt::Display for Reason {
             Self::Name { why, len } => {
                 write!(f, "a name has 1 to 48 bytes and no control characters, this one has {len} bytes: {why}")
             }
-            Self::NotFound { there } => not_found(f, there),
+            Self::NotFound { there, count } => not_found(f, there, *count),
             Self::Exists { found } => {
                 write!(f, "there is one already, {found}: find it, or use another name")
             }
@@ -158,10 +196,9 @@ impl fmt::Display for Reason {
             Self::Lock { failure: LockFailure::NotJoined, .. } => {
                 f.write_str("this process has not joined the segment: a forked child calls join_after_fork first")
             }
-            Self::Lock { failure: LockFailure::TimedOut | LockFailure::WouldBlock, owner: Some(owner) } => write!(
+            Self::Lock { failure: LockFailure::TimedOut | LockFailure::WouldBlock, owner: Some(owner), waited } => write!(
                 f,
-                "participant {owner} has held the directory for {} s: it is alive, so it is stopped or wrong",
-                super::make::PATIENCE.as_secs()
+                "participant {owner} has held the directory for {waited:?}: it is alive, so it is stopped, wrong, or makes what is larger than the limit allows (`object_time_limit`)"
             ),
             Self::Lock { .. } => f.write_str("the directory could not be locked"),
             Self::Corrupt { field, index, found } => write!(
@@ -174,17 +211,17 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Lists what there is, at most eight of it.
-fn not_found(f: &mut fmt::Formatter<'_>, there: &[Entry]) -> fmt::Result {
+/// Lists what there is, `count` in all.
+fn not_found(f: &mut fmt::Formatter<'_>, there: &[Entry], count: u32) -> fmt::Result {
     f.write_str("there is none of this name")?;
-    for (i, entry) in there.iter().take(8).enumerate() {
+    for (i, entry) in there.iter().enumerate() {
         f.write_str(if i == 0 { "; there is " } else { ", " })?;
         write!(f, "{:?} ({})", entry.name, entry.shape)?;
     }
-    match there.len() {
-        0 => f.write_str(": the segment has no objects yet"),
-        9.. => write!(f, " and {} more", there.len() - 8),
-        _ => Ok(()),
+    match (count as usize).saturating_sub(there.len()) {
+        _ if count == 0 => f.write_str(": the segment has no objects yet"),
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
     }
 }
 

@@ -13,9 +13,6 @@ use super::entry::{Name, Record};
 use super::error::Reason;
 use super::{Directory, MAX_ALIGN, ObjectError, PUBLISHED, Scan, entry_at, place};
 
-/// How long a peer may hold the directory. It zeroes one object's bytes in that time, gigabytes at most.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
 impl<'a> Directory<'a> {
     /// Finds the object called `name`, or makes it. `spec` says what it must be: kind, type and length; a first value
     /// counts only if it is made.
@@ -79,7 +76,8 @@ impl<'a> Directory<'a> {
     ///
     /// [`Exists`](super::ObjectErrorKind::Exists), [`Full`](super::ObjectErrorKind::Full),
     /// [`NoRoom`](super::ObjectErrorKind::NoRoom), [`InvalidSpec`](super::ObjectErrorKind::InvalidSpec),
-    /// [`InvalidName`](super::ObjectErrorKind::InvalidName); what keeps the directory from being locked, within 30 s:
+    /// [`InvalidName`](super::ObjectErrorKind::InvalidName); what keeps the directory from being locked, within
+    /// its [time limit](Self::time_limit):
     /// [`Busy`](super::ObjectErrorKind::Busy), [`NotJoined`](super::ObjectErrorKind::NotJoined),
     /// [`CannotJudge`](super::ObjectErrorKind::CannotJudge); and [`Corrupt`](super::ObjectErrorKind::Corrupt).
     ///
@@ -205,8 +203,9 @@ impl<'a> Directory<'a> {
         'a: 'h,
     {
         let lock: &RawMutex = self.table.get(Offset::ZERO).map_err(Reason::Place)?;
-        let fails = |failure| Reason::Lock { failure, owner: lock.owner() };
-        let outcome = lock.lock(judge, Deadline::after(PATIENCE)).map_err(fails)?;
+        let waited = self.time_limit;
+        let fails = |failure| Reason::Lock { failure, owner: lock.owner(), waited };
+        let outcome = lock.lock(judge, Deadline::after(waited)).map_err(fails)?;
         let id = lock.owner();
         let held = Held { lock, judge, id };
         match outcome {
@@ -255,7 +254,8 @@ impl<J: Judge> Held<'_, J> {
         if self.id.is_some() && self.judge.me() == self.id && self.lock.owner() == self.id {
             return Ok(());
         }
-        Err(Reason::Lock { failure: LockFailure::NotJoined, owner: self.lock.owner() })
+        let owner = self.lock.owner();
+        Err(Reason::Lock { failure: LockFailure::NotJoined, owner, waited: Duration::ZERO })
     }
 }
 

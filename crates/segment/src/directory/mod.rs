@@ -20,6 +20,8 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::Acquire;
 use shmkit_layout::{Kind, Object, Offset, OffsetError, Region, Shape, TypeTag, align_up};
@@ -36,6 +38,11 @@ const LOCK: u64 = 128;
 const ENTRY: u64 = 144;
 /// The largest alignment of an object, in bytes: what a mapping's base is aligned to on every machine.
 const MAX_ALIGN: u64 = 4096;
+
+/// How long a peer may hold the directory, unless the user says otherwise.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// How many objects are named to who asks for one that is not there.
+const SHOWN: usize = 8;
 
 /// Returns the bytes that a directory with room for `entries` objects takes.
 pub(crate) const fn bytes(entries: u32) -> u64 {
@@ -63,6 +70,8 @@ pub struct Directory<'a> {
     start: u64,
     /// Size of the segment, in bytes.
     len: u64,
+    /// How long a maker waits for another one.
+    time_limit: Duration,
 }
 
 impl<'a> Directory<'a> {
@@ -91,7 +100,14 @@ impl<'a> Directory<'a> {
             return Err(OffsetError::Misaligned { bytes: at, align: Self::ALIGN });
         }
         // `sub` has checked that the sum lies inside the region.
-        Ok(Self { region, table, entries, start: at + bytes, len: region.len() as u64 })
+        let (start, len) = (at + bytes, region.len() as u64);
+        Ok(Self { region, table, entries, start, len, time_limit: TIME_LIMIT })
+    }
+
+    /// Sets how long whoever makes an object waits for a peer that makes one: by default 30 s, in which it zeroes
+    /// gigabytes.
+    pub fn time_limit(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// Lists the objects of a segment of `len` bytes by a copy of its first bytes, in which the directory is at byte
@@ -109,7 +125,8 @@ impl<'a> Directory<'a> {
         let table =
             copy.sub(at, bytes(entries)).map_err(|error| Reason::Place(error).of_directory())?;
         // `sub` has checked that the sum lies inside the copy.
-        Self { region: copy, table, entries, start: at + bytes(entries), len }.entries()
+        let start = at + bytes(entries);
+        Self { region: copy, table, entries, start, len, time_limit: TIME_LIMIT }.entries()
     }
 
     /// Finds the object called `name`.
@@ -136,12 +153,25 @@ impl<'a> Directory<'a> {
     where
         O: Object<K>,
     {
-        let found = self.scan().seek(Name::new(name)?).map_err(|reason| reason.of(name))?;
+        let mut scan = self.scan();
+        let found = scan.seek(Name::new(name)?).map_err(|reason| reason.of(name))?;
         let Some(record) = found else {
-            return Err(Reason::NotFound { there: self.entries().unwrap_or_default() }.of(name));
+            return Err(self.not_found(scan.index).of(name));
         };
         // SAFETY: the caller's promise.
         unsafe { self.use_found(record, keeper) }.map_err(|reason| reason.of(name))
+    }
+
+    /// Says that of so many objects none has the name, and which there are, as far as anybody reads on.
+    fn not_found(self, count: u32) -> Reason {
+        let mut there = Vec::new();
+        let mut scan = self.scan();
+        while there.len() < SHOWN
+            && let Ok(Some(record)) = scan.next()
+        {
+            there.extend(record.entry());
+        }
+        Reason::NotFound { there, count }
     }
 
     /// Returns what there is, in the order in which it was made.

@@ -85,6 +85,7 @@ impl Segment {
         // SAFETY: the creator zeroed the file and put a directory of so many entries there, as the header says, which
         // was checked against the one plan there is when this process joined; the bytes after it are its objects'.
         unsafe { Directory::attach(region, header.directory, header.directory_entries) }
+            .map(|directory| directory.time_limit(self.object_time_limit))
             .map_err(Reason::Place)
     }
 }

@@ -184,6 +184,47 @@ fn what_is_not_there_is_not_found() {
 }
 
 #[test]
+fn of_many_that_there_are_a_few_are_named() {
+    let memory = Box::new(Bytes([0; 16384]));
+    let base = NonNull::from(&*memory).cast();
+    // SAFETY: the block outlives the region, was zero, and is used through it only.
+    let region = unsafe { Region::from_raw_parts(base, 16384) };
+    // SAFETY: as above.
+    let directory = unsafe { Directory::attach(region, 0, 20) }.unwrap();
+    let me = Me::among_the_dead();
+    let says = || {
+        let error = directory.find::<Unsigned<'_>, _>("none", &me).unwrap_err();
+        let Reason::NotFound { there, count } = error.reason() else { panic!("{error}") };
+        assert!(there.len() <= SHOWN && there.capacity() <= 2 * SHOWN);
+        (*count, error.to_string())
+    };
+    for n in 0..20 {
+        directory.make::<Unsigned<'_>, _>(&format!("o{n}"), (0, 1), &me).unwrap();
+        let (count, text) = says();
+        assert_eq!(count, n + 1);
+        let more = format!(" and {} more", (n + 1).saturating_sub(8));
+        assert_eq!(text.ends_with(&more), n >= 8, "{text}");
+        assert_eq!(text.matches("words of u64").count(), (n as usize + 1).min(8), "{text}");
+    }
+}
+
+#[test]
+fn who_holds_the_directory_is_waited_for_as_long_as_was_said() {
+    let (memory, mut me) = (Memory::new(), Me(1, AtomicBool::new(false)));
+    let directory = memory.directory().time_limit(Duration::from_millis(3));
+    let other = Me(2, AtomicBool::new(false));
+    let lock: &RawMutex = directory.table.get(Offset::ZERO).unwrap();
+    lock.try_lock(&other).unwrap();
+    let error = directory.make::<Unsigned<'_>, _>("a", (0, 1), &me).unwrap_err();
+    assert_eq!(error.kind(), Is::Busy);
+    let text = error.to_string();
+    assert!(text.contains("has held the directory for 3ms"), "{text}");
+    assert!(text.contains("object_time_limit"), "{text}");
+    *me.1.get_mut() = true;
+    directory.make::<Unsigned<'_>, _>("a", (0, 1), &me).expect("the other one is dead");
+}
+
+#[test]
 fn bad_names_and_lengths_are_refused() {
     let (memory, me) = (Memory::new(), Me::among_the_dead());
     let directory = memory.directory();

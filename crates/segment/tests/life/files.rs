@@ -42,7 +42,7 @@ fn a_foreign_file_is_refused_and_never_touched() {
         if !content.is_empty() {
             assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
             let says = ["\\x9fshmk", "another program", "another name"];
-            refused(Segment::unlink(&name), kind, &says);
+            refused(OpenOptions::new().unlink(&name), kind, &says);
         }
         assert_eq!(fs::read_to_string(name.path()).unwrap(), content);
     }
@@ -80,13 +80,13 @@ fn what_does_not_show_that_it_is_a_segment_is_unlinked_by_nobody() {
     for len in [7, 0] {
         cut(len);
         let says = [&*format!("has {len} bytes"), "whose it is", "gc --damaged"];
-        refused(Segment::unlink(&name), ErrorKind::ForeignMagic, &says);
+        refused(OpenOptions::new().unlink(&name), ErrorKind::ForeignMagic, &says);
         assert!(name.exists());
     }
     drop(name);
     let name = left("short");
     fs::OpenOptions::new().write(true).open(name.path()).unwrap().set_len(8).unwrap();
-    Segment::unlink(&name).unwrap();
+    OpenOptions::new().unlink(&name).unwrap();
     assert!(!name.exists());
 }
 
@@ -249,7 +249,7 @@ fn what_is_no_regular_file_is_refused_at_once() {
         let says = ["no regular file", "another name"];
         refused(Segment::open(&name), ErrorKind::NotRegular, &says);
         refused(small().open_or_create(&name), ErrorKind::NotRegular, &says);
-        refused(Segment::unlink(&name), ErrorKind::NotRegular, &says);
+        refused(OpenOptions::new().unlink(&name), ErrorKind::NotRegular, &says);
         refused(small().create(&name), ErrorKind::AlreadyExists, &["not a segment"]);
         assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
         assert!(name.exists());

@@ -3,6 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::stat::fstat;
@@ -10,7 +11,7 @@ use shmkit_atomic::AtomicU8;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Offset;
 use shmkit_roster::Judge;
-use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment};
+use shmkit_segment::{ErrorKind, Leave, OpenOptions, Options, Outcome, Segment};
 
 use crate::{Name, refused, small};
 
@@ -114,7 +115,7 @@ fn no_such_segment_is_not_found() {
     let name = Name::new("nothing");
     let says = ["there is no", "create it first", &*name];
     refused(Segment::open(&name), ErrorKind::NotFound, &says);
-    refused(Segment::unlink(&name), ErrorKind::NotFound, &says);
+    refused(OpenOptions::new().unlink(&name), ErrorKind::NotFound, &says);
 }
 
 #[test]
@@ -148,11 +149,80 @@ fn a_persistent_segment_stays_until_it_is_unlinked() {
     let says = ["is persistent", "unlink"];
     refused(small().create(&name), ErrorKind::AlreadyExists, &says);
     let again = small().open_or_create(&name).unwrap();
-    assert!(again.header().is_persistent());
+    assert!(again.header().is_persistent_for_ever());
     assert_eq!(last(&again).load(Relaxed), 5);
     drop(again);
-    Segment::unlink(&name).unwrap();
+    OpenOptions::new().unlink(&name).unwrap();
     assert!(!name.exists());
+}
+
+#[test]
+fn what_is_persistent_until_somebody_opens_it_goes_with_who_did() {
+    let name = Name::new("until-opened");
+    let options = small().persistent(true).until_opened(true);
+    let made = options.create(&name).unwrap();
+    last(&made).store(7, Relaxed);
+    drop(made);
+    assert!(name.exists());
+    let open = OpenOptions::new();
+    assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::Persistent);
+    let one = Segment::open(&name).unwrap();
+    assert_eq!(last(&one).load(Relaxed), 7);
+    assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::InUse);
+    assert_eq!(one.leave().unwrap(), Leave::Removed);
+    assert!(!name.exists());
+    // Its maker may be the last one as well.
+    let made = options.open_or_create(&name).unwrap();
+    let again = made.clone();
+    drop(Segment::open(&name).unwrap());
+    drop(made);
+    assert_eq!(again.leave().unwrap(), Leave::Left, "who shares its maker's place opens nothing");
+    OpenOptions::new().unlink(&name).unwrap();
+}
+
+#[test]
+fn what_is_persistent_for_a_time_is_an_ordinary_segment_afterwards() {
+    let [long, short] = ["expires-late", "expires-soon"].map(Name::new);
+    let options = small().persistent(true);
+    let open = OpenOptions::new();
+    drop(options.clone().expires_after(Duration::from_secs(3600)).create(&long).unwrap());
+    assert_eq!(open.remove_if_dead(&long).unwrap(), Outcome::Persistent);
+    open.unlink(&long).unwrap();
+    // Half a second is rounded up to one.
+    let kept = options.clone().expires_after(Duration::from_millis(500)).create(&short).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while kept.header().is_persistent(now()) {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(open.remove_if_dead(&short).unwrap(), Outcome::InUse, "who lives in it goes on");
+    drop(kept);
+    assert!(!short.exists());
+    // A creator takes the name of a dead one.
+    drop(options.clone().expires_after(Duration::ZERO).create(&short).unwrap());
+    let taken = || small().create(&short).is_ok();
+    while !taken() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn who_takes_part_removes_the_name_of_its_own_segment_only() {
+    let name = Name::new("unlink-mine");
+    let ours = name.create();
+    assert_eq!(ours.len(), ours.header().size);
+    ours.unlink().unwrap();
+    assert!(!name.exists());
+    refused(ours.unlink(), ErrorKind::NotFound, &["unlink segment", "no name leads to it"]);
+    let new = name.create();
+    refused(ours.unlink(), ErrorKind::NotFound, &["no name leads to it"]);
+    assert!(new.is_linked(), "another's");
+    refused(small().anonymous().unwrap().unlink(), ErrorKind::NotFound, &["an anonymous segment"]);
 }
 
 #[test]
@@ -160,8 +230,8 @@ fn shm_09_and_22_unlinking_twice_fails_and_the_mapping_stays() {
     let name = Name::new("shm-09");
     let ours = name.create();
     last(&ours).store(9, Relaxed);
-    Segment::unlink(&name).unwrap();
-    refused(Segment::unlink(&name), ErrorKind::NotFound, &["there is no"]);
+    OpenOptions::new().unlink(&name).unwrap();
+    refused(OpenOptions::new().unlink(&name), ErrorKind::NotFound, &["there is no"]);
     assert!(!ours.is_linked());
     assert_eq!(last(&ours).load(Relaxed), 9);
     assert!(ours.participant().me().is_some());
@@ -172,7 +242,7 @@ fn shm_25_a_name_made_anew_leads_to_other_memory() {
     let name = Name::new("shm-25");
     let old = name.create();
     last(&old).store(1, Relaxed);
-    Segment::unlink(&name).unwrap();
+    OpenOptions::new().unlink(&name).unwrap();
     let new = name.create();
     assert_eq!(last(&new).load(Relaxed), 0);
     assert_ne!(old.header().cookie, new.header().cookie);

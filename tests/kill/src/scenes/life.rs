@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::stat::{fstat, stat};
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Judge, OwnerId, Verdict};
-use shmkit_segment::{ErrorKind, Options, Segment, SegmentError};
+use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment, SegmentError};
 
 use crate::{Actor, Arena, Cast, Fault, Scene, Stage, Take, Unit, shm};
 
@@ -363,7 +363,7 @@ fn remove(actor: &Actor<'_>, name: &str) -> Result<(), Fault> {
 
 fn unlink(actor: &Actor<'_>, name: &str) -> Result<(), Fault> {
     actor.mark();
-    allow(Segment::unlink(name), &[ErrorKind::NotFound])?;
+    allow(OpenOptions::new().unlink(name), &[ErrorKind::NotFound])?;
     actor.mark();
     Ok(())
 }
