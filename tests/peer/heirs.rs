@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe};
-use shmkit_roster::Judge;
+use shmkit_roster::{Judge, Verdict};
 use shmkit_segment::{ErrorKind, OpenOptions, join_all_after_fork, join_all_at_fork};
 
 use crate::Channel;
@@ -68,6 +68,15 @@ fn children_join_by_themselves(directory: &Path) {
         // It is the last one, and a child of its own joins as well.
         assert!(ours.is_linked());
         reap(start(|| assert!(ours.participant().me().is_some())));
+        // So does one that gives up its privileges, in time.
+        reap(start(|| {
+            if nix::unistd::geteuid().is_root() {
+                crate::segment_faults::become_nobody();
+            }
+            ours.join_after_fork().expect("it has its place");
+            let theirs = me.expect("joined");
+            assert_eq!(ours.participant().verdict(theirs), Verdict::Alive);
+        }));
         join_all_at_fork(false).expect("handlers");
         reap(start(|| assert!(ours.participant().me().is_none())));
     });

@@ -325,7 +325,8 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
             format!(
                 "user {} may not open its file anew: \
                  join by a ticket of a process that may, or of before the privileges were dropped \
-                 (`Segment::ticket`; a forked child by `join_after_fork_by`)",
+                 (`Segment::ticket`; a forked child by `join_after_fork_by`), or have children join \
+                 at the fork, before they drop theirs (`join_all_at_fork`)",
                 nix::unistd::geteuid()
             ),
         ),

@@ -61,6 +61,8 @@ pub enum ErrorKind {
     Full,
     /// The environment, or a descriptor handed over, does not show the segment that was shared.
     NotInherited,
+    /// What was handed over as sealed memory can be written to, or cut off.
+    NotSealed,
     /// This process has closed the segment's descriptor, and there is no name by which to open it again.
     NoDescriptor,
     /// The segment is being removed or made by somebody all the time.
@@ -120,6 +122,7 @@ impl SegmentError {
             | Kind::Truncated
             | Kind::Corrupt
             | Kind::WrongContent
+            | Kind::NotSealed
             | Kind::TooSmall => io::ErrorKind::InvalidData,
             _ => io::ErrorKind::Other,
         }

@@ -51,8 +51,16 @@ pub(crate) fn unnamed(directory: &Path, size: u64) -> Result<OwnedFd, Failure> {
     Ok(file)
 }
 
-/// Makes a sealed file of `size` bytes that never has a name.
+/// Makes a file of `size` bytes that never has a name, sealed against a change of that.
 pub(crate) fn memory(name: &str, size: u64) -> Result<OwnedFd, Failure> {
+    let file = unsealed_memory(name, size)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))
+        .map_err(|errno| Failure::os(errno, "F_ADD_SEALS"))?;
+    Ok(file)
+}
+
+/// Makes a file of `size` bytes that never has a name, and can be sealed.
+pub(crate) fn unsealed_memory(name: &str, size: u64) -> Result<OwnedFd, Failure> {
     // NOEXEC_SEAL (Linux 6.3) is what a system with vm.memfd_noexec=2 insists on; older kernels refuse it.
     let noexec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
@@ -70,8 +78,6 @@ pub(crate) fn memory(name: &str, size: u64) -> Result<OwnedFd, Failure> {
         Errno::ENOSPC => no_memory(size, most).caused_by(errno),
         errno => cannot_allocate(errno, size),
     })?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))
-        .map_err(|errno| Failure::os(errno, "F_ADD_SEALS"))?;
     Ok(file)
 }
 

@@ -20,6 +20,7 @@
 //! * The last participant out removes the name, unless the segment is [persistent](Options::persistent). Whoever is
 //!   killed leaves nothing but, if *everybody* was killed, the name; [`remove_if_dead`](Segment::remove_if_dead),
 //!   the next creator of the name, and every [`sweep`] remove that.
+//! * [`SealedMemory`] is bytes that nobody can write to any more, for peers that are not trusted.
 //! * [`ShareSegment`] hands a segment to a program that is started, [`Segment::join_after_fork`] to a forked child; [`join_all_after_fork`] joins
 //!   all that a process inherited.
 //!
@@ -53,6 +54,7 @@ mod maker;
 mod name;
 mod options;
 mod remove;
+mod sealed;
 mod segment;
 mod share;
 #[cfg(feature = "shared_memory")]
@@ -69,5 +71,6 @@ pub use crate::leave::Leave;
 pub use crate::name::{DIRECTORY, MAX_NAME, PREFIX};
 pub use crate::options::{OpenOptions, Options};
 pub use crate::remove::Outcome;
+pub use crate::sealed::SealedMemory;
 pub use crate::segment::Segment;
 pub use crate::share::{ShareSegment, Sharing};

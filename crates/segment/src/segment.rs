@@ -383,6 +383,10 @@ impl Segment {
     ///
     /// Guards, ends and permits that the child inherited stay inert: they are its parent's.
     ///
+    /// A child that gives up its privileges joins before, or is one of those that [join at the
+    /// fork](crate::join_all_at_fork). If the *parent* has given up its own since it joined, nobody here may open the file
+    /// any more: it makes a [ticket](Self::join_after_fork_by) for each child while it may.
+    ///
     /// # Errors
     ///
     /// [`Unlinked`](ErrorKind::Unlinked) if the parent and everybody else left in the meantime: the last one out has

@@ -307,7 +307,7 @@
 //! * **T1, buggy peers**: every number that shmkit reads from shared memory is checked before it is used. A peer that
 //!   writes where it must not can make a value wrong; it cannot make an index wild.
 //! * **T2, hostile peers**: outside what Rust can promise today. Whoever may write to a segment may do anything to its
-//!   contents. Share with them only what is sealed against writing, and copy before you look.
+//!   contents. Share with them only what is sealed against writing: [`SealedMemory`].
 //!
 //! Not promised: fairness; a segment that grows; other systems than Linux 5.6 or later, 64 bits; processes that are
 //! checkpointed and restored; `io_uring` or `O_DIRECT` into shared buffers. A foreign `rm` in `/dev/shm` separates those
@@ -319,7 +319,7 @@
 //! | --- | --- | --- |
 //! | `SharedMemory(name, create=True, size=n)` | [`Options::new(n).create(name)`](Options::create) | whole from its first moment; removed by the last one out |
 //! | `SharedMemory(name)` | [`Segment::open(name)`](Segment::open) | checked: magic, version, size, owner, type |
-//! | `shm.unlink()` | not needed; [`Segment::unlink`] | |
+//! | `shm.unlink()` | not needed; [`Segment::unlink`], [`OpenOptions::unlink`] | |
 //! | `Value('q', 0)` | [`segment.value("hits", 0_i64)`](Objects::value) | any plain struct; a killed writer leaves no torn value |
 //! | `RawValue('q', 0)` | [`segment.atomic("hits", 0_i64)`](Objects::atomic) | `fetch_add` and the rest |
 //! | `with v.get_lock(): v.value += 1` | [`value.update`](Value::update), [`value.lock`](Value::lock) | |
@@ -385,8 +385,8 @@ pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_roster::{Judge, OwnerId, Participant, Seat};
 pub use shmkit_segment::{
-    Entry, ErrorKind, Leave, ObjectError, ObjectErrorKind, OpenOptions, Options, Segment,
-    SegmentError, ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
+    Entry, ErrorKind, Leave, ObjectError, ObjectErrorKind, OpenOptions, Options, SealedMemory,
+    Segment, SegmentError, ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
 };
 pub use shmkit_sync::{
     Acquired, Condvar, Lock, LockGuard, NotOwner, NotifyError, RLock, RLockGuard, ReentrantMutex,
