@@ -60,6 +60,39 @@ impl Actor<'_> {
         self.board.seats[self.seat].stamp();
     }
 
+    /// Forks a child that does this and ends, nothing dropped, with what it has then: it dies in the middle. Who looks at
+    /// this actor meanwhile finds it asleep only if the child sleeps.
+    ///
+    /// # Errors
+    ///
+    /// What the child finds wrong, or that it does not end.
+    pub(crate) fn outlive(&self, does: &dyn Fn() -> Result<(), Fault>) -> Result<(), Fault> {
+        // SAFETY: an actor has one thread, so that its child may do what it likes.
+        let child = match unsafe { fork() }? {
+            ForkResult::Parent { child } => child,
+            ForkResult::Child => {
+                let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+                let done = catch_unwind(AssertUnwindSafe(does));
+                if let Ok(Err(fault)) = &done {
+                    self.board.seats[self.seat].record(fault);
+                }
+                // SAFETY: ends the process at once, as a kill would.
+                unsafe { libc::_exit(i32::from(!matches!(done, Ok(Ok(()))))) }
+            }
+        };
+        let end = Instant::now() + LIMIT;
+        loop {
+            let flags = (state(child) != Some('S')).then_some(WaitPidFlag::WNOHANG);
+            match waitpid(child, flags) {
+                Ok(WaitStatus::StillAlive) if Instant::now() < end => std::hint::spin_loop(),
+                Ok(WaitStatus::StillAlive) => return Err(Fault::hung("a child does not end")),
+                Ok(WaitStatus::Exited(_, 0)) => return Ok(()),
+                Err(nix::Error::EINTR) => {}
+                ended => return Err(Fault::hung(format!("a child ended: {ended:?}"))),
+            }
+        }
+    }
+
     /// From now on a signal handler runs in this actor all the time: shorter than a slice of a sleep.
     ///
     /// # Errors
@@ -232,11 +265,8 @@ impl<'s> Cast<'s> {
         self.reaped = true;
     }
 
-    /// Returns the state of the process: R, S, D, Z, t, …
     fn state(&self) -> Option<char> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
-        // The command's name may contain anything, `)` included.
-        stat[stat.rfind(')')? + 1..].trim_start().chars().next()
+        state(self.pid)
     }
 
     fn hung(&self, what: &str) -> Fault {
@@ -253,6 +283,13 @@ impl Drop for Cast<'_> {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Returns the state of a process: R, S, D, Z, t, …
+fn state(pid: Pid) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may contain anything, `)` included.
+    stat[stat.rfind(')')? + 1..].trim_start().chars().next()
 }
 
 /// The life of an actor's process.

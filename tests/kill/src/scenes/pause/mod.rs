@@ -90,6 +90,7 @@ const RACES: &[&Race] = &[
     &waiting::EVENT,
     &waiting::COUNT,
     &waiting::CONDITION,
+    &waiting::DEATH,
     &barrier::MEETING,
     &barrier::PLACE,
     &once::MADE,

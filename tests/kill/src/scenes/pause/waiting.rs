@@ -3,11 +3,12 @@
 use shmkit_layout::{Object, Region};
 use shmkit_sync::{
     Condvar, Count, CountingSemaphore, Event, LockError, Mutex, MutexGuard, RawCountingSemaphore,
+    WaitError,
 };
 
 use super::{Op, Race, Turn};
 use crate::arena::{Me, NOBODY};
-use crate::{Arena, Fault};
+use crate::{Actor, Arena, Fault};
 
 /// Bytes of a condition variable with room to spare; its mutex lies behind them.
 const CONDVAR: u64 = 1024;
@@ -149,16 +150,80 @@ pub(super) const CONDITION: Race = Race {
         },
     ],
     pairs: &[(0, 1), (1, 0)],
-    judge: |arena, _| {
-        let me = arena.join()?;
-        let (said, condvar) = condition(arena, &me)?;
-        let said = said.try_lock().map_err(hung)?;
-        match condvar.notify_all(&said).map_err(hung)? {
-            0 => Ok(()),
-            n => Err(Fault::leaked(format!("{n} still wait for what was said"))),
-        }
-    },
+    judge: nobody_waits,
 };
+
+/// One waits for what the other's child says, which dies before it notifies; the other repairs it, and does not notify
+/// either. Whoever waits is told of the death.
+pub(super) const DEATH: Race = Race {
+    name: "condvar",
+    make: |_| Ok(()),
+    ops: &[
+        Op {
+            name: "hear-of-death",
+            run: |arena, turn| {
+                with_condition(arena, turn, |said, condvar| {
+                    let mut said = repair(said.lock())?;
+                    while *said != 1 {
+                        said = match condvar.wait(said) {
+                            Ok(said) => said,
+                            Err(WaitError::OwnerDied(said, _)) => {
+                                said.make_consistent();
+                                said
+                            }
+                            Err(other) => return Err(hung(other)),
+                        };
+                    }
+                    Ok(())
+                })
+            },
+        },
+        Op {
+            name: "die-and-repair",
+            run: |arena, turn| {
+                turn.begin()?;
+                turn.actor.outlive(&|| {
+                    let me = arena.join()?;
+                    let (mutex, _) = condition(arena, &me)?;
+                    let mut said = repair(mutex.lock())?;
+                    *said = 1;
+                    // It ends with the lock in its hands.
+                    std::mem::forget(said);
+                    Ok(())
+                })?;
+                let me = arena.join()?;
+                drop(repair(condition(arena, &me)?.0.lock())?);
+                turn.end();
+                Ok(())
+            },
+        },
+    ],
+    pairs: &[(0, 1)],
+    judge: nobody_waits,
+};
+
+fn nobody_waits(arena: &Arena, _: &Actor<'_>) -> Result<(), Fault> {
+    let me = arena.join()?;
+    let (said, condvar) = condition(arena, &me)?;
+    let said = said.try_lock().map_err(hung)?;
+    match condvar.notify_all(&said).map_err(hung)? {
+        0 => Ok(()),
+        n => Err(Fault::leaked(format!("{n} still wait for what was said"))),
+    }
+}
+
+/// Answers for a number that the dead have written in one step.
+fn repair<'a>(
+    locked: Result<MutexGuard<'a, u64, &'a Me<'a>>, LockError<MutexGuard<'a, u64, &'a Me<'a>>>>,
+) -> Result<MutexGuard<'a, u64, &'a Me<'a>>, Fault> {
+    match locked {
+        Err(LockError::OwnerDied(said)) => {
+            said.make_consistent();
+            Ok(said)
+        }
+        locked => locked.map_err(hung),
+    }
+}
 
 fn lock<'a>(said: &'a Mutex<u64, Me<'a>>) -> Result<MutexGuard<'a, u64, &'a Me<'a>>, Fault> {
     said.lock().map_err(|error: LockError<_>| hung(error))
