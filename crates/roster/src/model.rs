@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shmkit_atomic::AtomicU32;
-use shmkit_atomic::Ordering::{Acquire, Release};
+use shmkit_atomic::Ordering::{Relaxed, Release};
 
 use crate::{Judge, OwnerId, Verdict};
 
@@ -34,7 +34,7 @@ impl ModelJudge {
     pub fn die(&self) {
         let mark = || {
             if let Some(me) = self.me {
-                // Release: pairs with the Acquire in `verdict`; stands for the kernel's release of the record lock.
+                // Release: pairs with the fence in `ask`; stands for the kernel's release of the record lock.
                 self.dead[place(me)].swap(1, Release);
             }
         };
@@ -56,8 +56,8 @@ unsafe impl Judge for ModelJudge {
             return Verdict::Dead;
         }
         match self.dead.get(place(owner)) {
-            // Acquire: pairs with the Release in `die`.
-            Some(dead) if dead.load(Acquire) == 0 => Verdict::Alive,
+            // Relaxed: as the kernel's answer, which orders nothing. That is for `ask` to see to.
+            Some(dead) if dead.load(Relaxed) == 0 => Verdict::Alive,
             Some(_) => Verdict::Dead,
             None => Verdict::Nobody,
         }

@@ -6,7 +6,7 @@
 use core::fmt;
 
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use shmkit_atomic::futex::{ALL, Op};
+use shmkit_atomic::futex::{ALL, Op, Wake};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
@@ -247,11 +247,19 @@ impl RawMutex {
         let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
         // Before the first sleep, and when a slice has run out: whether the owner lives.
         let mut probe = true;
+        let mut woken = false;
         loop {
-            let word = match self.attempt(me, judge, probe)? {
-                Attempt::Taken { dead } => return Ok(dead),
-                Attempt::Again => continue,
-                Attempt::Held { word, known } => {
+            let word = match self.attempt(me, judge, probe) {
+                Ok(Attempt::Taken { dead }) => return Ok(dead),
+                Ok(Attempt::Again) => continue,
+                Err(failure) => {
+                    // The wake-up was for somebody who takes: pass it on.
+                    if woken {
+                        self.word.wake(1);
+                    }
+                    return Err(failure);
+                }
+                Ok(Attempt::Held { word, known }) => {
                     if probe {
                         wait.heard(known);
                     }
@@ -266,7 +274,9 @@ impl RawMutex {
             {
                 continue;
             }
-            probe = wait.slept(self.word.wait(word | WAITERS, wait.until()))?;
+            let wake = self.word.wait(word | WAITERS, wait.until());
+            woken = wake == Wake::Woken;
+            probe = wait.slept(wake)?;
         }
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc as StdArc;
 
 use loom::sync::Arc;
 use loom::thread;
-use shmkit_atomic::Deadline;
-use shmkit_roster::Judge;
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicU32, Deadline};
 use shmkit_roster::model::ModelJudge;
+use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{RawSemaphore, crash};
 
-use crate::{Inside, Lives, with_every_crash, with_every_crash_and};
+use crate::{Inside, Lives, model, with_every_crash, with_every_crash_and};
 
 /// One participant's use: takes `count` permits, is inside, gives them back.
 fn visit(semaphore: &RawSemaphore, count: u32, judge: &ModelJudge, inside: &Inside) {
@@ -66,5 +67,53 @@ fn two_survivors_get_in_whenever_the_third_dies() {
 fn who_wants_two_gets_in_whenever_one_dies() {
     with_every_crash("semaphore, 2 of 2", |steps, lives| {
         everybody_gets_in(2, &[1, 2], steps, lives)
+    });
+}
+
+/// The judge of a participant whose place is taken from it when `lost` is set.
+struct Displaced {
+    judge: ModelJudge,
+    lost: Arc<AtomicU32>,
+}
+
+// SAFETY: as the model's judge answers, or nobody.
+unsafe impl Judge for Displaced {
+    fn me(&self) -> Option<OwnerId> {
+        // Relaxed: no data hang on it.
+        self.judge.me().filter(|_| self.lost.load(Relaxed) == 0)
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        self.judge.verdict(owner)
+    }
+}
+
+/// A permit comes back, and wakes one who has no place any more: another one sleeps for it.
+#[test]
+fn a_ring_goes_on_from_who_cannot_take() {
+    model(|| {
+        let semaphore = Arc::new(RawSemaphore::new(1));
+        let [owner, judge, other]: [ModelJudge; 3] = ModelJudge::new(3).try_into().unwrap();
+        semaphore.acquire(1, &owner, Deadline::NEVER).unwrap();
+        let lost = Arc::new(AtomicU32::new(0));
+        let displaced = Displaced { judge, lost: lost.clone() };
+        let (theirs, others) = (semaphore.clone(), semaphore.clone());
+        let threads = [
+            thread::spawn(move || {
+                if theirs.acquire(1, &displaced, Deadline::NEVER).is_ok() {
+                    // It was in time.
+                    theirs.release(1, &displaced.judge).unwrap();
+                }
+            }),
+            thread::spawn(move || {
+                others.acquire(1, &other, Deadline::NEVER).unwrap();
+                others.release(1, &other).unwrap();
+            }),
+        ];
+        semaphore.release(1, &owner).unwrap();
+        // It ends nobody's slice: none is needed.
+        lost.swap(1, Relaxed);
+        threads.map(|thread| thread.join().unwrap());
+        assert_eq!(semaphore.available(), 1);
     });
 }
