@@ -108,6 +108,16 @@ fn workers_answer_every_job() {
 }
 
 #[test]
+fn a_server_goes_on_after_a_worker_was_killed_in_a_request() {
+    let printed = run("prefork");
+    let lines = [
+        "100 requests answered by 3 workers",
+        "1 was killed and replaced; the board was repaired 1 time(s)",
+    ];
+    assert_eq!(printed.lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
 fn readers_see_whole_prices_whoever_is_killed() {
     let printed = run("prices");
     assert!(printed.contains("a writer was, in the middle: repaired\n"), "{printed}");
