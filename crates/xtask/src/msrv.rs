@@ -2,6 +2,9 @@
 //!
 //! Every dependency says which version it needs, and none may need a later one than we promise. That our own code uses
 //! nothing of a later `std` is clippy's part (`incompatible_msrv`). What nobody looks at here is the language itself.
+//!
+//! And whether the manifests promise no more of the dependencies: that an older version would do than the one that is
+//! tested, which is the locked one.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,6 +24,18 @@ struct Package {
     name: String,
     version: String,
     rust_version: Option<String>,
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+    /// Where it may be published; none if nowhere, and nothing if everywhere.
+    publish: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    req: String,
+    /// Nothing for what the package itself needs.
+    kind: Option<String>,
 }
 
 /// Compares what every package of the lock file needs with what we promise.
@@ -35,6 +50,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let late = late(&metadata)?;
     if !late.is_empty() {
         bail!("these need a later compiler than is promised: {}", late.join(", "));
+    }
+    let untested = untested(&metadata)?;
+    if !untested.is_empty() {
+        bail!("the manifests promise older versions than are tested: {}", untested.join(", "));
     }
     Ok(())
 }
@@ -54,9 +73,36 @@ fn late(metadata: &Metadata) -> Result<Vec<String>> {
     Ok(late)
 }
 
+/// The requirements of what is published whose least version is not the locked one.
+fn untested(metadata: &Metadata) -> Result<Vec<String>> {
+    let mut untested = Vec::new();
+    let members = &metadata.workspace_members;
+    for package in metadata.packages.iter().filter(|package| members.contains(&package.id)) {
+        if package.publish.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        for Dependency { name, req, .. } in package.dependencies.iter().filter(|d| d.kind.is_none())
+        {
+            let least = number(req.trim_start_matches(['^', '=']))?;
+            let locked = metadata.packages.iter().filter(|package| package.name == *name);
+            let locked = locked.map(|package| number(&package.version));
+            // What no feature that is on asks for is not in the list.
+            let locked = locked.collect::<Result<Vec<_>>>()?;
+            if !locked.is_empty() && !locked.contains(&least) {
+                untested.push(format!("{name} {req} of {}", package.name));
+            }
+        }
+    }
+    untested.sort();
+    untested.dedup();
+    Ok(untested)
+}
+
 /// A version as numbers; what is left out is 0.
 fn number(version: &str) -> Result<[u32; 3]> {
     let mut numbers = [0; 3];
+    // Without what follows the numbers: `0.9.12+spec-1.1.0`.
+    let version = version.split('+').next().unwrap_or_default();
     for (number, part) in numbers.iter_mut().zip(version.split('.')) {
         *number = part.parse().with_context(|| format!("{version} is no version"))?;
     }
@@ -74,6 +120,8 @@ mod tests {
             name: id.into(),
             version: "1.0.0".into(),
             rust_version: rust_version.map(Into::into),
+            dependencies: Vec::new(),
+            publish: None,
         };
         let packages = vec![
             package("fine", Some("1.9")),
@@ -84,5 +132,43 @@ mod tests {
         let metadata = Metadata { packages, workspace_members: vec!["ours".into()] };
         assert_eq!(late(&metadata).unwrap(), ["late 1.0.0 (1.88.1)"]);
         assert!(number("1.x").is_err());
+    }
+
+    #[test]
+    fn a_version_that_is_older_than_the_tested_one_is_named() {
+        let package = |id: &str, version: &str, needs: &[(&str, &str, Option<&str>)]| Package {
+            id: id.into(),
+            name: id.into(),
+            version: version.into(),
+            rust_version: None,
+            dependencies: needs
+                .iter()
+                .map(|&(name, req, kind)| Dependency {
+                    name: name.into(),
+                    req: req.into(),
+                    kind: kind.map(Into::into),
+                })
+                .collect(),
+            publish: None,
+        };
+        let needs = [
+            ("fine", "^1.2.3", None),
+            ("old", "^1.2", None),
+            ("tests", "^1", Some("dev")),
+            ("off", "^1", None),
+        ];
+        let mut hidden = package("hidden", "0.0.0", &needs);
+        hidden.publish = Some(Vec::new());
+        let packages = vec![
+            package("ours", "0.1.0", &needs),
+            hidden,
+            package("fine", "1.2.3+more", &[]),
+            package("fine", "0.9.0", &[]),
+            package("old", "1.2.4", &[("older", "^0.1", None)]),
+            package("tests", "1.5.0", &[]),
+        ];
+        let workspace_members = vec!["ours".into(), "hidden".into()];
+        let metadata = Metadata { packages, workspace_members };
+        assert_eq!(untested(&metadata).unwrap(), ["old ^1.2 of ours"]);
     }
 }
