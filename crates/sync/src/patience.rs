@@ -3,6 +3,7 @@
 use core::fmt;
 use core::ops::ControlFlow;
 use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use shmkit_atomic::Deadline;
@@ -47,7 +48,9 @@ impl<'h> Patience<'h> {
     /// ends in *interrupted* at once; what it had been given is kept, or goes to somebody else.
     ///
     /// A signal that comes in the few instructions before a sleep is noticed at the end of the slice. The hook is asked
-    /// with no lock held but those that the caller holds, and not once the wait has got what it is for. It must not panic.
+    /// with no lock held but those that the caller holds, and not once the wait has got what it is for. It must not use
+    /// what is waited for: a writer that waits for readers keeps others out meanwhile. One that panics says stop, and its
+    /// panic goes no further.
     #[must_use]
     pub const fn interruptible<'n>(self, hook: &'n dyn Fn() -> ControlFlow<()>) -> Patience<'n>
     where
@@ -85,7 +88,10 @@ impl<'h> Patience<'h> {
 
     /// Asks whether to stop.
     pub(crate) fn says_stop(&self) -> bool {
-        self.hook.is_some_and(|hook| hook().is_break())
+        // Caught: what the wait has taken by now is given back on the way of *interrupted* only.
+        self.hook.is_some_and(|hook| {
+            catch_unwind(AssertUnwindSafe(hook)).map_or(true, |flow| flow.is_break())
+        })
     }
 }
 

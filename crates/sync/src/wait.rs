@@ -32,6 +32,8 @@ pub(crate) struct Wait<'w, J: ?Sized> {
     looking: Option<Deadline>,
     /// The last look told nothing: when to give up if no other one does.
     blind: Option<Deadline>,
+    /// The same of the participant as long as whose life this is to last.
+    unsure: Option<Deadline>,
     /// The participant was found dead as long as whose life this was to last.
     bereft: bool,
     /// There is nobody to ask about.
@@ -52,6 +54,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             slice,
             looking: None,
             blind: None,
+            unsure: None,
             bereft: false,
             carefree: false,
         }
@@ -93,10 +96,15 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
 
     /// After a look: whether there was an answer about everybody; `None` if nobody was asked.
     pub(crate) fn heard(&mut self, known: impl Into<Option<bool>>) {
+        let known = known.into();
         if let (Some(watch), Some(began)) = (self.watch, self.looking.take()) {
-            watch.settle(began, SHARE);
+            match known {
+                // It told nothing: whoever can tell more is to look as well.
+                Some(false) => watch.postpone(Duration::ZERO),
+                _ => watch.settle(began, SHARE),
+            }
         }
-        match known.into() {
+        match known {
             Some(true) => self.blind = None,
             Some(false) if self.blind.is_none() => self.blind = Some(Deadline::after(BLIND)),
             _ => {}
@@ -111,11 +119,16 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     pub(crate) fn check(&self) -> Result<(), GivenUp> {
         match self.patience.peer() {
             Some(peer) if self.bereft => Err(GivenUp::PeerDied(peer)),
-            _ if self.blind.is_some_and(Deadline::has_passed) => Err(GivenUp::CannotJudge),
+            _ if self.is_blind(Deadline::has_passed) => Err(GivenUp::CannotJudge),
             _ if !self.patience.deadline().has_passed() => Ok(()),
-            _ if self.blind.is_some() => Err(GivenUp::CannotJudge),
+            _ if self.is_blind(|_| true) => Err(GivenUp::CannotJudge),
             _ => Err(GivenUp::TimedOut),
         }
+    }
+
+    /// Whether nobody can tell of somebody that matters, and when to give that up is as asked.
+    fn is_blind(&self, when: impl Fn(Deadline) -> bool) -> bool {
+        [self.blind, self.unsure].into_iter().flatten().any(when)
     }
 
     /// Returns until when to sleep.
@@ -148,7 +161,13 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
         let deadline = self.patience.deadline();
         if let Some(peer) = self.patience.peer() {
             // It may have done what we wait for before it died: one more try comes before this is told.
-            self.bereft = matches!(ask(self.judge, self.me, peer), Verdict::Dead | Verdict::Nobody);
+            match ask(self.judge, self.me, peer) {
+                Verdict::Dead | Verdict::Nobody => self.bereft = true,
+                Verdict::Alive => self.unsure = None,
+                Verdict::Unknown => {
+                    self.unsure.get_or_insert_with(|| Deadline::after(BLIND));
+                }
+            }
         }
         // The last one who can: what it finds is what it tells.
         let looks = deadline.has_passed() || self.claims();

@@ -13,9 +13,9 @@ use crate::Slices;
 #[cfg(not(loom))]
 use crate::word::Word;
 
-/// Bits of a nanosecond count that a tick leaves out: a tick is 65.5 µs, and 2^32 of them are 78 hours.
+/// Bits of a nanosecond count that a tick leaves out: a tick is 1.05 ms, and 2^32 of them are 52 days.
 #[cfg(not(loom))]
-const TICK: u32 = 16;
+const TICK: u32 = 20;
 /// As much of a processor as looks may take is one part in so many.
 pub(crate) const SHARE: u32 = 16;
 /// The longest time between two looks.
@@ -24,7 +24,7 @@ const MOST: Duration = Duration::from_secs(60);
 /// Who waits asks about the living; where many wait for one thing, one of them does it for all.
 ///
 /// ```text
-/// the tick from which on the next one is to look, modulo 2^32. What lies more than a minute ahead is in the past
+/// the tick from which on the next one is to look, modulo 2^32. What lies more than a minute ahead is in the past, and 0 is
 /// ```
 ///
 /// Whoever's slice has run out [claims](Self::claim) the look, or learns that others are at it: then it sleeps for longer.
@@ -72,8 +72,7 @@ impl Watch {
             let now = tick(Deadline::now()).wrapping_sub(ticks(overdue));
             // Relaxed, here and below: a hint, which orders nothing.
             let due = self.due.load(Relaxed);
-            let ahead = due.wrapping_sub(now);
-            if ahead != 0 && ahead <= ticks(MOST) {
+            if !is_due(due, now) {
                 return false;
             }
             let until = now.wrapping_add(ticks(overdue + Slices::longest()));
@@ -104,6 +103,12 @@ pub(crate) fn took(began: Deadline) -> Duration {
 }
 
 #[cfg(not(loom))]
+fn is_due(due: u32, now: u32) -> bool {
+    // A fresh one is due whatever the clock says: in the last minute of a round it would lie ahead.
+    due == 0 || due == now || due.wrapping_sub(now) > ticks(MOST)
+}
+
+#[cfg(not(loom))]
 fn tick(at: Deadline) -> u32 {
     // Modulo 2^32: cut off.
     (at.as_nanos().unwrap_or(0) >> TICK) as u32
@@ -111,7 +116,7 @@ fn tick(at: Deadline) -> u32 {
 
 #[cfg(not(loom))]
 fn ticks(wait: Duration) -> u32 {
-    // At most a minute, which is 2^20 ticks.
+    // At most a minute, which is 2^16 ticks.
     (wait.min(MOST).as_nanos() as u64 >> TICK) as u32
 }
 
@@ -147,6 +152,13 @@ mod tests {
         watch.settle(began, SHARE);
         let due = watch.due.load(Relaxed).wrapping_sub(tick(Deadline::now()));
         assert!(due > ticks(Duration::from_millis(5 * u64::from(SHARE) - 10)), "{due}");
+    }
+
+    #[test]
+    fn a_fresh_one_is_due_at_the_end_of_a_round() {
+        let seconds = ticks(Duration::from_secs(30));
+        assert!(is_due(0, seconds.wrapping_neg()));
+        assert!(!is_due(seconds, 1), "a time of the next round lies ahead");
     }
 
     #[test]

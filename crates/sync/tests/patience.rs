@@ -11,8 +11,9 @@ use shmkit_atomic::{AtomicBool, AtomicU32, Deadline};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{
-    CountingError, EventError, LockFailure, Patience, RawCondvar, RawCountingSemaphore, RawEvent,
-    RawMutex, RawSemaphore, SemaphoreError,
+    BarrierCell, BarrierError, BarrierFrame, CountingError, EventError, LockFailure, Patience,
+    RawBarrier, RawCondvar, RawCountingSemaphore, RawEvent, RawMutex, RawRwLock, RawSemaphore,
+    SemaphoreError,
 };
 
 /// Longer than any test.
@@ -42,6 +43,28 @@ fn a_wait_that_is_told_to_stop_ends() {
     assert_eq!(semaphore.acquire(1, mine, patience), Err(SemaphoreError::Interrupted));
     assert_eq!(asked.load(Relaxed), 12, "once for each slice");
     assert_eq!(mutex.owner(), theirs.me(), "nothing was taken");
+}
+
+/// What a wait has taken by then is given back.
+#[test]
+fn a_hook_that_panics_says_stop() {
+    let [reader, mine, theirs]: [ModelJudge; 3] = ModelJudge::new(3).try_into().unwrap();
+    let hook = || -> ControlFlow<()> { panic!("in the hook") };
+    let patience = Patience::from(LONG).interruptible(&hook);
+
+    let lock = RawRwLock::new();
+    let (reading, _) = lock.read(&reader, LONG).unwrap();
+    assert_eq!(lock.write(&mine, patience).map(drop), Err(LockFailure::Interrupted));
+    // SAFETY: read-locked above, and never since.
+    unsafe { lock.unlock_read(&reader, reading) }.unwrap();
+    lock.read(&theirs, LONG).map(drop).unwrap();
+
+    let (frame, cells) = (BarrierFrame::new(2), [const { BarrierCell::new() }; 2]);
+    let barrier = RawBarrier::new(&frame, &cells);
+    let nothing: Option<fn() -> Result<(), ()>> = None;
+    let stopped = barrier.wait(None, &mine, patience, nothing);
+    assert_eq!(stopped, Err(BarrierError::Interrupted.into()));
+    assert!(barrier.is_broken() && barrier.n_waiting() == 0);
 }
 
 #[test]
@@ -103,6 +126,8 @@ fn nobody_waits_for_ever_for_who_cannot_be_judged() {
     let semaphore = RawSemaphore::new(1);
     semaphore.acquire(1, &judges[1], Deadline::NEVER).unwrap();
     assert_eq!(semaphore.acquire(1, &blind, Deadline::NEVER), Err(SemaphoreError::CannotJudge));
+    let patience = Patience::ENDLESS.while_alive(judges[1].me().unwrap());
+    assert_eq!(RawEvent::new().wait(&blind, patience), Err(EventError::CannotJudge));
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl RawBarrier<'_> {
             // And at the first miss.
             let first = wait.is_none();
             let wait = wait
-                .get_or_insert_with(|| Wait::new(patience, me, judge).watched(&self.frame.watch));
+                .get_or_insert_with(|| Wait::new(patience, me, judge).watched(&self.frame.queue));
             if probe || first && wait.looks_first() {
                 // Acquire: as above.
                 self.inspect(&mut inquiry, self.frame.word.load(Acquire))?;

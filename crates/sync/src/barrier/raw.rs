@@ -41,7 +41,8 @@ pub struct BarrierFrame {
     pub(crate) watch: Watch,
     /// When one of them asks about every other.
     pub(crate) muster: Watch,
-    reserved: Word,
+    /// When one of those who wait for a place looks: what they wait for, the others do not look at.
+    pub(crate) queue: Watch,
 }
 
 #[cfg(not(loom))]
@@ -61,7 +62,7 @@ impl BarrierFrame {
             parties: Word::new(0),
             watch: Watch::new(),
             muster: Watch::new(),
-            reserved: Word::new(0),
+            queue: Watch::new(),
         };
         frame.set_parties(parties);
         frame

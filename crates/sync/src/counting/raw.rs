@@ -238,6 +238,8 @@ pub enum CountingError {
     Interrupted,
     /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
     PeerDied(OwnerId),
+    /// Nobody could tell for a second whether that participant lives.
+    CannotJudge,
     /// The release would have raised the value past its bound.
     PastBound {
         /// By how much it was to be raised.
@@ -259,6 +261,9 @@ impl fmt::Display for CountingError {
             Self::PeerDied(peer) => {
                 write!(f, "participant {peer} died, and the semaphore's value was still 0")
             }
+            Self::CannotJudge => f.write_str(
+                "the kernel could not be asked whether the participant is alive as long as whose life the wait was to last: keep the shared file's descriptor open",
+            ),
             Self::PastBound { asked, value, bound } => write!(
                 f,
                 "the semaphore's value is {value} and was to be raised by {asked}, past its bound {bound}: release what was acquired, once"
@@ -272,8 +277,8 @@ impl Error for CountingError {}
 impl From<GivenUp> for CountingError {
     fn from(why: GivenUp) -> Self {
         match why {
-            // Nobody is asked about but a peer, about whom there may be no answer: that is no death.
-            GivenUp::TimedOut | GivenUp::CannotJudge => Self::TimedOut,
+            GivenUp::TimedOut => Self::TimedOut,
+            GivenUp::CannotJudge => Self::CannotJudge,
             GivenUp::Interrupted => Self::Interrupted,
             GivenUp::PeerDied(peer) => Self::PeerDied(peer),
         }

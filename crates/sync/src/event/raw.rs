@@ -189,6 +189,8 @@ pub enum EventError {
     Interrupted,
     /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
     PeerDied(OwnerId),
+    /// Nobody could tell for a second whether that participant lives.
+    CannotJudge,
 }
 
 impl fmt::Display for EventError {
@@ -198,6 +200,9 @@ impl fmt::Display for EventError {
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::Interrupted => LockFailure::Interrupted.fmt(f),
             Self::PeerDied(peer) => write!(f, "participant {peer} died, and the event was not set"),
+            Self::CannotJudge => f.write_str(
+                "the kernel could not be asked whether the participant is alive as long as whose life the wait was to last: keep the shared file's descriptor open",
+            ),
         }
     }
 }
@@ -207,8 +212,8 @@ impl Error for EventError {}
 impl From<GivenUp> for EventError {
     fn from(why: GivenUp) -> Self {
         match why {
-            // Nobody is asked about but a peer, about whom there may be no answer: that is no death.
-            GivenUp::TimedOut | GivenUp::CannotJudge => Self::TimedOut,
+            GivenUp::TimedOut => Self::TimedOut,
+            GivenUp::CannotJudge => Self::CannotJudge,
             GivenUp::Interrupted => Self::Interrupted,
             GivenUp::PeerDied(peer) => Self::PeerDied(peer),
         }

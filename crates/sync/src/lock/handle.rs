@@ -305,7 +305,7 @@ impl<K: Judge> Drop for LockGuard<'_, K> {
     #[inline]
     fn drop(&mut self) {
         if self.keeper.me() == Some(self.id) {
-            // Refused if somebody has released it before, and perhaps acquired it since.
+            // Refused if somebody has released it before, and another process has acquired it since.
             let _ = self.raw.give_up(Some(self.id));
         }
     }

@@ -90,8 +90,8 @@ pub type OwnedMutexGuard<T, K = Seat> = MutexGuard<'static, T, K>;
 impl<'a, T: ShmSafe, K: Judge> MutexGuard<'a, T, K> {
     /// # Safety
     ///
-    /// `id` must be this process's, have taken `raw`, and release it only by this guard. `data` must be valid for
-    /// `'a` and touched only by the holder of `raw`.
+    /// `id` must be this process's, have taken `raw`, and release it only by this guard. `raw` and `data` must be valid
+    /// as long as `keeper` lives, and `data` touched only by the holder of `raw`.
     #[inline]
     pub(crate) unsafe fn new(
         raw: &'a RawMutex,

@@ -21,7 +21,7 @@ use crate::{OnceError, RawOnce};
 /// handle is its place and a keeper `K`; threads may share it. Reading takes no lock.
 ///
 /// ```text
-/// 0 RawOnce | 16, or the next multiple of T's alignment: T | padding to 128
+/// 0 RawOnce | the next multiple of T's alignment: T | padding to 128
 /// ```
 ///
 /// # If a peer dies

@@ -5,7 +5,7 @@ use core::fmt;
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use shmkit_atomic::futex::{ALL, Op};
+use shmkit_atomic::futex::{ALL, Op, Wake};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
@@ -280,7 +280,9 @@ impl RawOnce {
             {
                 continue;
             }
-            probe = wait.slept(self.word.wait(word | WAITERS, wait.until()))?;
+            let wake = self.word.wait(word | WAITERS, wait.until());
+            // Woken where nothing has changed: somebody has found a death.
+            probe = wait.slept(wake)? | (wake == Wake::Woken);
         }
     }
 
@@ -318,7 +320,11 @@ impl RawOnce {
                 {
                     return Ok(Attempt::Again);
                 }
-                Verdict::Dead if wish == Wish::Wait => return Err(OnceError::OwnerDied(owner)),
+                Verdict::Dead if wish == Wish::Wait => {
+                    // The others' looks wait for this one: let them look for themselves.
+                    self.word.wake(ALL);
+                    return Err(OnceError::OwnerDied(owner));
+                }
                 Verdict::Dead => dead = Some(owner),
                 Verdict::Nobody => return Err(OnceError::Corrupt { word }),
                 verdict => {

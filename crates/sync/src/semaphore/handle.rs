@@ -414,8 +414,8 @@ impl<K: Judge> Drop for Permit<'_, K> {
         if self.count == 0 {
             return;
         }
-        // A forked child holds nothing, and a corrupt semaphore takes nothing back: `release` tells who wants to
-        // know.
+        // A forked child holds nothing, and a corrupt semaphore takes nothing back; nor does one whose words are just
+        // being changed by somebody who cannot be judged, for a second. `release` tells who wants to know.
         let _ = self.give_back();
     }
 }
