@@ -1,40 +1,25 @@
 //! One value under its own lock.
 
+mod guard;
+mod place;
+
 use core::fmt;
-use core::ops::{Deref, DerefMut};
-use core::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use shmkit_atomic::Ordering::{Relaxed, Release};
-use shmkit_atomic::{AtomicU32, Deadline};
-use shmkit_layout::{
-    Kind, Object, Offset, Region, Shape, ShapeError, Shared, ShmSafe, TypeTag, align_up,
-};
+use shmkit_atomic::Deadline;
+use shmkit_layout::{InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::{Judge, Seat};
-use shmkit_sync::{LockFailure, NotOwner, RawMutex};
+use shmkit_sync::{LockFailure, NotOwner};
 
+pub use self::guard::{OwnedValueGuard, ValueGuard};
+
+use self::place::{Place, slots_at};
+use crate::LINE;
 use crate::error::SetError;
 use crate::held::Held;
-use crate::{LINE, in_program_order};
 
-/// The words of a value; its two slots follow.
-///
-/// ```text
-///  0 mutex  16 current  20 reserved  24 … padding to T's alignment … slot 0 | slot 1
-/// ```
-#[repr(C)]
-struct RawValue {
-    mutex: RawMutex,
-    /// Bit 0: the slot that is the value. The other slot is spare: the holder of the lock writes there, then flips
-    /// this bit by one store. Stored by the holder only; the other bits are 0 and not looked at.
-    current: AtomicU32,
-    reserved: AtomicU32,
-}
-
-// SAFETY: `repr(C)`, a `Shared` mutex and two atomics; any bit pattern of `current` means a slot.
-unsafe impl Shared for RawValue {}
-
-const _: () = assert!(size_of::<RawValue>() == 24, "part of the segment format");
+/// How often [`Value::peek`] looks again.
+const LOOKS: u32 = 100;
 
 /// A value in shared memory, under a lock of its own.
 ///
@@ -77,52 +62,6 @@ pub struct Value<T, K = Seat> {
     place: Place<'static, T>,
     /// Keeps mapped what the place leads to; so it is dropped last.
     keeper: K,
-}
-
-/// Where a value lies.
-struct Place<'a, T> {
-    raw: &'a RawValue,
-    /// The first of two slots.
-    slots: NonNull<T>,
-}
-
-impl<T> Clone for Place<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Place<'_, T> {}
-
-// SAFETY: the slots are read and written under the lock only, and hold plain values (`ShmSafe: Send + Sync`).
-unsafe impl<T: ShmSafe> Send for Place<'_, T> {}
-// SAFETY: as above.
-unsafe impl<T: ShmSafe> Sync for Place<'_, T> {}
-
-impl<T: ShmSafe> Place<'_, T> {
-    /// Copies the value out, under the lock.
-    fn read<K: Judge>(self, _held: &Held<'_, K>) -> T {
-        let current = self.raw.current.load(Relaxed) & 1;
-        // SAFETY: there are two slots (`Value::place`), and `current` is 0 or 1.
-        let slot = unsafe { self.slots.add(current as usize) };
-        // SAFETY: mapped and aligned (`Value::place`); the lock is held, so that nobody writes; any bytes are a `T`
-        // (`Pod`).
-        unsafe { slot.read() }
-    }
-
-    /// Writes the spare slot and makes it the value, under the lock.
-    fn write<K: Judge>(self, _held: &Held<'_, K>, value: T) {
-        let spare = (self.raw.current.load(Relaxed) & 1) ^ 1;
-        // SAFETY: there are two slots (`Value::place`), and `spare` is 0 or 1.
-        let slot = unsafe { self.slots.add(spare as usize) };
-        // SAFETY: mapped and aligned (`Value::place`); the lock is held, so that nobody reads or writes.
-        unsafe { slot.write(value) };
-        // Release: the slot is whole before it becomes the value. It pairs with the kernel's word that this process is
-        // dead (`ask`), and with nothing between the living, whom the lock keeps apart.
-        self.raw.current.store(spare, Release);
-        // The slot that was the value is spare only from here on: a second write under this lock stays behind it.
-        in_program_order();
-    }
 }
 
 impl<T, K: Clone> Clone for Value<T, K> {
@@ -168,7 +107,20 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     /// [`LockFailure::WouldBlock`] if it is not.
     pub fn try_get(&self) -> Result<T, LockFailure> {
         let held = self.take(None)?;
-        Ok(self.place.read(&held))
+        Ok(*self.place.current(&held))
+    }
+
+    /// Returns a copy of the value without the lock: however long somebody holds it, be it stopped in the middle of a
+    /// write. What it returns was the value at some moment of the call.
+    ///
+    /// It needs no place in the roster, either: a forked child may peek.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure::WouldBlock`] if the value was written each time that it was looked at, a hundred times. It takes
+    /// writers that commit while this process copies, so that it is nothing to a small value.
+    pub fn peek(&self) -> Result<T, LockFailure> {
+        (0..LOOKS).find_map(|_| self.place.peek()).ok_or(LockFailure::WouldBlock)
     }
 
     /// Stores a value.
@@ -198,6 +150,15 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         self.set_by(value, Deadline::at(instant))
     }
 
+    /// Stores a value, if the lock is free.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure::WouldBlock`] if it is not; then nothing was stored.
+    pub fn try_set(&self, value: T) -> Result<(), LockFailure> {
+        self.put(self.take(None)?, value)
+    }
+
     /// Stores a number of another type, if it fits. It is never wrapped.
     ///
     /// # Errors
@@ -208,10 +169,10 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         self.set(value).map_err(SetError::Failed)
     }
 
-    /// Changes the value in place: no other write comes in between.
+    /// Changes the value: no other write comes in between.
     ///
-    /// `change` works on a private copy, which becomes the value when it returns. If it panics, or if the process is
-    /// killed in it, the old value stays.
+    /// `change` works on a copy in the spare slot, which becomes the value when it returns: nothing lies on the stack. If it
+    /// panics, or if the process is killed in it, the old value stays. It must not fork a child that goes on in it.
     ///
     /// # Errors
     ///
@@ -220,7 +181,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         self.update_by(change, Deadline::NEVER)
     }
 
-    /// Changes the value in place, if the lock is free by the end of `limit`.
+    /// Changes the value, if the lock is free by the end of `limit`.
     ///
     /// # Errors
     ///
@@ -233,7 +194,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         self.update_by(change, Deadline::after(limit))
     }
 
-    /// Changes the value in place, if the lock is free by `instant`.
+    /// Changes the value, if the lock is free by `instant`.
     ///
     /// # Errors
     ///
@@ -246,7 +207,16 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         self.update_by(change, Deadline::at(instant))
     }
 
-    /// Takes the lock, and returns a guard with a private copy of the value.
+    /// Changes the value, if the lock is free.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure::WouldBlock`] if it is not; then `change` was not called.
+    pub fn try_update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, LockFailure> {
+        self.change(self.take(None)?, change)
+    }
+
+    /// Takes the lock, and returns a guard that is the value in place.
     ///
     /// # Errors
     ///
@@ -309,12 +279,16 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
 
     fn get_by(&self, deadline: Deadline) -> Result<T, LockFailure> {
         let held = self.take(Some(deadline))?;
-        Ok(self.place.read(&held))
+        Ok(*self.place.current(&held))
     }
 
     fn set_by(&self, value: T, deadline: Deadline) -> Result<(), LockFailure> {
-        let held = self.take(Some(deadline))?;
-        self.place.write(&held, value);
+        self.put(self.take(Some(deadline))?, value)
+    }
+
+    fn put(&self, held: Held<'_, &K>, value: T) -> Result<(), LockFailure> {
+        *self.place.spare(&held) = value;
+        self.place.commit(&held);
         Ok(())
     }
 
@@ -323,12 +297,18 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         change: impl FnOnce(&mut T) -> R,
         deadline: Deadline,
     ) -> Result<R, LockFailure> {
-        let held = self.take(Some(deadline))?;
-        let mut copy = self.place.read(&held);
-        let result = change(&mut copy);
+        self.change(self.take(Some(deadline))?, change)
+    }
+
+    fn change<R>(
+        &self,
+        held: Held<'_, &K>,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, LockFailure> {
+        let result = change(self.place.copied(&held));
         // `change` may have forked, and this may be the child.
         held.check().map_err(|NotOwner| LockFailure::NotJoined)?;
-        self.place.write(&held, copy);
+        self.place.commit(&held);
         Ok(result)
     }
 
@@ -339,9 +319,8 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         deadline: Option<Deadline>,
     ) -> Result<ValueGuard<'static, T, G>, LockFailure> {
         let held = Held::take(&self.place.raw.mutex, keeper, deadline)?;
-        let copy = self.place.read(&held);
         let panicking = std::thread::panicking();
-        Ok(ValueGuard { place: self.place, copy, changed: false, panicking, held })
+        Ok(ValueGuard { place: self.place, changed: false, panicking, held })
     }
 
     fn take(&self, deadline: Option<Deadline>) -> Result<Held<'_, &K>, LockFailure> {
@@ -360,14 +339,6 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     }
 }
 
-/// Where the slots begin, in bytes from the first byte of the value.
-const fn slots_at<T>() -> u64 {
-    match align_up(size_of::<RawValue>() as u64, align_of::<T>() as u64) {
-        Some(at) => at,
-        None => panic!("an alignment near 2^64"),
-    }
-}
-
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     const KIND: Kind = Kind::new("value");
@@ -377,9 +348,7 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     type Spec = T;
 
     fn shape(_first: &T) -> Result<Shape, ShapeError> {
-        let bytes = slots_at::<T>() + 2 * size_of::<T>() as u64;
-        let align = LINE.max(align_of::<T>() as u64);
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align })
+        Self::room(&())
     }
 
     unsafe fn init(region: Region<'_>, first: T, keeper: K) -> Result<Self, ShapeError> {
@@ -400,79 +369,36 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     }
 }
 
+// SAFETY: zero bytes are a free lock and the index of the first slot, where `init` puts the value, too.
+unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Value<T, K> {
+    type Size = ();
+    type Values = T;
+
+    fn room((): &()) -> Result<Shape, ShapeError> {
+        let bytes = slots_at::<T>() + 2 * size_of::<T>() as u64;
+        let align = LINE.max(align_of::<T>() as u64);
+        Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align })
+    }
+
+    unsafe fn init_with(
+        region: Region<'_>,
+        (): (),
+        fill: impl FnOnce(&mut T),
+        keeper: K,
+    ) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let mut value = unsafe { Self::place(region, keeper) }?;
+        // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses it (caller).
+        fill(unsafe { value.place.slots.as_mut() });
+        Ok(value)
+    }
+}
+
 impl<T: ShmSafe, K> fmt::Debug for Value<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Value")
             .field("type", &format_args!("{}", T::TAG))
             .field("owner", &self.place.raw.mutex.owner())
             .finish()
-    }
-}
-
-/// A locked [`Value`], as a private copy.
-///
-/// If it was changed, the copy becomes the value when the guard is dropped, unless a panic drops it; then the lock is
-/// released. In a forked child an inherited guard does nothing.
-#[must_use = "a guard that is dropped at once releases the lock at once"]
-pub struct ValueGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
-    place: Place<'a, T>,
-    copy: T,
-    /// The copy was borrowed mutably since it was last the value.
-    changed: bool,
-    /// The thread was panicking already when it took the lock.
-    panicking: bool,
-    /// Has the keeper; so it is dropped last.
-    held: Held<'a, K>,
-}
-
-/// A [`ValueGuard`] that borrows nothing, of [`Value::lock_owned`].
-pub type OwnedValueGuard<T, K = Seat> = ValueGuard<'static, T, K>;
-
-impl<T: ShmSafe, K: Judge> ValueGuard<'_, T, K> {
-    /// Makes the copy the value now, and keeps the lock.
-    ///
-    /// # Errors
-    ///
-    /// [`NotOwner`] in a forked child, which inherited the guard but not the lock: nothing was stored.
-    pub fn commit(&mut self) -> Result<(), NotOwner> {
-        self.held.check()?;
-        self.place.write(&self.held, self.copy);
-        self.changed = false;
-        Ok(())
-    }
-
-    /// Releases the lock; what was changed and not committed is forgotten.
-    pub fn discard(mut self) {
-        self.changed = false;
-    }
-}
-
-impl<T: ShmSafe, K: Judge> Deref for ValueGuard<'_, T, K> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.copy
-    }
-}
-
-impl<T: ShmSafe, K: Judge> DerefMut for ValueGuard<'_, T, K> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.changed = true;
-        &mut self.copy
-    }
-}
-
-impl<T: ShmSafe, K: Judge> Drop for ValueGuard<'_, T, K> {
-    fn drop(&mut self) {
-        if self.changed && (self.panicking || !std::thread::panicking()) {
-            // Refused in a forked child only, whose copy is nobody's value.
-            let _ = self.commit();
-        }
-    }
-}
-
-impl<T: ShmSafe + fmt::Debug, K: Judge> fmt::Debug for ValueGuard<'_, T, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ValueGuard").field(&self.copy).finish()
     }
 }

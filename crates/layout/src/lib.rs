@@ -28,6 +28,7 @@
 //! [lockfree]: https://www.open-std.org/jtc1/sc22/wg21/docs/papers/2014/n4013.html
 
 mod header;
+mod in_place;
 mod names;
 mod object;
 mod offset;
@@ -37,6 +38,7 @@ mod shared;
 mod tag;
 
 pub use crate::header::{Header, HeaderError, MAGIC, VERSION};
+pub use crate::in_place::{Filled, InPlace};
 pub use crate::names::NameWords;
 pub use crate::object::{Kind, Object, Shape, ShapeError};
 pub use crate::offset::{Offset, OffsetError, align_up};

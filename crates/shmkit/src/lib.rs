@@ -177,6 +177,31 @@
 //! # }
 //! ```
 //!
+//! # Big values
+//!
+//! A value of 8 MiB must not come to lie on a stack, which is no bigger. Whatever takes a first value can be made where it
+//! lies, of zeros or by a closure; guards and `update` show it there:
+//!
+//! ```
+//! # use shmkit::{Objects, Options};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! type Frame = [u8; 8 << 20];
+//! # let segment = Options::new(65 << 20).anonymous()?;
+//! let frame = segment.mutex_zeroed::<Frame>("frame 0")?;
+//! frame.lock()?.fill(7);
+//!
+//! let mean = segment.value_with::<Frame>("mean", |mean| mean.fill(128))?;
+//! mean.update(|mean| mean[0] = 0)?; // killed half-way: the old frame, whole
+//! assert_eq!(mean.lock()?[..2], [0, 128]); // `get` would copy it
+//!
+//! let largest = segment.once_cell::<Frame>("largest")?;
+//! assert_eq!(largest.get_or_init_with(|largest| largest.fill(255))?[1], 255);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The example `frames` hands such frames to worker processes and back, by their numbers.
+//!
 //! # Locks
 //!
 //! A [`Mutex`] guards data in place, like `std`'s. If its owner dies, the next one gets the lock *and is told*:

@@ -1,5 +1,7 @@
 //! The objects of a segment, a method for each kind.
 
+use shmkit_layout::{Filled, InPlace};
+use shmkit_roster::Seat;
 use shmkit_segment::ObjectError;
 
 use crate::{
@@ -36,6 +38,27 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<T>, ObjectError>;
 
+    /// A [`Value`] that is made where it lies: `fill` gets zeros, and nothing comes to lie on the stack, however big a `T` is. It
+    /// makes no other object, for the directory is locked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn value_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<Value<T>, ObjectError>;
+
+    /// A [`Value`] of zeros, however big a `T` is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn value_zeroed<T: ShmSafe>(&self, name: &str) -> Result<Value<T>, ObjectError> {
+        self.value_with(name, |_| {})
+    }
+
     /// An [`Array`]: many `T`s under one lock. A length makes zeros, a `Vec`, slice or array is copied.
     ///
     /// # Errors
@@ -45,6 +68,19 @@ pub trait Objects: sealed::Sealed {
         &self,
         name: &str,
         spec: impl Into<ArraySpec<T>>,
+    ) -> Result<Array<T>, ObjectError>;
+
+    /// An [`Array`] of so many elements that is made where it lies: `fill` gets zeros. It makes no other object, for the
+    /// directory is locked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn array_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        len: usize,
+        fill: impl FnOnce(&mut [T]),
     ) -> Result<Array<T>, ObjectError>;
 
     /// An [`Atomic`]: one number without a lock.
@@ -72,6 +108,27 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<T>, ObjectError>;
 
+    /// A [`Mutex`] that is made where it lies: `fill` gets zeros, and nothing comes to lie on the stack, however big a `T` is. It
+    /// makes no other object, for the directory is locked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn mutex_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<Mutex<T>, ObjectError>;
+
+    /// A [`Mutex`] of zeros, however big a `T` is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn mutex_zeroed<T: ShmSafe>(&self, name: &str) -> Result<Mutex<T>, ObjectError> {
+        self.mutex_with(name, |_| {})
+    }
+
     /// A [`ReentrantMutex`] with the data that it guards.
     ///
     /// # Errors
@@ -82,6 +139,30 @@ pub trait Objects: sealed::Sealed {
         name: &str,
         first: T,
     ) -> Result<ReentrantMutex<T>, ObjectError>;
+
+    /// A [`ReentrantMutex`] that is made where it lies: `fill` gets zeros, and nothing comes to lie on the stack, however big a `T` is. It
+    /// makes no other object, for the directory is locked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn reentrant_mutex_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<ReentrantMutex<T>, ObjectError>;
+
+    /// A [`ReentrantMutex`] of zeros, however big a `T` is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn reentrant_mutex_zeroed<T: ShmSafe>(
+        &self,
+        name: &str,
+    ) -> Result<ReentrantMutex<T>, ObjectError> {
+        self.reentrant_mutex_with(name, |_| {})
+    }
 
     /// A [`Lock`], without data, that anybody may release.
     ///
@@ -110,6 +191,27 @@ pub trait Objects: sealed::Sealed {
     ///
     /// See [`Objects`].
     fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<T>, ObjectError>;
+
+    /// An [`RwLock`] that is made where it lies: `fill` gets zeros, and nothing comes to lie on the stack, however big a `T` is. It
+    /// makes no other object, for the directory is locked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn rwlock_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<RwLock<T>, ObjectError>;
+
+    /// An [`RwLock`] of zeros, however big a `T` is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn rwlock_zeroed<T: ShmSafe>(&self, name: &str) -> Result<RwLock<T>, ObjectError> {
+        self.rwlock_with(name, |_| {})
+    }
 
     /// A [`Semaphore`] of so many permits.
     ///
@@ -168,9 +270,26 @@ pub trait Objects: sealed::Sealed {
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError>;
 }
 
+/// Finds an object, or makes it where it lies.
+fn in_place<O, F>(segment: &Segment, name: &str, size: O::Size, fill: F) -> Result<O, ObjectError>
+where
+    O: InPlace<Seat>,
+    F: FnOnce(&mut O::Values),
+{
+    segment.object::<Filled<O, F>>(name, (size, fill)).map(Filled::into_inner)
+}
+
 impl Objects for Segment {
     fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<T>, ObjectError> {
         self.object(name, first)
+    }
+
+    fn value_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<Value<T>, ObjectError> {
+        in_place(self, name, (), fill)
     }
 
     fn array<T: ShmSafe>(
@@ -179,6 +298,15 @@ impl Objects for Segment {
         spec: impl Into<ArraySpec<T>>,
     ) -> Result<Array<T>, ObjectError> {
         self.object(name, spec.into())
+    }
+
+    fn array_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        len: usize,
+        fill: impl FnOnce(&mut [T]),
+    ) -> Result<Array<T>, ObjectError> {
+        in_place(self, name, len, fill)
     }
 
     fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<T>, ObjectError> {
@@ -197,12 +325,28 @@ impl Objects for Segment {
         self.object(name, first)
     }
 
+    fn mutex_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<Mutex<T>, ObjectError> {
+        in_place(self, name, (), fill)
+    }
+
     fn reentrant_mutex<T: ShmSafe>(
         &self,
         name: &str,
         first: T,
     ) -> Result<ReentrantMutex<T>, ObjectError> {
         self.object(name, first)
+    }
+
+    fn reentrant_mutex_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<ReentrantMutex<T>, ObjectError> {
+        in_place(self, name, (), fill)
     }
 
     fn lock(&self, name: &str) -> Result<Lock, ObjectError> {
@@ -219,6 +363,14 @@ impl Objects for Segment {
 
     fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<T>, ObjectError> {
         self.object(name, first)
+    }
+
+    fn rwlock_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<RwLock<T>, ObjectError> {
+        in_place(self, name, (), fill)
     }
 
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore, ObjectError> {

@@ -132,3 +132,12 @@ fn workers_in_step_notice_a_killed_one() {
         "a worker was killed at step 70, and the others were told\n200 steps; the heat is still 100.000\n"
     );
 }
+
+#[test]
+fn frames_of_8_mib_go_to_workers_and_back_by_number() {
+    assert_eq!(
+        run("frames"),
+        "a worker was killed: what it had is loaded by the other one\n\
+         10 pictures of 8 MiB through 4 frames, each seen once\n"
+    );
+}

@@ -345,3 +345,24 @@ fn a_word_that_names_nobody_is_corrupt() {
         assert_eq!(word.load(Relaxed), nonsense, "it is left as it was found");
     }
 }
+
+#[test]
+fn what_is_made_where_it_lies_begins_with_zeros_whatever_was_left() {
+    let [me, peer] = ModelJudge::new(2).try_into().unwrap();
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (ours, theirs) = (cell(region, &me), cell(region, &peer));
+    let half = |value: &mut [u64; 2]| {
+        assert_eq!(*value, [0, 0]);
+        value[0] = 7;
+        resume_unwind(Box::new("half-way"));
+    };
+    catch_unwind(AssertUnwindSafe(|| theirs.get_or_init_with(half))).unwrap_err();
+    assert_eq!(ours.get(), None);
+    let whole = |value: &mut [u64; 2]| {
+        assert_eq!(*value, [0, 0], "as if nobody had begun");
+        value[1] = 8;
+    };
+    assert_eq!(ours.get_or_init_with(whole), Ok(&[0, 8]));
+    assert_eq!(theirs.get_or_init_with(half), Ok(&[0, 8]), "it is made already");
+}

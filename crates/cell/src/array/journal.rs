@@ -67,22 +67,20 @@ impl RawArray {
         }
     }
 
-    /// Writes one element, of which a killed writer leaves the old value or the new one.
+    /// Writes the journal's value as an element, of which a killed writer leaves the old value or the new one.
     ///
     /// # Safety
     ///
     /// The lock must be held; `journal` must be the slot before the elements, and `index` that of an element.
-    pub(crate) unsafe fn write<T: ShmSafe>(&self, journal: NonNull<T>, index: usize, value: T) {
-        // SAFETY: mapped and aligned, and nobody else uses it: the lock is held (all by the caller's promise).
-        unsafe { journal.write(value) };
+    pub(crate) unsafe fn commit<T: ShmSafe>(&self, journal: NonNull<T>, index: usize) {
         // Release: the journal is whole before it counts. From here on the write has happened: pairs with the load of
         // an heir in `enter`, which learned of this process's death from the kernel.
         self.pending.store(index as u64 + 1, Release);
         in_program_order();
         // SAFETY: in the array, by the caller's promise; the elements begin after one slot.
         let element = unsafe { journal.add(1 + index) };
-        // SAFETY: as for the journal.
-        unsafe { element.write(value) };
+        // SAFETY: both mapped and aligned, and nobody else uses them: the lock is held (caller).
+        unsafe { journal.copy_to_nonoverlapping(element, 1) };
         // Release: the element is whole before the journal is empty; pairs as above.
         self.pending.store(0, Release);
         // The next write's journal stays behind this.

@@ -7,6 +7,7 @@ mod spec;
 
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
+use core::slice;
 use std::time::{Duration, Instant};
 
 use shmkit_atomic::Deadline;
@@ -176,8 +177,8 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
 
     /// Changes one element: no other write comes in between.
     ///
-    /// `change` works on a private copy, which becomes the element when it returns. If it panics, or if the process is
-    /// killed in it, the old element stays.
+    /// `change` works on a copy in the journal, which becomes the element when it returns: nothing lies on the stack. If it
+    /// panics, or if the process is killed in it, the old element stays. It must not fork a child that goes on in it.
     ///
     /// # Errors
     ///
@@ -189,11 +190,13 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ) -> Result<R, ArrayError> {
         self.place.in_range(index)?;
         let held = self.whole()?;
-        let mut copy = self.place.read(&held, index);
-        let result = change(&mut copy);
+        let draft = self.place.draft(&held);
+        // Not by assignment, which goes through the stack in a build that is not optimised.
+        slice::from_mut(draft).copy_from_slice(&self.place.elements(&held)[index..=index]);
+        let result = change(draft);
         // `change` may have forked, and this may be the child.
         held.check().map_err(|_| LockFailure::NotJoined)?;
-        self.place.write(&held, index, copy);
+        self.place.commit(&held, index);
         Ok(result)
     }
 

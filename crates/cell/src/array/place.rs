@@ -55,10 +55,28 @@ impl<T: ShmSafe> Place<'_, T> {
     }
 
     /// Writes one element, under the lock.
-    pub(super) fn write<K: Judge>(self, _held: &Held<'_, K>, index: usize, value: T) {
+    pub(super) fn write<K: Judge>(self, held: &Held<'_, K>, index: usize, value: T) {
+        *self.draft(held) = value;
+        self.commit(held, index);
+    }
+
+    /// The journal's slot, under the lock: what [`commit`](Self::commit) makes of an element is written here.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the lock is the right to it; private, and borrowed at once"
+    )]
+    pub(super) fn draft<'h, K: Judge>(self, _held: &'h Held<'_, K>) -> &'h mut T {
+        let mut journal = self.journal;
+        // SAFETY: mapped and aligned (`Array::place`); the lock is held for as long as the reference, the callers hold no
+        // other one, and any bytes are a `T` (`Pod`).
+        unsafe { journal.as_mut() }
+    }
+
+    /// Makes the draft an element, under the lock.
+    pub(super) fn commit<K: Judge>(self, _held: &Held<'_, K>, index: usize) {
         assert!(index < self.len, "checked by the callers, before they took the lock");
         // SAFETY: the lock is held, `journal` is the slot before the elements (`Array::place`), and `index` is in range.
-        unsafe { self.raw.write(self.journal, index, value) };
+        unsafe { self.raw.commit(self.journal, index) };
     }
 
     pub(super) fn elements<'h, K: Judge>(self, _held: &'h Held<'_, K>) -> &'h [T] {

@@ -2,7 +2,9 @@
 
 use core::ptr::NonNull;
 
-use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up};
+use shmkit_layout::{
+    InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+};
 use shmkit_roster::Judge;
 
 use super::Array;
@@ -114,9 +116,7 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Array<T, K> {
     type Spec = ArraySpec<T>;
 
     fn shape(spec: &ArraySpec<T>) -> Result<Shape, ShapeError> {
-        let len = spec.len() as u64;
-        let align = LINE.max(align_of::<T>() as u64);
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes: bytes::<T>(len)?, align })
+        Self::room(&spec.len())
     }
 
     unsafe fn init(region: Region<'_>, spec: ArraySpec<T>, keeper: K) -> Result<Self, ShapeError> {
@@ -134,5 +134,32 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Array<T, K> {
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: the caller's promises.
         unsafe { Self::place(region, len, keeper) }
+    }
+}
+
+// SAFETY: zero bytes are a free lock, an empty journal and no mark; the elements lie where `init` puts them.
+unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Array<T, K> {
+    /// How many elements.
+    type Size = usize;
+    type Values = [T];
+
+    fn room(&len: &usize) -> Result<Shape, ShapeError> {
+        let len = len as u64;
+        let align = LINE.max(align_of::<T>() as u64);
+        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes: bytes::<T>(len)?, align })
+    }
+
+    unsafe fn init_with(
+        region: Region<'_>,
+        len: usize,
+        fill: impl FnOnce(&mut [T]),
+        keeper: K,
+    ) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let array = unsafe { Self::place(region, len as u64, keeper) }?;
+        let mut elements = NonNull::slice_from_raw_parts(array.place.first(), len);
+        // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses them (caller).
+        fill(unsafe { elements.as_mut() });
+        Ok(array)
     }
 }

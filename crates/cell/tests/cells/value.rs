@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use shmkit_cell::{SetError, Value, ValueGuard};
-use shmkit_layout::{Object, Region, ShapeError, ShmSafe};
+use shmkit_layout::{InPlace, Object, Region, ShapeError, ShmSafe};
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::LockFailure;
 
@@ -218,6 +218,77 @@ fn nonsense_in_the_slot_number_still_means_a_slot() {
     assert_eq!(cell.get(), Ok(9));
     cell.set(10).unwrap();
     assert_eq!(cell.get(), Ok(10));
+}
+
+#[test]
+fn peeking_takes_no_lock_and_sees_what_was_committed() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let cell = value(memory.region(), [1_u64; 8], &me);
+    assert_eq!(cell.peek(), Ok([1; 8]));
+    let mut guard = cell.lock().unwrap();
+    assert_eq!(cell.peek(), Ok([1; 8]), "it is locked");
+    guard[3] = 2;
+    assert_eq!(cell.peek(), Ok([1; 8]), "nothing was committed");
+    guard.commit().unwrap();
+    assert_eq!(cell.peek(), Ok([1, 1, 1, 2, 1, 1, 1, 1]));
+    guard[3] = 3;
+    assert_eq!(guard[3], 3);
+    guard.discard();
+    assert_eq!(cell.peek(), cell.get());
+}
+
+#[test]
+fn who_peeks_beside_a_writer_sees_whole_values() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let cell = value(memory.region(), [0_u64; 64], &me);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 1..=20_000 {
+                cell.update(|all| all.fill(n)).unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut last = 0;
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            match cell.peek() {
+                Ok(all) => {
+                    assert!(all.iter().all(|&n| n == all[0]), "torn: {all:?}");
+                    assert!(all[0] >= last, "{} after {last}", all[0]);
+                    last = all[0];
+                }
+                Err(error) => assert_eq!(error, LockFailure::WouldBlock),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_try_does_not_wait() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let cell = value(memory.region(), 1_u64, &me);
+    let guard = cell.lock().unwrap();
+    assert_eq!(cell.try_set(2), Err(LockFailure::WouldBlock));
+    assert_eq!(cell.try_update(|n| *n = 2), Err(LockFailure::WouldBlock));
+    drop(guard);
+    cell.try_set(3).unwrap();
+    assert_eq!(cell.try_update(|n| core::mem::replace(n, 4)), Ok(3));
+    assert_eq!(cell.get(), Ok(4));
+}
+
+#[test]
+fn a_value_is_made_where_it_lies() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let region = memory.region();
+    // SAFETY: fresh, zeroed bytes that nobody else uses.
+    let made = unsafe { Value::<[u64; 8], _>::init_with(region, (), |all| all[7] = 7, &me) };
+    assert_eq!(made.unwrap().get(), Ok([0, 0, 0, 0, 0, 0, 0, 7]));
+    let found: Value<[u64; 8], _> = attach(region, 1, &me);
+    assert_eq!(found.get().unwrap()[7], 7);
 }
 
 #[test]

@@ -3,15 +3,15 @@
 use std::ptr;
 use std::time::Duration;
 
-use shmkit_atomic::Deadline;
-use shmkit_atomic::Ordering::Release;
-use shmkit_layout::{Object, Offset, Shape};
+use shmkit_atomic::Ordering::{Relaxed, Release, SeqCst};
+use shmkit_atomic::{AtomicU64, Deadline, compiler_fence};
+use shmkit_layout::{Object, Offset, Region, Shape};
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{LockFailure, Outcome, RawMutex};
 
 use super::entry::{Name, Record};
 use super::error::Reason;
-use super::{Directory, MAX_ALIGN, ObjectError, PUBLISHED, Scan, entry_at, place};
+use super::{Directory, MAX_ALIGN, ObjectError, PUBLISHED, Scan, WRITTEN, entry_at, place};
 
 impl<'a> Directory<'a> {
     /// Finds the object called `name`, or makes it. `spec` says what it must be: kind, type and length; a first value
@@ -162,12 +162,8 @@ impl<'a> Directory<'a> {
         let (index, offset) = self.room(scan, &shape)?;
         let region = self.region.sub(offset, shape.bytes).map_err(Reason::Place)?;
         held.check()?;
-        // A killed maker may have written to them.
-        // SAFETY: `region` is mapped for writing (`Region::from_raw_parts`), the length is its own, and nobody else uses
-        // the bytes: they lie behind every published object (`room`), and only the holder of the lock, which is us,
-        // uses bytes that are not published.
-        unsafe { ptr::write_bytes(region.base().as_ptr(), 0, region.len()) };
-        // SAFETY: the bytes are zero (the line above), and nobody else uses them: they lie behind every published
+        self.zero(region, offset)?;
+        // SAFETY: the bytes are zero (`zero`), and nobody else uses them: they lie behind every published
         // object and only the holder of the lock uses such bytes, as above. The rest is the caller's promise.
         let object = unsafe { O::init(region, spec, keeper) }.map_err(Reason::Spec)?;
 
@@ -177,6 +173,25 @@ impl<'a> Directory<'a> {
         // Release: pairs with the Acquire in `Scan::next`, so that who sees the entry sees the object whole.
         self.state(index)?.store(PUBLISHED, Release);
         Ok(object)
+    }
+
+    /// Zeroes the bytes of a new object, which begins at `offset`: those that a killed or failed maker may have written to.
+    /// The others have been zero from the beginning, and a gigabyte of them need not be looked at.
+    fn zero(self, region: Region<'_>, offset: u64) -> Result<(), Reason> {
+        let written: &AtomicU64 =
+            self.table.get(Offset::new(WRITTEN).map_err(Reason::Place)?).map_err(Reason::Place)?;
+        let end = offset + region.len() as u64;
+        let before = written.load(Relaxed);
+        let dirty = before.min(end).saturating_sub(offset) as usize;
+        // SAFETY: `region` is mapped for writing (`Region::from_raw_parts`), it is at least as long, and nobody else uses the
+        // bytes: they lie behind every published object (`room`), and only the holder of the lock, which is us, uses bytes
+        // that are not published.
+        unsafe { ptr::write_bytes(region.base().as_ptr(), 0, dirty) };
+        written.store(before.max(end), Relaxed);
+        // SeqCst: towards whoever comes after a kill at any instruction; no instruction. The mark is there before the object's
+        // first byte is, so that the next maker zeroes what this one has left.
+        compiler_fence(SeqCst);
+        Ok(())
     }
 
     /// Returns the next free entry and the place of an object of this shape, after a walk to the end with the lock held.

@@ -1,7 +1,7 @@
 //! The directory: named, typed objects inside a segment.
 //!
 //! ```text
-//! at      lock, alone in 128 bytes
+//! at      lock | at+64: up to where objects were ever written, in bytes from the base; 128 bytes in all
 //! at+128  entry 0 | entry 1 | …      144 bytes each: state, offset, name, shape
 //! free    the objects, each at a multiple of its alignment, in the order of their entries
 //! ```
@@ -32,8 +32,10 @@ use self::entry::{Name, Record};
 use self::error::Reason;
 pub use self::error::{ObjectError, ObjectErrorKind};
 
-/// Bytes of the lock, which has its cache lines to itself.
+/// Bytes of the lock, which has its cache lines to itself but for `WRITTEN`, which only its holder touches.
 const LOCK: u64 = 128;
+/// Where the end of the bytes is that any maker may have written to, whether it came to an end or not.
+const WRITTEN: u64 = 64;
 /// Bytes of an entry.
 const ENTRY: u64 = 144;
 /// The largest alignment of an object, in bytes: what a mapping's base is aligned to on every machine.
@@ -83,7 +85,7 @@ impl<'a> Directory<'a> {
         bytes(entries)
     }
 
-    /// Uses the directory at byte `at` of a region. All zero bytes are an empty one.
+    /// Uses the directory at byte `at` of a region. All zero bytes, up to the region's end, are an empty one.
     ///
     /// # Errors
     ///
@@ -91,8 +93,8 @@ impl<'a> Directory<'a> {
     ///
     /// # Safety
     ///
-    /// The directory's bytes must have been zero at first and used as a directory of `entries` entries since; all
-    /// bytes of the region after it must belong to its objects, and be reached through it only.
+    /// The directory's bytes, and all bytes of the region after it, must have been zero at first. They must have been used
+    /// as a directory of `entries` entries since, and those after it belong to its objects, and be reached through it only.
     pub unsafe fn attach(region: Region<'a>, at: u64, entries: u32) -> Result<Self, OffsetError> {
         let bytes = Self::bytes(entries);
         let table = region.sub(at, bytes)?;

@@ -20,10 +20,11 @@ struct Memory(Box<Bytes<2048>>);
 impl Memory {
     fn new() -> Self {
         let memory = Self(Box::new(Bytes([0; 2048])));
-        // What lies behind the directory is not zero: as if a killed maker had been there.
+        // What lies behind the directory is not zero: as if a killed maker had been there, which has said so before.
         let objects = memory.directory().region.sub(768, 1280).unwrap();
         // SAFETY: nobody else uses the block yet.
         unsafe { objects.base().as_ptr().write_bytes(0xaa, 1280) };
+        memory.poke(WRITTEN, 2048_u64);
         memory
     }
 
@@ -281,6 +282,23 @@ fn a_dead_maker_leaves_nothing_half_made() {
     let lock: &RawMutex = directory.table.get(Offset::ZERO).unwrap();
     assert_eq!(lock.owner(), None, "released");
     assert_eq!(directory.region.read::<u32>(Offset::new(4).unwrap()), Ok(0), "consistent");
+}
+
+#[test]
+fn a_maker_says_up_to_where_it_writes_before_it_writes() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    let at = Offset::<u64>::new(WRITTEN).unwrap();
+    memory.poke(WRITTEN, 0_u64);
+    directory.region.sub(768, 1280).unwrap().write(Offset::new(0).unwrap(), [0_u64; 160]).unwrap();
+    let failed = directory.make::<Unsigned<'_>, _>("hits", (u64::MAX, 2), &me);
+    assert_eq!(failed.unwrap_err().kind(), Is::InvalidSpec);
+    assert_eq!(directory.region.read(at), Ok(768 + 16), "the failed one has written there");
+    // It is given zeros again, which it checks.
+    directory.make::<Unsigned<'_>, _>("hits", (5, 1), &me).unwrap();
+    assert_eq!(directory.region.read(at), Ok(768 + 16), "that was further than this one");
+    directory.make::<Unsigned<'_>, _>("misses", (5, 3), &me).unwrap();
+    assert_eq!(directory.region.read(at), Ok(896 + 24));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+    CachePadded, InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag,
+    align_up,
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
@@ -363,13 +364,7 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
     type Spec = T;
 
     fn shape(_: &T) -> Result<Shape, ShapeError> {
-        Ok(Shape {
-            kind: Self::KIND,
-            tag: Self::TAG,
-            len: 1,
-            bytes: Self::BYTES,
-            align: Self::ALIGN,
-        })
+        Self::room(&())
     }
 
     unsafe fn init(region: Region<'_>, spec: T, keeper: K) -> Result<Self, ShapeError> {
@@ -386,6 +381,35 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
         }
         // SAFETY: the caller's promises.
         unsafe { Self::place(region, keeper) }
+    }
+}
+
+// SAFETY: zero bytes are a free lock, as in `init`, and the value lies where it puts it.
+unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Mutex<T, K> {
+    type Size = ();
+    type Values = T;
+
+    fn room((): &()) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: Self::BYTES,
+            align: Self::ALIGN,
+        })
+    }
+
+    unsafe fn init_with(
+        region: Region<'_>,
+        (): (),
+        fill: impl FnOnce(&mut T),
+        keeper: K,
+    ) -> Result<Self, ShapeError> {
+        // SAFETY: the caller's promises.
+        let mut mutex = unsafe { Self::place(region, keeper) }?;
+        // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses it (caller).
+        fill(unsafe { mutex.data.as_mut() });
+        Ok(mutex)
     }
 }
 

@@ -168,6 +168,26 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
         self.try_init(turn, f)
     }
 
+    /// Returns the value; has `fill` make it where it lies if nobody has, and waits while somebody else is at it. So it is
+    /// never on the stack, however big it is.
+    ///
+    /// `fill` gets zeros. If it panics, the panic goes on to the caller, and the next one may try, with zeros again. It
+    /// must not fork a child that goes on in it, which would write where its parent does.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`get_or_init`](Self::get_or_init).
+    pub fn get_or_init_with(&self, fill: impl FnOnce(&mut T)) -> Result<&T, OnceError> {
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.fill(self.raw.begin(&self.keeper, Deadline::NEVER)?, fill),
+        }
+    }
+
     /// Waits until somebody has made the value.
     ///
     /// # Errors
@@ -255,19 +275,39 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
         turn: Turn,
         f: impl FnOnce() -> Result<T, E>,
     ) -> Result<&T, InitError<E>> {
-        if let Some((run, _)) = Run::new(self.raw, &self.keeper, turn) {
-            let value = f().map_err(InitError::Failed)?;
-            if !run.is_ours() {
-                // A forked child, which must not write where its parent is about to.
-                return Err(OnceError::NotJoined.into());
-            }
-            // Killed in the middle, nobody ever reads it.
-            let written = Offset::new(Self::DATA).and_then(|at| self.region.write(at, value));
-            written.expect("`place` has found room for the value");
-            // SAFETY: the value is written, and only who is at it writes.
-            unsafe { run.finish() }?;
+        let Some((run, _)) = Run::new(self.raw, &self.keeper, turn) else {
+            return Ok(self.made()?);
+        };
+        let value = f().map_err(InitError::Failed)?;
+        if !run.is_ours() {
+            // A forked child, which must not write where its parent is about to.
+            return Err(OnceError::NotJoined.into());
         }
-        self.made().map_err(InitError::Once)
+        // Killed in the middle, nobody ever reads it.
+        let written = Offset::new(Self::DATA).and_then(|at| self.region.write(at, value));
+        written.expect("`place` has found room for the value");
+        // SAFETY: the value is written, and only who is at it writes.
+        unsafe { run.finish() }?;
+        Ok(self.made()?)
+    }
+
+    /// Has `fill` make the value where it lies, from zeros, if it is our turn.
+    fn fill(&self, turn: Turn, fill: impl FnOnce(&mut T)) -> Result<&T, OnceError> {
+        let Some((run, state)) = Run::new(self.raw, &self.keeper, turn) else {
+            return self.made();
+        };
+        let mut data = self.data;
+        if state.failures() != 0 {
+            // What somebody has left who did not come to its end. Without one the bytes are zero, as they were made.
+            // SAFETY: mapped and aligned (`place`); only who is at it writes, which we are, and nobody reads yet.
+            unsafe { data.write_bytes(0, 1) };
+        }
+        // Killed in the middle, nobody ever reads it.
+        // SAFETY: as above; any bytes are a `T: ShmSafe`.
+        fill(unsafe { data.as_mut() });
+        // SAFETY: the value is written, and only who is at it writes. Refused in a child that `fill` has forked.
+        unsafe { run.finish() }?;
+        self.made()
     }
 
     /// The value, which has been made.
