@@ -1,5 +1,6 @@
 //! Large values through one of our pipes, beside bare copies to and from the same kind of memory.
 
+use std::hint::black_box;
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,8 @@ pub(super) fn bare() -> Result<Candidate<'static>> {
             let place = place.wrapping_add(round % 2);
             // SAFETY: both are a value long, and apart; nobody else uses the mapping.
             unsafe { ptr::copy_nonoverlapping(from, place, 1) };
+            // Else the compiler sees that the second copy may come from where the first one does, which is in the cache.
+            let place = black_box(place);
             // SAFETY: as above.
             unsafe { ptr::copy_nonoverlapping(place, to, 1) };
             Ok(())
