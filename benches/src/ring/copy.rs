@@ -1,12 +1,13 @@
 //! Large values through one of our pipes, beside bare copies to and from the same kind of memory.
 
 use std::hint::black_box;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use shmkit::Objects;
 use shmkit_benches::{Candidate, Shared};
+use shmkit_layout::{Offset, Region};
 use shmkit_segment::Options;
 
 /// Bytes of a value.
@@ -84,5 +85,42 @@ pub(super) fn bare() -> Result<Candidate<'static>> {
             unsafe { ptr::copy_nonoverlapping(place, to, 1) };
             Ok(())
         })
+    }))
+}
+
+/// A value into a region and out of it.
+pub(super) fn region<const WORDS: usize>() -> Result<Candidate<'static>> {
+    // SAFETY: numbers.
+    let place: Shared<[u64; WORDS]> = unsafe { Shared::new() }?;
+    Ok(Candidate::new("write_from + read_into", move |n| {
+        let base = NonNull::new(place.get()).expect("mapped").cast();
+        // SAFETY: mapped for as long as `place`, and nobody has a reference to it.
+        let region = unsafe { Region::from_raw_parts(base, size_of::<[u64; WORDS]>()) };
+        let (value, mut to) = ([7; WORDS], [0; WORDS]);
+        let began = Instant::now();
+        for _ in 0..n {
+            region.write_from(Offset::ZERO, black_box(&value))?;
+            region.read_into(Offset::ZERO, black_box(&mut to))?;
+        }
+        Ok(began.elapsed())
+    }))
+}
+
+/// The same by plain copies.
+pub(super) fn plain<const WORDS: usize>() -> Result<Candidate<'static>> {
+    // SAFETY: numbers.
+    let place: Shared<[u64; WORDS]> = unsafe { Shared::new() }?;
+    Ok(Candidate::new("two copies", move |n| {
+        let (value, mut to) = ([7; WORDS], [0; WORDS]);
+        let began = Instant::now();
+        for _ in 0..n {
+            // SAFETY: mapped, and nobody else's.
+            unsafe { ptr::copy_nonoverlapping(black_box(&value), place.get(), 1) };
+            // Else the second copy may come from where the first one does.
+            let place = black_box(place.get());
+            // SAFETY: as above.
+            unsafe { ptr::copy_nonoverlapping(place, black_box(&mut to), 1) };
+        }
+        Ok(began.elapsed())
     }))
 }

@@ -3,6 +3,7 @@
 mod bare;
 mod copy;
 mod kernel;
+mod loan;
 mod ours;
 mod peers;
 
@@ -48,7 +49,14 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
         batches::<1>("throughput, 8 bytes, batches of 64"),
         batches::<8>("throughput, 64 bytes, batches of 64"),
         batches::<32>("throughput, 256 bytes, batches of 64"),
+        Group::new("loan of 4 KiB", 1 << 15, loan::ours::<512>()).at_most(1.0, loan::rtrb::<512>()),
+        Group::new("loan of 1 MiB", 1 << 12, loan::ours::<{ 1 << 17 }>())
+            .at_most(1.0, loan::rtrb::<{ 1 << 17 }>()),
         Group::new("copy of 1 MiB", 40, copy::ours()?).at_most(1.0 / 0.95, copy::bare()?),
+        Group::new("region, 64 bytes in and out", 200_000, copy::region::<8>()?)
+            .against(copy::plain::<8>()?),
+        Group::new("region, 4 KiB in and out", 10_000, copy::region::<512>()?)
+            .at_most(1.0 / 0.95, copy::plain::<512>()?),
         Group::new("spinning round trip", 20_000, ours::spinning_round_trip())
             .at_most(1.0, peers::rtrb_round_trip())
             .against(bare::round_trip()?),

@@ -27,6 +27,8 @@
 //!
 //! [lockfree]: https://www.open-std.org/jtc1/sc22/wg21/docs/papers/2014/n4013.html
 
+#[cfg(not(loom))]
+mod copy;
 mod header;
 mod in_place;
 mod names;

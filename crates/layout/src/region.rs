@@ -4,12 +4,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 #[cfg(not(loom))]
-use bytemuck::{bytes_of, bytes_of_mut};
-#[cfg(not(loom))]
-use shmkit_atomic::Ordering::Relaxed;
-#[cfg(not(loom))]
-use shmkit_atomic::{AtomicU8, AtomicU32, AtomicU64};
-
+use crate::copy;
 use crate::{Offset, OffsetError, Shared, ShmSafe};
 
 /// A view of shared bytes that some owner keeps mapped for `'a`.
@@ -37,8 +32,9 @@ impl<'a> Region<'a> {
     ///
     /// `base` must be valid for reads and writes of `len` bytes for all of `'a`, and nobody may hold a reference to
     /// those bytes in that time except to `Shared` types, or under the right (a lock, a ring position) that the bytes
-    /// are guarded by, or access the same bytes by atomics of different sizes while somebody writes to them. Whoever gets a copy of the region may read and write all of its bytes, atomically, at any time:
-    /// it goes to those who leave the bytes of living objects alone, and [`sub`](Self::sub) is for the others.
+    /// are guarded by, or access the same bytes by atomics of different sizes while somebody writes to them. Whoever gets
+    /// a copy of the region may read and write all of its bytes, atomically, at any time: it goes to those who leave the
+    /// bytes of living objects alone, and [`sub`](Self::sub) is for the others.
     pub const unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Self {
         Self { base, len, _owner: PhantomData }
     }
@@ -84,6 +80,7 @@ impl<'a> Region<'a> {
     /// # Errors
     ///
     /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
+    #[inline]
     pub fn get<T: Shared>(self, at: Offset<T>) -> Result<&'a T, OffsetError> {
         let ptr = self.locate(at.get(), size_of::<T>() as u64, align_of::<T>() as u64)?.cast::<T>();
         // SAFETY: `ptr` is aligned and in bounds (`locate`), its bytes stay mapped for `'a` (`from_raw_parts`), and
@@ -96,6 +93,7 @@ impl<'a> Region<'a> {
     /// # Errors
     ///
     /// [`OffsetError`] if they do not all lie inside the region or are not aligned there.
+    #[inline]
     pub fn slice<T: Shared>(self, at: Offset<T>, count: usize) -> Result<&'a [T], OffsetError> {
         let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
         let ptr = self.locate(at.get(), bytes, align_of::<T>() as u64)?.cast::<T>();
@@ -109,6 +107,7 @@ impl<'a> Region<'a> {
     /// # Errors
     ///
     /// [`OffsetError`] if they do not all lie inside the region or are not aligned there.
+    #[inline]
     pub fn place<T: ShmSafe>(self, at: Offset<T>, count: usize) -> Result<NonNull<T>, OffsetError> {
         let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
         Ok(self.locate(at.get(), bytes, align_of::<T>() as u64)?.cast())
@@ -123,28 +122,25 @@ impl<'a> Region<'a> {
     ///
     /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
     #[cfg(not(loom))]
+    #[inline]
     pub fn read<T: ShmSafe>(self, at: Offset<T>) -> Result<T, OffsetError> {
         let mut value = T::zeroed();
-        let bytes = bytes_of_mut(&mut value);
-        // Relaxed, all: what orders a value is how its reader learned of it.
-        match width::<T>() {
-            8 => {
-                for (to, word) in bytes.chunks_exact_mut(8).zip(self.words::<T, AtomicU64>(at)?) {
-                    to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
-                }
-            }
-            4 => {
-                for (to, word) in bytes.chunks_exact_mut(4).zip(self.words::<T, AtomicU32>(at)?) {
-                    to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
-                }
-            }
-            _ => {
-                for (to, word) in bytes.iter_mut().zip(self.words::<T, AtomicU8>(at)?) {
-                    *to = word.load(Relaxed);
-                }
-            }
-        }
+        self.read_into(at, &mut value)?;
         Ok(value)
+    }
+
+    /// Copies the value at `at` to where `value` is, as [`read`](Self::read) does: a large one is moved once.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); `value` is what it was then.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn read_into<T: ShmSafe>(self, at: Offset<T>, value: &mut T) -> Result<(), OffsetError> {
+        let from = self.place(at, 1)?;
+        // SAFETY: aligned, in bounds and mapped (`place`), and written to atomically, or by nobody now (`from_raw_parts`).
+        unsafe { copy::copy_out(from.as_ptr(), value) };
+        Ok(())
     }
 
     /// Copies a value in, at `at`, word by word, each atomically. To be used before peers can see the bytes, or with the
@@ -154,40 +150,28 @@ impl<'a> Region<'a> {
     ///
     /// [`OffsetError`] if it does not lie inside the region or is not aligned there.
     #[cfg(not(loom))]
+    #[inline]
     pub fn write<T: ShmSafe>(self, at: Offset<T>, value: T) -> Result<(), OffsetError> {
-        let bytes = bytes_of(&value);
-        // Relaxed, all: what orders a value is how its reader learns of it.
-        match width::<T>() {
-            8 => {
-                for (from, word) in bytes.as_chunks().0.iter().zip(self.words::<T, AtomicU64>(at)?)
-                {
-                    word.store(u64::from_ne_bytes(*from), Relaxed);
-                }
-            }
-            4 => {
-                for (from, word) in bytes.as_chunks().0.iter().zip(self.words::<T, AtomicU32>(at)?)
-                {
-                    word.store(u32::from_ne_bytes(*from), Relaxed);
-                }
-            }
-            _ => {
-                for (from, word) in bytes.iter().zip(self.words::<T, AtomicU8>(at)?) {
-                    word.store(*from, Relaxed);
-                }
-            }
-        }
-        Ok(())
+        self.write_from(at, &value)
     }
 
-    /// The atomic words `W` that the `T` at `at` consists of.
+    /// Copies what `value` leads to in, as [`write`](Self::write) does: a large one is moved once.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
     #[cfg(not(loom))]
-    fn words<T: ShmSafe, W: Shared>(self, at: Offset<T>) -> Result<&'a [W], OffsetError> {
-        // The alignment of `T` is at least that of `W` (`width`); that of the address is checked once more.
-        self.slice(Offset::new(at.get())?, size_of::<T>() / size_of::<W>())
+    #[inline]
+    pub fn write_from<T: ShmSafe>(self, at: Offset<T>, value: &T) -> Result<(), OffsetError> {
+        let to = self.place(at, 1)?;
+        // SAFETY: aligned, in bounds and mapped (`place`); who else is there accesses it atomically (`from_raw_parts`).
+        unsafe { copy::copy_in(to.as_ptr(), value) };
+        Ok(())
     }
 
     /// Returns the address of byte `start`, if `bytes` bytes from there lie inside the region and the address is a
     /// multiple of `align`.
+    #[inline]
     fn locate(self, start: u64, bytes: u64, align: u64) -> Result<NonNull<u8>, OffsetError> {
         let len = self.len as u64;
         let end = start.saturating_add(bytes);
@@ -203,19 +187,11 @@ impl<'a> Region<'a> {
     }
 }
 
-/// Bytes of the words in which a `T` is copied: of one width only, which follows from the type, because accesses of
-/// two widths to the same bytes would be a race.
-#[cfg(not(loom))]
-const fn width<T>() -> usize {
-    match (align_of::<T>(), size_of::<T>()) {
-        (8.., size) if size.is_multiple_of(8) => 8,
-        (4.., size) if size.is_multiple_of(4) => 4,
-        _ => 1,
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use shmkit_atomic::AtomicU32;
+    use shmkit_atomic::Ordering::Relaxed;
+
     use super::*;
 
     #[repr(align(128))]
@@ -248,6 +224,28 @@ mod tests {
         assert_eq!(region.read::<[u16; 2]>(Offset::new(6).unwrap()), Ok([4, 5]));
         assert_eq!(region.read::<[u32; 3]>(Offset::new(12).unwrap()), Ok([6, 7, 8]));
         assert_eq!(region.read::<u128>(Offset::new(32).unwrap()), Ok(u128::MAX - 1));
+    }
+
+    #[test]
+    fn values_of_every_length_are_copied_and_nothing_beside_them() {
+        fn check<T: ShmSafe + PartialEq + core::fmt::Debug>(value: T) {
+            let mut bytes = Bytes([0xEE; 256]);
+            let at = Offset::new(8).unwrap();
+            region(&mut bytes).write(at, value).unwrap();
+            assert_eq!(region(&mut bytes).read::<T>(at), Ok(value));
+            let (before, rest) = bytes.0.split_at(8);
+            let (inside, after) = rest.split_at(size_of::<T>());
+            assert_eq!(inside, bytemuck::bytes_of(&value));
+            assert!(before.iter().chain(after).all(|byte| *byte == 0xEE));
+        }
+        check([0x1122_3344_5566_7788_u64; 7]);
+        check(core::array::from_fn::<u64, 8, _>(|n| n as u64));
+        check(core::array::from_fn::<u64, 30, _>(|n| n as u64));
+        check(core::array::from_fn::<u32, 15, _>(|n| n as u32));
+        check(core::array::from_fn::<u32, 61, _>(|n| n as u32));
+        check(core::array::from_fn::<u8, 63, _>(|n| n as u8));
+        check(core::array::from_fn::<u8, 65, _>(|n| n as u8));
+        check(core::array::from_fn::<u8, 247, _>(|n| n as u8));
     }
 
     #[test]
