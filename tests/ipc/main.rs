@@ -5,6 +5,7 @@ mod conformance;
 mod corpus;
 mod directory;
 mod namespaces;
+mod patience;
 mod pipe;
 mod roster;
 mod roster_descriptors;

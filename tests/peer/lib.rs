@@ -10,6 +10,7 @@ pub mod directory;
 mod heirs;
 mod leaked;
 pub mod locking;
+pub mod patience;
 pub mod pipe;
 pub mod roster;
 pub mod rwlock;
@@ -34,6 +35,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "directory" => directory::run(script, args, channel),
         "heirs" => heirs::run(script, args),
         "locking" => locking::run(script, args, channel),
+        "patience" => patience::run(script, args, channel),
         "sync" => sync::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),
         "waiting" => waiting::run(script, args, channel),

@@ -423,7 +423,8 @@ pub use shmkit_sync::{
 };
 pub use shmkit_sync::{
     Guard, LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard,
-    OwnedPermit, OwnedReentrantMutexGuard, Permit, ReleaseError, Semaphore, SemaphoreError, Slices,
+    OwnedPermit, OwnedReentrantMutexGuard, Patience, Permit, ReleaseError, Semaphore,
+    SemaphoreError, Slices,
 };
 pub use shmkit_sync::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,

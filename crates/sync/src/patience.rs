@@ -14,7 +14,7 @@ type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
 
 /// How long a wait goes on: to a deadline, as long as nobody says stop, and as long as some participant lives.
 ///
-/// Every operation that waits has a form that takes one; the usual forms are this with nothing but a deadline. A
+/// Every operation that waits has a form that takes one, `…_deadline`; the others are this with nothing but a deadline. A
 /// [`Duration`], an [`Instant`] and a [`Deadline`] are patience, too.
 ///
 /// ```

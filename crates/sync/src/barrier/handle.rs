@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -11,7 +11,7 @@ use shmkit_layout::{
 use shmkit_roster::{Judge, Seat};
 
 use crate::who::Who;
-use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Party, RawBarrier};
+use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Party, Patience, RawBarrier};
 
 /// A point that nobody passes before as many threads have arrived as it has parties; then all pass, and it is ready for
 /// the next time.
@@ -101,7 +101,7 @@ impl<K: Judge> Barrier<K> {
         self.meet(None, Deadline::after(wait))
     }
 
-    /// Waits until all parties have arrived, until `deadline` at most.
+    /// Waits until all parties have arrived, until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -110,8 +110,11 @@ impl<K: Judge> Barrier<K> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<u32, BarrierError> {
-        self.meet(None, Deadline::at(deadline))
+    pub fn wait_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<u32, BarrierError> {
+        self.meet(None, deadline)
     }
 
     /// Waits until all parties have arrived; the one that arrives last, number `parties - 1`, does its `action` before
@@ -151,7 +154,7 @@ impl<K: Judge> Barrier<K> {
         self.meet_with(None, Deadline::after(wait), action)
     }
 
-    /// As [`wait_with`](Self::wait_with), until `deadline` at most.
+    /// As [`wait_with`](Self::wait_with), until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -160,12 +163,12 @@ impl<K: Judge> Barrier<K> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_with_deadline<E>(
+    pub fn wait_with_deadline<'p, E>(
         &self,
-        deadline: Instant,
+        deadline: impl Into<Patience<'p>>,
         action: impl FnOnce() -> Result<(), E>,
     ) -> Result<u32, ActionError<E>> {
-        self.meet_with(None, Deadline::at(deadline), action)
+        self.meet_with(None, deadline, action)
     }
 
     /// Registers a party: from now on its death breaks the barrier even if it has not arrived.
@@ -234,24 +237,24 @@ impl<K: Judge> Barrier<K> {
         &self.keeper
     }
 
-    pub(crate) fn meet(
+    pub(crate) fn meet<'p>(
         &self,
         seat: Option<usize>,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<u32, BarrierError> {
-        self.raw.wait(seat, &self.keeper, deadline, NONE).map_err(|error| match error {
+        self.raw.wait(seat, &self.keeper, patience, NONE).map_err(|error| match error {
             ActionError::Barrier(error) => error,
             ActionError::Action(never) => match never {},
         })
     }
 
-    pub(crate) fn meet_with<E>(
+    pub(crate) fn meet_with<'p, E>(
         &self,
         seat: Option<usize>,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
         action: impl FnOnce() -> Result<(), E>,
     ) -> Result<u32, ActionError<E>> {
-        self.raw.wait(seat, &self.keeper, deadline, Some(action))
+        self.raw.wait(seat, &self.keeper, patience, Some(action))
     }
 
     fn check(parties: u64) -> Result<u32, ShapeError> {

@@ -1,12 +1,12 @@
 //! A registered party of a barrier.
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_roster::{Judge, OwnerId, Seat};
 
-use crate::{ActionError, Barrier, BarrierError};
+use crate::{ActionError, Barrier, BarrierError, Patience};
 
 /// A registered party of a [`Barrier`]: one thread at a time. Dropping it gives its place to another. It
 /// keeps the barrier.
@@ -54,7 +54,7 @@ impl<K: Judge> Party<K> {
         self.meet(Deadline::after(wait))
     }
 
-    /// Waits until all parties have arrived, until `deadline` at most, as [`Barrier::wait_deadline`].
+    /// Waits until all parties have arrived, until `deadline` at most, or for as long as a [`Patience`] lasts, as [`Barrier::wait_deadline`].
     ///
     /// # Errors
     ///
@@ -63,8 +63,11 @@ impl<K: Judge> Party<K> {
     /// # If a peer dies
     ///
     /// As with [`Barrier::wait`].
-    pub fn wait_deadline(&mut self, deadline: Instant) -> Result<u32, BarrierError> {
-        self.meet(Deadline::at(deadline))
+    pub fn wait_deadline<'p>(
+        &mut self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<u32, BarrierError> {
+        self.meet(deadline)
     }
 
     /// Waits until all parties have arrived, with an action, as [`Barrier::wait_with`].
@@ -102,7 +105,7 @@ impl<K: Judge> Party<K> {
         self.barrier.meet_with(Some(self.seat), Deadline::after(wait), action)
     }
 
-    /// As [`wait_with`](Self::wait_with), until `deadline` at most.
+    /// As [`wait_with`](Self::wait_with), until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -111,18 +114,18 @@ impl<K: Judge> Party<K> {
     /// # If a peer dies
     ///
     /// As with [`Barrier::wait`].
-    pub fn wait_with_deadline<E>(
+    pub fn wait_with_deadline<'p, E>(
         &mut self,
-        deadline: Instant,
+        deadline: impl Into<Patience<'p>>,
         action: impl FnOnce() -> Result<(), E>,
     ) -> Result<u32, ActionError<E>> {
         self.ours()?;
-        self.barrier.meet_with(Some(self.seat), Deadline::at(deadline), action)
+        self.barrier.meet_with(Some(self.seat), deadline, action)
     }
 
-    fn meet(&self, deadline: Deadline) -> Result<u32, BarrierError> {
+    fn meet<'p>(&self, patience: impl Into<Patience<'p>>) -> Result<u32, BarrierError> {
         self.ours()?;
-        self.barrier.meet(Some(self.seat), deadline)
+        self.barrier.meet(Some(self.seat), patience)
     }
 
     /// Whether this process is the one that registered, and not a forked child of it.

@@ -129,6 +129,12 @@ pub enum WaitError<G = ()> {
     /// who must not. What is wrong with the data is told by the next lock; the heir of a dead owner is told of that
     /// instead ([`OwnerDied`](Self::OwnerDied)).
     Corrupt(G),
+    /// The caller's [`Patience`](crate::Patience) was told to stop before the condition held. A notification that this
+    /// thread had got went on to the next one.
+    Interrupted(G),
+    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last, and the
+    /// condition does not hold.
+    PeerDied(G, OwnerId),
     /// The lock was given up, and could not be taken again.
     Lost(LockFailure),
 }
@@ -148,7 +154,9 @@ impl<G> WaitError<G> {
             | Self::OtherLock(guard)
             | Self::NotAlone(guard)
             | Self::TooManyWaiters(guard)
-            | Self::Corrupt(guard) => Ok(guard),
+            | Self::Corrupt(guard)
+            | Self::Interrupted(guard)
+            | Self::PeerDied(guard, _) => Ok(guard),
             Self::Lost(failure) => Err(failure),
         }
     }
@@ -165,6 +173,8 @@ impl<G> WaitError<G> {
             Self::NotAlone(_) => WaitError::NotAlone(()),
             Self::TooManyWaiters(_) => WaitError::TooManyWaiters(()),
             Self::Corrupt(_) => WaitError::Corrupt(()),
+            Self::Interrupted(_) => WaitError::Interrupted(()),
+            Self::PeerDied(_, peer) => WaitError::PeerDied((), peer),
             Self::Lost(failure) => WaitError::Lost(failure),
         }
     }
@@ -205,6 +215,8 @@ impl<G> WaitError<G> {
             Self::NotAlone(_) => "NotAlone",
             Self::TooManyWaiters(_) => "TooManyWaiters",
             Self::Corrupt(_) => "Corrupt",
+            Self::Interrupted(_) => "Interrupted",
+            Self::PeerDied(..) => "PeerDied",
             Self::Lost(_) => "Lost",
         }
     }
@@ -217,6 +229,7 @@ impl<G> fmt::Debug for WaitError<G> {
             Self::OwnerDied(_, wakeup)
             | Self::NotRecoverable(_, wakeup)
             | Self::Poisoned(_, wakeup) => write!(f, "{}(.., {wakeup:?})", self.name()),
+            Self::PeerDied(_, peer) => write!(f, "PeerDied(.., {peer:?})"),
             other => write!(f, "{}(..)", other.name()),
         }
     }
@@ -237,6 +250,8 @@ impl<G> fmt::Display for WaitError<G> {
             Self::Corrupt(_) => f.write_str(
                 "the place of a waiting thread was overwritten by another program: make the object anew",
             ),
+            Self::Interrupted(_) => LockFailure::Interrupted.fmt(f),
+            Self::PeerDied(_, peer) => LockFailure::PeerDied(*peer).fmt(f),
             Self::Lost(failure) => Unwaited::Lost(*failure).fmt(f),
         }
     }

@@ -1,7 +1,7 @@
 //! The condition variable in a region.
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -11,7 +11,7 @@ use shmkit_roster::{Judge, Seat};
 
 use crate::condvar::raw::Over;
 use crate::who::Who;
-use crate::{NotifyError, Outcome, RawCondvar, WaitError, Waitable, Wakeup};
+use crate::{NotifyError, Outcome, Patience, RawCondvar, WaitError, Waitable, Wakeup};
 
 /// Something to sleep on until somebody else has made a condition true.
 ///
@@ -129,7 +129,7 @@ impl<K: Judge> Condvar<K> {
         self.wait_by(guard, Deadline::after(wait))
     }
 
-    /// [`wait`](Self::wait) until `deadline` at most, and says why it ended.
+    /// [`wait`](Self::wait) until `deadline` at most, or for as long as a [`Patience`] lasts, and says why it ended.
     ///
     /// Taking the lock again is not limited.
     ///
@@ -140,8 +140,12 @@ impl<K: Judge> Condvar<K> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_deadline<G: Waitable>(&self, guard: G, deadline: Instant) -> WaitResult<G, Wakeup> {
-        self.wait_by(guard, Deadline::at(deadline))
+    pub fn wait_deadline<'p, G: Waitable>(
+        &self,
+        guard: G,
+        deadline: impl Into<Patience<'p>>,
+    ) -> WaitResult<G, Wakeup> {
+        self.wait_by(guard, deadline)
     }
 
     /// Waits until `ready` returns true: not at all if it does so at once. It looks at the data, with the lock held,
@@ -180,7 +184,7 @@ impl<K: Judge> Condvar<K> {
         self.until(guard, Deadline::after(wait), ready)
     }
 
-    /// [`wait_for`](Self::wait_for) until `deadline` at most; returns what `ready` returned last.
+    /// [`wait_for`](Self::wait_for) until `deadline` at most, or for as long as a [`Patience`] lasts; returns what `ready` returned last.
     ///
     /// # Errors
     ///
@@ -189,13 +193,13 @@ impl<K: Judge> Condvar<K> {
     /// # If a peer dies
     ///
     /// As with [`wait_for`](Self::wait_for).
-    pub fn wait_for_deadline<G: Waitable>(
+    pub fn wait_for_deadline<'p, G: Waitable>(
         &self,
         guard: G,
         ready: impl FnMut(&mut G::Data) -> bool,
-        deadline: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> WaitResult<G, bool> {
-        self.until(guard, Deadline::at(deadline), ready)
+        self.until(guard, deadline, ready)
     }
 
     /// Waits while `busy` returns true: [`wait_for`](Self::wait_for) the contrary.
@@ -234,7 +238,7 @@ impl<K: Judge> Condvar<K> {
         Ok((guard, !ready))
     }
 
-    /// [`wait_while`](Self::wait_while) until `deadline` at most; returns what `busy` returned last.
+    /// [`wait_while`](Self::wait_while) until `deadline` at most, or for as long as a [`Patience`] lasts; returns what `busy` returned last.
     ///
     /// # Errors
     ///
@@ -243,13 +247,13 @@ impl<K: Judge> Condvar<K> {
     /// # If a peer dies
     ///
     /// As with [`wait_for`](Self::wait_for).
-    pub fn wait_while_deadline<G: Waitable>(
+    pub fn wait_while_deadline<'p, G: Waitable>(
         &self,
         guard: G,
         mut busy: impl FnMut(&mut G::Data) -> bool,
-        deadline: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> WaitResult<G, bool> {
-        let (guard, ready) = self.until(guard, Deadline::at(deadline), |data| !busy(data))?;
+        let (guard, ready) = self.until(guard, deadline, |data| !busy(data))?;
         Ok((guard, !ready))
     }
 
@@ -302,12 +306,14 @@ impl<K: Judge> Condvar<K> {
     }
 
     /// The whole of all forms that look at a condition.
-    fn until<G: Waitable>(
+    fn until<'p, G: Waitable>(
         &self,
         mut guard: G,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
         mut ready: impl FnMut(&mut G::Data) -> bool,
     ) -> WaitResult<G, bool> {
+        let patience = patience.into();
+        let mut wakeup = Wakeup::Notified;
         loop {
             if !self.is_held(&guard) {
                 return Err(WaitError::NotOwner(guard));
@@ -315,10 +321,16 @@ impl<K: Judge> Condvar<K> {
             if ready(guard.data()) {
                 return Ok((guard, true));
             }
-            if deadline.has_passed() {
+            match wakeup {
+                Wakeup::TimedOut => return Ok((guard, false)),
+                Wakeup::Interrupted => return Err(WaitError::Interrupted(guard)),
+                Wakeup::PeerDied(peer) => return Err(WaitError::PeerDied(guard, peer)),
+                Wakeup::Notified | Wakeup::OwnerDied => {}
+            }
+            if patience.deadline().has_passed() {
                 return Ok((guard, false));
             }
-            (guard, _) = self.wait_by(guard, deadline)?;
+            (guard, wakeup) = self.wait_by(guard, patience)?;
         }
     }
 
@@ -335,7 +347,11 @@ impl<K: Judge> Condvar<K> {
     }
 
     /// The whole of all forms of waiting.
-    fn wait_by<G: Waitable>(&self, mut guard: G, deadline: Deadline) -> WaitResult<G, Wakeup> {
+    fn wait_by<'p, G: Waitable>(
+        &self,
+        mut guard: G,
+        patience: impl Into<Patience<'p>>,
+    ) -> WaitResult<G, Wakeup> {
         let Some((_, monitor)) = guard.monitor().filter(|&(id, _)| self.keeper.me() == Some(id))
         else {
             return Err(WaitError::NotOwner(guard));
@@ -350,7 +366,7 @@ impl<K: Judge> Condvar<K> {
         // taken, in the name of the guard's judge, who is asked about its owners. The data is borrowed through the guard
         // only (a reentrant mutex has no other, `is_alone`), which we own, and which is forgotten if its lock is lost
         // (`WaitError::new`). An `RLock` guards nothing.
-        let end = unsafe { self.raw.wait_with(monitor, guard.judge(), deadline) };
+        let end = unsafe { self.raw.wait_with(monitor, guard.judge(), patience) };
         let Over { end, taken } = match end {
             Ok(over) => over,
             Err(why) => return Err(WaitError::new(why, guard)),

@@ -1,7 +1,7 @@
 //! The ownerless counting semaphore in a region.
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -9,7 +9,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, Seat};
 
-use crate::{CountingError, RawCountingSemaphore};
+use crate::{CountingError, Patience, RawCountingSemaphore};
 
 /// A number that anybody raises, and that anybody lowers by one, waiting while it is 0: Python's `Semaphore`, and with
 /// a [bound](Count::bounded) its `BoundedSemaphore`.
@@ -121,7 +121,7 @@ impl<K: Judge> CountingSemaphore<K> {
         self.raw.acquire(&self.keeper, Deadline::after(wait))
     }
 
-    /// Lowers the value by one, waiting until `deadline` at most.
+    /// Lowers the value by one, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -130,8 +130,11 @@ impl<K: Judge> CountingSemaphore<K> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_deadline(&self, deadline: Instant) -> Result<(), CountingError> {
-        self.raw.acquire(&self.keeper, Deadline::at(deadline))
+    pub fn acquire_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<(), CountingError> {
+        self.raw.acquire(&self.keeper, deadline)
     }
 
     /// Raises the value by `count`, and wakes as many of those who wait. Whoever calls it need not have acquired.

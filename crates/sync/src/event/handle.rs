@@ -1,7 +1,7 @@
 //! The event in a region.
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -9,7 +9,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, Seat};
 
-use crate::{EventError, RawEvent};
+use crate::{EventError, Patience, RawEvent};
 
 /// A flag that processes set, clear and wait for.
 ///
@@ -121,7 +121,7 @@ impl<K: Judge> Event<K> {
         self.raw.wait(&self.keeper, Deadline::after(wait))
     }
 
-    /// Waits until the event is set, or was set since this began, until `deadline` at most.
+    /// Waits until the event is set, or was set since this began, until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -130,8 +130,8 @@ impl<K: Judge> Event<K> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<(), EventError> {
-        self.raw.wait(&self.keeper, Deadline::at(deadline))
+    pub fn wait_deadline<'p>(&self, deadline: impl Into<Patience<'p>>) -> Result<(), EventError> {
+        self.raw.wait(&self.keeper, deadline)
     }
 
     /// Returns the machine below, to be shown or watched.

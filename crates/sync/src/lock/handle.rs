@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::mem;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -11,7 +11,7 @@ use shmkit_layout::{
 use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::lock::rlock::is_alive;
-use crate::{Acquired, LockFailure, RawLock, UnlockError};
+use crate::{Acquired, LockFailure, Patience, RawLock, UnlockError};
 
 /// A lock that guards no data of its own, that one process acquires and any process may release.
 ///
@@ -121,7 +121,7 @@ impl<K: Judge> Lock<K> {
         self.raw.acquire(&self.keeper, Deadline::after(wait))
     }
 
-    /// Acquires the lock, waiting until `deadline` at most.
+    /// Acquires the lock, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -130,8 +130,11 @@ impl<K: Judge> Lock<K> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Acquired, LockFailure> {
-        self.raw.acquire(&self.keeper, Deadline::at(deadline))
+    pub fn acquire_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<Acquired, LockFailure> {
+        self.raw.acquire(&self.keeper, deadline)
     }
 
     /// Releases the lock, whoever has acquired it.
@@ -196,8 +199,11 @@ impl<K: Judge> Lock<K> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> Result<LockGuard<'_, &K>, LockFailure> {
-        self.lock_by(Deadline::at(deadline))
+    pub fn lock_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<LockGuard<'_, &K>, LockFailure> {
+        self.lock_by(deadline)
     }
 
     /// Returns whether a living process has the lock, this one included.
@@ -225,9 +231,12 @@ impl<K: Judge> Lock<K> {
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> Result<LockGuard<'_, &K>, LockFailure> {
+    fn lock_by<'p>(
+        &self,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<LockGuard<'_, &K>, LockFailure> {
         let id = self.me()?;
-        let acquired = self.raw.take(id, &self.keeper, deadline)?;
+        let acquired = self.raw.take(id, &self.keeper, patience)?;
         Ok(LockGuard { raw: self.raw, id, acquired, keeper: &self.keeper })
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::mem;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -13,7 +13,9 @@ use shmkit_roster::{Judge, OwnerId, Seat, Verdict, ask};
 use crate::condvar::monitor::Monitor;
 use crate::condvar::waitable;
 use crate::outcome::Taken;
-use crate::{Acquired, Guard, LockFailure, NotOwner, Outcome, RawReentrantMutex, ThreadToken};
+use crate::{
+    Acquired, Guard, LockFailure, NotOwner, Outcome, Patience, RawReentrantMutex, ThreadToken,
+};
 
 /// A lock that guards no data of its own and that its owner, one thread of one process, may acquire again; to be
 /// released as often.
@@ -119,7 +121,7 @@ impl<K: Judge> RLock<K> {
         self.lock_timeout(wait).map(RLockGuard::keep)
     }
 
-    /// Acquires the lock, waiting until `deadline` at most.
+    /// Acquires the lock, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -128,7 +130,10 @@ impl<K: Judge> RLock<K> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Acquired, LockFailure> {
+    pub fn acquire_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<Acquired, LockFailure> {
         self.lock_deadline(deadline).map(RLockGuard::keep)
     }
 
@@ -194,8 +199,11 @@ impl<K: Judge> RLock<K> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> Result<RLockGuard<'_, &K>, LockFailure> {
-        self.lock_by(Deadline::at(deadline))
+    pub fn lock_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<RLockGuard<'_, &K>, LockFailure> {
+        self.lock_by(deadline)
     }
 
     /// Returns how often this thread has acquired the lock, and not released it.
@@ -228,9 +236,12 @@ impl<K: Judge> RLock<K> {
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> Result<RLockGuard<'_, &K>, LockFailure> {
+    fn lock_by<'p>(
+        &self,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<RLockGuard<'_, &K>, LockFailure> {
         let (me, thread) = self.me()?;
-        let taken = self.raw.take(me, thread, &self.keeper, deadline)?;
+        let taken = self.raw.take(me, thread, &self.keeper, patience)?;
         Ok(self.guard(me, thread, taken))
     }
 

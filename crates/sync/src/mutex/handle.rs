@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -12,7 +12,7 @@ use shmkit_layout::{
 use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
-use crate::{LockError, LockFailure, MutexGuard, Outcome, RawMutex};
+use crate::{LockError, LockFailure, MutexGuard, Outcome, Patience, RawMutex};
 
 /// A value that one process at a time may use, and that outlives every one of them.
 ///
@@ -173,7 +173,7 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
         self.lock_by(Deadline::after(wait))
     }
 
-    /// Takes the lock, waiting until `deadline` at most.
+    /// Takes the lock, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -182,8 +182,8 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> LockResult<'_, T, &K> {
-        self.lock_by(Deadline::at(deadline))
+    pub fn lock_deadline<'p>(&self, deadline: impl Into<Patience<'p>>) -> LockResult<'_, T, &K> {
+        self.lock_by(deadline)
     }
 
     /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
@@ -273,25 +273,25 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> LockResult<'_, T, &K> {
+    fn lock_by<'p>(&self, patience: impl Into<Patience<'p>>) -> LockResult<'_, T, &K> {
         let me = self.me()?;
         // What is rare is out of line, so that the other way keeps all it needs in registers: after a locked
         // instruction every load from the stack is waited for.
-        if self.raw.take_free(me) { self.taken(me) } else { self.wait(me, deadline) }
+        if self.raw.take_free(me) { self.taken(me) } else { self.wait(me, patience) }
     }
 
-    fn lock_owned_by(&self, deadline: Deadline) -> LockResult<'static, T, K>
+    fn lock_owned_by<'p>(&self, patience: impl Into<Patience<'p>>) -> LockResult<'static, T, K>
     where
         K: Clone,
     {
         let me = self.me()?;
-        let taken = self.raw.take(me, &self.keeper, deadline)?;
+        let taken = self.raw.take(me, &self.keeper, patience)?;
         self.guard(me, taken, self.keeper.clone())
     }
 
     #[cold]
-    fn wait(&self, me: OwnerId, deadline: Deadline) -> LockResult<'_, T, &K> {
-        let dead = self.raw.wait(me, &self.keeper, deadline)?;
+    fn wait<'p>(&self, me: OwnerId, patience: impl Into<Patience<'p>>) -> LockResult<'_, T, &K> {
+        let dead = self.raw.wait(me, &self.keeper, patience)?;
         self.guard(me, self.raw.taken(dead), &self.keeper)
     }
 

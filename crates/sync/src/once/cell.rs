@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 use core::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -13,7 +13,7 @@ use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::once::handle::{Run, show};
 use crate::once::raw::Turn;
-use crate::{OnceError, RawOnce};
+use crate::{OnceError, Patience, RawOnce};
 
 /// A value that whichever process comes first makes, and that never changes afterwards.
 ///
@@ -135,7 +135,7 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
         self.init_by(Deadline::after(wait), f)
     }
 
-    /// Returns the value; makes it with `f` if nobody has, and waits until `deadline` at most while somebody else is at
+    /// Returns the value; makes it with `f` if nobody has, and waits until `deadline` at most, or for as long as a [`Patience`] lasts while somebody else is at
     /// it. The time that `f` takes is not limited.
     ///
     /// # Errors
@@ -145,12 +145,12 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
     /// # If a peer dies
     ///
     /// As with [`get_or_init`](Self::get_or_init).
-    pub fn get_or_init_deadline(
+    pub fn get_or_init_deadline<'p>(
         &self,
-        deadline: Instant,
+        deadline: impl Into<Patience<'p>>,
         f: impl FnOnce() -> T,
     ) -> Result<&T, OnceError> {
-        self.init_by(Deadline::at(deadline), f)
+        self.init_by(deadline, f)
     }
 
     /// Returns the value; makes it with `f` if nobody has, and waits while somebody else is at it. If `f` fails, the next
@@ -215,7 +215,7 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
         self.wait_by(Deadline::after(wait))
     }
 
-    /// Waits until somebody has made the value, until `deadline` at most.
+    /// Waits until somebody has made the value, until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -224,8 +224,8 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<&T, OnceError> {
-        self.wait_by(Deadline::at(deadline))
+    pub fn wait_deadline<'p>(&self, deadline: impl Into<Patience<'p>>) -> Result<&T, OnceError> {
+        self.wait_by(deadline)
     }
 
     /// Returns who was making the value a moment ago.
@@ -249,16 +249,20 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
         self.raw
     }
 
-    fn wait_by(&self, deadline: Deadline) -> Result<&T, OnceError> {
-        self.raw.wait(&self.keeper, deadline)?;
+    fn wait_by<'p>(&self, patience: impl Into<Patience<'p>>) -> Result<&T, OnceError> {
+        self.raw.wait(&self.keeper, patience)?;
         self.made()
     }
 
     #[inline]
-    fn init_by(&self, deadline: Deadline, f: impl FnOnce() -> T) -> Result<&T, OnceError> {
+    fn init_by<'p>(
+        &self,
+        patience: impl Into<Patience<'p>>,
+        f: impl FnOnce() -> T,
+    ) -> Result<&T, OnceError> {
         match self.get() {
             Some(value) => Ok(value),
-            None => self.init(self.raw.begin(&self.keeper, deadline)?, f),
+            None => self.init(self.raw.begin(&self.keeper, patience)?, f),
         }
     }
 

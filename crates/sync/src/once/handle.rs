@@ -1,7 +1,7 @@
 //! What is done once for all processes, in a region.
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -11,7 +11,7 @@ use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::once::raw::Turn;
 use crate::who::Who;
-use crate::{OnceError, RawOnce};
+use crate::{OnceError, Patience, RawOnce};
 
 /// Something that is done once, by whichever process comes first, while the others wait.
 ///
@@ -125,7 +125,7 @@ impl<K: Judge> Once<K> {
         self.call_by(Deadline::after(wait), |_| f())
     }
 
-    /// Does it, unless it is done already; waits until `deadline` at most while somebody else is at it. The time that
+    /// Does it, unless it is done already; waits until `deadline` at most, or for as long as a [`Patience`] lasts while somebody else is at it. The time that
     /// `f` takes is not limited.
     ///
     /// # Errors
@@ -135,8 +135,12 @@ impl<K: Judge> Once<K> {
     /// # If a peer dies
     ///
     /// As with [`call_once`](Self::call_once).
-    pub fn call_once_deadline(&self, deadline: Instant, f: impl FnOnce()) -> Result<(), OnceError> {
-        self.call_by(Deadline::at(deadline), |_| f())
+    pub fn call_once_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+        f: impl FnOnce(),
+    ) -> Result<(), OnceError> {
+        self.call_by(deadline, |_| f())
     }
 
     /// Does it as [`call_once`](Self::call_once), and is told what has become of those who tried before.
@@ -184,7 +188,7 @@ impl<K: Judge> Once<K> {
         self.raw.wait(&self.keeper, Deadline::after(wait))
     }
 
-    /// Waits until somebody has done it, until `deadline` at most.
+    /// Waits until somebody has done it, until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -193,8 +197,8 @@ impl<K: Judge> Once<K> {
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<(), OnceError> {
-        self.raw.wait(&self.keeper, Deadline::at(deadline))
+    pub fn wait_deadline<'p>(&self, deadline: impl Into<Patience<'p>>) -> Result<(), OnceError> {
+        self.raw.wait(&self.keeper, deadline)
     }
 
     /// Returns the machine below, to be shown or watched.
@@ -203,8 +207,12 @@ impl<K: Judge> Once<K> {
     }
 
     #[inline]
-    fn call_by(&self, deadline: Deadline, f: impl FnOnce(&OnceState)) -> Result<(), OnceError> {
-        run(self.raw, &self.keeper, self.raw.begin(&self.keeper, deadline)?, f)
+    fn call_by<'p>(
+        &self,
+        patience: impl Into<Patience<'p>>,
+        f: impl FnOnce(&OnceState),
+    ) -> Result<(), OnceError> {
+        run(self.raw, &self.keeper, self.raw.begin(&self.keeper, patience)?, f)
     }
 }
 

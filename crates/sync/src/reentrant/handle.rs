@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -12,7 +12,9 @@ use shmkit_layout::{
 use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
-use crate::{LockError, LockFailure, Outcome, RawReentrantMutex, ReentrantMutexGuard, ThreadToken};
+use crate::{
+    LockError, LockFailure, Outcome, Patience, RawReentrantMutex, ReentrantMutexGuard, ThreadToken,
+};
 
 /// A value that one thread of one process at a time may use, and that a thread may lock again while it holds it.
 ///
@@ -133,7 +135,7 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
         self.lock_by(Deadline::after(wait))
     }
 
-    /// Takes the lock, waiting until `deadline` at most.
+    /// Takes the lock, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -142,8 +144,11 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
     /// # If a peer dies
     ///
     /// As with [`lock`](Self::lock).
-    pub fn lock_deadline(&self, deadline: Instant) -> ReentrantLockResult<'_, T, &K> {
-        self.lock_by(Deadline::at(deadline))
+    pub fn lock_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> ReentrantLockResult<'_, T, &K> {
+        self.lock_by(deadline)
     }
 
     /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
@@ -224,9 +229,9 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
     }
 
     #[inline]
-    fn lock_by(&self, deadline: Deadline) -> ReentrantLockResult<'_, T, &K> {
+    fn lock_by<'p>(&self, patience: impl Into<Patience<'p>>) -> ReentrantLockResult<'_, T, &K> {
         let (me, thread) = self.me()?;
-        let taken = self.raw.take(me, thread, &self.keeper, deadline)?;
+        let taken = self.raw.take(me, thread, &self.keeper, patience)?;
         self.guard(me, thread, taken, &self.keeper)
     }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -13,7 +13,8 @@ use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
 use crate::{
-    LockError, LockFailure, Outcome, RawRwLock, Reading, RwLockReadGuard, RwLockWriteGuard,
+    LockError, LockFailure, Outcome, Patience, RawRwLock, Reading, RwLockReadGuard,
+    RwLockWriteGuard,
 };
 
 /// A value that many processes may look at together, or one change, and that outlives every one of them.
@@ -149,7 +150,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         self.read_by(Deadline::after(wait))
     }
 
-    /// Enters as a reader, waiting until `deadline` at most.
+    /// Enters as a reader, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -158,8 +159,8 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn read_deadline(&self, deadline: Instant) -> ReadResult<'_, T, &K> {
-        self.read_by(Deadline::at(deadline))
+    pub fn read_deadline<'p>(&self, deadline: impl Into<Patience<'p>>) -> ReadResult<'_, T, &K> {
+        self.read_by(deadline)
     }
 
     /// Enters as the one writer, sleeping until everybody else has left, for as long as it takes.
@@ -233,7 +234,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         self.write_by(Deadline::after(wait))
     }
 
-    /// Enters as the one writer, waiting until `deadline` at most.
+    /// Enters as the one writer, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -242,8 +243,8 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read).
-    pub fn write_deadline(&self, deadline: Instant) -> WriteResult<'_, T, &K> {
-        self.write_by(Deadline::at(deadline))
+    pub fn write_deadline<'p>(&self, deadline: impl Into<Patience<'p>>) -> WriteResult<'_, T, &K> {
+        self.write_by(deadline)
     }
 
     /// [`read`](Self::read) with a guard that borrows nothing: it has a clone of the handle's keeper.
@@ -359,15 +360,15 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         self.keeper.me().ok_or(LockFailure::NotJoined)
     }
 
-    fn read_by(&self, deadline: Deadline) -> ReadResult<'_, T, &K> {
+    fn read_by<'p>(&self, patience: impl Into<Patience<'p>>) -> ReadResult<'_, T, &K> {
         let me = self.me()?;
-        let reading = self.raw.take_read(me, &self.keeper, deadline)?;
+        let reading = self.raw.take_read(me, &self.keeper, patience)?;
         self.admit_reader(me, reading, &self.keeper)
     }
 
-    fn write_by(&self, deadline: Deadline) -> WriteResult<'_, T, &K> {
+    fn write_by<'p>(&self, patience: impl Into<Patience<'p>>) -> WriteResult<'_, T, &K> {
         let me = self.me()?;
-        let taken = self.raw.take_write(me, &self.keeper, deadline)?;
+        let taken = self.raw.take_write(me, &self.keeper, patience)?;
         self.admit_writer(me, taken, &self.keeper)
     }
 

@@ -1,7 +1,7 @@
 //! The owned semaphore in a region, and its permits.
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
@@ -10,7 +10,7 @@ use shmkit_layout::{
 use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::who::Who;
-use crate::{RawSemaphore, ReleaseError, SemaphoreError};
+use crate::{Patience, RawSemaphore, ReleaseError, SemaphoreError};
 
 /// A number of permits, of which processes hold some.
 ///
@@ -107,7 +107,7 @@ impl<K: Judge> Semaphore<K> {
         self.acquire_by(1, Deadline::after(wait))
     }
 
-    /// Takes a permit, waiting until `deadline` at most.
+    /// Takes a permit, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -116,8 +116,11 @@ impl<K: Judge> Semaphore<K> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'_, &K>, SemaphoreError> {
-        self.acquire_by(1, Deadline::at(deadline))
+    pub fn acquire_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<Permit<'_, &K>, SemaphoreError> {
+        self.acquire_by(1, deadline)
     }
 
     /// Takes `count` permits together, sleeping while there are too few.
@@ -165,7 +168,7 @@ impl<K: Judge> Semaphore<K> {
         self.acquire_by(count, Deadline::after(wait))
     }
 
-    /// Takes `count` permits together, waiting until `deadline` at most.
+    /// Takes `count` permits together, waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -174,12 +177,12 @@ impl<K: Judge> Semaphore<K> {
     /// # If a peer dies
     ///
     /// As with [`acquire`](Self::acquire).
-    pub fn acquire_many_deadline(
+    pub fn acquire_many_deadline<'p>(
         &self,
         count: u32,
-        deadline: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> Result<Permit<'_, &K>, SemaphoreError> {
-        self.acquire_by(count, Deadline::at(deadline))
+        self.acquire_by(count, deadline)
     }
 
     /// Takes `count` permits together, as [`acquire_many`](Self::acquire_many), into a permit that borrows nothing: it has
@@ -196,7 +199,7 @@ impl<K: Judge> Semaphore<K> {
     where
         K: Clone,
     {
-        self.permit(count, Some(Deadline::NEVER), self.keeper.clone())
+        self.permit(count, Some(Patience::ENDLESS), self.keeper.clone())
     }
 
     /// As [`acquire_owned`](Self::acquire_owned), waiting for at most `wait`.
@@ -216,7 +219,7 @@ impl<K: Judge> Semaphore<K> {
     where
         K: Clone,
     {
-        self.permit(count, Some(Deadline::after(wait)), self.keeper.clone())
+        self.permit(count, Some(wait.into()), self.keeper.clone())
     }
 
     /// As [`acquire_owned`](Self::acquire_owned), if there are so many now.
@@ -278,20 +281,24 @@ impl<K: Judge> Semaphore<K> {
         self.keeper.me().ok_or(SemaphoreError::NotJoined)
     }
 
-    fn acquire_by(&self, count: u32, deadline: Deadline) -> Result<Permit<'_, &K>, SemaphoreError> {
-        self.permit(count, Some(deadline), &self.keeper)
+    fn acquire_by<'p>(
+        &self,
+        count: u32,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Permit<'_, &K>, SemaphoreError> {
+        self.permit(count, Some(patience.into()), &self.keeper)
     }
 
-    /// Takes `count` permits, at once if there is no deadline, for a permit that has `keeper`: ours, or a clone of it.
+    /// Takes `count` permits, at once if there is no patience, for a permit that has `keeper`: ours, or a clone of it.
     fn permit<G: Judge>(
         &self,
         count: u32,
-        deadline: Option<Deadline>,
+        patience: Option<Patience<'_>>,
         keeper: G,
     ) -> Result<Permit<'static, G>, SemaphoreError> {
         let id = self.me()?;
-        match deadline {
-            Some(deadline) => self.raw.acquire(count, &keeper, deadline)?,
+        match patience {
+            Some(patience) => self.raw.acquire(count, &keeper, patience)?,
             None => self.raw.try_acquire(count, &keeper)?,
         }
         Ok(Permit { raw: self.raw, id, count, keeper })

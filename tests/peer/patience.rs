@@ -1,0 +1,147 @@
+//! A peer that waits for what never comes, and says what ended that.
+
+use std::fmt::Debug;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use shmkit::{Judge, ObjectError, Objects, OwnerId, Patience, Segment, SegmentError};
+
+use crate::Channel;
+
+/// The key under which an executed peer inherits its segment.
+pub const KEY: &str = "patience";
+
+/// Everything that can be waited for, by the name of its script.
+pub const WAITS: [&str; 12] = [
+    "mutex",
+    "rwlock read",
+    "rwlock write",
+    "semaphore",
+    "counting",
+    "event",
+    "barrier",
+    "condvar",
+    "condition",
+    "once",
+    "lock",
+    "rlock",
+];
+
+/// Set by a signal handler.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn stop(_: i32) {
+    STOP.store(true, Relaxed);
+}
+
+/// Makes the objects, and what is waited for last: nobody else gets it while this participant lives.
+///
+/// # Errors
+///
+/// That of the segment.
+pub fn make(segment: &Segment) -> Result<(), ObjectError> {
+    segment.mutex("mutex", 0_u64)?;
+    segment.mutex("free mutex", 0_u64)?;
+    segment.rwlock("rwlock", 0_u64)?;
+    segment.semaphore("semaphore", 1)?;
+    segment.counting_semaphore("counting", 0)?;
+    segment.event("event")?;
+    segment.barrier("barrier", 2)?;
+    segment.condvar("condvar")?;
+    segment.once_cell::<u64>("once")?;
+    segment.lock("lock")?;
+    segment.rlock("rlock")?;
+    Ok(())
+}
+
+/// The script of a freshly executed peer.
+pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
+    let segment = Segment::inherited(KEY).expect("inherited");
+    play(script, args, &segment, channel);
+}
+
+/// Joins in a forked child and plays a script.
+///
+/// # Errors
+///
+/// [`SegmentError`] of the join.
+///
+/// # Panics
+///
+/// As [`play`].
+pub fn play_forked(
+    script: &str,
+    args: &[String],
+    segment: &Segment,
+    channel: &mut Channel,
+) -> Result<(), SegmentError> {
+    segment.join_after_fork()?;
+    play(script, args, segment, channel);
+    Ok(())
+}
+
+/// `sit`: says who it is, and waits to be killed. Others wait for what they are called after: until they are told to stop
+/// by a signal, or for as long as the participant of the argument lives.
+///
+/// # Panics
+///
+/// If there is no such script.
+pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+    if script == "sit" {
+        channel.say(&segment.participant().me().expect("joined").get().to_string());
+        channel.hear();
+        return;
+    }
+    let action = SigAction::new(SigHandler::Handler(stop), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler stores a flag.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.expect("sigaction");
+    let hook = || match STOP.load(Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let peer = args.first().map(|id| id.parse().ok().and_then(OwnerId::from_word).expect("an id"));
+    let patience = match peer {
+        None => Patience::ENDLESS.interruptible(&hook),
+        Some(peer) => Patience::ENDLESS.while_alive(peer),
+    };
+    channel.say("ready");
+    let said = wait(script, segment, patience).expect("the object");
+    channel.say(&said);
+}
+
+/// Waits, and returns what it came to.
+fn wait(what: &str, segment: &Segment, patience: Patience<'_>) -> Result<String, ObjectError> {
+    fn told(end: Result<impl Sized, impl Debug>) -> String {
+        end.err().map_or("it came".to_owned(), |error| format!("{error:?}"))
+    }
+    Ok(match what {
+        "mutex" => told(segment.mutex("mutex", 0_u64)?.lock_deadline(patience)),
+        "rwlock read" => told(segment.rwlock("rwlock", 0_u64)?.read_deadline(patience)),
+        "rwlock write" => told(segment.rwlock("rwlock", 0_u64)?.write_deadline(patience)),
+        "semaphore" => told(segment.semaphore("semaphore", 1)?.acquire_deadline(patience)),
+        "counting" => told(segment.counting_semaphore("counting", 0)?.acquire_deadline(patience)),
+        "event" => told(segment.event("event")?.wait_deadline(patience)),
+        "barrier" => told(segment.barrier("barrier", 2)?.wait_deadline(patience)),
+        "once" => told(segment.once_cell::<u64>("once")?.wait_deadline(patience)),
+        "lock" => told(segment.lock("lock")?.acquire_deadline(patience)),
+        "rlock" => told(segment.rlock("rlock")?.acquire_deadline(patience)),
+        "condvar" => {
+            let (mutex, condvar) =
+                (segment.mutex("free mutex", 0_u64)?, segment.condvar("condvar")?);
+            let guard = mutex.lock().expect("free");
+            let end = condvar.wait_deadline(guard, patience).map(|(guard, wakeup)| {
+                drop(guard);
+                format!("{wakeup:?}")
+            });
+            end.unwrap_or_else(|error| format!("{error:?}"))
+        }
+        "condition" => {
+            let (mutex, condvar) =
+                (segment.mutex("free mutex", 0_u64)?, segment.condvar("condvar")?);
+            let guard = mutex.lock().expect("free");
+            told(condvar.wait_while_deadline(guard, |number| *number == 0, patience))
+        }
+        what => panic!("nobody waits for {what}"),
+    })
+}
