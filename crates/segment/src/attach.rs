@@ -6,7 +6,6 @@ use std::os::unix::fs::DirEntryExt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::Duration;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -19,15 +18,14 @@ use shmkit_roster::{
 };
 
 use crate::error::{ErrorKind, Failure};
+use crate::exit;
 use crate::file::{is_sealed, retry};
-use crate::inspect::{self, Expected, Identity, Status, cannot_open, open_file};
+use crate::inspect::{self, Expected, cannot_open, open_file};
 use crate::name::Place;
-use crate::segment::{Shared, unlinked};
+use crate::patience::{is_passing, pause};
+use crate::shared::{Shared, unlinked};
+use crate::status::{Identity, Status};
 use crate::table::{self, Claim, Entry};
-
-/// How long it is tried again unless the user says otherwise, while others make and remove the name all the time, which
-/// takes them microseconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the private description of the roster comes from, if not from a name.
 #[derive(Debug)]
@@ -192,14 +190,16 @@ impl Found {
         let named = link == Link::Named;
         // SAFETY: `participant` borrows `mapping`.
         let shared = unsafe { Shared::new(mapping, participant, self.header, entry, named) };
-        Ok(table::enter(Arc::new(shared)))
+        Ok(enter(shared))
     }
 }
 
-impl Identity {
-    pub(crate) fn new(status: &Status, header: &Header) -> Self {
-        Self { device: status.device, inode: status.inode, cookie: header.cookie }
-    }
+/// Shows the other threads of this process what was joined, and has it leave at the process's end.
+pub(crate) fn enter(shared: Shared) -> Arc<Shared> {
+    exit::register();
+    let shared = Arc::new(shared);
+    table::enter(shared.entry(), &shared);
+    shared
 }
 
 /// Maps all of a segment. The file has at least `size` bytes, and they are allocated: no access can fail.
@@ -260,31 +260,6 @@ fn place_of(file: BorrowedFd<'_>, found: &Found) -> Option<Place> {
         .filter(|entry| entry.ino() == found.identity.inode)
         .filter_map(|entry| Place::of_path(entry.path()))
         .find(leads_here)
-}
-
-/// Returns whether an error is about a file that lost its name a moment ago, and is worth another look at the name.
-pub(crate) fn is_passing(failure: &Failure) -> bool {
-    matches!(failure.kind, ErrorKind::Unlinked | ErrorKind::TimedOut)
-}
-
-/// Lets others finish; fails when there was time enough.
-pub(crate) fn pause(deadline: Deadline, place: &Place) -> Result<(), Failure> {
-    if deadline.has_passed() {
-        return Err(busy(place));
-    }
-    std::thread::sleep(Duration::from_micros(100));
-    Ok(())
-}
-
-fn busy(place: &Place) -> Failure {
-    Failure::new(
-        ErrorKind::TimedOut,
-        format!(
-            "{} was made and removed by others all the time that this was to wait: try again, wait \
-             longer (`time_limit`), or look who does it",
-            place.path().display()
-        ),
-    )
 }
 
 pub(crate) fn bad_roster(error: RosterError) -> Failure {

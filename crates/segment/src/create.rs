@@ -11,15 +11,17 @@ use shmkit_atomic::Deadline;
 use shmkit_layout::{Header, TypeTag};
 use shmkit_roster::{Description, Link, Participant, Roster, RosterError, random};
 
-use crate::attach::{self, By, bad_roster, cannot_join, is_passing, pause};
+use crate::attach::{self, By, bad_roster, cannot_join};
+use crate::checked::{Checked, Persistence};
 use crate::error::{ErrorKind, Failure};
 use crate::file;
-use crate::inspect::{self, Expected, Identity, Status};
+use crate::inspect::{self, Expected};
 use crate::maker::{Election, Office, time_to_make};
 use crate::name::Place;
-use crate::options::{Checked, Persistence};
+use crate::patience::{is_passing, pause};
 use crate::remove::{self, Dead, Outcome, Terms};
-use crate::segment::Shared;
+use crate::shared::Shared;
+use crate::status::{Identity, Status};
 use crate::sweep;
 use crate::table::{self, Entry};
 
@@ -126,7 +128,7 @@ fn name_new(
             new => new?,
         },
     };
-    match file::link(new.file()?, place) {
+    match file::link(new.file()?, place.path()) {
         Ok(()) => Ok(Some(new.named(place))),
         // Somebody was faster. Ours is still good if theirs goes at once.
         Err(Errno::EEXIST) => {
@@ -223,7 +225,7 @@ impl Made {
         let Self { participant, mapping, header, entry } = self;
         // SAFETY: `participant` borrows `mapping`.
         let shared = unsafe { Shared::new(mapping, participant, header, entry, is_named) };
-        table::enter(Arc::new(shared))
+        attach::enter(shared)
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Once;
 
 use nix::sys::stat::stat;
 
+use crate::shared::Shared;
 use crate::table;
 
 /// Has the process leave in order when it exits; once.
@@ -30,7 +31,7 @@ pub(crate) fn register() {
 
 extern "C" fn leave_all() {
     let alone = is_alone();
-    for shared in table::all() {
+    for shared in table::all::<Shared>() {
         shared.leave_at_exit(alone);
         // Not dropped here, should it be the last handle: what a drop does is done.
         std::mem::forget(shared);

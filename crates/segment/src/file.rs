@@ -12,7 +12,6 @@ use nix::sys::statvfs::{Statvfs, fstatvfs};
 use nix::unistd::linkat;
 
 use crate::error::{ErrorKind, Failure};
-use crate::name::Place;
 
 /// Most bytes that are allocated by one call. Before Linux 6.9 a signal undoes the call that it interrupts, so the next
 /// one asks for half: a profiler's timer could undo a whole segment for ever.
@@ -89,13 +88,13 @@ pub(crate) fn is_sealed(file: BorrowedFd<'_>) -> bool {
 }
 
 /// Gives a nameless file its name, if nobody has it yet.
-pub(crate) fn link(file: BorrowedFd<'_>, place: &Place) -> Result<(), Errno> {
-    let by_descriptor = linkat(file, "", AT_FDCWD, place.path(), AtFlags::AT_EMPTY_PATH);
+pub(crate) fn link(file: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
+    let by_descriptor = linkat(file, "", AT_FDCWD, name, AtFlags::AT_EMPTY_PATH);
     match by_descriptor {
         // Without CAP_DAC_READ_SEARCH kernels before 6.10 say so.
         Err(Errno::ENOENT | Errno::EPERM | Errno::EINVAL) => {
             let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-            linkat(AT_FDCWD, path.as_str(), AT_FDCWD, place.path(), AtFlags::AT_SYMLINK_FOLLOW)
+            linkat(AT_FDCWD, path.as_str(), AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)
         }
         other => other,
     }

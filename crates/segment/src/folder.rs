@@ -11,8 +11,8 @@ use nix::sys::stat::{Mode, fstatat};
 use shmkit_roster::KeptFile;
 
 use crate::file::retry;
-use crate::inspect::{Identity, Status};
 use crate::list::List;
+use crate::status::{Identity, Status};
 
 /// A folder, one descriptor for all segments of this process that lie in it.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use shmkit_roster::in_every_child;
 
 use crate::error::{ErrorKind, Failure};
+use crate::shared::Shared;
 use crate::{SegmentError, attach, table};
 
 /// Joins, in a forked child, every segment that its parent had joined, and returns how many the process takes part in
@@ -30,7 +31,7 @@ use crate::{SegmentError, attach, table};
 /// ```
 pub fn join_all_after_fork() -> Result<usize, SegmentError> {
     let (mut joined, mut first) = (0, None);
-    for shared in table::all() {
+    for shared in table::all::<Shared>() {
         match attach::rejoin(&shared) {
             Ok(_) => joined += 1,
             Err(failure) if first.is_none() => first = Some((shared, failure)),

@@ -11,12 +11,13 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::attach::{self, Source};
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::{self, Expected, Room, Status};
+use crate::inspect::{self, Expected, Room};
 use crate::list::List;
-use crate::segment::Shared;
-use crate::share::duplicate;
+use crate::patience::PATIENCE;
+use crate::shared::Shared;
+use crate::status::Status;
 use crate::table;
-use crate::token::{Token, variable};
+use crate::token::{Token, duplicate, variable};
 
 /// The descriptors of the environment that this process has taken, and closed: their numbers may be anything by now.
 static TAKEN: List<Vec<RawFd>> = List::new(Vec::new());
@@ -65,7 +66,7 @@ impl Token {
             mode: 0o777,
             content: None,
             room: Room::default(),
-            time_limit: attach::PATIENCE,
+            time_limit: PATIENCE,
         };
         let source = self.ticket().map_or(Source::Descriptor, Source::Ticket);
         let shared = attach::by_descriptor(self.duplicate()?, source, &expected)?;

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat, lstat};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use nix::sys::uio::pread;
 use shmkit_layout::{Header, HeaderError, TypeTag, align_up};
 use shmkit_roster::{OwnerId, Roster};
@@ -15,70 +14,8 @@ use shmkit_roster::{OwnerId, Roster};
 use crate::directory::Directory;
 use crate::error::{ErrorKind, Failure};
 use crate::file::retry;
-use crate::name::{At, Place};
-
-/// What tells one segment from every other, for ever: a file's number may be used again, the cookie is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Identity {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-    pub(crate) cookie: u64,
-}
-
-/// A file, as `fstat` sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Status {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-    pub(crate) is_regular: bool,
-    pub(crate) owner: u32,
-    /// Permission bits.
-    pub(crate) mode: u32,
-    /// In bytes.
-    pub(crate) size: u64,
-    /// Names of the file.
-    pub(crate) links: u64,
-}
-
-impl Status {
-    pub(crate) fn of(file: BorrowedFd<'_>) -> Result<Self, Errno> {
-        fstat(file).map(Self::from)
-    }
-
-    /// What bears this name now; a symbolic link is not followed.
-    pub(crate) fn of_path(path: &Path) -> Result<Self, Errno> {
-        lstat(path).map(Self::from)
-    }
-
-    /// As [`of_path`](Self::of_path), from the directory that the place holds.
-    pub(crate) fn of_place(place: &Place) -> Result<Self, Errno> {
-        Self::at(place.at())
-    }
-
-    /// As [`of_place`](Self::of_place), for who knows where it is.
-    pub(crate) fn at((directory, path): At<'_>) -> Result<Self, Errno> {
-        fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(Self::from)
-    }
-
-    pub(crate) fn is_file_of(&self, identity: Identity) -> bool {
-        (self.device, self.inode) == (identity.device, identity.inode)
-    }
-}
-
-impl From<libc::stat> for Status {
-    #[allow(clippy::unnecessary_cast, reason = "the widths differ from target to target")]
-    fn from(stat: libc::stat) -> Self {
-        Self {
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-            is_regular: SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG,
-            owner: stat.st_uid,
-            mode: stat.st_mode as u32 & 0o7777,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            links: stat.st_nlink as u64,
-        }
-    }
-}
+use crate::name::Place;
+use crate::status::{At, Identity, Status};
 
 /// Opens what bears the name, whatever it is, without following, blocking or inheriting.
 pub(crate) fn open_file(place: &Place) -> Result<OwnedFd, Errno> {
@@ -330,5 +267,5 @@ impl Plan {
 /// Returns whether a name leads to this segment now. This process has it open or mapped: as long as it does, no other
 /// file can have the same number.
 pub(crate) fn names(place: &Place, identity: Identity) -> bool {
-    Status::of_place(place).is_ok_and(|status| status.is_file_of(identity))
+    place.status().is_ok_and(|status| status.is_file_of(identity))
 }

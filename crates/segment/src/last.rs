@@ -10,13 +10,13 @@ use shmkit_atomic::Deadline;
 use shmkit_roster::{OwnerId, Participant};
 
 use crate::error::Failure;
-use crate::inspect::Identity;
 use crate::name::Place;
 use crate::remove::{Outcome, Remover, Trouble, attempt, try_attempt};
+use crate::status::Identity;
 
 /// How long it looks again, while other removers are at work or a program that was started in the microseconds of this
 /// process's join has not been executed yet: it keeps the join's locks until then.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(500);
 /// The pause before the second look; each further one is twice as long.
 const PAUSE: Duration = Duration::from_micros(50);
 /// The longest one.
@@ -118,7 +118,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::inspect::{Status, open_file, read};
+    use crate::inspect::{open_file, read};
+    use crate::status::Status;
     use crate::{OpenOptions, Options};
 
     /// A segment in which only a forked child lives, which is killed after so long.

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use shmkit_roster::{OwnerId, Participant};
 
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::{Identity, Status};
 use crate::last;
 use crate::name::Place;
 use crate::remove::Outcome;
+use crate::status::Identity;
 use crate::table::Entry;
 
 /// What became of a segment whose handle was given up.
@@ -120,7 +120,7 @@ impl LastOut {
 }
 
 fn leads_to(place: &Place, identity: Identity) -> bool {
-    Status::of_place(place).is_ok_and(|found| found.is_file_of(identity))
+    place.status().is_ok_and(|found| found.is_file_of(identity))
 }
 
 impl Drop for LastOut {
@@ -140,7 +140,7 @@ impl Told {
 }
 
 fn may_not_remove(place: &Place, failure: Failure) -> Failure {
-    let found = Status::of_place(place).map_or(String::new(), |status| {
+    let found = place.status().map_or(String::new(), |status| {
         format!(", which belongs to user {} and has mode {:04o}", status.owner, status.mode)
     });
     failure.instead(format!(

@@ -38,10 +38,12 @@
 //!   can move over one primitive at a time.
 
 mod attach;
+mod checked;
 mod create;
 mod directory;
 mod error;
 mod exit;
+mod expect;
 mod file;
 mod folder;
 mod fork;
@@ -53,23 +55,27 @@ mod list;
 mod maker;
 mod name;
 mod options;
+mod patience;
 mod remove;
 mod sealed;
 mod segment;
 mod share;
+mod shared;
 #[cfg(feature = "shared_memory")]
 pub mod shmem;
 mod starting;
+mod status;
 pub mod sweep;
 mod table;
 mod token;
 
 pub use crate::directory::{Directory, Entry, ObjectError, ObjectErrorKind};
 pub use crate::error::{ErrorKind, SegmentError};
+pub use crate::expect::OpenOptions;
 pub use crate::fork::{join_all_after_fork, join_all_at_fork};
 pub use crate::leave::Leave;
 pub use crate::name::{DIRECTORY, MAX_NAME, PREFIX};
-pub use crate::options::{OpenOptions, Options};
+pub use crate::options::Options;
 pub use crate::remove::Outcome;
 pub use crate::sealed::SealedMemory;
 pub use crate::segment::Segment;

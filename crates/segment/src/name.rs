@@ -1,14 +1,14 @@
 //! Names of segments, and where their files lie.
 
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 
 use crate::error::{ErrorKind, Failure};
 use crate::folder::Folder;
-use crate::inspect::Identity;
+use crate::status::{At, Identity, Status};
 
 /// Where segments lie unless somebody chooses another directory.
 pub const DIRECTORY: &str = "/dev/shm";
@@ -18,9 +18,6 @@ pub const PREFIX: &str = "shmkit.";
 
 /// Longest name of a segment, in bytes: what the file system leaves (NAME_MAX, 255) after the prefix.
 pub const MAX_NAME: usize = 255 - PREFIX.len();
-
-/// Where a system call begins, and the path from there.
-pub(crate) type At<'a> = (BorrowedFd<'a>, &'a Path);
 
 /// A name that was checked, in a directory.
 #[derive(Clone, Debug)]
@@ -95,6 +92,11 @@ impl Place {
             Some(folder) => (folder, self.file_name()),
             None => (AT_FDCWD, &self.path),
         }
+    }
+
+    /// What bears the name now; a symbolic link is not followed.
+    pub(crate) fn status(&self) -> Result<Status, Errno> {
+        Status::at(self.at())
     }
 
     fn file_name(&self) -> &Path {

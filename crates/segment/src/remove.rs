@@ -10,10 +10,11 @@ use shmkit_layout::{HeaderError, MAGIC};
 use shmkit_roster::removal::{self, Holder, Removal};
 use shmkit_roster::{NoForks, OwnerId, Participant};
 
-use crate::attach::{PATIENCE, pause};
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::{self, Identity, Status, cannot_open, open_at};
-use crate::name::{At, Place};
+use crate::inspect::{self, cannot_open, open_at};
+use crate::name::Place;
+use crate::patience::{PATIENCE, pause};
+use crate::status::{At, Identity, Status};
 
 /// What became of a name that was to be removed if nobody uses the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

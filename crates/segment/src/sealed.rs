@@ -12,7 +12,7 @@ use shmkit_roster::{KeptFile, NoForks};
 use crate::SegmentError;
 use crate::error::{ErrorKind, Failure};
 use crate::file;
-use crate::inspect::Status;
+use crate::status::Status;
 
 /// Bytes that were written once and that nobody can change, cut off or let grow any more, whoever has them: not who made
 /// them, not the receiver, not a third one. The kernel sees to it, by the seals of a [memory file].

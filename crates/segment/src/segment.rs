@@ -1,21 +1,20 @@
 //! A segment that this process takes part in.
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memmap2::MmapRaw;
 use shmkit_layout::{Header, Region};
-use shmkit_roster::{Description, Judge, Keep, OwnerId, Participant, Seat, removal};
+use shmkit_roster::{Description, Judge, OwnerId, Participant, Seat};
 
 use crate::directory::TIME_LIMIT;
-use crate::error::{ErrorKind, Failure, SegmentError};
-use crate::inspect::{self, Identity, Plan, Status};
-use crate::leave::{LastOut, Leave};
+use crate::error::{Failure, SegmentError};
+use crate::inspect::{self, Plan};
+use crate::leave::Leave;
 use crate::name::Place;
-use crate::table::Entry;
+use crate::shared::Shared;
 use crate::{OpenOptions, Outcome, attach, inherit, remove};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
@@ -58,128 +57,6 @@ pub struct Segment {
     was_created: bool,
     /// How long a maker of an object waits for another one.
     pub(crate) object_time_limit: Duration,
-}
-
-/// What all handles of this process share. The fields are dropped in this order: unmap, leave, remove what is dead by
-/// now, and let the other threads of this process in again.
-pub(crate) struct Shared {
-    mapping: MmapRaw,
-    /// Borrows `mapping`, which only its drop outlives; it touches no shared byte.
-    participant: Participant<'static>,
-    header: Header,
-    is_named: bool,
-    last: LastOut,
-}
-
-impl Shared {
-    /// # Safety
-    ///
-    /// `participant` must borrow from `mapping` or from what lives for ever.
-    pub(crate) unsafe fn new(
-        mapping: MmapRaw,
-        participant: Participant<'static>,
-        header: Header,
-        entry: Entry,
-        is_named: bool,
-    ) -> Self {
-        // What may cease to be persistent is looked at when this process leaves.
-        let last = LastOut::new(entry, is_named && !header.is_persistent_for_ever());
-        Self { mapping, participant, header, is_named, last }
-    }
-
-    pub(crate) fn identity(&self) -> Identity {
-        self.last.entry().identity()
-    }
-
-    pub(crate) fn entry(&self) -> &Entry {
-        self.last.entry()
-    }
-
-    pub(crate) fn is_named(&self) -> bool {
-        self.is_named
-    }
-
-    pub(crate) fn place(&self) -> Option<&Place> {
-        self.last.place()
-    }
-
-    pub(crate) fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// All bytes.
-    pub(crate) fn region(&self) -> Region<'_> {
-        let mapping = &self.mapping;
-        let base = std::ptr::NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
-        // SAFETY: the mapping is `len` bytes long, shared and writable, and is unmapped only when the last handle is
-        // dropped, which this one's borrow forbids. Nobody makes references into it except through regions, whose
-        // rules are the same.
-        unsafe { Region::from_raw_parts(base, mapping.len()) }
-    }
-
-    pub(crate) fn participant(&self) -> &Participant<'static> {
-        &self.participant
-    }
-
-    /// Remembers where the file lies, if that was not known.
-    pub(crate) fn found_at(&self, place: Place) {
-        self.last.found_at(place);
-    }
-
-    /// Remembers the name that the file was given a moment ago.
-    pub(crate) fn named(&self, place: Place) {
-        self.last.named(place);
-    }
-
-    /// Leaves when the process exits; keeps the place if there are other threads.
-    pub(crate) fn leave_at_exit(&self, alone: bool) {
-        let me = self.participant.id();
-        if me.is_none() {
-            return; // A child that has not joined leaves nothing.
-        }
-        if alone {
-            // SAFETY: there is no thread but this one, which is about to end the process. The functions in it that have
-            // guards do not return any more, and exit handlers that run later use none (*Soundness*).
-            unsafe { self.participant.leave() };
-            self.last.out_now(me);
-        } else {
-            self.participant.note_exit();
-            self.last.out_at_exit(&self.participant);
-        }
-    }
-
-    /// Leaves, and says what became of the name.
-    fn leave(mut self) -> Result<Leave, Failure> {
-        let told = self.last.tell();
-        // Another's description of the file may not be had any more.
-        let file = self.participant.file().ok().and_then(|file| file.try_clone_to_owned().ok());
-        drop(self);
-        match told.take() {
-            Some(Err(failure)) if failure.kind == ErrorKind::PermissionDenied => {
-                match file.map(|file| removal::in_use(file.as_fd())) {
-                    Some(Ok(true)) => Ok(Leave::Left),
-                    _ => Err(failure),
-                }
-            }
-            Some(result) => result,
-            None => Ok(Leave::Left),
-        }
-    }
-}
-
-// SAFETY: the participant is a field, whose page stays where it is, and the mapping is unmapped when this is dropped.
-unsafe impl Keep for Shared {
-    fn participant(&self) -> &Participant<'_> {
-        &self.participant
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.last.left(self.participant.id());
-        // The mapping goes before the place.
-        self.participant.vacate();
-    }
 }
 
 impl Segment {
@@ -240,7 +117,7 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`NotInherited`](ErrorKind::NotInherited) if nothing was shared under this key, or if the descriptor does not
+    /// [`NotInherited`](crate::ErrorKind::NotInherited) if nothing was shared under this key, or if the descriptor does not
     /// lead to what was shared; and those of [`OpenOptions::from_owned_fd`].
     pub fn inherited(key: &str) -> Result<Self, SegmentError> {
         inherit::inherited(key)
@@ -253,8 +130,8 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) if it has no name, or if that leads to another file by now;
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it has no name, or if that leads to another file by now;
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
     pub fn unlink(&self) -> Result<(), SegmentError> {
         let run = || match self.shared.place() {
             Some(place) => remove::unlink_this(place, self.shared.identity()),
@@ -312,7 +189,7 @@ impl Segment {
 
     /// Returns this process's part in the segment, which the primitives ask who is alive.
     pub fn participant(&self) -> &Participant<'_> {
-        &self.shared.participant
+        self.shared.participant()
     }
 
     /// Returns a share in the segment, the keeper that its objects have. As long as one is left, the segment stays mapped
@@ -329,7 +206,7 @@ impl Segment {
 
     /// Returns the header, as it was when this process joined.
     pub fn header(&self) -> &Header {
-        &self.shared.header
+        self.shared.header()
     }
 
     /// Returns the name, if the segment was made or opened by one.
@@ -360,7 +237,7 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`NoDescriptor`](ErrorKind::NoDescriptor): it was closed, and the segment has no name.
+    /// [`NoDescriptor`](crate::ErrorKind::NoDescriptor): it was closed, and the segment has no name.
     pub fn file(&self) -> Result<BorrowedFd<'_>, SegmentError> {
         attach::own_file(self.participant())
             .map_err(|failure| failure.during(format!("find the file of {self}")))
@@ -389,9 +266,9 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`Unlinked`](ErrorKind::Unlinked) if the parent and everybody else left in the meantime: the last one out has
+    /// [`Unlinked`](crate::ErrorKind::Unlinked) if the parent and everybody else left in the meantime: the last one out has
     /// removed the segment's name. Join in the child before the parent leaves, or make the segment persistent.
-    /// [`Full`](ErrorKind::Full) if the roster is.
+    /// [`Full`](crate::ErrorKind::Full) if the roster is.
     pub fn join_after_fork(&self) -> Result<OwnerId, SegmentError> {
         attach::rejoin(&self.shared)
             .map_err(|failure| failure.during(format!("join {self} in a forked child")))
@@ -414,7 +291,7 @@ impl Segment {
     /// # Errors
     ///
     /// This process was the last one, and cannot remove the name.
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied): it has dropped its privileges, or the folder is sticky (as
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied): it has dropped its privileges, or the folder is sticky (as
     /// `/dev/shm` is) and the file another user's. It has left all the same, and the name stays until the next visitor who
     /// may remove it.
     ///
@@ -476,26 +353,6 @@ impl fmt::Debug for Segment {
             .field("me", &self.participant().me())
             .finish_non_exhaustive()
     }
-}
-
-impl Shared {
-    /// Fails if the file has lost its name for ever.
-    pub(crate) fn still_named(&self) -> Result<(), Failure> {
-        let is_gone = |file| Status::of(file).is_ok_and(|now| now.links == 0);
-        if self.is_named() && self.participant.file().is_ok_and(is_gone) {
-            return Err(unlinked());
-        }
-        Ok(())
-    }
-}
-
-/// The segment cannot be joined any more.
-pub(crate) fn unlinked() -> Failure {
-    Failure::new(
-        ErrorKind::Unlinked,
-        "its name was removed, as the last participant left or somebody unlinked it, and cannot \
-         be given back: join before the others leave, or make the segment persistent",
-    )
 }
 
 // Threads share the handles, and the objects that borrow them.

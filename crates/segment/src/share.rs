@@ -8,16 +8,16 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::error::Failure;
-use crate::inspect::Identity;
 use crate::starting::Starting;
-use crate::token::{FIRST, Token, variable};
+use crate::status::Identity;
+use crate::token::{FIRST, Token, duplicate, variable};
 use crate::{Segment, SegmentError, attach};
 
 mod sealed {
@@ -202,17 +202,6 @@ impl fmt::Debug for Sharing<'_> {
             .field("variables", &variables)
             .finish_non_exhaustive()
     }
-}
-
-/// Duplicates a descriptor to a number that is neither input, output nor error, and that no child inherits.
-pub(crate) fn duplicate(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let fd = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(FIRST)).map_err(|errno| match errno {
-        // The limit is below the first number.
-        Errno::EINVAL => Errno::EMFILE,
-        errno => errno,
-    })?;
-    // SAFETY: the call just made it, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Moves a descriptor away from the numbers of input, output and error.

@@ -20,8 +20,8 @@ use shmkit_layout::Region;
 use crate::SegmentError;
 use crate::error::{ErrorKind, Failure};
 use crate::file::{allocate, retry};
-use crate::inspect::Status;
 use crate::name::DIRECTORY;
+use crate::status::Status;
 
 /// Returns the bytes of a `Shmem`, and a descriptor of its file for [`Participant::join`].
 ///

@@ -4,9 +4,13 @@
 //! segment, or leaves it, waits for that one: else the process would need a second place for a moment, and there may be
 //! none.
 //!
+//! What is joined is nothing to the table, so that what is joined can have its entry in it: it keeps a reference that has
+//! no part in it.
+//!
 //! A forked child finds its parent's segments here, and joins them anew. What a thread of the parent was about to join
 //! or to leave when it forked is nobody's.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::process;
@@ -18,10 +22,8 @@ use shmkit_atomic::{AtomicU32, Deadline, futex};
 
 use shmkit_roster::NoForks;
 
-use crate::exit;
-use crate::inspect::Identity;
 use crate::list::List;
-use crate::segment::Shared;
+use crate::status::Identity;
 
 /// How long a thread waits for another that joins or leaves, which takes them microseconds, or what it takes to unmap.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,13 +41,23 @@ static WAITERS: AtomicU32 = AtomicU32::new(0);
 /// The number of the next entry.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+/// What was joined, of a type that its users know: one and the same for all.
+type Joined = dyn Any + Send + Sync;
+
 struct State {
     /// Tells this entry from an earlier one of the same segment.
     number: u32,
     /// The process whose threads join, have joined, and leave.
     process: u32,
     /// What was joined. If it cannot be upgraded, somebody leaves, or is about to.
-    shared: Option<Weak<Shared>>,
+    shared: Option<Weak<Joined>>,
+}
+
+impl State {
+    /// What was joined, if it is there still. It is of the one type that there is.
+    fn joined<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.shared.as_ref()?.upgrade()?.downcast().ok()
+    }
 }
 
 /// This process's entry of a segment, which is taken out when it is dropped.
@@ -56,15 +68,15 @@ pub(crate) struct Entry {
 }
 
 /// What a thread finds that wants a segment.
-pub(crate) enum Claim {
+pub(crate) enum Claim<T> {
     /// The process takes part, or did before it was forked.
-    Joined(Arc<Shared>),
+    Joined(Arc<T>),
     /// It does not. Other threads wait until the entry is dropped, or [entered](enter) with what was joined.
     Free(Entry),
 }
 
 /// Finds a segment, or claims it for this thread to join.
-pub(crate) fn claim(identity: Identity) -> Claim {
+pub(crate) fn claim<T: Any + Send + Sync>(identity: Identity) -> Claim<T> {
     let enough = Deadline::after(PATIENCE);
     loop {
         let is_void = |state: &State| state.process != process::id() || enough.has_passed();
@@ -76,10 +88,13 @@ pub(crate) fn claim(identity: Identity) -> Claim {
 }
 
 /// `None` if another thread joins or leaves, unless `is_void` says that it does not count.
-fn try_claim(identity: Identity, is_void: impl Fn(&State) -> bool) -> Option<Claim> {
+fn try_claim<T: Any + Send + Sync>(
+    identity: Identity,
+    is_void: impl Fn(&State) -> bool,
+) -> Option<Claim<T>> {
     let mut table = TABLE.lock_with_room();
     if let Some(state) = table.get(&identity) {
-        if let Some(shared) = state.shared.as_ref().and_then(Weak::upgrade) {
+        if let Some(shared) = state.joined() {
             return Some(Claim::Joined(shared));
         }
         if !is_void(state) {
@@ -136,17 +151,15 @@ fn ended() {
 }
 
 /// Shows the other threads what was joined.
-pub(crate) fn enter(new: Arc<Shared>) -> Arc<Shared> {
-    let Entry { identity, number } = *new.entry();
-    exit::register();
-    let weak = Arc::downgrade(&new);
+pub(crate) fn enter<T: Any + Send + Sync>(entry: &Entry, new: &Arc<T>) {
+    let Entry { identity, number } = *entry;
+    let weak: Weak<Joined> = Arc::<T>::downgrade(new);
     let mut table = TABLE.lock();
     if let Some(state) = table.get_mut(&identity).filter(|state| state.number == number) {
         state.shared = Some(weak);
     }
     drop(table);
     ended();
-    new
 }
 
 impl Entry {
@@ -182,18 +195,18 @@ impl Drop for Entry {
 }
 
 /// Returns the segment, if this process has it open.
-pub(crate) fn find(identity: Identity) -> Option<Arc<Shared>> {
-    TABLE.lock().get(&identity)?.shared.as_ref()?.upgrade()
+pub(crate) fn find<T: Any + Send + Sync>(identity: Identity) -> Option<Arc<T>> {
+    TABLE.lock().get(&identity)?.joined()
 }
 
 /// Returns all segments that this process has open, or inherited.
-pub(crate) fn all() -> Vec<Arc<Shared>> {
+pub(crate) fn all<T: Any + Send + Sync>() -> Vec<Arc<T>> {
     loop {
         let len = TABLE.lock().len();
         let mut found = Vec::with_capacity(len);
         let table = TABLE.lock();
         if table.len() <= found.capacity() {
-            let joined = table.values().filter_map(|state| state.shared.as_ref()?.upgrade());
+            let joined = table.values().filter_map(State::joined);
             // There is room for all of them: nothing allocates under the lock.
             found.extend(joined);
             return found;
@@ -235,6 +248,8 @@ mod tests {
         Identity { device: 0, inode: 0, cookie }
     }
 
+    type Claim = super::Claim<()>;
+
     impl Claim {
         fn inherit(&self) {
             if let Self::Free(entry) = self {
@@ -249,11 +264,11 @@ mod tests {
 
     #[test]
     fn a_thread_waits_for_another_that_joins() {
-        let mine = claim(identity(1));
+        let mine: Claim = claim(identity(1));
         let (says, hears) = mpsc::channel();
         let other = thread::spawn(move || {
             says.send(()).unwrap();
-            let theirs = claim(identity(1));
+            let theirs: Claim = claim(identity(1));
             says.send(()).unwrap();
             is_free(theirs)
         });
@@ -267,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_child_does_not_wait_for_its_parents_threads() {
-        let mine = claim(identity(3));
+        let mine: Claim = claim(identity(3));
         // SAFETY: the child uses this thread's own things, and ends by `_exit`.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
@@ -286,12 +301,13 @@ mod tests {
     /// What a forked child inherits is its parent's until it joins; then its threads wait as the parent's do.
     #[test]
     fn threads_of_a_forked_child_wait_for_one_another() {
-        let mine = claim(identity(5));
+        let mine: Claim = claim(identity(5));
         // SAFETY: as above.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
                 mine.inherit();
-                let waits = try_claim(identity(5), |state| state.process != process::id());
+                let waits: Option<Claim> =
+                    try_claim(identity(5), |state| state.process != process::id());
                 // SAFETY: as above.
                 unsafe { libc::_exit(i32::from(waits.is_some())) }
             }
@@ -304,10 +320,10 @@ mod tests {
 
     #[test]
     fn an_old_entry_does_not_take_a_new_one_out() {
-        let old = claim(identity(4));
+        let old: Claim = claim(identity(4));
         let Some(Claim::Free(new)) = try_claim(identity(4), |_| true) else { panic!() };
         drop(old);
-        assert!(try_claim(identity(4), |_| false).is_none(), "the new one is there");
+        assert!(try_claim::<()>(identity(4), |_| false).is_none(), "the new one is there");
         drop(new);
         assert!(is_free(claim(identity(4))));
     }

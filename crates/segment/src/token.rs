@@ -1,17 +1,31 @@
 //! What the environment of a program says of a segment that was shared with it.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
 use crate::error::{ErrorKind, Failure};
-use crate::inspect::Identity;
+use crate::status::Identity;
 
 /// What the names of the environment's variables begin with.
 const VARIABLE: &str = "SHMKIT_SEGMENT_";
 
 /// The first number that no program uses for something else.
 pub(crate) const FIRST: RawFd = 3;
+
+/// Duplicates a descriptor to a number that is neither input, output nor error, and that no child inherits.
+pub(crate) fn duplicate(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let fd = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(FIRST)).map_err(|errno| match errno {
+        // The limit is below the first number.
+        Errno::EINVAL => Errno::EMFILE,
+        errno => errno,
+    })?;
+    // SAFETY: the call just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
 
 /// Where the descriptors are, and which file they must lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,155 @@
+//! What a process has of a segment that it takes part in.
+
+use std::os::fd::AsFd;
+
+use memmap2::MmapRaw;
+use shmkit_layout::{Header, Region};
+use shmkit_roster::{Keep, Participant, removal};
+
+use crate::error::{ErrorKind, Failure};
+use crate::leave::{LastOut, Leave};
+use crate::name::Place;
+use crate::status::{Identity, Status};
+use crate::table::Entry;
+
+/// What all handles of this process share. The fields are dropped in this order: unmap, leave, remove what is dead by
+/// now, and let the other threads of this process in again.
+pub(crate) struct Shared {
+    mapping: MmapRaw,
+    /// Borrows `mapping`, which only its drop outlives; it touches no shared byte.
+    participant: Participant<'static>,
+    header: Header,
+    is_named: bool,
+    last: LastOut,
+}
+
+impl Shared {
+    /// # Safety
+    ///
+    /// `participant` must borrow from `mapping` or from what lives for ever.
+    pub(crate) unsafe fn new(
+        mapping: MmapRaw,
+        participant: Participant<'static>,
+        header: Header,
+        entry: Entry,
+        is_named: bool,
+    ) -> Self {
+        // What may cease to be persistent is looked at when this process leaves.
+        let last = LastOut::new(entry, is_named && !header.is_persistent_for_ever());
+        Self { mapping, participant, header, is_named, last }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.last.entry().identity()
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        self.last.entry()
+    }
+
+    pub(crate) fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.last.place()
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// All bytes.
+    pub(crate) fn region(&self) -> Region<'_> {
+        let mapping = &self.mapping;
+        let base = std::ptr::NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
+        // SAFETY: the mapping is `len` bytes long, shared and writable, and is unmapped only when the last handle is
+        // dropped, which this one's borrow forbids. Nobody makes references into it except through regions, whose
+        // rules are the same.
+        unsafe { Region::from_raw_parts(base, mapping.len()) }
+    }
+
+    pub(crate) fn participant(&self) -> &Participant<'static> {
+        &self.participant
+    }
+
+    /// Remembers where the file lies, if that was not known.
+    pub(crate) fn found_at(&self, place: Place) {
+        self.last.found_at(place);
+    }
+
+    /// Remembers the name that the file was given a moment ago.
+    pub(crate) fn named(&self, place: Place) {
+        self.last.named(place);
+    }
+
+    /// Leaves when the process exits; keeps the place if there are other threads.
+    pub(crate) fn leave_at_exit(&self, alone: bool) {
+        let me = self.participant.id();
+        if me.is_none() {
+            return; // A child that has not joined leaves nothing.
+        }
+        if alone {
+            // SAFETY: there is no thread but this one, which is about to end the process. The functions in it that have
+            // guards do not return any more, and exit handlers that run later use none (*Soundness*).
+            unsafe { self.participant.leave() };
+            self.last.out_now(me);
+        } else {
+            self.participant.note_exit();
+            self.last.out_at_exit(&self.participant);
+        }
+    }
+
+    /// Leaves, and says what became of the name.
+    pub(crate) fn leave(mut self) -> Result<Leave, Failure> {
+        let told = self.last.tell();
+        // Another's description of the file may not be had any more.
+        let file = self.participant.file().ok().and_then(|file| file.try_clone_to_owned().ok());
+        drop(self);
+        match told.take() {
+            Some(Err(failure)) if failure.kind == ErrorKind::PermissionDenied => {
+                match file.map(|file| removal::in_use(file.as_fd())) {
+                    Some(Ok(true)) => Ok(Leave::Left),
+                    _ => Err(failure),
+                }
+            }
+            Some(result) => result,
+            None => Ok(Leave::Left),
+        }
+    }
+}
+
+// SAFETY: the participant is a field, whose page stays where it is, and the mapping is unmapped when this is dropped.
+unsafe impl Keep for Shared {
+    fn participant(&self) -> &Participant<'_> {
+        &self.participant
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.last.left(self.participant.id());
+        // The mapping goes before the place.
+        self.participant.vacate();
+    }
+}
+
+impl Shared {
+    /// Fails if the file has lost its name for ever.
+    pub(crate) fn still_named(&self) -> Result<(), Failure> {
+        let is_gone = |file| Status::of(file).is_ok_and(|now| now.links == 0);
+        if self.is_named() && self.participant.file().is_ok_and(is_gone) {
+            return Err(unlinked());
+        }
+        Ok(())
+    }
+}
+
+/// The segment cannot be joined any more.
+pub(crate) fn unlinked() -> Failure {
+    Failure::new(
+        ErrorKind::Unlinked,
+        "its name was removed, as the last participant left or somebody unlinked it, and cannot \
+         be given back: join before the others leave, or make the segment persistent",
+    )
+}
