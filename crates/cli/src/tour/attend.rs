@@ -11,11 +11,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shmkit::{PipeError, Receiver, Segment, Sender, ShareSegment};
 
-use super::board::{Board, Done, Kill, Place};
+use super::board::{Board, Done, Kill};
 use super::ledger::now;
+use super::message::{order, report};
+use super::parking::Place;
 use super::record::Record;
 use super::shared::{Order, Report, Shared};
-use super::worker::{order, report};
 use super::{KEY, PATIENCE};
 use crate::print::complain;
 

@@ -4,16 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::worker::order;
-
-/// Where a worker is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// With the mutex held, half-way through an update.
-    Mutex,
-    /// Half-way through filling its report pipe.
-    Pipe,
-}
+use super::message::order;
+use super::parking::Place;
 
 /// A kill that the tour made.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use shmkit::{Array, Atomic, LockError, Mutex, MutexGuard, Value};
 
 use super::PATIENCE;
 use super::count::{Counts, Histogram};
+use super::parking::Parking;
 use super::record::{Record, Totals, Words};
-use super::worker::Parking;
 
 /// The mutex with the record, and the totals that are changed under it.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! conduct  the whole parallel count:  board    what is left to do
 //!          a thread for each worker:  attend   starts, feeds, hears, kills, replaces it
 //!          a process for each:        worker   counts chunks
+//!                                     message: what they say, parking: where they are killed
 //! single   the same in one process    report, render, verdict: both side by side
 //! ```
 //!
@@ -17,7 +18,9 @@ mod conduct;
 mod count;
 mod ledger;
 mod left;
+mod message;
 mod outcome;
+mod parking;
 mod plan;
 mod record;
 mod render;

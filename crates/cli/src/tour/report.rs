@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::board::Place;
 use super::conduct::Parallel;
 use super::count::Counts;
+use super::parking::Place;
 use super::plan::Plan;
 use super::single::Single;
 use super::walk::Listing;

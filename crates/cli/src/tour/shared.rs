@@ -11,10 +11,10 @@ use super::PATIENCE;
 use super::count::{Counts, Histogram};
 use super::ledger::{Ledger, Recovery, SharedTotals};
 use super::outcome::Outcome;
+use super::parking::Parking;
 use super::plan::{Piece, Plan};
 use super::record::{Record, WORDS, Words};
 use super::walk::Listed;
-use super::worker::Parking;
 
 /// Orders that fit in a worker's pipe: more than are ever under way.
 const ORDERS: u64 = 8;
@@ -22,12 +22,12 @@ const ORDERS: u64 = 8;
 const REPORTS: u64 = 32;
 /// Objects besides the pipes, at most.
 const OBJECTS: u32 = 25;
-/// Where victims say that they stand, in the order of [`Place`](super::board::Place).
+/// Where victims say that they stand, in the order of [`Place`](super::parking::Place).
 const PARKED: [&str; 2] = ["parked-in-mutex", "parked-in-pipe"];
 
-/// Chunk and what to do with it: see [`order`](super::worker::order).
+/// Chunk and what to do with it: see [`order`](super::message::order).
 pub(super) type Order = [u64; 2];
-/// Chunk, figure and amount: see [`report`](super::worker::report).
+/// Chunk, figure and amount: see [`report`](super::message::report).
 pub(super) type Report = [u64; 3];
 
 /// The objects of a tour.
@@ -47,7 +47,7 @@ pub(super) struct Shared {
     /// One for each chunk that may be counted at a time.
     pub(super) permits: Semaphore,
     /// 1 more than the number of the worker that stands where it is to be killed, for each place in the order of
-    /// [`Place`](super::board::Place): both victims may stand there at the same time.
+    /// [`Place`](super::parking::Place): both victims may stand there at the same time.
     pub(super) parked: [Atomic<u64>; 2],
 }
 

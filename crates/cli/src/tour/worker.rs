@@ -2,40 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use nix::unistd::{Pid, getppid};
-use shmkit::{Atomic, PipeError, Segment, Sender};
+use anyhow::{Context, Result};
+use nix::unistd::Pid;
+use shmkit::{PipeError, Segment, Sender};
 
-use super::board::Place;
 use super::count::{self, Counts};
+use super::message::{order, report};
 use super::outcome::Outcome;
+use super::parking::{Parking, Place};
 use super::plan::Piece;
 use super::shared::{Report, Shared, Work};
 use super::{KEY, PATIENCE};
-
-/// What to do with a chunk.
-pub(super) mod order {
-    /// Count it.
-    pub(crate) const COUNT: u64 = 0;
-    /// Count it, and stop half-way through the update, with the mutex held, to be killed.
-    pub(crate) const DIE_IN_MUTEX: u64 = 1;
-    /// Count it, and stop half-way through the report, with a part of it in the pipe, to be killed.
-    pub(crate) const DIE_IN_PIPE: u64 = 2;
-}
-
-/// What is reported of a chunk: four items in one batch, of which the tour sees all or none.
-pub(super) mod report {
-    pub(crate) const BYTES: u64 = 0;
-    pub(crate) const LINES: u64 = 1;
-    pub(crate) const WORDS: u64 = 2;
-    /// The chunk is finished. The amount is 1 if this worker counted it, 0 if that had been done before.
-    pub(crate) const FINISHED: u64 = 3;
-    /// Items of a batch.
-    pub(crate) const ITEMS: usize = 4;
-}
 
 /// A worker of the tour. Started by the tour only.
 #[derive(clap::Args, Debug)]
@@ -44,37 +22,6 @@ pub(crate) struct Args {
     number: u64,
     /// The process of the tour. Who asks for its parent may be told of another one: the tour is dead by then
     tour: i32,
-}
-
-/// Where a worker stops to be killed.
-#[derive(Clone, Debug)]
-pub(super) struct Parking {
-    /// 1 more than the number of the worker that stands there.
-    parked: Atomic<u64>,
-    number: u64,
-    tour: Pid,
-}
-
-impl Parking {
-    /// Announces that this process stands where it is to be killed, and waits for it.
-    ///
-    /// If a living tour does not kill it, it ends itself here, which is as good a death as any.
-    ///
-    /// # Errors
-    ///
-    /// If the tour is dead. Then the worker must leave in good order: it may be the last one out, who removes the
-    /// segment.
-    pub(super) fn stop(&self) -> Result<()> {
-        self.parked.store(self.number + 1);
-        let begun = Instant::now();
-        while getppid() == self.tour {
-            if begun.elapsed() > PATIENCE {
-                std::process::exit(3);
-            }
-            thread::park_timeout(Duration::from_millis(50));
-        }
-        bail!("the tour is dead")
-    }
 }
 
 /// Works until the orders end.
@@ -154,22 +101,4 @@ fn send(
         slots.write(at, item);
     }
     slots.commit(batch.len()).context("cannot report")
-}
-
-#[cfg(test)]
-mod tests {
-    use shmkit::{Objects, Options};
-
-    use super::*;
-
-    /// It may be the last one out, whose drops remove the segment.
-    #[test]
-    fn who_stands_to_be_killed_by_a_dead_tour_goes_on_to_leave() {
-        let segment = Options::new(1 << 14).anonymous().unwrap();
-        let parked = segment.atomic("parked", 0).unwrap();
-        // Nobody's parent.
-        let tour = Pid::from_raw(i32::MAX);
-        let error = Parking { parked: parked.clone(), number: 6, tour }.stop().unwrap_err();
-        assert_eq!((error.to_string(), parked.load()), ("the tour is dead".into(), 7));
-    }
 }
