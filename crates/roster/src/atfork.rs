@@ -205,7 +205,7 @@ extern "C" fn child() {
 
 /// Blocks the signals whose handlers might fork, and returns the mask as it was. Those that a thread's own
 /// instruction raises stay as they are: blocked, they would kill.
-fn block_signals() -> libc::sigset_t {
+pub(crate) fn block_signals() -> libc::sigset_t {
     const OWN: [libc::c_int; 6] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
@@ -222,7 +222,7 @@ fn block_signals() -> libc::sigset_t {
     unsafe { old.assume_init() }
 }
 
-fn restore_signals(mask: &libc::sigset_t) {
+pub(crate) fn restore_signals(mask: &libc::sigset_t) {
     // SAFETY: a set that `block_signals` got from the kernel; null asks for nothing back.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, core::ptr::null_mut()) };
 }

@@ -6,24 +6,28 @@
 use std::io;
 use std::thread;
 
-use crate::JoinError;
+use crate::atfork::{block_signals, restore_signals};
 
-/// Runs `run` in a thread with a table of descriptors for itself, which begins as a copy of the caller's.
-pub(crate) fn with_own_descriptors<R: Send>(
-    run: impl FnOnce() -> Result<R, JoinError> + Send,
-) -> Result<R, JoinError> {
+/// Runs `run` in a thread with a table of descriptors for itself, which begins as a copy of the caller's: what is closed
+/// there stays open here. No signal handler of the program runs in it: it would miss what it expects there.
+///
+/// # Errors
+///
+/// No thread could be started, or not have its own descriptors. `run` did not run, or it panicked.
+pub fn with_own_descriptors<R: Send>(run: impl FnOnce() -> R + Send) -> io::Result<R> {
     thread::scope(|scope| {
         let run = || {
             // SAFETY: what this thread closes from now on are copies. Nothing else changes.
             match unsafe { libc::unshare(libc::CLONE_FILES) } {
-                0 => run(),
-                _ => Err(JoinError::system(io::Error::last_os_error())),
+                0 => Ok(run()),
+                _ => Err(io::Error::last_os_error()),
             }
         };
-        let thread = thread::Builder::new().name("shmkit-join".to_owned());
-        let thread = thread.spawn_scoped(scope, run).map_err(JoinError::system)?;
-        let died = |_| JoinError::system(io::Error::from(io::ErrorKind::Interrupted));
-        thread.join().map_err(died)?
+        // It inherits the mask.
+        let mask = block_signals();
+        let thread = thread::Builder::new().name("shmkit".to_owned()).spawn_scoped(scope, run);
+        restore_signals(&mask);
+        thread?.join().unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
     })
 }
 

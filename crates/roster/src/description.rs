@@ -11,6 +11,8 @@ use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::sys::stat::{Mode, fstat};
 
+use crate::file::carries_mark;
+
 /// Where the private description comes from that carries a participant's locks.
 ///
 /// It must be nobody else's: a lock belongs to the description, and lives as long as anybody has it.
@@ -104,6 +106,11 @@ pub(crate) fn redeem(ticket: &mut Option<OwnedFd>) -> io::Result<OwnedFd> {
         Ok(own) => Ok(own),
         // Not for lack of a number: the ticket may be somebody's data descriptor.
         Err(e) if is_out_of_descriptors(&e) => Err(e),
+        // Its locks would stand for two: whoever asks by the same description does not see them.
+        Err(_) if carries_mark(fd.as_fd()) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the ticket is another participant's own descriptor: have one made by `ticket`",
+        )),
         Err(_) => ticket.take().ok_or_else(|| io::ErrorKind::NotFound.into()),
     }
 }

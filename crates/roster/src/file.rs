@@ -128,11 +128,15 @@ fn mark(file: BorrowedFd<'_>) {
 
 fn is_marked(file: BorrowedFd<'_>, can_be: bool) -> bool {
     let fd = file.as_raw_fd();
-    // SAFETY: asks for a number.
-    let is_marked = || (unsafe { libc::fcntl(fd, F_GETSIG) }) == MARK;
     // SAFETY: asks for flags.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-    flags != -1 && flags & libc::FD_CLOEXEC != 0 && is_marked() == can_be
+    flags != -1 && flags & libc::FD_CLOEXEC != 0 && carries_mark(file) == can_be
+}
+
+/// Returns whether it is a description that a participant asks by, of this process or of another one.
+pub(crate) fn carries_mark(file: BorrowedFd<'_>) -> bool {
+    // SAFETY: asks for a number.
+    (unsafe { libc::fcntl(file.as_raw_fd(), F_GETSIG) }) == MARK
 }
 
 fn stored(file: OwnedFd) -> u32 {

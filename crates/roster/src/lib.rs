@@ -98,6 +98,7 @@ pub use crate::thread::ThreadToken;
 #[cfg(not(loom))]
 pub use crate::{
     atfork::{NoForks, in_every_child},
+    beside::with_own_descriptors,
     description::{Description, Link},
     era::Spent,
     error::{JoinError, JoinErrorKind, RosterError},

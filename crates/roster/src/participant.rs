@@ -267,6 +267,14 @@ impl<'a> Participant<'a> {
         })
     }
 
+    /// Opens a description of our file, by any way that there is.
+    pub(crate) fn open_private(&self, file: BorrowedFd<'_>) -> Option<OwnedFd> {
+        self.open_anew().or_else(|| {
+            let again = description::reopen(file).ok().filter(|_| !self.keeps);
+            again.filter(|file| self.is_ours(file.as_fd()))
+        })
+    }
+
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -306,7 +314,7 @@ impl<'a> Participant<'a> {
         if !self.keeps {
             return join.run(source);
         }
-        beside::with_own_descriptors(|| join.run(source))
+        beside::with_own_descriptors(|| join.run(source)).map_err(JoinError::system)?
     }
 }
 

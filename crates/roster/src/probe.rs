@@ -48,14 +48,26 @@ fn again(
     match ask(file, participant.roster(), me, owner) {
         Answer::Alive => Verdict::Alive,
         Answer::Dead => Verdict::Dead,
-        // Not if the descriptor was closed since.
-        Answer::NotUs if participant.is_ours(file) => {
-            // Our own mark is free: the others take us for dead, and may have what we hold.
+        Answer::NotUs if is_forgotten(participant, file, me) => {
+            // The others take us for dead, and may have what we hold.
             participant.lose(me);
             Verdict::Unknown
         }
         Answer::NotUs | Answer::Error => Verdict::Unknown,
     }
+}
+
+/// Whether our own mark is free. To be sure of it takes a description that nobody else in this program knows: a thread
+/// that puts a stranger's file under our descriptor's number, and ours back again, may do so around each question.
+fn is_forgotten(participant: &Participant<'_>, file: BorrowedFd<'_>, me: OwnerId) -> bool {
+    let Some(ours) = participant.roster().mark(me) else { return false };
+    let private = participant.open_private(file);
+    let file = private.as_ref().map_or(file, AsFd::as_fd);
+    (0..ROUNDS).all(|_| {
+        participant.is_ours(file)
+            && matches!(range::conflict(file, ours), Ok(None))
+            && participant.is_ours(file)
+    })
 }
 
 /// How often a death is asked for before it is believed. The two questions of one time may go to two files: a program

@@ -12,21 +12,25 @@
 //!   lives there, with the lock that keeps joiners out of all other places. Two such processes that exit in the same
 //!   moment each see the other, and leave the name to the next visitor.
 
-use std::sync::Once;
-
 use nix::sys::stat::stat;
+use shmkit_atomic::AtomicU32;
+use shmkit_atomic::Ordering::Relaxed;
 
 use crate::shared::Shared;
 use crate::table;
 
 /// Has the process leave in order when it exits; once.
 pub(crate) fn register() {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
+    // Not a `Once`: a child that is forked in the middle would wait for ever for the thread that is not there. Two
+    // threads may both register, which does no harm.
+    static REGISTERED: AtomicU32 = AtomicU32::new(0);
+    // Relaxed, both: nothing is published.
+    if REGISTERED.load(Relaxed) == 0 {
         // SAFETY: a function that lives as long as the program, and does not panic. If it cannot be registered, exits
         // are as kills.
         unsafe { libc::atexit(leave_all) };
-    });
+        REGISTERED.store(1, Relaxed);
+    }
 }
 
 extern "C" fn leave_all() {

@@ -129,7 +129,7 @@ impl OpenOptions {
 
     /// Joins as [`from_owned_fd`](Self::from_owned_fd) does, where this process cannot open the file anew: without
     /// `/proc`, as another user, in a sandbox. `ticket` is what a participant made with [`Segment::ticket`] for this
-    /// process alone, and has closed since.
+    /// process alone, and has closed since (*Soundness*, at [`Segment`]).
     ///
     /// # Errors
     ///

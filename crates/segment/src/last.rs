@@ -64,30 +64,23 @@ pub(crate) fn out_but_for(
 
 /// Does it in a thread whose descriptors are its own, so that there is a number for one more.
 fn with_own_descriptors(place: &Place, left: Remover<'_>) -> Result<Option<Outcome>, Failure> {
-    let run = || {
-        part_with_descriptors(place.at().0.as_raw_fd())
-            .map_err(|errno| Failure::os(errno, "unshare"))?;
-        attempt(place, left)
+    let keep = place.at().0.as_raw_fd();
+    let run = || match close_all_but(keep) {
+        Ok(()) => attempt(place, left),
+        Err(errno) => Err(Failure::os(errno, "close_range")),
     };
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("shmkit-leave".to_owned());
-        let thread = thread
-            .spawn_scoped(scope, run)
-            .map_err(|error| Failure::os(errno_of(&error), "starting a thread"))?;
-        thread.join().unwrap_or_else(|_| Err(Failure::os(Errno::ECANCELED, "a thread")))
-    })
+    shmkit_roster::with_own_descriptors(run)
+        .map_err(|error| Failure::os(errno_of(&error), "starting a thread"))?
 }
 
-/// Gives this thread a table of descriptors of its own, with nothing in it but input, output and errors, and the one to
-/// keep.
-fn part_with_descriptors(keep: RawFd) -> Result<(), Errno> {
-    // SAFETY: the thread's other properties stay shared; its descriptors are copies.
-    Errno::result(unsafe { libc::unshare(libc::CLONE_FILES) })?;
+/// Closes all of this thread's own descriptors but input, output and errors, and the one to keep.
+fn close_all_but(keep: RawFd) -> Result<(), Errno> {
     let close_range = |first: libc::c_uint, last: libc::c_uint| {
         if first > last {
             return Ok(());
         }
-        // SAFETY: the copies are of this thread alone, whose code has none of its own yet; those that they were copied
+        // SAFETY: the copies are of this thread alone, whose code has none of its own yet, and no signal handler runs in it;
+        // those that they were copied
         // from stay open, and so do their descriptions with whatever they hold.
         Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
     };

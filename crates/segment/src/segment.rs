@@ -39,6 +39,8 @@ use crate::{OpenOptions, Outcome, attach, inherit, remove};
 ///   name is sealed against that; nothing keeps whoever may write to a named one from it.
 /// - Using a guard in an exit handler (`atexit`) that was registered before the process joined its first segment, and
 ///   runs after it has [left](Self::leak).
+/// - A [ticket](crate::OpenOptions::from_ticket) for two, or one whose maker keeps a duplicate: the locks of its bearer
+///   are invisible to whoever shares it, and say to them that the bearer is dead. A participant's own descriptor is refused.
 /// - Two ways of access to the same bytes at a time, in what is [yours](Self::data): it is for one kind of atomic.
 ///
 /// # Foreign removal
