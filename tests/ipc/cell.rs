@@ -327,7 +327,8 @@ fn a_forked_child_cannot_write_through_an_inherited_guard() {
     let mut guards = Some((value.lock().unwrap(), row.lock().unwrap()));
     let child = Peer::fork("inherit", |_channel| {
         let (mut number, mut elements) = guards.take().unwrap();
-        *number = 2;
+        let write = std::panic::AssertUnwindSafe(|| *number = 2);
+        assert!(std::panic::catch_unwind(write).is_err());
         assert!(number.commit().is_err());
         drop(number);
         assert!(elements.set(0, 2).is_err());

@@ -2,7 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 use nix::sys::signal::{Signal, raise};
-use shmkit::{Array, Atomic, AtomicArray, AtomicWord, Objects, Segment, ShmSafe, TypeTag, Value};
+use shmkit::{
+    Array, Atomic, AtomicArray, AtomicWord, ObjectError, Objects, RLock, Segment, ShmSafe,
+    Synchronized, TypeTag, Value,
+};
 
 use crate::Channel;
 
@@ -49,6 +52,9 @@ pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Chan
         "values" => values(segment),
         "raw-values" => raw_values(segment),
         "count" => count(segment, channel),
+        "count-by-rlock" => count_by_rlock(segment, channel),
+        "hold-rlock" => hold_rlock(segment, channel),
+        "flag" => flag(segment),
         "prefix-sums" => prefix_sums(segment),
         "raw-prefix-sums" => raw_prefix_sums(segment),
         "double" => double(segment),
@@ -105,6 +111,42 @@ pub fn count(segment: &Segment, channel: &mut Channel) {
         atomic.fetch_add(1);
     }
     channel.say("done");
+}
+
+/// A value and the recursive lock that it is given, which a port of Python's `Value` has.
+///
+/// # Errors
+///
+/// Those of the segment.
+pub fn synchronized(segment: &Segment) -> Result<(Value<u64>, RLock), ObjectError> {
+    Ok((segment.value("value", 0)?, segment.rlock("rlock")?))
+}
+
+fn count_by_rlock(segment: &Segment, channel: &mut Channel) {
+    let (value, rlock) = synchronized(segment).unwrap();
+    let v = Synchronized::new(value, rlock);
+    channel.say("ready");
+    assert_eq!(channel.hear(), "go");
+    for _ in 0..ROUNDS {
+        let _held = v.get_lock().lock().unwrap();
+        v.set(v.get().unwrap() + 1).unwrap();
+    }
+    channel.say("done");
+}
+
+fn hold_rlock(segment: &Segment, channel: &mut Channel) {
+    let (value, rlock) = synchronized(segment).unwrap();
+    let v = Synchronized::new(value, rlock);
+    let _held = v.get_lock().lock().unwrap();
+    v.set(7).unwrap();
+    channel.say("half-way");
+    channel.hear();
+}
+
+fn flag(segment: &Segment) {
+    let flag = segment.find::<Atomic<bool>>("flag").unwrap();
+    assert_eq!(flag.compare_exchange(false, true), Ok(false));
+    segment.find::<Atomic<usize>>("size").unwrap().store(usize::MAX);
 }
 
 fn prefix_sums(segment: &Segment) {

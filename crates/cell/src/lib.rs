@@ -4,6 +4,7 @@
 //! * [`Array`]: many of them under one lock. So is a write of one element; a writer killed in the middle of a bulk
 //!   write is reported to the next one who comes.
 //! * [`Atomic`] and [`AtomicArray`]: numbers of a machine word, without a lock.
+//! * [`Synchronized`]: one of the first two behind a lock that was given, for who ports from Python.
 //!
 //! All of them are [`Object`](shmkit_layout::Object)s: a directory of named objects can make and find them, and so
 //! can you, in a mapping of your own. The locks are between *participants* of a
@@ -13,7 +14,7 @@
 //!
 //! | | read | written whole | killed in the middle of a write | waits for a lock |
 //! | --- | --- | --- | --- | --- |
-//! | [`Value`] | `get`, [`lock`](Value::lock) | always | the old value stays | yes |
+//! | [`Value`] | `get`, [`lock`](Value::lock) | always | the old value stays | yes, but [`peek`](Value::peek) |
 //! | [`Array`], one element | `get` | always | the old or the new element | yes |
 //! | [`Array`], a range | `read_range`, `to_vec`, [`lock`](Array::lock) | unless killed | `OwnerDied` to the next | yes |
 //! | [`Atomic`] | `load` | always | there is no middle | never |
@@ -30,13 +31,17 @@
 
 mod array;
 mod atomic;
+mod code;
 mod error;
 mod held;
+mod synchronized;
 mod value;
 
 pub use crate::array::{Array, ArrayGuard, ArraySpec, OwnedArrayGuard};
 pub use crate::atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord};
+pub use crate::code::{TypeCode, UnknownTypeCode};
 pub use crate::error::{ArrayError, OutOfRange, SetError};
+pub use crate::synchronized::{GivenLock, Synchronized};
 pub use crate::value::{OwnedValueGuard, Value, ValueGuard};
 
 use shmkit_atomic::Ordering::SeqCst;

@@ -21,6 +21,8 @@ macro_rules! atomics {
 
 #[cfg(not(loom))]
 atomics!(AtomicU8 AtomicU16 AtomicU32 AtomicU64 AtomicI8 AtomicI16 AtomicI32 AtomicI64);
+#[cfg(not(loom))]
+atomics!(AtomicUsize AtomicIsize);
 
 // SAFETY: its elements one after the other.
 unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}

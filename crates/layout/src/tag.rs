@@ -178,7 +178,7 @@ macro_rules! primitives {
     )*};
 }
 
-primitives!(u8 u16 u32 u64 u128 i8 i16 i32 i64 i128 f32 f64);
+primitives!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
 
 impl<T: ShmSafe, const N: usize> ShmSafe for [T; N] {
     const TAG: TypeTag = T::TAG.array(N, size_of::<Self>());

@@ -280,7 +280,9 @@
 //! # }
 //! ```
 //!
-//! An operation that waits exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and so on.
+//! To take a lock, or to wait for something, exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and
+//! so on. What an [`Array`] does under its lock has one: with a limit it goes through a guard,
+//! `row.lock_timeout(limit)?[3]`.
 //!
 //! # Pipes
 //!
@@ -347,8 +349,11 @@
 //! | `shm.unlink()` | not needed; [`Segment::unlink`], [`OpenOptions::unlink`] | |
 //! | `Value('q', 0)` | [`segment.value("hits", 0_i64)`](Objects::value) | any plain struct; a killed writer leaves no torn value |
 //! | `RawValue('q', 0)` | [`segment.atomic("hits", 0_i64)`](Objects::atomic) | `fetch_add` and the rest |
-//! | `with v.get_lock(): v.value += 1` | [`value.update`](Value::update), [`value.lock`](Value::lock) | |
+//! | `with v.get_lock(): v.value += 1` | [`value.update`](Value::update), [`value.lock`](Value::lock); word for word: [`Synchronized`] with an [`RLock`] | |
+//! | `Value('q', 0, lock=my_lock)` | [`Synchronized::new(value, my_lock)`](Synchronized::new) | several cells may share one |
+//! | `Value(code, 0)` | [`TypeCode::try_from(code)`](TypeCode) knows the type | |
 //! | `Array('i', 10)`, `Array('i', [1, 2])` | [`segment.array::<i32>("row", 10)`](Objects::array) | `IndexError` is an error value |
+//! | `Array('c', 20).value`, `.raw` | [`text`](Array::text), [`set_text`](Array::set_text); [`to_vec`](Array::to_vec), [`set_raw`](Array::set_raw) | too long is an error value |
 //! | `RawArray('i', 10)` | [`segment.atomic_array::<i32>("row", 10)`](Objects::atomic_array) | |
 //! | `Lock()` | [`segment.mutex("lock", data)`](Objects::mutex) | guards data; survives its owner |
 //! | `Lock()`, released by another process | [`segment.lock("lock")`](Objects::lock) | who comes after a dead holder is told who it was |
@@ -363,12 +368,14 @@
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |
 //! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
 //! | `resource_tracker` | not needed; [`tracker`] sweeps after a power cut of all processes | never removes what is in use |
+//! | a process ends with a lock in its hands | the next one gets it and is told | there nobody gets it any more, here it is free: also after an exit in good order |
+//! | a daemon forks with a lock in its hands | the child has no part in it | a copy of a lock's handle is no copy of its hold: the parent has it, and when that ends it is free |
 //!
 //! # Where to go from here
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `phases`, `kitchen`,
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `frames`, `phases`, `kitchen`,
 //! `migration`, `printer`, `prefork`.
 //!
 //! # Features
@@ -404,7 +411,8 @@ pub use shmkit_tracker as tracker;
 
 pub use shmkit_cell::{
     Array, ArrayError, ArrayGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger, AtomicNumber,
-    AtomicWord, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Value, ValueGuard,
+    AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Synchronized,
+    TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
 pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};

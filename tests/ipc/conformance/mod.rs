@@ -9,6 +9,7 @@ mod locking;
 mod once;
 mod rlk;
 mod sem;
+mod val;
 
 use shmkit::{Barrier, CountingSemaphore, Event, Objects, OnceCell, Options, Segment};
 use shmkit_tests::waiting::{self, KEY, Pair};

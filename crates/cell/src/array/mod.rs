@@ -4,6 +4,7 @@ mod guard;
 mod journal;
 mod place;
 mod spec;
+mod text;
 
 use core::fmt;
 use core::ops::{Bound, RangeBounds};

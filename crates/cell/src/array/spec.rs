@@ -60,6 +60,12 @@ impl<T, const N: usize> From<[T; N]> for ArraySpec<T> {
     }
 }
 
+impl<T> FromIterator<T> for ArraySpec<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Self::Copy(values.into_iter().collect())
+    }
+}
+
 /// Where the journal's slot begins, in bytes from the first byte of the array.
 const fn slots_at<T>() -> u64 {
     match align_up(size_of::<RawArray>() as u64, align_of::<T>() as u64) {

@@ -111,7 +111,7 @@ const fn most<T: AtomicWord>() -> u64 {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: AtomicWord, K> Object<K> for AtomicArray<T, K> {
     const KIND: Kind = Kind::new("atomics");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = T::WORD;
 
     /// A length, or the first values.
     type Spec = ArraySpec<T>;
@@ -122,7 +122,7 @@ unsafe impl<T: AtomicWord, K> Object<K> for AtomicArray<T, K> {
             return Err(too_long::<T>(len));
         }
         let bytes = len * size_of::<T::Cell>() as u64;
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes, align: LINE })
+        Ok(Shape { kind: Self::KIND, tag: T::WORD, len, bytes, align: LINE })
     }
 
     unsafe fn init(region: Region<'_>, spec: ArraySpec<T>, keeper: K) -> Result<Self, ShapeError> {

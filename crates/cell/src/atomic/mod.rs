@@ -172,14 +172,14 @@ impl<T: AtomicInteger, K> Atomic<T, K> {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: AtomicWord, K> Object<K> for Atomic<T, K> {
     const KIND: Kind = Kind::new("atomic");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = T::WORD;
 
     /// The first value.
     type Spec = T;
 
     fn shape(_first: &T) -> Result<Shape, ShapeError> {
         let bytes = size_of::<T::Cell>() as u64;
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align: LINE })
+        Ok(Shape { kind: Self::KIND, tag: T::WORD, len: 1, bytes, align: LINE })
     }
 
     unsafe fn init(region: Region<'_>, first: T, keeper: K) -> Result<Self, ShapeError> {
@@ -197,6 +197,13 @@ unsafe impl<T: AtomicWord, K> Object<K> for Atomic<T, K> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
         Ok(Self { cell: region.get(Offset::ZERO)?, keeper })
+    }
+}
+
+/// The number.
+impl<T: AtomicWord + fmt::Display, K> fmt::Display for Atomic<T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.load(), f)
     }
 }
 

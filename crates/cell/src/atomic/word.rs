@@ -4,16 +4,24 @@ use core::fmt::Debug;
 
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Release};
 use shmkit_atomic::{
-    AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
+    AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicU8, AtomicU16, AtomicU32,
+    AtomicU64, AtomicUsize,
 };
-use shmkit_layout::{Shared, ShmSafe};
+use shmkit_layout::{Shared, ShmSafe, TypeTag};
 
-/// A number that lives in a word of the machine: `u8` to `u64`, `i8` to `i64`, `f32` and `f64`.
+/// What lives in a word of the machine: `u8` to `u64`, `i8` to `i64`, `usize` and `isize`, `f32` and `f64`, and `bool`.
 ///
-/// Only these types have it. The methods are those of [`Atomic`](super::Atomic), on the word itself.
-pub trait AtomicWord: ShmSafe + Debug + PartialOrd + sealed::Sealed {
+/// Only these types have it. Each is as wide as Rust's own. `usize` is as wide as the machine's addresses, and another type
+/// than the number of that width: processes of two widths do not find each other's. A `bool` takes a byte, in which 0 is
+/// false and whatever else a wrong peer may have put there is true.
+///
+/// The methods are those of [`Atomic`](super::Atomic), on the word itself.
+pub trait AtomicWord: Copy + Send + Sync + 'static + Debug + PartialOrd + sealed::Sealed {
     /// The machine's atomic of this width.
     type Cell: Shared;
+
+    /// Names the type to other processes; the same as [`ShmSafe::TAG`] of who has that.
+    const WORD: TypeTag;
 
     /// Reads.
     fn load(cell: &Self::Cell) -> Self;
@@ -62,6 +70,7 @@ macro_rules! integers {
 
         impl AtomicWord for $integer {
             type Cell = $atomic;
+            const WORD: TypeTag = <$integer as ShmSafe>::TAG;
 
             #[inline]
             fn load(cell: &$atomic) -> Self {
@@ -107,6 +116,7 @@ macro_rules! integers {
 
 integers!(u8 AtomicU8 u16 AtomicU16 u32 AtomicU32 u64 AtomicU64);
 integers!(i8 AtomicI8 i16 AtomicI16 i32 AtomicI32 i64 AtomicI64);
+integers!(usize AtomicUsize isize AtomicIsize);
 
 macro_rules! floats {
     ($($float:ident $atomic:ident)*) => {$(
@@ -114,6 +124,7 @@ macro_rules! floats {
 
         impl AtomicWord for $float {
             type Cell = $atomic;
+            const WORD: TypeTag = <$float as ShmSafe>::TAG;
 
             #[inline]
             fn load(cell: &$atomic) -> Self {
@@ -171,6 +182,40 @@ fn change<T: AtomicWord>(cell: &T::Cell, new: impl Fn(T) -> T) -> T {
         match T::compare_exchange(cell, old, new(old)) {
             Ok(old) => return old,
             Err(other) => old = other,
+        }
+    }
+}
+
+impl sealed::Sealed for bool {}
+
+impl AtomicWord for bool {
+    type Cell = AtomicU8;
+    const WORD: TypeTag = TypeTag::of::<u8>("bool");
+
+    #[inline]
+    fn load(cell: &AtomicU8) -> Self {
+        <u8 as AtomicWord>::load(cell) != 0
+    }
+
+    #[inline]
+    fn store(cell: &AtomicU8, value: Self) {
+        <u8 as AtomicWord>::store(cell, value.into());
+    }
+
+    #[inline]
+    fn swap(cell: &AtomicU8, value: Self) -> Self {
+        <u8 as AtomicWord>::swap(cell, value.into()) != 0
+    }
+
+    fn compare_exchange(cell: &AtomicU8, current: Self, new: Self) -> Result<Self, Self> {
+        let mut found = u8::from(current);
+        // Again only if the byte is another one that means the same: no peer of this version writes one.
+        loop {
+            match <u8 as AtomicWord>::compare_exchange(cell, found, new.into()) {
+                Ok(_) => return Ok(current),
+                Err(other) if (other != 0) != current => return Err(other != 0),
+                Err(other) => found = other,
+            }
         }
     }
 }
