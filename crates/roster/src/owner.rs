@@ -7,7 +7,7 @@ use core::num::NonZeroU32;
 ///
 /// ```text
 /// 31 30 | 29 .. 0
-/// free  | 1 to 2^30-2: the participant's; 2^30-1: GONE
+/// free  | 1 to 2^30-3: the participant's; 2^30-2: NOBODY; 2^30-1: GONE
 /// ```
 ///
 /// It is never 0. A roster issues the numbers one after the other, each **once**, so that an id that stands in a lock
@@ -21,7 +21,9 @@ impl OwnerId {
     /// The bits of a word that an id takes.
     pub const MASK: u32 = (1 << 30) - 1;
     /// The greatest number that a roster issues.
-    pub const LAST: u32 = Self::MASK - 1;
+    pub const LAST: u32 = Self::MASK - 2;
+    /// A number that nobody is ever called by and no word is swept of, for words that need to say *free* in a second way.
+    pub const NOBODY: u32 = Self::MASK - 1;
     /// Most slots of a roster.
     pub const MAX_SLOTS: u32 = 1 << 14;
     /// Somebody who is dead, and whose own name may be somebody else's by now. Nobody is ever called so.
@@ -93,7 +95,7 @@ mod tests {
     #[test]
     fn an_id_is_a_number_of_thirty_bits() {
         let id = OwnerId::new(OwnerId::LAST).unwrap();
-        assert_eq!(id.get(), OwnerId::MASK - 1);
+        assert_eq!(id.get(), OwnerId::MASK - 2);
         assert_eq!(OwnerId::from_word(id.get() | 3 << 30), Some(id));
         assert_eq!(OwnerId::from_word(u32::MAX), Some(OwnerId::GONE));
         assert_eq!(OwnerId::new(7).unwrap().to_string(), "7");
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_nobody_is_called_is_no_id() {
-        for number in [0, OwnerId::MASK, 1 << 30, 1 << 31 | 1] {
+        for number in [0, OwnerId::NOBODY, OwnerId::MASK, 1 << 30, 1 << 31 | 1] {
             assert_eq!(OwnerId::new(number), None, "{number:#x}");
         }
         for word in [0, 1 << 30, 1 << 31, 3 << 30] {

@@ -56,6 +56,9 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// A lock whose word was free and clean.
+    pub(crate) const PLAIN: Self = Self { state: 0, dead: None };
+
     #[inline]
     pub(crate) fn new(state: u32, dead: Option<OwnerId>) -> Self {
         Self { state, dead }

@@ -111,9 +111,12 @@ const fn encode(op: Op) -> u32 {
         Kind::Or => 2,
         Kind::AndNot => 3,
     };
-    // Above 2047 the argument is one single bit (`Op::new`), of which the kernel is told the number.
-    let (code, arg) =
-        if op.arg > 2047 { (code | OPARG_SHIFT, op.arg.trailing_zeros()) } else { (code, op.arg) };
+    // Otherwise the argument is one single bit (`Op::new`), of which the kernel is told the number.
+    let (code, arg) = if super::is_short(op.arg) {
+        (code, op.arg & 0xfff)
+    } else {
+        (code | OPARG_SHIFT, op.arg.trailing_zeros())
+    };
     (code << 28) | (arg << 12) | SELDOM_EQUAL
 }
 
@@ -142,6 +145,8 @@ mod tests {
         assert_eq!(encode(Op::set(1 << 31)), (8 << 28) | (31 << 12) | 0xfff);
         // FUTEX_OP(FUTEX_OP_ADD, 2, FUTEX_OP_CMP_EQ, -1)
         assert_eq!(encode(Op::add(2)), (1 << 28) | (2 << 12) | 0xfff);
+        // FUTEX_OP(FUTEX_OP_SET, -2, FUTEX_OP_CMP_EQ, -1)
+        assert_eq!(encode(Op::set(u32::MAX - 1)), (0xffe << 12) | 0xfff);
     }
 
     #[test]
@@ -150,6 +155,7 @@ mod tests {
             Op::set(0),
             Op::set(1 << 31),
             Op::set(1 << 30),
+            Op::set(u32::MAX - 1),
             Op::add(2),
             Op::or(1),
             Op::or(1 << 31),

@@ -71,7 +71,10 @@ impl Op {
     /// If the kernel cannot encode the argument: it has 12 signed bits, or the number of a bit. All uses are
     /// constants, so that this is a compile-time error.
     const fn new(kind: Kind, arg: u32) -> Self {
-        assert!(arg <= 2047 || arg.is_power_of_two(), "neither below 2048 nor one single bit");
+        assert!(
+            is_short(arg) || arg.is_power_of_two(),
+            "neither 12 signed bits nor one single bit of 32"
+        );
         Self { kind, arg }
     }
 
@@ -84,6 +87,11 @@ impl Op {
             Kind::AndNot => word & !self.arg,
         }
     }
+}
+
+/// Returns whether these are 12 bits, sign-extended.
+const fn is_short(arg: u32) -> bool {
+    arg <= 0x7ff || arg >= 0xffff_f800
 }
 
 /// Sleeps while `*word == expected`, until woken or until `deadline`. May return for no reason.

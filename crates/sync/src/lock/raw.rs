@@ -14,7 +14,8 @@ use crate::{Acquired, LockFailure, Patience, RawMutex, UnlockError};
 /// A lock that one process acquires and any process may release.
 ///
 /// ```text
-/// RawMutex: its word says who has acquired the lock, its epoch how many of those have died; its state is not used
+/// RawMutex: its word says who has acquired the lock, its epoch how many of those have died; its state is not
+/// looked at, so that a release takes UNCLEAN away
 /// ```
 ///
 /// It is acquired as a [`RawMutex`] is, and taken over from the dead as a `RawMutex` is. It is *released* by whoever
@@ -128,7 +129,7 @@ impl RawLock {
         while let Err(other) = word.compare_exchange(now, now & WAITERS, Release, Relaxed) {
             // Only a mark may have come. If the holder is another, somebody has released before us: what stands there
             // now is not ours to release.
-            if other & !WAITERS != holder.get() {
+            if other & OwnerId::MASK != holder.get() {
                 return Err(UnlockError::NotLocked);
             }
             now = other;

@@ -72,12 +72,13 @@ use crate::{LockError, LockFailure, MutexGuard, Outcome, Patience, RawMutex};
 /// # Ok(())
 /// # }
 /// ```
+#[repr(C)]
 pub struct Mutex<T, K: Judge = Seat> {
+    /// Keeps mapped what the others lead to, which have no drop. First, so that its address is the handle's.
+    keeper: K,
     raw: &'static RawMutex,
     /// Where the value lies; to be touched by the holder of `raw` only.
     data: NonNull<T>,
-    /// Keeps mapped what the others lead to; so it is dropped last.
-    keeper: K,
 }
 
 // SAFETY: the pointer is to bytes that are shared between processes anyway and that only the holder of the lock
@@ -277,7 +278,11 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
         let me = self.me()?;
         // What is rare is out of line, so that the other way keeps all it needs in registers: after a locked
         // instruction every load from the stack is waited for.
-        if self.raw.take_free(me) { self.taken(me) } else { self.wait(me, patience) }
+        if !self.raw.take_free(me) {
+            return self.wait(me, patience);
+        }
+        // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
+        Ok(unsafe { MutexGuard::new(self.raw, self.data, &self.keeper, me, None) })
     }
 
     fn lock_owned_by<'p>(&self, patience: impl Into<Patience<'p>>) -> LockResult<'static, T, K>
@@ -293,17 +298,6 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     fn wait<'p>(&self, me: OwnerId, patience: impl Into<Patience<'p>>) -> LockResult<'_, T, &K> {
         let dead = self.raw.wait(me, &self.keeper, patience)?;
         self.guard(me, self.raw.taken(dead), &self.keeper)
-    }
-
-    /// Turns a lock that was free into its guard.
-    #[inline]
-    fn taken(&self, me: OwnerId) -> LockResult<'_, T, &K> {
-        let taken = self.raw.taken(None);
-        if !taken.is_plain() {
-            return self.guard(me, taken, &self.keeper);
-        }
-        // SAFETY: `me` has just taken `raw`, which guards `data` (`place`).
-        Ok(unsafe { MutexGuard::new(self.raw, self.data, &self.keeper, me, None) })
     }
 
     /// Turns a lock that was taken into a guard that has `keeper`, ours or a clone of it, and says what is wrong with the

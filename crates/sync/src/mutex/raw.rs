@@ -24,15 +24,23 @@ use crate::{LockFailure, NotOwner, Outcome, Patience};
 const FREE: u32 = 0;
 /// Somebody may sleep on the word: who releases must wake. It is set whenever somebody sleeps, free lock or held.
 pub(crate) const WAITERS: u32 = 1 << 31;
+/// The state is not clean, or is not known to be: who takes the lock, and who releases it, looks there.
+pub(crate) const UNCLEAN: u32 = 1 << 30;
+/// Nobody holds the lock, and the state is not clean. A number that the kernel can store, with [`WAITERS`], in the step in
+/// which it wakes: 12 bits, sign-extended. Every mark of the waiters that is taken away later leaves it unclean.
+const FREE_UNCLEAN: u32 = UNCLEAN | OwnerId::NOBODY;
 
 /// A mutex that guards nothing by itself, works between processes, and survives its owners.
 ///
 /// ```text
-/// word      31 WAITERS | 30 always 0 | 29 .. 0 owner id, 0 = free
+/// word      31 WAITERS | 30 UNCLEAN: the state is not 0 | 29 .. 0 owner id, 0 or OwnerId::NOBODY = free
 /// state     bits: 1 inconsistent, 2 unrecoverable, 4 poisoned: changed by the holder
 /// epoch     deaths of owners, counted by their heirs
 /// watch     when one of those who wait asks again whether the owner lives
 /// ```
+///
+/// Who takes a word of 0 and gives it back as 0 never looks at the state: `state != 0` implies UNCLEAN in the word, at
+/// every instruction, but after an owner's death, whose heir sets UNCLEAN by the compare-exchange that takes the lock.
 ///
 /// The owner is a *process*: its threads exclude each other, and one may release what another took. It is not
 /// recursive, and not fair: a sleeper goes to the end of the queue with each of its slices.
@@ -128,10 +136,10 @@ impl RawMutex {
     pub fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
         let me = judge.me().ok_or(NotOwner)?;
         // Relaxed: if it is our own id, it was this process that put it there.
-        if self.word.load(Relaxed) & !WAITERS != me.get() {
+        if self.word.load(Relaxed) & OwnerId::MASK != me.get() {
             return Err(NotOwner);
         }
-        // Relaxed: the release of the lock publishes it.
+        // Relaxed: the release of the lock publishes it, and takes UNCLEAN away.
         self.state.fetch_and(POISONED, Relaxed);
         Ok(())
     }
@@ -155,7 +163,8 @@ impl RawMutex {
 
     /// Says that a thread panicked while it held the lock. For holders.
     pub fn poison(&self) {
-        // Relaxed: the release of the lock publishes it.
+        // Relaxed, both: the release of the lock publishes it. The word first, so that no release overlooks the state.
+        self.word.fetch_or(UNCLEAN, Relaxed);
         self.state.fetch_or(POISONED, Relaxed);
     }
 
@@ -173,8 +182,10 @@ impl RawMutex {
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<Taken, LockFailure> {
-        let dead = if self.take_free(me) { None } else { self.wait(me, judge, patience)? };
-        Ok(self.taken(dead))
+        if self.take_free(me) {
+            return Ok(Taken::PLAIN);
+        }
+        self.wait(me, judge, patience).map(|dead| self.taken(dead))
     }
 
     /// [`try_lock`](Self::try_lock) for who knows its id already.
@@ -184,11 +195,13 @@ impl RawMutex {
         me: OwnerId,
         judge: &J,
     ) -> Result<Taken, LockFailure> {
-        let dead = if self.take_free(me) { None } else { self.try_once(me, judge)? };
-        Ok(self.taken(dead))
+        if self.take_free(me) {
+            return Ok(Taken::PLAIN);
+        }
+        self.try_once(me, judge).map(|dead| self.taken(dead))
     }
 
-    /// Takes a lock that nobody holds and nobody waits for.
+    /// Takes a lock that nobody holds and nobody waits for, and whose data is clean.
     #[inline]
     pub(crate) fn take_free(&self, me: OwnerId) -> bool {
         // AcqRel: Acquire pairs with the Release in `release`, so that the last holder's writes are visible; Release
@@ -310,8 +323,9 @@ impl RawMutex {
                 }
             }
         }
-        // WAITERS stays: others may sleep. AcqRel: as in `take_free`.
-        let taken = me.get() | (word & WAITERS);
+        // WAITERS stays: others may sleep. UNCLEAN stays, and comes with a death. AcqRel: as in `take_free`.
+        let inherited = if dead.is_some() { UNCLEAN } else { 0 };
+        let taken = me.get() | (word & (WAITERS | UNCLEAN)) | inherited;
         if self.word.compare_exchange(word, taken, AcqRel, Relaxed).is_err() {
             return Ok(Attempt::Again);
         }
@@ -333,10 +347,8 @@ impl RawMutex {
     /// [`unlock`](Self::unlock) for who knows its id already.
     #[inline]
     pub(crate) fn release(&self, me: OwnerId) -> Result<(), NotOwner> {
-        // Relaxed: changed by holders. Release: pairs with the Acquire in `take_free` and `attempt`.
-        if self.state.load(Relaxed) & INCONSISTENT == 0
-            && self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok()
-        {
+        // Release: pairs with the Acquire in `take_free` and `attempt`.
+        if self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok() {
             return Ok(());
         }
         self.release_slow(me)
@@ -345,19 +357,27 @@ impl RawMutex {
     #[cold]
     fn release_slow(&self, me: OwnerId) -> Result<(), NotOwner> {
         // Relaxed: if it is our own id, it was this process that put it there.
-        if self.word.load(Relaxed) & !WAITERS != me.get() {
+        let word = self.word.load(Relaxed);
+        if word & OwnerId::MASK != me.get() {
             return Err(NotOwner);
         }
-        if self.state.load(Relaxed) & INCONSISTENT != 0 {
+        // Relaxed: changed by holders; it may become clean (`clear_poison`) under our hands, but not unclean.
+        let mut state = self.state.load(Relaxed);
+        if state & INCONSISTENT != 0 {
+            state |= UNRECOVERABLE;
             self.state.fetch_or(UNRECOVERABLE, Relaxed);
-            // Release: as in `release`.
-            if self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok() {
-                return Ok(());
-            }
         }
-        // WAITERS is set, and only we could take it away. Release and wake in one step: killed before it we are a
-        // dead owner, after it somebody is awake. WAITERS stays, for those who still sleep.
-        if self.word.wake_op(Op::set(WAITERS), 1) == 0 {
+        let (free, free_with_waiters) = match state {
+            0 => (FREE, Op::set(WAITERS)),
+            _ => (FREE_UNCLEAN, Op::set(WAITERS | FREE_UNCLEAN)),
+        };
+        // Release: as in `release`.
+        if word & WAITERS == 0 && self.word.compare_exchange(word, free, Release, Relaxed).is_ok() {
+            return Ok(());
+        }
+        // WAITERS was set. Release and wake in one step: killed before it we are a dead owner, after it somebody is awake.
+        // WAITERS stays, for those who still sleep.
+        if self.word.wake_op(free_with_waiters, 1) == 0 {
             // Nobody slept. Whoever has come to sleep meanwhile is woken, and marks the word again.
             self.word.wake_op(Op::and_not(WAITERS), ALL);
         }
@@ -383,9 +403,10 @@ enum Attempt {
 /// Returns who holds a lock of this word, or the word itself if nobody can.
 #[inline]
 pub(crate) fn owner(word: u32) -> Result<Option<OwnerId>, u32> {
-    match word & !WAITERS {
+    match word & OwnerId::MASK {
         FREE => Ok(None),
-        id if id > OwnerId::MASK => Err(word),
+        OwnerId::NOBODY if word & UNCLEAN != 0 => Ok(None),
+        OwnerId::NOBODY => Err(word),
         id => OwnerId::from_word(id).map(Some).ok_or(word),
     }
 }

@@ -13,7 +13,7 @@ use shmkit_layout::{Object, Offset, Region, ShapeError, TypeTag};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{
-    LockError, LockFailure, Mutex, NotOwner, RawMutex, RawSemaphore, ReleaseError, Semaphore,
+    LockError, LockFailure, Mutex, NotOwner, Outcome, RawMutex, RawSemaphore, ReleaseError, Semaphore,
     SemaphoreError,
 };
 
@@ -237,8 +237,9 @@ fn a_word_that_names_nobody_is_corrupt() {
     let region = bytes.region();
     let mine = mutex(region, &judges[0]);
     let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
-    // Nobody is called so; bit 30; both with the mark of waiters.
-    for nonsense in [2, 1023, 1 << 30, 1 << 30 | 0x400, 1 << 31 | 5, 3 << 30] {
+    // Nobody is called so, with either mark and both; a free lock's second name without the mark that belongs to it.
+    let unmarked = OwnerId::NOBODY;
+    for nonsense in [2, 1023, 1 << 30 | 0x400, 1 << 31 | 5, 3 << 30 | 7, unmarked, 1 << 31 | unmarked] {
         word.store(nonsense, Relaxed);
         assert_eq!(failure(mine.lock()), LockFailure::Corrupt { word: nonsense });
         assert_eq!(failure(mine.try_lock()), LockFailure::Corrupt { word: nonsense });
@@ -252,11 +253,64 @@ fn a_state_that_nobody_writes_counts_as_the_worst() {
     let mut bytes = Bytes::new();
     let region = bytes.region();
     let mine = mutex(region, &judges[0]);
+    let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
     let state = region.get::<AtomicU32>(Offset::new(4).unwrap()).unwrap();
     for nonsense in [2, 3, 8, u32::MAX] {
-        state.store(nonsense, Relaxed);
-        assert!(matches!(mine.lock(), Err(LockError::NotRecoverable(_))), "{nonsense}");
+        for free in FREE_UNCLEAN {
+            word.store(free, Relaxed);
+            state.store(nonsense, Relaxed);
+            assert!(matches!(mine.lock(), Err(LockError::NotRecoverable(_))), "{nonsense}");
+        }
+        assert!(matches!(mine.try_lock(), Err(LockError::NotRecoverable(_))), "{nonsense}, again");
     }
+}
+
+/// The words of a lock that nobody holds and whose state is to be looked at.
+const FREE_UNCLEAN: [u32; 4] =
+    [1 << 30 | OwnerId::NOBODY, 3 << 30 | OwnerId::NOBODY, 1 << 30, 3 << 30];
+
+#[test]
+fn a_lock_is_clean_again_when_its_state_is() {
+    let judges = ModelJudge::new(1);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let mine = mutex(region, &judges[0]);
+    let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
+    for free in FREE_UNCLEAN {
+        word.store(free, Relaxed);
+        assert_eq!(mine.owner(), None);
+        drop(mine.lock().unwrap());
+        assert_eq!(word.load(Relaxed), 0, "{free:#x}: no mark stays");
+    }
+    // A panic, which nobody's release forgets, and then somebody does.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let _guard = mine.lock().unwrap();
+        panic!("on purpose");
+    }));
+    for _ in 0..2 {
+        assert!(matches!(mine.lock(), Err(LockError::Poisoned(_))));
+    }
+    assert_eq!(word.load(Relaxed), FREE_UNCLEAN[0]);
+    mine.clear_poison();
+    drop(mine.lock().unwrap());
+    assert_eq!(word.load(Relaxed), 0);
+}
+
+#[test]
+fn a_late_wake_does_not_make_an_unclean_lock_clean() {
+    let judges = ModelJudge::new(2);
+    let raw = RawMutex::new();
+    raw.try_lock(&judges[1]).unwrap();
+    judges[1].die();
+    assert_eq!(raw.try_lock(&judges[0]), Ok(Outcome::OwnerDied));
+    // SAFETY: the first field of the `repr(C)` RawMutex is its word, an atomic u32.
+    let word = unsafe { &*std::ptr::from_ref(&raw).cast::<AtomicU32>() };
+    // Somebody waited, and does no more: the second of the two steps of a release takes the mark away.
+    word.fetch_or(1 << 31, Relaxed);
+    // SAFETY: taken above, and nothing that it guards is borrowed.
+    unsafe { raw.unlock(&judges[0]) }.unwrap();
+    assert_eq!(word.load(Relaxed), FREE_UNCLEAN[0]);
+    assert_eq!(raw.try_lock(&judges[0]), Ok(Outcome::NotRecoverable));
 }
 
 /// Cannot tell about anybody.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, Region, ShapeError, TypeTag};
-use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
+use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{
     Acquired, Lock, LockError, LockFailure, NotOwner, RLock, ReentrantMutex, UnlockError,
 };
@@ -367,7 +367,7 @@ fn a_word_that_is_not_ours_is_corrupt() {
     let theirs = judges[1].me().unwrap().get();
     word.store(theirs, Relaxed);
     assert_eq!(mine.acquire(), Err(LockFailure::Corrupt { word: theirs }));
-    for nonsense in [3, 1 << 30, 1 << 31 | 5] {
+    for nonsense in [3, 1 << 30 | 6, 1 << 31 | 5] {
         word.store(nonsense, Relaxed);
         assert_eq!(mine.try_acquire(), Err(LockFailure::Corrupt { word: nonsense }));
     }
@@ -376,7 +376,7 @@ fn a_word_that_is_not_ours_is_corrupt() {
     let region = bytes.region();
     let lock = lock(region, &judges[0]);
     let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
-    for nonsense in [1 << 30, 1 << 30 | 5, 3 << 30] {
+    for nonsense in [OwnerId::NOBODY, 1 << 31 | OwnerId::NOBODY] {
         word.store(nonsense, Relaxed);
         let corrupt = LockFailure::Corrupt { word: nonsense };
         assert_eq!(lock.acquire(), Err(corrupt));

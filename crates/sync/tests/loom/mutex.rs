@@ -146,6 +146,41 @@ fn an_heir_that_dies_has_an_heir() {
     });
 }
 
+/// Whoever releases with waiters about, and whenever it takes their mark away: what was given up is never found clean.
+#[test]
+fn what_was_given_up_stays_given_up() {
+    model(|| {
+        let pair = Pair::new();
+        let [a, b, heir, last] = ModelJudge::new(4).try_into().unwrap();
+        let visit = |pair: &Pair, judge: &ModelJudge| {
+            let told = pair.lock.lock(judge, Deadline::NEVER).unwrap();
+            // SAFETY: taken above, and nothing that it guards is borrowed.
+            unsafe { pair.lock.unlock(judge) }.unwrap();
+            told != Outcome::Clean
+        };
+        let visitor = {
+            let pair = pair.clone();
+            thread::spawn(move || visit(&pair, &a))
+        };
+        let dead = {
+            let pair = pair.clone();
+            thread::spawn(move || {
+                pair.lock.lock(&b, Deadline::NEVER).unwrap();
+                pair.change(|n| n.0 += 1);
+                b.die();
+            })
+        };
+        let told = visit(&pair, &heir);
+        dead.join().unwrap();
+        let given_up = visitor.join().unwrap() | told;
+        let found = pair.lock.try_lock(&last).unwrap();
+        let expected =
+            if given_up { Outcome::NotRecoverable } else { Outcome::OwnerDied };
+        assert_eq!(found, expected, "what a death has left is told");
+        pair.change(|n| assert_eq!(n.0, 1));
+    });
+}
+
 #[test]
 fn try_lock_excludes_and_inherits() {
     model(|| {
