@@ -48,7 +48,37 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
         .against(pthread("glibc process-shared", false)?)
         .at_most(1.1, bare)
         .at_most(1.1, std);
-    Ok(vec![group])
+    Ok(vec![group, through_a_guard(segment)?])
+}
+
+/// What a guard costs whenever the data are looked at.
+fn through_a_guard(segment: &'static Segment) -> Result<Group<'static>> {
+    const NUMBERS: usize = 1_000;
+    let mutex = segment.mutex("numbers", [0_u64; NUMBERS])?;
+    let ours = Candidate::new("guard[i] += 1", move |n| {
+        let mut guard = mutex.lock().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let began = Instant::now();
+        for _ in 0..n {
+            for i in 0..black_box(NUMBERS) {
+                guard[i] += 1;
+            }
+            black_box(&mut guard);
+        }
+        Ok(began.elapsed())
+    });
+    let mut numbers = Box::new([0_u64; NUMBERS]);
+    let plain = Candidate::new("slice[i] += 1", move |n| {
+        let mut slice = &mut *numbers;
+        let began = Instant::now();
+        for _ in 0..n {
+            for i in 0..black_box(NUMBERS) {
+                slice[i] += 1;
+            }
+            black_box(&mut slice);
+        }
+        Ok(began.elapsed())
+    });
+    Ok(Group::new("1,000 numbers under a held lock", 2_000, ours).at_most(1.05, plain))
 }
 
 fn pthread(name: &'static str, robust: bool) -> Result<Candidate<'static>> {
