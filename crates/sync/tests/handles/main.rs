@@ -13,8 +13,8 @@ use shmkit_layout::{Object, Offset, Region, ShapeError, TypeTag};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{
-    LockError, LockFailure, Mutex, NotOwner, Outcome, RawMutex, RawSemaphore, ReleaseError, Semaphore,
-    SemaphoreError,
+    LockError, LockFailure, Mutex, NotOwner, Outcome, RawMutex, RawSemaphore, ReleaseError,
+    Semaphore, SemaphoreError,
 };
 
 #[repr(C, align(128))]
@@ -239,7 +239,9 @@ fn a_word_that_names_nobody_is_corrupt() {
     let word = region.get::<AtomicU32>(Offset::ZERO).unwrap();
     // Nobody is called so, with either mark and both; a free lock's second name without the mark that belongs to it.
     let unmarked = OwnerId::NOBODY;
-    for nonsense in [2, 1023, 1 << 30 | 0x400, 1 << 31 | 5, 3 << 30 | 7, unmarked, 1 << 31 | unmarked] {
+    for nonsense in
+        [2, 1023, 1 << 30 | 0x400, 1 << 31 | 5, 3 << 30 | 7, unmarked, 1 << 31 | unmarked]
+    {
         word.store(nonsense, Relaxed);
         assert_eq!(failure(mine.lock()), LockFailure::Corrupt { word: nonsense });
         assert_eq!(failure(mine.try_lock()), LockFailure::Corrupt { word: nonsense });

@@ -174,8 +174,7 @@ fn what_was_given_up_stays_given_up() {
         dead.join().unwrap();
         let given_up = visitor.join().unwrap() | told;
         let found = pair.lock.try_lock(&last).unwrap();
-        let expected =
-            if given_up { Outcome::NotRecoverable } else { Outcome::OwnerDied };
+        let expected = if given_up { Outcome::NotRecoverable } else { Outcome::OwnerDied };
         assert_eq!(found, expected, "what a death has left is told");
         pair.change(|n| assert_eq!(n.0, 1));
     });
