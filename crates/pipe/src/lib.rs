@@ -5,6 +5,7 @@
 //!   [`send_all`](Sender::send_all), [`reserve`](Sender::reserve) to write in place.
 //! * [`Receiver`]: [`recv`](Receiver::recv), [`recv_into`](Receiver::recv_into), [`recv_batch`](Receiver::recv_batch),
 //!   [`peek`](Receiver::peek) to read in place, [`iter`](Receiver::iter).
+//! * For a server: [`accept`](Receiver::accept) takes one client after the other.
 //! * Both: [`len`](Sender::len), [`room`](Sender::room), [`expect`](Sender::expect),
 //!   [`wait_for_peer`](Sender::wait_for_peer). Ends of bytes are [`Write`](std::io::Write) and [`Read`](std::io::Read).
 //!
@@ -20,7 +21,9 @@
 //! be used again. An end of file is therefore what stands at the other end *now*: a receiver that looks only when a new
 //! sender has come does not see that there was another before. Whoever claims an end is not told of a session at the other
 //! one whose end its predecessor was told of, or that was there when it left in good order, unless items of it are left:
-//! it waits for the next. Who goes on after it was told waits with [`wait_for_peer`](Receiver::wait_for_peer).
+//! it waits for the next. Who goes on after it was told waits with [`wait_for_peer`](Receiver::wait_for_peer). A receiver
+//! that wants each sender by itself [`accept`](Receiver::accept)s it: then it sees where that one's items begin, and its end
+//! though there may be another by then.
 //!
 //! Somebody who never came has no end that could be judged. [`expect`](Receiver::expect) says who should come:
 //! [`NeverCame`](PipeError::NeverCame) tells that it is gone.
@@ -93,7 +96,7 @@ mod sender;
 mod small;
 
 pub use crate::error::{BatchError, ClaimError, PipeError, SendError};
-pub use crate::raw::{COPIED, Peer, RawEnd, RawRing};
+pub use crate::raw::{Accepted, COPIED, Peer, RawEnd, RawRing};
 #[cfg(not(loom))]
 pub use crate::{
     iter::Iter,

@@ -10,7 +10,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
 
 use crate::places::Places;
-use crate::{Items, Iter, PipeError, RawEnd, small};
+use crate::{Accepted, Items, Iter, PipeError, RawEnd, small};
 
 /// The receiving end of a [`Pipe`](crate::Pipe). Dropping it closes it: the sender learns of it at its next operation.
 ///
@@ -258,6 +258,74 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// See [`Receiver`].
     pub fn peek_deadline(&mut self, instant: Instant) -> Result<Items<'_, T, K>, PipeError> {
         self.peek_by(Deadline::at(instant))
+    }
+
+    /// Waits for a sender that this end has not accepted yet, and receives from then on what that one sends, up to its end
+    /// of file: a server takes one client after the other.
+    ///
+    /// What those before it have left in the pipe is not received any more: [`Accepted::skipped`] says how many items that
+    /// were. If several have come since, it is the last one who is accepted. Once a sender is accepted, all that it sends is
+    /// received before its end is told ([`PipeError::Closed`], [`PipeError::PeerDied`]), also if the next one has sent
+    /// something by then. Without `accept` a receiver takes all senders for one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+    /// # fn main() {
+    /// # example(8, |pipe| {
+    /// let mut server = pipe.receiver()?;
+    /// for client in 0..3 {
+    ///     let mut sender = pipe.sender()?; // In another process, at any time.
+    ///     sender.send_all(&[client, client])?;
+    ///     sender.close();
+    ///
+    ///     let accepted = server.accept()?;
+    ///     assert_eq!(accepted.skipped, u64::from(client > 0));
+    ///     assert_eq!(server.recv()?, client); // It does not want the second one.
+    /// }
+    /// # Ok(())
+    /// # });
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError::NeverCame`] if who was [expected](Self::expect) is gone; or if this end is not (any more) this
+    /// participant's.
+    ///
+    /// # If a peer dies
+    ///
+    /// A client that has died is accepted, if this end was not told of its death: what it has sent comes first. If the
+    /// server dies, its successor accepts the client anew, and goes on at the first item that was not received.
+    pub fn accept(&mut self) -> Result<Accepted, PipeError> {
+        self.end.accept(&self.keeper, Deadline::NEVER)
+    }
+
+    /// Accepts a sender that is there now; never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept), and [`PipeError::TimedOut`] if there is none; [`PipeError::CannotJudge`] if nobody can
+    /// tell.
+    pub fn try_accept(&mut self) -> Result<Accepted, PipeError> {
+        self.end.accept(&self.keeper, Deadline::PASSED)
+    }
+
+    /// Accepts a sender, waiting for it at most for `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_accept`](Self::try_accept).
+    pub fn accept_timeout(&mut self, wait: Duration) -> Result<Accepted, PipeError> {
+        self.end.accept(&self.keeper, Deadline::after(wait))
+    }
+
+    /// Accepts a sender, waiting for it until `instant` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_accept`](Self::try_accept).
+    pub fn accept_deadline(&mut self, instant: Instant) -> Result<Accepted, PipeError> {
+        self.end.accept(&self.keeper, Deadline::at(instant))
     }
 
     /// Receives values one after the other until the end of file, waiting for each.

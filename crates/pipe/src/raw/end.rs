@@ -1,6 +1,7 @@
 //! One side of a ring: what it keeps in private memory, and what it says to the other.
 
 mod peer;
+mod session;
 mod wait;
 
 use shmkit_atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
@@ -8,6 +9,8 @@ use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 pub use self::peer::Peer;
+pub use self::session::Accepted;
+use self::session::Served;
 use super::RawRing;
 use super::roles::{CLOSED, HEAVY, Pair, RECEIVER, SENDER};
 use crate::{ClaimError, PipeError};
@@ -48,6 +51,10 @@ pub struct RawEnd<'r, const SENDS: bool> {
     old: u32,
     /// Which session that was.
     old_session: u32,
+    /// Of a receiver: the session that it has accepted.
+    served: Option<Served>,
+    /// Of a receiver: the last session whose end it was told of.
+    heard: Option<u32>,
 }
 
 impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
@@ -79,7 +86,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         let roles = &ring.control.roles;
         // Acquire: pairs with the Release in `close`: the predecessor's last position is visible.
         let mut found = roles.load(Acquire).of(Self::SELF);
-        let roles = loop {
+        let (roles, left) = loop {
             match OwnerId::from_word(found) {
                 None if found == 0 => {}
                 None => return Err(ClaimError::Corrupt { field: ROLE, found: found.into() }),
@@ -96,15 +103,19 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             }
             // AcqRel: publishes an id, after everything this participant did to join; Acquire as above.
             match roles.exchange(Self::SELF, found, word, AcqRel) {
-                Ok(roles) => break roles,
+                Ok(roles) => break (roles, found),
                 Err(other) => found = other,
             }
         };
         let sessions = &ring.control.sessions[Self::SELF];
         // Release: pairs with the Acquire in `session`. Relaxed: as below. Killed before, it was no session.
-        sessions.store(sessions.load(Relaxed).wrapping_add(1), Release);
+        let session = sessions.load(Relaxed).wrapping_add(1);
+        sessions.store(session, Release);
         // Relaxed: only a holder of this side stores it, and the last one's store is visible (above, or by `ask`).
         let mine = ring.position(Self::SELF).load(Relaxed);
+        if SENDS {
+            session::begin(ring, session, mine, left & CLOSED != 0);
+        }
         // Relaxed, as above.
         let returned = ring.returned.load(Relaxed);
         let (ask_at, light, alone) = (Deadline::PASSED, false, 0);
@@ -123,6 +134,8 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             expected: None,
             old: 0,
             old_session: 0,
+            served: None,
+            heard: None,
         };
         match end.look() {
             Ok(_) => {
@@ -183,7 +196,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         if found > self.capacity {
             return Err(PipeError::Corrupt { field: "distance from head to tail", found });
         }
-        self.limit = if SENDS { seen.wrapping_add(self.capacity) } else { seen };
+        self.limit = if SENDS { seen.wrapping_add(self.capacity) } else { self.bounded(seen)? };
         Ok(self.ready())
     }
 

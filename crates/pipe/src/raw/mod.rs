@@ -18,7 +18,7 @@ use self::copy::Copied;
 use self::roles::{RECEIVER, Roles, SENDER};
 
 pub use self::copy::COPIED;
-pub use self::end::{Peer, RawEnd};
+pub use self::end::{Accepted, Peer, RawEnd};
 
 /// The words of a single-producer single-consumer ring, without its items. All zero is an unmade one.
 ///
@@ -29,6 +29,9 @@ pub use self::end::{Peer, RawEnd};
 ///       24  eager      u32      1 while the receiver is faster than the sender: it gets each item alone
 ///       28  sessions[2] u32     how many have held the sender's, the receiver's side
 ///       36  told[2]    u32      the session at the other side whose end the sender, the receiver knows of
+///       44  served     u32      the sender's session that the receiver has accepted
+///       48  begun      u64      position at which the sender's last session began; stored by its holder only
+///       56  bound      u64      the same of the first session after the one that was accepted; likewise
 ///      128  head       u64      next item to read, counted from the ring's making; stored by the receiver only
 ///      256  tail       u64      next item to write, likewise; stored by the sender only
 ///      264  copied     u64      which item the copy beside it is of; stored by the sender only
@@ -75,6 +78,12 @@ struct Control {
     sessions: [AtomicU32; 2],
     /// By side: the session at the other side whose end holders of this one were told of, or left; stored by its holder.
     told: [AtomicU32; 2],
+    /// The session of the sender's side that the receiver has accepted, or 0; stored by the receiver only.
+    served: AtomicU32,
+    /// A [`Mark`](end::Mark): where the last session of the sender's side began; stored by its holder.
+    begun: AtomicU64,
+    /// A [`Mark`](end::Mark): where the first session after the accepted one began, if there is one; stored by its holder.
+    bound: AtomicU64,
 }
 
 // SAFETY: repr(C) of atomics and doorbells, which are `Shared`; padding is never read.
@@ -92,7 +101,7 @@ unsafe impl Shared for RawRing {}
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<RawRing>() == 512, "part of the segment format");
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Control>() == 48, "part of the segment format");
+const _: () = assert!(size_of::<Control>() == 64, "part of the segment format");
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Tail>() == 64, "a copy moves with the line of its position");
 
@@ -108,6 +117,9 @@ impl RawRing {
                     eager: AtomicU32::new(0),
                     sessions: [AtomicU32::new(0), AtomicU32::new(0)],
                     told: [AtomicU32::new(0), AtomicU32::new(0)],
+                    served: AtomicU32::new(0),
+                    begun: AtomicU64::new(0),
+                    bound: AtomicU64::new(0),
                 }),
                 head: CachePadded::new(AtomicU64::new(0)),
                 tail: CachePadded::new(Tail { position: AtomicU64::new(0), copied: Copied::new() }),

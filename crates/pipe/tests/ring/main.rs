@@ -4,6 +4,7 @@
 mod ends;
 mod forms;
 mod news;
+mod sessions;
 
 use std::ptr::NonNull;
 use std::sync::{Mutex, mpsc};

@@ -60,6 +60,9 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         judge: &J,
         asked: bool,
     ) -> Result<Found, PipeError> {
+        if let Some(found) = self.succeeded() {
+            return Ok(found);
+        }
         loop {
             // First: a session that is older than the role is told of once more, a younger one would not be.
             let session = self.session();
@@ -177,7 +180,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     /// Returns whether the end of who has `role` is old news. (The same one may have come again, and left: then it is
     /// another session.)
     #[inline]
-    fn is_old(&self, role: u32) -> bool {
+    pub(super) fn is_old(&self, role: u32) -> bool {
         role != 0 && role == self.old && self.session() == self.old_session
     }
 

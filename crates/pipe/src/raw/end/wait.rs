@@ -190,6 +190,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             Peer::Absent | Peer::Present | Peer::Unknown(_) => return Ok(Look::Wait(peer)),
         };
         self.note(session);
+        self.heard = Some(session);
         Err(error)
     }
 
