@@ -1,5 +1,7 @@
 //! Pipes between processes, freshly executed and forked.
 
+mod sessions;
+
 use std::thread;
 use std::time::{Duration, Instant};
 

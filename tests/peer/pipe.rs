@@ -10,7 +10,7 @@ use memmap2::MmapRaw;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use shmkit_layout::{Object, Offset, Region, align_up};
 use shmkit_pipe::{Pipe, PipeError, Receiver, Sender};
-use shmkit_roster::{Description, Link, Participant, Roster};
+use shmkit_roster::{Description, Judge, Link, Participant, Roster};
 
 use crate::Channel;
 
@@ -92,7 +92,16 @@ impl Default for Place {
 pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
     let place = Place::open(Path::new(&args[0]));
     let me = place.join();
+    if script == "stays" {
+        return stay(&me, channel);
+    }
     play(script, &args[1..], place.pipe(&me), channel);
+}
+
+/// The script of a peer that has joined and claims nothing: it says its id, and is there until it is killed.
+pub fn stay(me: Me<'_>, channel: &mut Channel) {
+    channel.say(&me.me().unwrap().get().to_string());
+    channel.hear();
 }
 
 /// The script of a peer that has its pipe; a forked one joins first.
@@ -183,12 +192,15 @@ fn send(mut sender: Sender<u64, Me<'_>>, channel: &mut Channel) {
     }
 }
 
-/// A receiver that does as it is told: `recv`, `recv-for MS`, `peek`, `close`.
+/// A receiver that does as it is told: `accept`, `recv`, `recv-for MS`, `peek`, `close`.
 fn receive(mut receiver: Receiver<u64, Me<'_>>, channel: &mut Channel) {
     channel.say("ready");
     loop {
         let line = channel.hear();
         match line.split_once(' ').unwrap_or((&line, "")) {
+            ("accept", _) => {
+                channel.say(&format!("{} were left", receiver.accept().unwrap().skipped));
+            }
             ("recv", _) => channel.say(&format!("{:?}", receiver.recv())),
             ("recv-for", millis) => {
                 let wait = Duration::from_millis(millis.parse().unwrap());
