@@ -19,6 +19,7 @@ mod python;
 pub mod random;
 mod ring;
 mod ring_copy;
+mod ring_session;
 mod rwlock;
 mod semaphore;
 

@@ -6,7 +6,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Object;
 use shmkit_pipe::{Pipe, PipeError, Receiver, Sender};
 
-use super::ring_copy;
+use super::{ring_copy, ring_session};
 use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, LIMIT, Scene, Take, Unit};
 
@@ -88,6 +88,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::from(sleeps.map(|sleep| sender(PIPE, sleep)));
     scenes.push(claim());
     scenes.push(ring_copy::copy());
+    scenes.extend([ring_session::client(), ring_session::server()]);
     scenes.extend(sleeps.map(receiver));
     scenes
 }
