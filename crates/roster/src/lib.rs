@@ -90,6 +90,8 @@ mod thread;
 #[cfg(not(loom))]
 mod turn;
 #[cfg(not(loom))]
+mod verdict;
+#[cfg(not(loom))]
 mod watch;
 
 pub use crate::judge::{Judge, Verdict, ask};

@@ -12,9 +12,7 @@ use crate::description::{self, Description, Link, Status};
 use crate::file::KeptFile;
 use crate::identity::Identity;
 use crate::join::{Join, Source};
-use crate::{
-    DeathWatch, JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, Verdict, beside, probe,
-};
+use crate::{DeathWatch, JoinError, JoinErrorKind, Judge, OwnerId, Person, Roster, beside};
 
 /// An address space that takes part in a roster: the kernel's answer to the two questions of [`Judge`].
 ///
@@ -318,32 +316,6 @@ impl<'a> Participant<'a> {
     }
 }
 
-// SAFETY: ids are issued once, under the roster's locks (`join`), and the kernel alone calls an owner dead (`probe`).
-unsafe impl Judge for Participant<'_> {
-    #[inline]
-    fn me(&self) -> Option<OwnerId> {
-        self.id()
-    }
-
-    fn place(&self) -> *const () {
-        core::ptr::from_ref(self.id_word()).cast()
-    }
-
-    fn verdict(&self, owner: OwnerId) -> Verdict {
-        if owner == OwnerId::GONE {
-            return Verdict::Dead;
-        }
-        if !self.roster.knows(owner) {
-            return Verdict::Nobody;
-        }
-        self.id().map_or(Verdict::Unknown, |me| probe::verdict(self, me, owner))
-    }
-
-    fn person(&self, owner: OwnerId) -> Option<Person> {
-        self.roster.person(owner)
-    }
-}
-
 impl Drop for Participant<'_> {
     /// Leaves. The anchor goes with the identity, a field.
     fn drop(&mut self) {
@@ -363,8 +335,8 @@ impl fmt::Debug for Participant<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::removal;
     use crate::testing::{Bytes, in_child, memfd, reopen};
+    use crate::{Verdict, removal};
 
     fn join<'a>(roster: Roster<'a>, file: &OwnedFd) -> Result<Participant<'a>, JoinError> {
         let file = file.try_clone().unwrap();

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use shmkit::{Objects, Options, Segment};
 use tempfile::TempDir;
 
+use crate::support::patiently;
+
 /// A directory of this test alone, where segments can be.
 fn directory() -> TempDir {
     tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap()
@@ -229,14 +231,7 @@ fn as_nobody(directory: &TempDir, args: &[&str]) -> Option<Output> {
     let mut command = Command::new(program);
     command.args(args).arg("--directory").arg(directory.path()).current_dir("/");
     command.uid(65534).gid(65534);
-    // A program that another test starts just now may have the copy open for writing until it executes.
-    let busy = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
-    let mut tries = (0..1000).map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-        command.output()
-    });
-    let output = tries.find(|output| !output.as_ref().is_err_and(busy));
-    Some(output.expect("a second is enough").unwrap())
+    Some(patiently(|| command.output()))
 }
 
 #[test]

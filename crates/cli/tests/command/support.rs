@@ -1,7 +1,7 @@
 //! What the tests of the command share: runs of it, and what they leave.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -93,6 +93,19 @@ pub(crate) fn end(mut child: Child) -> Ended {
     };
     let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
     Ended { code: status.code(), signal: status.signal(), stdout, stderr }
+}
+
+/// Starts a copy of the command. A program that another test starts just now may have the copy open for writing until it
+/// executes.
+#[track_caller]
+pub(crate) fn patiently<T>(mut start: impl FnMut() -> io::Result<T>) -> T {
+    let busy = |error: &io::Error| error.kind() == io::ErrorKind::ExecutableFileBusy;
+    let mut tries = (0..1000).map(|_| {
+        thread::sleep(Duration::from_millis(1));
+        start()
+    });
+    let started = tries.find(|started| !started.as_ref().is_err_and(busy));
+    started.expect("a second is enough").unwrap()
 }
 
 #[track_caller]

@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::{
-    BIG, BIG_LINE, Ended, LIMIT, children, command, end, number, of, segment, tour, tree, until,
-    workers,
+    BIG, BIG_LINE, Ended, LIMIT, children, command, end, number, of, patiently, segment, tour,
+    tree, until, workers,
 };
 
 #[test]
@@ -170,7 +170,8 @@ fn as_nobody(args: &[&str], paths: &[&Path]) -> Ended {
     let program = place.path().join("shmkit");
     fs::copy(env!("CARGO_BIN_EXE_shmkit"), &program).unwrap();
     let mut command = of(&program, args, paths);
-    end(command.current_dir("/").uid(nobody).gid(nobody).spawn().unwrap())
+    command.current_dir("/").uid(nobody).gid(nobody);
+    end(patiently(|| command.spawn()))
 }
 
 #[test]
