@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_layout::{Kind, Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
+use shmkit_layout::{Kind, NameWords, Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::Seat;
 use shmkit_segment::ObjectErrorKind as Is;
 use shmkit_segment::{Options, Segment};
@@ -21,8 +21,15 @@ unsafe impl Object<Seat> for Others {
     const TAG: TypeTag = f64::TAG;
     type Spec = ();
 
-    fn shape((): &()) -> Result<Shape, ShapeError> {
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: 8, align: 8 })
+    fn shape((): &(), _: u32) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: 8,
+            align: 8,
+            names: NameWords::NONE.alone(),
+        })
     }
 
     unsafe fn init(_: Region<'_>, (): (), _: Seat) -> Result<Self, ShapeError> {

@@ -2,7 +2,7 @@
 
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
+use shmkit_layout::{Kind, NameWords, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::Seat;
 use shmkit_segment::Segment;
 
@@ -52,9 +52,16 @@ unsafe impl Object<Seat> for Words {
     const TAG: TypeTag = u64::TAG;
     type Spec = Spec;
 
-    fn shape(spec: &Spec) -> Result<Shape, ShapeError> {
+    fn shape(spec: &Spec, _: u32) -> Result<Shape, ShapeError> {
         let bytes = spec.len * 8;
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: spec.len, bytes, align: 64 })
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: spec.len,
+            bytes,
+            align: 64,
+            names: NameWords::NONE.alone(),
+        })
     }
 
     unsafe fn init(region: Region<'_>, spec: Spec, keeper: Seat) -> Result<Self, ShapeError> {

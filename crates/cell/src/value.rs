@@ -347,8 +347,8 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     /// The first value.
     type Spec = T;
 
-    fn shape(_first: &T) -> Result<Shape, ShapeError> {
-        Self::room(&())
+    fn shape(_first: &T, places: u32) -> Result<Shape, ShapeError> {
+        Self::room(&(), places)
     }
 
     unsafe fn init(region: Region<'_>, first: T, keeper: K) -> Result<Self, ShapeError> {
@@ -374,10 +374,10 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Value<T, K> {
     type Size = ();
     type Values = T;
 
-    fn room((): &()) -> Result<Shape, ShapeError> {
+    fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
         let bytes = slots_at::<T>() + 2 * size_of::<T>() as u64;
         let align = LINE.max(align_of::<T>() as u64);
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align })
+        Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align, names: RawMutex::NAMES.alone() })
     }
 
     unsafe fn init_with(

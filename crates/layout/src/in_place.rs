@@ -19,12 +19,12 @@ pub unsafe trait InPlace<K>: Object<K> {
     /// The value, or a slice of them.
     type Values: ?Sized;
 
-    /// Returns the shape of one of this size.
+    /// Returns the shape of one of this size, beside a roster of so many places.
     ///
     /// # Errors
     ///
     /// [`ShapeError::Length`] if the size is absurd.
-    fn room(size: &Self::Size) -> Result<Shape, ShapeError>;
+    fn room(size: &Self::Size, places: u32) -> Result<Shape, ShapeError>;
 
     /// Makes the object in `region`, which begins at the object's first byte, and has `fill` write its values, which are
     /// zero before.
@@ -74,8 +74,8 @@ where
     /// How many values, and what writes them.
     type Spec = (O::Size, F);
 
-    fn shape((size, _): &Self::Spec) -> Result<Shape, ShapeError> {
-        O::room(size)
+    fn shape((size, _): &Self::Spec, places: u32) -> Result<Shape, ShapeError> {
+        O::room(size, places)
     }
 
     unsafe fn init(

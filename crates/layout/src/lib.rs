@@ -41,7 +41,7 @@ mod tag;
 
 pub use crate::header::{Header, HeaderError, MAGIC, VERSION};
 pub use crate::in_place::{Filled, InPlace};
-pub use crate::names::NameWords;
+pub use crate::names::{NameWords, Names};
 pub use crate::object::{Kind, Object, Shape, ShapeError};
 pub use crate::offset::{Offset, OffsetError, align_up};
 pub use crate::padded::CachePadded;

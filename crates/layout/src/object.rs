@@ -5,7 +5,7 @@ use core::fmt;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{OffsetError, Region, ShmSafe, TypeTag};
+use crate::{Names, OffsetError, Region, ShmSafe, TypeTag};
 
 /// The kind of an object: `mutex`, `value`, `array`, … in at most eight bytes of ASCII.
 #[derive(Clone, Copy, PartialEq, Eq, Zeroable, Pod)]
@@ -70,13 +70,15 @@ pub struct Shape {
     pub bytes: u64,
     /// The alignment of its first byte, a power of two.
     pub align: u64,
+    /// Which of its words name participants.
+    pub names: Names,
 }
 
 impl ShmSafe for Shape {
-    const TAG: TypeTag = TypeTag::of::<Self>("shmkit.Shape/1");
+    const TAG: TypeTag = TypeTag::of::<Self>("shmkit.Shape/2");
 }
 
-const _: () = assert!(size_of::<Shape>() == 80, "part of the segment format");
+const _: () = assert!(size_of::<Shape>() == 112, "part of the segment format");
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +99,9 @@ impl fmt::Display for Shape {
 /// # Safety
 ///
 /// `KIND` and `TAG` must belong to this one layout: a directory has an object [`attach`](Self::attach)ed to bytes of
-/// which it knows no more than that both agree. A handle must use the bytes only as long as it has the keeper.
+/// which it knows no more than that both agree. A handle must use the bytes only as long as it has the keeper. Every word
+/// in which the object names a participant must be one of its shape's [`Names`]: the id of somebody who is dead is given
+/// to somebody else when those have been swept.
 pub unsafe trait Object<K>: Sized {
     /// What it is.
     const KIND: Kind;
@@ -108,12 +112,13 @@ pub unsafe trait Object<K>: Sized {
     /// What must be said to make one: a first value, a length, a capacity.
     type Spec;
 
-    /// Returns the shape that `spec` asks for.
+    /// Returns the shape that `spec` asks for, beside a roster of so many places: some objects have a seat for each
+    /// participant that there can be. [`init`](Self::init) asks its keeper how many they are.
     ///
     /// # Errors
     ///
     /// [`ShapeError::Length`] if a length in it is zero or absurd.
-    fn shape(spec: &Self::Spec) -> Result<Shape, ShapeError>;
+    fn shape(spec: &Self::Spec, places: u32) -> Result<Shape, ShapeError>;
 
     /// Makes the object in `region`, which begins at the object's first byte.
     ///
@@ -201,13 +206,27 @@ impl Error for ShapeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NameWords;
 
     #[test]
     fn a_shape_says_what_it_is() {
-        let array = Shape { kind: Kind::new("array"), tag: i64::TAG, len: 3, bytes: 64, align: 8 };
+        let array = Shape {
+            kind: Kind::new("array"),
+            tag: i64::TAG,
+            len: 3,
+            bytes: 64,
+            align: 8,
+            names: NameWords::NONE.alone(),
+        };
         assert_eq!(array.to_string(), "array of i64 (8 bytes), length 3");
-        let bell =
-            Shape { kind: Kind::new("bell"), tag: TypeTag::NONE, len: 1, bytes: 4, align: 4 };
+        let bell = Shape {
+            kind: Kind::new("bell"),
+            tag: TypeTag::NONE,
+            len: 1,
+            bytes: 4,
+            align: 4,
+            names: NameWords::NONE.alone(),
+        };
         assert_eq!(bell.to_string(), "bell");
         assert_eq!(Kind::new("sema").to_string(), "semaphore", "in full");
         assert_eq!(u8::TAG.to_string(), "u8 (1 byte)");

@@ -167,7 +167,7 @@ unsafe impl<T: ShmSafe, K: Judge + Clone> Object<K> for Pipe<T, K> {
     /// The least number of items that it must be able to hold.
     type Spec = u64;
 
-    fn shape(&spec: &u64) -> Result<Shape, ShapeError> {
+    fn shape(&spec: &u64, _: u32) -> Result<Shape, ShapeError> {
         let max = max_capacity::<T>();
         if spec == 0 || spec > max {
             return Err(ShapeError::Length { found: spec, min: 1, max });
@@ -180,11 +180,12 @@ unsafe impl<T: ShmSafe, K: Judge + Clone> Object<K> for Pipe<T, K> {
             len,
             bytes: items_at::<T>() + len * size_of::<T>() as u64,
             align: align_of::<RawRing>().max(align_of::<T>()) as u64,
+            names: RawRing::NAMES,
         })
     }
 
     unsafe fn init(region: Region<'_>, spec: u64, keeper: K) -> Result<Self, ShapeError> {
-        let shape = Self::shape(&spec)?;
+        let shape = Self::shape(&spec, keeper.places())?;
         // SAFETY: the caller's promises, and `shape`.
         let pipe = unsafe { Self::place(region, shape.len, keeper) }?;
         pipe.ring.set_capacity(shape.len);

@@ -73,6 +73,14 @@ impl Spent {
         let _ = word.fetch_update(Release, Relaxed, swept);
     }
 
+    /// As [`sweep`](Self::sweep), of a word in whose *lower* half the lower 30 bits name a participant.
+    pub fn sweep_lower(&self, word: &AtomicU64) {
+        let swept =
+            |now: u64| self.is_named_by(now as u32).then_some(now | u64::from(OwnerId::MASK));
+        // Release: as above.
+        let _ = word.fetch_update(Release, Relaxed, swept);
+    }
+
     /// Sweeps words of an object, of which `region` is the memory.
     ///
     /// # Errors
@@ -82,6 +90,8 @@ impl Spent {
         for at in words.offsets() {
             if words.is_upper() {
                 self.sweep_upper(region.get(Offset::new(at)?)?);
+            } else if words.is_lower() {
+                self.sweep_lower(region.get(Offset::new(at)?)?);
             } else {
                 self.sweep(region.get(Offset::new(at)?)?);
             }
@@ -109,12 +119,15 @@ mod tests {
             for id in 0..70 {
                 let (word, upper) = (AtomicU32::new(id | marks), u64::from(id | marks) << 32 | 5);
                 let wide = AtomicU64::new(upper);
+                let low = AtomicU64::new(5 << 32 | u64::from(id | marks));
+                spent.sweep_lower(&low);
                 spent.sweep(&word);
                 spent.sweep_upper(&wide);
                 let ours = id % 4 == 3 && id <= 64;
                 let expected = if ours { OwnerId::MASK | marks } else { id | marks };
                 assert_eq!(word.load(Relaxed), expected, "{id}");
                 assert_eq!(wide.load(Relaxed), u64::from(expected) << 32 | 5, "{id}");
+                assert_eq!(low.load(Relaxed), 5 << 32 | u64::from(expected), "{id}");
             }
         }
     }

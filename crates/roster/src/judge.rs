@@ -45,6 +45,12 @@ pub unsafe trait Judge: Sync {
         core::ptr::from_ref(self).cast()
     }
 
+    /// Returns how many participants there can be at a time: for how many an object has seats unless its maker says
+    /// otherwise. The same for all participants of a roster.
+    fn places(&self) -> u32 {
+        64
+    }
+
     /// Returns who `owner` is or was, to be shown to people, if that is known.
     #[cfg(not(loom))]
     fn person(&self, owner: OwnerId) -> Option<Person> {
@@ -66,6 +72,10 @@ unsafe impl<J: Judge + ?Sized> Judge for &J {
 
     fn place(&self) -> *const () {
         (**self).place()
+    }
+
+    fn places(&self) -> u32 {
+        (**self).places()
     }
 
     #[cfg(not(loom))]

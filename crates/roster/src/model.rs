@@ -62,6 +62,10 @@ unsafe impl Judge for ModelJudge {
             None => Verdict::Nobody,
         }
     }
+
+    fn places(&self) -> u32 {
+        self.dead.len() as u32
+    }
 }
 
 fn place(id: OwnerId) -> usize {

@@ -314,6 +314,10 @@ impl<'a> Participant<'a> {
         }
         beside::with_own_descriptors(|| join.run(source)).map_err(JoinError::system)?
     }
+
+    fn places(&self) -> u32 {
+        self.roster.slots()
+    }
 }
 
 impl Drop for Participant<'_> {

@@ -72,6 +72,10 @@ unsafe impl Judge for Seat {
         self.id.as_ptr().cast_const().cast()
     }
 
+    fn places(&self) -> u32 {
+        self.participant().places()
+    }
+
     fn person(&self, owner: OwnerId) -> Option<Person> {
         Judge::person(self.participant(), owner)
     }

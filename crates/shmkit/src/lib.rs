@@ -431,7 +431,7 @@ pub use shmkit_sync::{
 };
 pub use shmkit_sync::{
     Guard, LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard,
-    OwnedPermit, OwnedReentrantMutexGuard, Patience, Permit, ReleaseError, Semaphore,
+    OwnedPermit, OwnedReentrantMutexGuard, Patience, Permit, ReleaseError, Seated, Semaphore,
     SemaphoreError, Slices,
 };
 pub use shmkit_sync::{

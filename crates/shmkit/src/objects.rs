@@ -6,8 +6,8 @@ use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Event, Lock, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock, Segment, Semaphore,
-    ShmSafe, Value,
+    Event, Lock, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock, Seated, Segment,
+    Semaphore, ShmSafe, Value,
 };
 
 mod sealed {
@@ -354,7 +354,7 @@ impl Objects for Segment {
     }
 
     fn condvar(&self, name: &str) -> Result<Condvar, ObjectError> {
-        self.object(name, ())
+        self.object(name, Seated::new(()))
     }
 
     fn rlock(&self, name: &str) -> Result<RLock, ObjectError> {
@@ -362,7 +362,7 @@ impl Objects for Segment {
     }
 
     fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<T>, ObjectError> {
-        self.object(name, first)
+        self.object(name, Seated::new(first))
     }
 
     fn rwlock_with<T: ShmSafe>(
@@ -370,11 +370,11 @@ impl Objects for Segment {
         name: &str,
         fill: impl FnOnce(&mut T),
     ) -> Result<RwLock<T>, ObjectError> {
-        in_place(self, name, (), fill)
+        in_place(self, name, Seated::new(()), fill)
     }
 
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore, ObjectError> {
-        self.object(name, permits)
+        self.object(name, Seated::new(permits))
     }
 
     fn counting_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError> {

@@ -47,7 +47,7 @@ fn parent() -> Result<(), Box<dyn Error>> {
     // SAFETY: as above.
     let ledger = unsafe { Mutex::<Ledger, _>::init(region.sub(LEDGER, 4096)?, [100, 0], &me) }?;
     // SAFETY: as above.
-    let doors = unsafe { Semaphore::init(region.sub(DOORS, 4096)?, 2, &me) }?;
+    let doors = unsafe { Semaphore::init(region.sub(DOORS, 4096)?, 2.into(), &me) }?;
 
     let mut thief = start("thief", &file)?;
     // It says a byte when it is in the middle of its change.

@@ -25,6 +25,12 @@ pub enum LockFailure {
     PeerDied(OwnerId),
     /// This thread has taken the lock 2^32-1 times already. Only of locks that a thread may take again.
     TooDeep,
+    /// As many processes read as the lock has seats for readers, all of them alive. Only of readers-writer locks that were
+    /// made with fewer seats than the roster has places.
+    TooManyReaders {
+        /// How many can read at a time.
+        seats: u32,
+    },
     /// The lock's word names an owner that cannot exist.
     Corrupt {
         /// The word found.
@@ -49,6 +55,10 @@ impl fmt::Display for LockFailure {
             }
             Self::TooDeep => f.write_str(
                 "this thread has taken the lock 2^32-1 times: release it as often as it is taken",
+            ),
+            Self::TooManyReaders { seats } => write!(
+                f,
+                "{seats} processes read already, which is as many as the lock has seats for: make it with more, as `Seated::new(value).seats(n)`"
             ),
             Self::Corrupt { word } => write!(
                 f,
@@ -257,6 +267,12 @@ pub enum SemaphoreError {
         /// How many there are.
         permits: u32,
     },
+    /// As many processes hold permits as the semaphore has seats for holders, all of them alive. Only of a semaphore that was
+    /// made with fewer seats than the roster has places.
+    TooManyHolders {
+        /// How many can hold permits at a time.
+        seats: u32,
+    },
     /// The semaphore's own lock names an owner that cannot exist.
     Corrupt {
         /// The word found.
@@ -274,8 +290,10 @@ impl From<LockFailure> for SemaphoreError {
     fn from(failure: LockFailure) -> Self {
         match failure {
             LockFailure::TimedOut => Self::TimedOut,
-            // A semaphore's own lock has no depth.
-            LockFailure::WouldBlock | LockFailure::TooDeep => Self::WouldBlock,
+            // A semaphore's own lock has no depth, and no readers.
+            LockFailure::WouldBlock | LockFailure::TooDeep | LockFailure::TooManyReaders { .. } => {
+                Self::WouldBlock
+            }
             LockFailure::NotJoined => Self::NotJoined,
             LockFailure::CannotJudge => Self::CannotJudge,
             LockFailure::Interrupted => Self::Interrupted,
@@ -301,6 +319,10 @@ impl fmt::Display for SemaphoreError {
             Self::TooMany { asked, permits } => write!(
                 f,
                 "{asked} permits were asked for and the semaphore has {permits}: ask for fewer, or make it with more"
+            ),
+            Self::TooManyHolders { seats } => write!(
+                f,
+                "{seats} processes hold permits, which is as many as the semaphore has seats for: make it with more, as `Seated::new(permits).seats(n)`"
             ),
             Self::Corrupt { word } => LockFailure::Corrupt { word: *word }.fmt(f),
         }

@@ -71,13 +71,13 @@ impl<L: Lock, K: Judge> Hold<L, K> {
     /// # Panics
     ///
     /// In a forked child, which inherited the guard but not the lock.
-    fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Hold<M, K>
+    fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId, &K) -> M) -> Hold<M, K>
     where
         L: Copy,
     {
         self.assert_ours();
         let this = ManuallyDrop::new(self);
-        let lock = turn(&this.lock, this.id);
+        let lock = turn(&this.lock, this.id, &this.keeper);
         // SAFETY: `this` is neither dropped nor used again.
         let keeper = unsafe { ptr::read(&this.keeper) };
         Hold { lock, id: this.id, dead: this.dead, panicking: this.panicking, keeper }
@@ -206,7 +206,7 @@ impl<L: Exclusive, T: ?Sized, K: Judge> Held<L, T, K> {
     /// # Panics
     ///
     /// In a forked child, which inherited the guard but not the lock.
-    pub(crate) fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId) -> M) -> Held<M, T, K>
+    pub(crate) fn turn<M: Lock>(self, turn: impl FnOnce(&L, OwnerId, &K) -> M) -> Held<M, T, K>
     where
         L: Copy,
     {

@@ -72,6 +72,7 @@ mod outcome;
 mod patience;
 mod reentrant;
 mod rwlock;
+mod seats;
 mod semaphore;
 mod slices;
 mod spin;
@@ -89,6 +90,7 @@ pub use crate::barrier::{
 pub use crate::condvar::{
     error::{NotifyError, Unwaited, WaitError, Wakeup},
     raw::RawCondvar,
+    sleepers::{CondvarFrame, SleeperCell},
 };
 pub use crate::counting::raw::{CountingError, RawCountingSemaphore};
 pub use crate::doorbell::{Armed, Doorbell};
@@ -104,8 +106,9 @@ pub use crate::once::raw::{OnceError, RawOnce, Turn};
 pub use crate::outcome::{Acquired, Outcome};
 pub use crate::patience::Patience;
 pub use crate::reentrant::raw::RawReentrantMutex;
-pub use crate::rwlock::raw::{RawRwLock, Reading};
-pub use crate::semaphore::raw::RawSemaphore;
+pub use crate::rwlock::raw::{RawRwLock, Reading, RwLockFrame};
+pub use crate::seats::{Seated, Seating};
+pub use crate::semaphore::raw::{RawSemaphore, SemaphoreFrame};
 pub use crate::slices::Slices;
 #[cfg(not(loom))]
 pub use crate::{

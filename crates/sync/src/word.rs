@@ -184,4 +184,16 @@ impl Word64 {
         crash::step();
         self.0.compare_exchange(current, new, success, failure)
     }
+
+    #[inline(always)]
+    pub(crate) fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+        crash::step();
+        self.0.fetch_or(bits, order)
+    }
+}
+
+impl fmt::Debug for Word64 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0.load(Ordering::Relaxed))
+    }
 }

@@ -37,10 +37,10 @@ fn make<'a>(
 #[test]
 fn the_format_of_a_counting_semaphore_is_fixed() {
     type S<'a> = CountingSemaphore<&'a ModelJudge>;
-    let shape = S::shape(&Count::bounded(3)).unwrap();
+    let shape = S::shape(&Count::bounded(3), 2).unwrap();
     assert_eq!((shape.bytes, shape.align), (128, 128));
     assert_eq!(shape.to_string(), "counting semaphore, length 3");
-    assert_eq!(S::shape(&Count::unbounded(3)).unwrap().len, MAX.into());
+    assert_eq!(S::shape(&Count::unbounded(3), 2).unwrap().len, MAX.into());
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     make(bytes.region(), Count::bounded(3), &judges[0]);
@@ -112,10 +112,10 @@ fn sem_07_a_value_that_cannot_be_is_refused() {
     type S<'a> = CountingSemaphore<&'a ModelJudge>;
     for value in [1 << 31, u32::MAX] {
         for count in [Count::unbounded(value), Count::bounded(value)] {
-            assert!(matches!(S::shape(&count), Err(ShapeError::Length { .. })), "{value}");
+            assert!(matches!(S::shape(&count, 2), Err(ShapeError::Length { .. })), "{value}");
         }
     }
-    assert!(S::shape(&Count::unbounded(MAX)).is_ok());
+    assert!(S::shape(&Count::unbounded(MAX), 2).is_ok());
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Event<&'a ModelJudge
 
 #[test]
 fn the_format_of_an_event_is_fixed() {
-    let shape = <Event<&ModelJudge> as Object<_>>::shape(&()).unwrap();
+    let shape = <Event<&ModelJudge> as Object<_>>::shape(&(), 2).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.len, shape.tag), (128, 128, 1, TypeTag::NONE));
     assert_eq!(shape.to_string(), "event");
     let judges = ModelJudge::new(1);

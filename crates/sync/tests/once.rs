@@ -40,9 +40,9 @@ fn cell<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> OnceCell<[u64; 2], &'
 
 #[test]
 fn the_formats_are_fixed() {
-    let shape = <Once<&ModelJudge> as Object<_>>::shape(&()).unwrap();
+    let shape = <Once<&ModelJudge> as Object<_>>::shape(&(), 2).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.to_string().as_str()), (128, 128, "once"));
-    let shape = <OnceCell<u64, &ModelJudge> as Object<_>>::shape(&()).unwrap();
+    let shape = <OnceCell<u64, &ModelJudge> as Object<_>>::shape(&(), 2).unwrap();
     assert_eq!((shape.bytes, shape.align), (128, 128));
     assert_eq!(shape.to_string(), "once cell of u64 (8 bytes)");
     let judges = ModelJudge::new(1);

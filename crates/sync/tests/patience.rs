@@ -11,10 +11,25 @@ use shmkit_atomic::{AtomicBool, AtomicU32, Deadline};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{
-    BarrierCell, BarrierError, BarrierFrame, CountingError, EventError, LockFailure, Patience,
-    RawBarrier, RawCondvar, RawCountingSemaphore, RawEvent, RawMutex, RawRwLock, RawSemaphore,
-    SemaphoreError,
+    BarrierCell, BarrierError, BarrierFrame, CondvarFrame, CountingError, EventError, HolderCell,
+    LockFailure, Patience, RawBarrier, RawCondvar, RawCountingSemaphore, RawEvent, RawMutex,
+    RawRwLock, RawSemaphore, RwLockFrame, Seating, SemaphoreError, SemaphoreFrame, SleeperCell,
 };
+
+/// A semaphore of one permit, for four.
+fn semaphore() -> RawSemaphore<'static> {
+    let cells = (0..Seating::spread(4).cells()).map(|_| HolderCell::new());
+    RawSemaphore::new(
+        Box::leak(Box::new(SemaphoreFrame::new(1, 4))),
+        cells.collect::<Vec<_>>().leak(),
+    )
+}
+
+/// A condition variable, for four.
+fn condvar() -> RawCondvar<'static> {
+    let cells = (0..Seating::packed(4).cells()).map(|_| SleeperCell::new());
+    RawCondvar::new(Box::leak(Box::new(CondvarFrame::new(4))), cells.collect::<Vec<_>>().leak())
+}
 
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(30);
@@ -38,7 +53,7 @@ fn a_wait_that_is_told_to_stop_ends() {
     assert_eq!(RawEvent::new().wait(mine, patience), Err(EventError::Interrupted));
     let counting = RawCountingSemaphore::new();
     assert_eq!(counting.acquire(mine, patience), Err(CountingError::Interrupted));
-    let semaphore = RawSemaphore::new(1);
+    let semaphore = semaphore();
     semaphore.acquire(1, theirs, Deadline::NEVER).unwrap();
     assert_eq!(semaphore.acquire(1, mine, patience), Err(SemaphoreError::Interrupted));
     assert_eq!(asked.load(Relaxed), 12, "once for each slice");
@@ -52,7 +67,9 @@ fn a_hook_that_panics_says_stop() {
     let hook = || -> ControlFlow<()> { panic!("in the hook") };
     let patience = Patience::from(LONG).interruptible(&hook);
 
-    let lock = RawRwLock::new();
+    let cells: Vec<_> = (0..Seating::spread(4).cells()).map(|_| HolderCell::new()).collect();
+    let frame = RwLockFrame::new(4);
+    let lock = RawRwLock::new(&frame, &cells);
     let (reading, _) = lock.read(&reader, LONG).unwrap();
     assert_eq!(lock.write(&mine, patience).map(drop), Err(LockFailure::Interrupted));
     // SAFETY: read-locked above, and never since.
@@ -123,7 +140,7 @@ fn nobody_waits_for_ever_for_who_cannot_be_judged() {
     let mutex = RawMutex::new();
     mutex.lock(&judges[1], Deadline::NEVER).unwrap();
     assert_eq!(mutex.lock(&blind, Deadline::NEVER), Err(LockFailure::CannotJudge));
-    let semaphore = RawSemaphore::new(1);
+    let semaphore = semaphore();
     semaphore.acquire(1, &judges[1], Deadline::NEVER).unwrap();
     assert_eq!(semaphore.acquire(1, &blind, Deadline::NEVER), Err(SemaphoreError::CannotJudge));
     let patience = Patience::ENDLESS.while_alive(judges[1].me().unwrap());
@@ -134,7 +151,7 @@ fn nobody_waits_for_ever_for_who_cannot_be_judged() {
 fn a_judge_that_panics_in_a_wait_leaves_the_lock_held_and_no_sleeper() {
     let judges = ModelJudge::new(2);
     let bad = Bad::new(&judges[0], true);
-    let (mutex, condvar) = (RawMutex::new(), RawCondvar::new());
+    let (mutex, condvar) = (RawMutex::new(), condvar());
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             mutex.lock(&judges[0], Deadline::NEVER).unwrap();

@@ -20,7 +20,7 @@ pub(super) struct Subject<'a> {
 impl<'a> Subject<'a> {
     pub(super) fn new(place: Place<'a>) -> Self {
         Self {
-            handles: place.make(1, 7),
+            handles: place.make(1, 7.into()),
             writing: [const { None }; ALL],
             reading: [const { Vec::new() }; ALL],
             writer: Owner::Nobody,

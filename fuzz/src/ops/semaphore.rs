@@ -17,7 +17,10 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(super) fn new(place: Place<'a>) -> Self {
-        Self { handles: place.make(PERMITS.into(), PERMITS), held: [const { Vec::new() }; ALL] }
+        Self {
+            handles: place.make(PERMITS.into(), PERMITS.into()),
+            held: [const { Vec::new() }; ALL],
+        }
     }
 
     fn out(&self) -> u32 {

@@ -90,4 +90,8 @@ unsafe impl Judge for Nobody {
     fn verdict(&self, _: OwnerId) -> Verdict {
         Verdict::Unknown
     }
+
+    fn places(&self) -> u32 {
+        SLOTS
+    }
 }

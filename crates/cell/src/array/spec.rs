@@ -6,6 +6,7 @@ use shmkit_layout::{
     InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
 use shmkit_roster::Judge;
+use shmkit_sync::RawMutex;
 
 use super::Array;
 use super::journal::RawArray;
@@ -121,8 +122,8 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Array<T, K> {
     /// A length, or the first values.
     type Spec = ArraySpec<T>;
 
-    fn shape(spec: &ArraySpec<T>) -> Result<Shape, ShapeError> {
-        Self::room(&spec.len())
+    fn shape(spec: &ArraySpec<T>, places: u32) -> Result<Shape, ShapeError> {
+        Self::room(&spec.len(), places)
     }
 
     unsafe fn init(region: Region<'_>, spec: ArraySpec<T>, keeper: K) -> Result<Self, ShapeError> {
@@ -149,10 +150,10 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Array<T, K> {
     type Size = usize;
     type Values = [T];
 
-    fn room(&len: &usize) -> Result<Shape, ShapeError> {
+    fn room(&len: &usize, _: u32) -> Result<Shape, ShapeError> {
         let len = len as u64;
         let align = LINE.max(align_of::<T>() as u64);
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes: bytes::<T>(len)?, align })
+        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes: bytes::<T>(len)?, align, names: RawMutex::NAMES.alone() })
     }
 
     unsafe fn init_with(

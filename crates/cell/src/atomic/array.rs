@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, TypeTag};
+use shmkit_layout::{Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag};
 use shmkit_roster::Seat;
 
 use super::{Atomic, AtomicWord};
@@ -116,13 +116,20 @@ unsafe impl<T: AtomicWord, K> Object<K> for AtomicArray<T, K> {
     /// A length, or the first values.
     type Spec = ArraySpec<T>;
 
-    fn shape(spec: &ArraySpec<T>) -> Result<Shape, ShapeError> {
+    fn shape(spec: &ArraySpec<T>, _: u32) -> Result<Shape, ShapeError> {
         let len = spec.len() as u64;
         if len > most::<T>() {
             return Err(too_long::<T>(len));
         }
         let bytes = len * size_of::<T::Cell>() as u64;
-        Ok(Shape { kind: Self::KIND, tag: T::WORD, len, bytes, align: LINE })
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: T::WORD,
+            len,
+            bytes,
+            align: LINE,
+            names: NameWords::NONE.alone(),
+        })
     }
 
     unsafe fn init(region: Region<'_>, spec: ArraySpec<T>, keeper: K) -> Result<Self, ShapeError> {

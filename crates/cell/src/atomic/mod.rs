@@ -5,7 +5,7 @@ mod word;
 
 use core::fmt;
 
-use shmkit_layout::{Kind, Object, Offset, Region, Shape, ShapeError, TypeTag};
+use shmkit_layout::{Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag};
 use shmkit_roster::Seat;
 
 pub use self::array::AtomicArray;
@@ -177,9 +177,16 @@ unsafe impl<T: AtomicWord, K> Object<K> for Atomic<T, K> {
     /// The first value.
     type Spec = T;
 
-    fn shape(_first: &T) -> Result<Shape, ShapeError> {
+    fn shape(_first: &T, _: u32) -> Result<Shape, ShapeError> {
         let bytes = size_of::<T::Cell>() as u64;
-        Ok(Shape { kind: Self::KIND, tag: T::WORD, len: 1, bytes, align: LINE })
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: T::WORD,
+            len: 1,
+            bytes,
+            align: LINE,
+            names: NameWords::NONE.alone(),
+        })
     }
 
     unsafe fn init(region: Region<'_>, first: T, keeper: K) -> Result<Self, ShapeError> {

@@ -88,7 +88,7 @@ fn arr_08_steps_are_read_and_a_wrong_count_is_refused() {
 fn arr_09_an_absurd_length_is_refused_and_none_is_possible() {
     type Of<T> = Array<T, &'static ModelJudge>;
     fn shape<T: ShmSafe>(len: usize) -> Result<shmkit_layout::Shape, ShapeError> {
-        <Of<T> as Object<_>>::shape(&ArraySpec::Zeroed(len))
+        <Of<T> as Object<_>>::shape(&ArraySpec::Zeroed(len), 2)
     }
     let max = (isize::MAX as u64 - 32 - 8) / 8;
     assert_eq!(

@@ -80,7 +80,7 @@ fn an_array_is_many_cells() {
 #[test]
 fn a_wrong_length_is_refused() {
     type Row = AtomicArray<u32, ()>;
-    let shape = |len| <Row as Object<()>>::shape(&shmkit_cell::ArraySpec::Zeroed(len));
+    let shape = |len| <Row as Object<()>>::shape(&shmkit_cell::ArraySpec::Zeroed(len), 2);
     assert_eq!(shape(3).unwrap().bytes, 12);
     let max = isize::MAX as u64 / 4;
     assert_eq!(

@@ -50,7 +50,7 @@ fn a_structure_of_any_alignment_fits() {
 
     let [me, _] = two();
     let mut memory = Memory::<4096>::new();
-    let shape = <Value<Wide, ModelJudge> as Object<ModelJudge>>::shape(&Wide([0; 8])).unwrap();
+    let shape = <Value<Wide, ModelJudge> as Object<ModelJudge>>::shape(&Wide([0; 8]), 2).unwrap();
     assert_eq!((shape.bytes, shape.align), (64 + 2 * 64, 128));
     let cell = value(memory.region().sub(0, shape.bytes).unwrap(), Wide([1; 8]), &me);
     cell.set(Wide([2; 8])).unwrap();
@@ -62,7 +62,7 @@ fn a_region_that_is_too_small_is_refused() {
     let [me, _] = two();
     let mut memory = Memory::<4096>::new();
     let region = memory.region();
-    let shape = <Value<u64, ModelJudge> as Object<ModelJudge>>::shape(&0).unwrap();
+    let shape = <Value<u64, ModelJudge> as Object<ModelJudge>>::shape(&0, 2).unwrap();
     assert_eq!(shape.to_string(), "value of u64 (8 bytes)");
     let short = region.sub(0, shape.bytes - 1).unwrap();
     // SAFETY: fresh, zeroed bytes.

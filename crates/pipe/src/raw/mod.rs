@@ -10,7 +10,7 @@ use shmkit_atomic::Ordering::{Acquire, Relaxed};
 use shmkit_atomic::{AtomicU32, AtomicU64, const_unless_loom};
 use shmkit_layout::CachePadded;
 #[cfg(not(loom))]
-use shmkit_layout::Shared;
+use shmkit_layout::{NameWords, Names, Shared};
 use shmkit_roster::OwnerId;
 use shmkit_sync::Doorbell;
 
@@ -106,6 +106,11 @@ const _: () = assert!(size_of::<Control>() == 64, "part of the segment format");
 const _: () = assert!(size_of::<Tail>() == 64, "a copy moves with the line of its position");
 
 impl RawRing {
+    /// The words that name participants: both roles.
+    #[cfg(not(loom))]
+    pub(crate) const NAMES: Names =
+        [NameWords::lower(8), NameWords::upper(8, 8, 1), NameWords::NONE, NameWords::NONE];
+
     const_unless_loom! {
         /// Makes a ring that [`set_capacity`](Self::set_capacity) must complete.
         pub fn new() -> Self {

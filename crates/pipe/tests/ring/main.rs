@@ -88,7 +88,7 @@ fn a_capacity_is_rounded_up() {
         let pipe = attach(region, &judges[1]);
         assert_eq!(pipe.capacity(), 8);
         assert!(pipe.is_empty());
-        let shape = <Ring<'_> as Object<_>>::shape(&5).unwrap();
+        let shape = <Ring<'_> as Object<_>>::shape(&5, 2).unwrap();
         assert_eq!((shape.len, shape.bytes, shape.align), (8, 512 + 64, 128));
         assert_eq!(shape.to_string(), "pipe of u64 (8 bytes), length 8");
     });
@@ -96,7 +96,7 @@ fn a_capacity_is_rounded_up() {
 
 #[test]
 fn an_absurd_capacity_is_refused() {
-    let shape = |spec| <Ring<'_> as Object<_>>::shape(&spec);
+    let shape = |spec| <Ring<'_> as Object<_>>::shape(&spec, 2);
     for spec in [0, (1 << 32) + 1, u64::MAX] {
         let error = shape(spec).unwrap_err();
         assert_eq!(error, ShapeError::Length { found: spec, min: 1, max: 1 << 32 });
@@ -104,7 +104,7 @@ fn an_absurd_capacity_is_refused() {
     assert_eq!(shape(1 << 32).unwrap().len, 1 << 32);
     // As many as fit in 64 TiB.
     type Page = [u8; 1 << 20];
-    let error = <Pipe<Page, &ModelJudge> as Object<_>>::shape(&(1 << 27)).unwrap_err();
+    let error = <Pipe<Page, &ModelJudge> as Object<_>>::shape(&(1 << 27), 2).unwrap_err();
     assert_eq!(error, ShapeError::Length { found: 1 << 27, min: 1, max: 1 << 26 });
 }
 

@@ -12,7 +12,7 @@ const NAME: usize = 48;
 
 /// An entry behind its state: where the object is, what it is called, what it is. Read and written as words, because
 /// the compiler may not join volatile accesses to single bytes.
-const WORDS: usize = 17;
+const WORDS: usize = 21;
 /// Where they begin, in bytes from the entry's first. The state is at 0, a u32; bytes 4 to 7 are 0.
 const WORDS_AT: u64 = 8;
 const NAME_WORDS: usize = NAME / 8;
@@ -135,7 +135,7 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use shmkit_layout::{Kind, ShmSafe};
+    use shmkit_layout::{Kind, NameWords, ShmSafe};
 
     use super::*;
 
@@ -154,7 +154,14 @@ mod tests {
         let good = Record {
             name: Name::new("hits").unwrap(),
             offset: 1024,
-            shape: Shape { kind: Kind::new("value"), tag: u64::TAG, len: 1, bytes: 64, align: 64 },
+            shape: Shape {
+                kind: Kind::new("value"),
+                tag: u64::TAG,
+                len: 1,
+                bytes: 64,
+                align: 64,
+                names: NameWords::NONE.alone(),
+            },
         };
         assert_eq!(good.defect(1024, 1088), None);
         let with = |change: fn(&mut Record)| {

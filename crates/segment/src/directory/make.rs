@@ -50,7 +50,7 @@ impl<'a> Directory<'a> {
         O: Object<K>,
         K: Judge + Clone,
     {
-        let wanted = Wanted::new::<O, K>(name, &spec)?;
+        let wanted = Wanted::new::<O, K>(name, &spec, keeper.places())?;
         let run = move || {
             let mut scan = self.scan();
             if let Some(found) = scan.seek(wanted.name)? {
@@ -108,7 +108,7 @@ impl<'a> Directory<'a> {
         O: Object<K>,
         K: Judge + Clone,
     {
-        let wanted = Wanted::new::<O, K>(name, &spec)?;
+        let wanted = Wanted::new::<O, K>(name, &spec, keeper.places())?;
         let run = move || {
             let held = self.hold(&keeper)?;
             let mut scan = self.scan();
@@ -242,8 +242,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new<O: Object<K>, K>(name: &str, spec: &O::Spec) -> Result<Self, ObjectError> {
-        let shape = O::shape(spec).map_err(|error| Reason::Spec(error).of(name))?;
+    fn new<O: Object<K>, K>(name: &str, spec: &O::Spec, places: u32) -> Result<Self, ObjectError> {
+        let shape = O::shape(spec, places).map_err(|error| Reason::Spec(error).of(name))?;
         assert!(
             (shape.kind, shape.tag) == (O::KIND, O::TAG),
             "an `Object` whose shape is not of its own KIND and TAG"

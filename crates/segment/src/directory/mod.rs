@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! at      lock | at+64: up to where objects were ever written, in bytes from the base; 128 bytes in all
-//! at+128  entry 0 | entry 1 | …      144 bytes each: state, offset, name, shape
+//! at+128  entry 0 | entry 1 | …      176 bytes each: state, offset, name, shape
 //! free    the objects, each at a multiple of its alignment, in the order of their entries
 //! ```
 //!
@@ -37,7 +37,7 @@ const LOCK: u64 = 128;
 /// Where the end of the bytes is that any maker may have written to, whether it came to an end or not.
 const WRITTEN: u64 = 64;
 /// Bytes of an entry.
-const ENTRY: u64 = 144;
+const ENTRY: u64 = 176;
 /// The largest alignment of an object, in bytes: what a mapping's base is aligned to on every machine.
 const MAX_ALIGN: u64 = 4096;
 
@@ -48,7 +48,7 @@ const SHOWN: usize = 8;
 
 /// Returns the bytes that a directory with room for `entries` objects takes.
 pub(crate) const fn bytes(entries: u32) -> u64 {
-    // At most 2^32 * 144 + 128: no overflow.
+    // At most 2^32 * 176 + 128: no overflow.
     (LOCK + entries as u64 * ENTRY).next_multiple_of(Directory::ALIGN)
 }
 

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicBool, AtomicU64};
-use shmkit_layout::{ShapeError, ShmSafe};
+use shmkit_layout::{NameWords, ShapeError, ShmSafe};
 use shmkit_roster::{OwnerId, Verdict};
 use shmkit_sync::RawMutex;
 
@@ -14,16 +14,16 @@ use super::*;
 #[repr(C, align(4096))]
 struct Bytes<const N: usize>([u8; N]);
 
-/// A directory of 4 entries in 2 KiB: its objects begin at byte 768.
+/// A directory of 4 entries in 2 KiB: its objects begin at byte 896.
 struct Memory(Box<Bytes<2048>>);
 
 impl Memory {
     fn new() -> Self {
         let memory = Self(Box::new(Bytes([0; 2048])));
         // What lies behind the directory is not zero: as if a killed maker had been there, which has said so before.
-        let objects = memory.directory().region.sub(768, 1280).unwrap();
+        let objects = memory.directory().region.sub(896, 1152).unwrap();
         // SAFETY: nobody else uses the block yet.
-        unsafe { objects.base().as_ptr().write_bytes(0xaa, 1280) };
+        unsafe { objects.base().as_ptr().write_bytes(0xaa, 1152) };
         memory.poke(WRITTEN, 2048_u64);
         memory
     }
@@ -78,12 +78,19 @@ unsafe impl<'a, const U: bool> Object<&'a Me> for Words<'a, U> {
     const TAG: TypeTag = if U { u64::TAG } else { i64::TAG };
     type Spec = (u64, u64);
 
-    fn shape(&(_, len): &(u64, u64)) -> Result<Shape, ShapeError> {
+    fn shape(&(_, len): &(u64, u64), _: u32) -> Result<Shape, ShapeError> {
         if len == 0 {
             return Err(ShapeError::Length { found: 0, min: 1, max: 1 << 60 });
         }
         let bytes = len.saturating_mul(8);
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes, align: 128 })
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len,
+            bytes,
+            align: 128,
+            names: NameWords::NONE.alone(),
+        })
     }
 
     unsafe fn init(
@@ -253,7 +260,7 @@ fn full_says_of_what() {
     assert_eq!(room.kind(), Is::NoRoom);
     assert_eq!(
         room.to_string(),
-        r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's 2048 bytes 1280 are free: make the segment larger, with Options::new(size)"#
+        r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's 2048 bytes 1152 are free: make the segment larger, with Options::new(size)"#
     );
     let absurd = directory.make::<Unsigned<'_>, _>("absurd", (0, u64::MAX), &me).unwrap_err();
     assert_eq!(absurd.kind(), Is::NoRoom);
@@ -271,9 +278,9 @@ fn a_dead_maker_leaves_nothing_half_made() {
     let directory = memory.directory();
     // As if participant 9 had been killed after it wrote object and entry, and before it published them.
     memory.poke(0, OwnerId::new(9).unwrap().get());
-    directory.region.sub(768, 1280).unwrap();
-    let shape = Unsigned::shape(&(5, 2)).unwrap();
-    let record = Record { name: Name::new("hits").unwrap(), offset: 768, shape };
+    directory.region.sub(896, 1152).unwrap();
+    let shape = Unsigned::shape(&(5, 2), 2).unwrap();
+    let record = Record { name: Name::new("hits").unwrap(), offset: 896, shape };
     record.write(directory.table, entry_at(0)).unwrap();
 
     assert_eq!(directory.find::<Unsigned<'_>, _>("hits", &me).unwrap_err().kind(), Is::NotFound);
@@ -307,13 +314,13 @@ fn what_no_peer_writes_is_an_error() {
     let directory = memory.directory();
     directory.make::<Unsigned<'_>, _>("a", (5, 2), &me).unwrap();
     directory.make::<Unsigned<'_>, _>("b", (5, 2), &me).unwrap();
-    let second = 128 + 144;
+    let second = 128 + 176;
     // Place in the entry, and what is wrong there; one u64 each.
     for (at, value) in [
         (0, 7),                          // state
-        (8, 767),                        // offset: in the directory
-        (8, 769),                        // offset: odd
-        (8, 768),                        // offset: overlaps "a"
+        (8, 895),                        // offset: in the directory
+        (8, 897),                        // offset: odd
+        (8, 896),                        // offset: overlaps "a"
         (8, 2048),                       // offset: at the end
         (8, !127),                       // offset: far out
         (16, 0),                         // no name
@@ -350,10 +357,10 @@ fn what_no_peer_writes_is_an_error() {
 fn a_copy_shows_the_objects_of_the_whole() {
     let (memory, me) = (Memory::new(), Me::among_the_dead());
     memory.directory().make::<Unsigned<'_>, _>("a", (5, 2), &me).unwrap();
-    let copy = memory.region().sub(0, 768).unwrap();
+    let copy = memory.region().sub(0, 896).unwrap();
     let entries = Directory::list_copy(copy, 0, 4, 2048).unwrap();
     assert_eq!(entries, memory.directory().entries().unwrap());
-    assert_eq!(Directory::list_copy(copy, 0, 4, 783).unwrap_err().kind(), Is::Corrupt);
+    assert_eq!(Directory::list_copy(copy, 0, 4, 911).unwrap_err().kind(), Is::Corrupt);
     assert_eq!(Directory::list_copy(copy, 0, 5, 2048).unwrap_err().kind(), Is::Corrupt);
 }
 

@@ -62,9 +62,10 @@ impl From<LockFailure> for BarrierError {
     fn from(failure: LockFailure) -> Self {
         match failure {
             // A mutex that is not recursive is never taken too often.
-            LockFailure::TimedOut | LockFailure::WouldBlock | LockFailure::TooDeep => {
-                Self::TimedOut
-            }
+            LockFailure::TimedOut
+            | LockFailure::WouldBlock
+            | LockFailure::TooDeep
+            | LockFailure::TooManyReaders { .. } => Self::TimedOut,
             LockFailure::NotJoined => Self::NotJoined,
             LockFailure::CannotJudge => Self::CannotJudge,
             LockFailure::Interrupted => Self::Interrupted,

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+    CachePadded, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
 use shmkit_roster::{Judge, Seat};
 
 use crate::who::Who;
-use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Party, Patience, RawBarrier};
+use crate::{
+    ActionError, BarrierCell, BarrierError, BarrierFrame, Party, Patience, RawBarrier, RawMutex,
+};
 
 /// A point that nobody passes before as many threads have arrived as it has parties; then all pass, and it is ready for
 /// the next time.
@@ -293,12 +295,14 @@ unsafe impl<K: Judge> Object<K> for Barrier<K> {
     /// How many parties there are, 1 to 65,536.
     type Spec = u32;
 
-    fn shape(&parties: &u32) -> Result<Shape, ShapeError> {
+    fn shape(&parties: &u32, _: u32) -> Result<Shape, ShapeError> {
         let len = Self::check(parties.into())?.into();
         let cells = len * size_of::<BarrierCell>() as u64;
         let bytes = align_up(size_of::<BarrierFrame>() as u64 + cells, ALIGN)
             .expect("65,536 cells are half a mebibyte");
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes, align: ALIGN })
+        let cells = NameWords::upper(size_of::<BarrierFrame>() as u32, 8, len as u32);
+        let names = [RawMutex::NAMES, cells, NameWords::NONE, NameWords::NONE];
+        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes, align: ALIGN, names })
     }
 
     unsafe fn init(region: Region<'_>, parties: u32, keeper: K) -> Result<Self, ShapeError> {

@@ -36,7 +36,7 @@ pub enum Unwaited {
     NotOwner,
     /// The condition variable belongs to another lock. The caller did not wait, and holds what it held.
     OtherLock,
-    /// As many threads as possible wait already. The caller did not wait, and holds the lock.
+    /// As many threads wait already as there are seats for. The caller did not wait, and holds the lock.
     TooManyWaiters,
     /// Somebody has written to this thread's place who must not, so that nobody knows why it woke. The caller holds the
     /// lock again.
@@ -56,7 +56,7 @@ impl fmt::Display for Unwaited {
             Self::NotOwner => NotifyError::NotOwner.fmt(f),
             Self::OtherLock => NotifyError::OtherLock.fmt(f),
             Self::TooManyWaiters => f.write_str(
-                "64 threads wait for this condition, which is all that it has places for: let fewer threads wait",
+                "as many threads wait for this condition as it has seats for: make it with more, as `Seated::new(()).seats(n)`",
             ),
             Self::Corrupt { word, .. } => write!(
                 f,
@@ -123,7 +123,7 @@ pub enum WaitError<G = ()> {
     /// The thread did not wait: it has taken the [`ReentrantMutex`](crate::ReentrantMutex) more than once, and other guards
     /// may have lent the data. (An [`RLock`](crate::RLock), which has none, is given up however often it was acquired.)
     NotAlone(G),
-    /// The thread did not wait: 64 threads do already.
+    /// The thread did not wait: as many do already as the condition variable has seats for.
     TooManyWaiters(G),
     /// The thread has waited, and nobody knows why it woke: somebody has written to its place in the condition variable
     /// who must not. What is wrong with the data is told by the next lock; the heir of a dead owner is told of that

@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+    CachePadded, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
 use shmkit_roster::{Judge, Seat};
 
 use crate::condvar::raw::Over;
+use crate::seats::Seats;
 use crate::who::Who;
-use crate::{NotifyError, Outcome, Patience, RawCondvar, WaitError, Waitable, Wakeup};
+use crate::{
+    CondvarFrame, NotifyError, Outcome, Patience, RawCondvar, Seated, Seating, SleeperCell,
+    WaitError, Waitable, Wakeup,
+};
 
 /// Something to sleep on until somebody else has made a condition true.
 ///
@@ -21,7 +25,12 @@ use crate::{NotifyError, Outcome, Patience, RawCondvar, WaitError, Waitable, Wak
 /// variables.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
-/// handle is its place and a keeper `K`; threads may share it. At most 64 threads wait at a time.
+/// handle is its place and a keeper `K`; threads may share it. As many threads can
+/// wait at a time as there are places in the roster, and 1,024 more, unless it is made with other [`Seated::seats`].
+///
+/// ```text
+/// 0 CondvarFrame | padding to 128 | sleepers' cells, as Seating lays them out
+/// ```
 ///
 /// A notification wakes exactly as many sleepers as it says, those that have waited longest, and none is stored for who
 /// comes later: a thread whose deadline passes at that moment has either been counted and reports it, or has not.
@@ -46,7 +55,7 @@ use crate::{NotifyError, Outcome, Patience, RawCondvar, WaitError, Waitable, Wak
 /// # use memmap2::MmapRaw;
 /// # use shmkit_layout::{Object, Region};
 /// # use shmkit_roster::model::ModelJudge;
-/// use shmkit_sync::{Condvar, Mutex};
+/// use shmkit_sync::{Condvar, Mutex, Seated};
 /// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
 /// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
 /// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
@@ -57,7 +66,7 @@ use crate::{NotifyError, Outcome, Patience, RawCondvar, WaitError, Waitable, Wak
 /// // SAFETY: the bytes are zero, and nobody else has seen them yet.
 /// let letters = unsafe { Mutex::init(region.sub(0, 1024)?, 0_u32, participant) }?;
 /// // SAFETY: as above.
-/// let arrived = unsafe { Condvar::init(region.sub(1024, 1024)?, (), participant) }?;
+/// let arrived = unsafe { Condvar::init(region.sub(1024, 1024)?, Seated::new(()).seats(64), participant) }?;
 /// # std::thread::scope(|scope| -> Result<(), Box<dyn std::error::Error>> {
 /// # scope.spawn(|| {
 ///
@@ -78,7 +87,7 @@ use crate::{NotifyError, Outcome, Patience, RawCondvar, WaitError, Waitable, Wak
 /// # }
 /// ```
 pub struct Condvar<K: Judge = Seat> {
-    raw: &'static RawCondvar,
+    raw: RawCondvar<'static>,
     /// Keeps mapped what the others lead to; so it is dropped last.
     keeper: K,
 }
@@ -301,7 +310,7 @@ impl<K: Judge> Condvar<K> {
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &RawCondvar {
+    pub fn raw(&self) -> RawCondvar<'_> {
         self.raw
     }
 
@@ -381,39 +390,72 @@ impl<K: Judge> Condvar<K> {
             (Err(_), _) => Err(WaitError::Corrupt(guard)),
         }
     }
+
+    /// Finds frame and cells in `region`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, seating: Seating, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        let frame = region.get::<CondvarFrame>(Offset::ZERO)?;
+        let seats: Seats<'static, SleeperCell> = Seats::place(region, CELLS, seating)?;
+        Ok(Self { raw: RawCondvar::seated(frame, seats), keeper })
+    }
+}
+
+/// How many threads can wait at a time unless it is said: one of each participant, and as many besides as a program may
+/// have of its own.
+fn usual(places: u32) -> u32 {
+    places.saturating_add(1024)
 }
 
 const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
-const BYTES: u64 = match align_up(size_of::<RawCondvar>() as u64, ALIGN) {
+/// Where the cells begin, in bytes.
+const CELLS: u64 = match align_up(size_of::<CondvarFrame>() as u64, ALIGN) {
     Some(bytes) => bytes,
     None => unreachable!(),
 };
 
-// SAFETY: kind and tag are given to this layout alone.
+// SAFETY: kind and tag are given to this layout alone, and it names participants in the cells.
 unsafe impl<K: Judge> Object<K> for Condvar<K> {
     const KIND: Kind = Kind::new("condvar");
     const TAG: TypeTag = TypeTag::NONE;
 
-    type Spec = ();
+    /// How many threads can wait at a time.
+    type Spec = Seated<()>;
 
-    fn shape(_: &()) -> Result<Shape, ShapeError> {
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    fn shape(spec: &Seated<()>, places: u32) -> Result<Shape, ShapeError> {
+        let seating = Seating::packed(spec.or(usual(places))?);
+        let cells = NameWords::many(CELLS as u32, 8, seating.cells() as u32);
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: CELLS + seating.bytes(),
+            align: ALIGN,
+            names: cells.alone(),
+        })
     }
 
-    unsafe fn init(region: Region<'_>, _: (), keeper: K) -> Result<Self, ShapeError> {
-        // Zero bytes are one on which nobody sleeps (caller).
-        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
-        let region = unsafe { region.kept() };
-        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
+    unsafe fn init(region: Region<'_>, spec: Seated<()>, keeper: K) -> Result<Self, ShapeError> {
+        let seating = Seating::packed(spec.or(usual(keeper.places()))?);
+        // SAFETY: the caller's promises.
+        let condvar = unsafe { Self::place(region, seating, keeper) }?;
+        // The other bytes are zero (caller): nobody sleeps.
+        region.get::<CondvarFrame>(Offset::ZERO)?.set_seats(seating.seats());
+        Ok(condvar)
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
-        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
-        let region = unsafe { region.kept() };
-        Ok(Self { raw: region.get(Offset::ZERO)?, keeper })
+        let seating =
+            Seating::packed(Seating::check(region.get::<CondvarFrame>(Offset::ZERO)?.seats())?);
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, seating, keeper) }
     }
 }
 

@@ -10,21 +10,19 @@ use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use shmkit_atomic::Ordering::Relaxed;
-#[cfg(not(loom))]
-use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 
 use crate::condvar::monitor::Monitor;
-use crate::condvar::sleepers::{CELLS, Own, Sleepers, is_dead};
+use crate::condvar::sleepers::{CondvarFrame, Own, SleeperCell, Sleepers, is_dead};
 #[cfg(loom)]
 use crate::crash;
 use crate::outcome::Taken;
 use crate::patience::GivenUp;
+use crate::seats::Seats;
 use crate::wait::Wait;
-use crate::word::Word64;
 use crate::{
-    LockFailure, NotifyError, Outcome, Patience, RawMutex, RawReentrantMutex, Unwaited, Wakeup,
-    mutex,
+    LockFailure, NotifyError, Outcome, Patience, RawMutex, RawReentrantMutex, Seating, Unwaited,
+    Wakeup, mutex,
 };
 
 /// Faults are only seeded in models.
@@ -36,11 +34,6 @@ mod crash {
 }
 
 /// A condition variable: threads sleep on it, having given up a lock, until others notify them under that lock.
-///
-/// ```text
-/// lock      (address of the lock as u64).wrapping_sub(address of this as u64), in bytes; 0 = nobody has waited yet
-/// sleepers  a word, a place in the queue and a process for each sleeping thread
-/// ```
 ///
 /// Everything is changed *under the lock*, which is a robust one; a cell has an owner while its thread is between
 /// beginning to wait and having the lock again.
@@ -55,18 +48,10 @@ mod crash {
 ///   it was given, or is void if there is none. The others find it at the end of a slice;
 /// * under the lock, whatever it was doing: the lock's heir counts a death, and every sleeper leaves its sleep at the end
 ///   of a slice, to look at its condition again. So nothing that a death leaves here half-done is ever lost.
-#[repr(C)]
-pub struct RawCondvar {
-    lock: Word64,
-    sleepers: Sleepers,
+#[derive(Clone, Copy)]
+pub struct RawCondvar<'a> {
+    sleepers: Sleepers<'a>,
 }
-
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<RawCondvar>() == 544, "part of the segment format");
-
-// SAFETY: `repr(C)`, made of `Shared` types without a gap: 8 and 536 bytes.
-#[cfg(not(loom))]
-unsafe impl Shared for RawCondvar {}
 
 /// One thread's stay among the sleepers.
 struct Stay<'w, J: ?Sized> {
@@ -134,13 +119,23 @@ impl Over {
     }
 }
 
-impl RawCondvar {
-    /// Most threads that can wait at a time.
-    pub const MAX_WAITERS: usize = CELLS;
+impl<'a> RawCondvar<'a> {
+    /// Makes a condition variable of its words: a cell for every thread that may wait at a time.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer cells than a [`Seating`] (packed) of the frame's seats says.
+    pub fn new(frame: &'a CondvarFrame, cells: &'a [SleeperCell]) -> Self {
+        Self::seated(frame, Seats::new(cells, Seating::packed(frame.seats())))
+    }
 
-    /// Makes a condition variable on which nobody sleeps. All zero bytes are one.
-    pub fn new() -> Self {
-        Self { lock: Word64::new(0), sleepers: Sleepers::new() }
+    pub(crate) fn seated(frame: &'a CondvarFrame, seats: Seats<'a, SleeperCell>) -> Self {
+        Self { sleepers: Sleepers::new(frame, seats) }
+    }
+
+    /// Returns how many threads can wait at a time.
+    pub fn seats(self) -> u32 {
+        self.sleepers.seats()
     }
 
     /// Gives up `mutex`, which this process holds, sleeps until it is notified, for as long as the caller has `patience`,
@@ -162,7 +157,7 @@ impl RawCondvar {
     /// It is the calling thread that took the mutex; nothing that the mutex guards is borrowed, and nobody counts on
     /// its being held after an error.
     pub unsafe fn wait<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         mutex: &RawMutex,
         judge: &J,
         patience: impl Into<Patience<'p>>,
@@ -187,7 +182,7 @@ impl RawCondvar {
     ///
     /// As for [`wait`](Self::wait).
     pub unsafe fn wait_reentrant<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         mutex: &RawReentrantMutex,
         judge: &J,
         patience: impl Into<Patience<'p>>,
@@ -206,7 +201,7 @@ impl RawCondvar {
     ///
     /// [`NotifyError`]; nobody was woken.
     pub fn notify<J: Judge + ?Sized>(
-        &self,
+        self,
         mutex: &RawMutex,
         judge: &J,
         n: u32,
@@ -220,7 +215,7 @@ impl RawCondvar {
     ///
     /// As [`notify`](Self::notify).
     pub fn notify_reentrant<J: Judge + ?Sized>(
-        &self,
+        self,
         mutex: &RawReentrantMutex,
         judge: &J,
         n: u32,
@@ -229,14 +224,14 @@ impl RawCondvar {
     }
 
     /// Returns how many threads slept a moment ago whom nobody had notified yet, the dead counting until somebody looks.
-    pub fn waiters(&self) -> u32 {
+    pub fn waiters(self) -> u32 {
         self.sleepers.owners(false).count() as u32
     }
 
     /// Returns who sleeps.
     #[cfg(not(loom))]
-    pub(crate) fn sleepers(&self) -> &Sleepers {
-        &self.sleepers
+    pub(crate) fn sleepers(self) -> Sleepers<'a> {
+        self.sleepers
     }
 
     /// [`wait`](Self::wait) with either kind of lock.
@@ -245,7 +240,7 @@ impl RawCondvar {
     ///
     /// As for [`wait`](Self::wait).
     pub(crate) unsafe fn wait_with<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         monitor: Monitor<'_>,
         judge: &J,
         patience: impl Into<Patience<'p>>,
@@ -276,12 +271,13 @@ impl RawCondvar {
 
     /// Gives up the lock, and takes it again when the stay is over.
     fn stay<J: Judge + ?Sized>(
-        &self,
+        self,
         stay: &Stay<'_, J>,
         monitor: Monitor<'_>,
         patience: Patience<'_>,
     ) -> Result<Over, Unwaited> {
-        let mut wait = Wait::new(patience, stay.me, stay.judge).watched(&self.sleepers.watch);
+        let mut wait =
+            Wait::new(patience, stay.me, stay.judge).watched(&self.sleepers.frame().watch);
         loop {
             stay.held.set(None);
             // Cannot be refused: it is held.
@@ -303,7 +299,7 @@ impl RawCondvar {
     }
 
     /// Ends a stay out of which something was thrown, with the lock held.
-    fn end(&self, stay: &Stay<'_, Blind>) -> Result<Over, Unwaited> {
+    fn end(self, stay: &Stay<'_, Blind>) -> Result<Over, Unwaited> {
         let taken = match stay.held.get() {
             Some(taken) => taken,
             None => self.take_again(stay)?,
@@ -315,7 +311,7 @@ impl RawCondvar {
         }
     }
 
-    fn take_again<J: Judge + ?Sized>(&self, stay: &Stay<'_, J>) -> Result<Taken, Unwaited> {
+    fn take_again<J: Judge + ?Sized>(self, stay: &Stay<'_, J>) -> Result<Taken, Unwaited> {
         let taken = stay.mutex.take(stay.me, stay.judge, Patience::ENDLESS);
         let taken = taken.map_err(Unwaited::Lost)?;
         stay.held.set(Some(taken));
@@ -324,7 +320,7 @@ impl RawCondvar {
 
     /// [`notify`](Self::notify) with either kind of lock.
     pub(crate) fn notify_with<J: Judge + ?Sized>(
-        &self,
+        self,
         monitor: Monitor<'_>,
         judge: &J,
         n: u32,
@@ -335,21 +331,18 @@ impl RawCondvar {
         }
         self.bind(monitor.mutex())?;
         self.sleepers.pass_on(me, judge);
-        for woken in 0..n {
-            let Some(cell) = self.sleepers.longest(me, judge, 0) else { return Ok(woken) };
-            self.sleepers.grant(cell, self.sleepers.now());
-        }
-        Ok(n)
+        Ok(self.sleepers.notify(me, judge, n))
     }
 
     /// Under the lock: makes sure that it is *the* lock.
-    fn bind(&self, mutex: &RawMutex) -> Result<(), NotifyError> {
-        let here = core::ptr::from_ref(self).addr() as u64;
+    fn bind(self, mutex: &RawMutex) -> Result<(), NotifyError> {
+        let frame = self.sleepers.frame();
+        let here = core::ptr::from_ref(frame).addr() as u64;
         // Never 0: they are two objects. The same in every process that has both in one mapping.
         let distance = (core::ptr::from_ref(mutex).addr() as u64).wrapping_sub(here);
         // Relaxed, both: about this number alone; two locks' holders may be at it.
-        let bound = match self.lock.load(Relaxed) {
-            0 => self.lock.compare_exchange(0, distance, Relaxed, Relaxed).err(),
+        let bound = match frame.lock.load(Relaxed) {
+            0 => frame.lock.compare_exchange(0, distance, Relaxed, Relaxed).err(),
             bound => Some(bound),
         };
         if bound.is_none_or(|bound| bound == distance) {
@@ -365,7 +358,7 @@ impl RawCondvar {
     ///
     /// [`GivenUp::Interrupted`].
     fn sleep<J: Judge + ?Sized>(
-        &self,
+        self,
         stay: &Stay<'_, J>,
         wait: &mut Wait<'_, J>,
     ) -> Result<(), GivenUp> {
@@ -384,7 +377,7 @@ impl RawCondvar {
     /// Whether a death is to be looked at under the lock, this process's own included: what is told by words at each end of
     /// a sleep, and what the judge is asked about when it is our turn to look.
     fn has_somebody_died<J: Judge + ?Sized>(
-        &self,
+        self,
         stay: &Stay<'_, J>,
         wait: &mut Wait<'_, J>,
         looks: bool,
@@ -401,7 +394,7 @@ impl RawCondvar {
     }
 
     /// Under the lock, after a sleep: why it has ended, if it has. `why`: the caller gives up.
-    fn settle<J: Judge + ?Sized>(&self, stay: &Stay<'_, J>, why: Option<GivenUp>) -> Settled {
+    fn settle<J: Judge + ?Sized>(self, stay: &Stay<'_, J>, why: Option<GivenUp>) -> Settled {
         let own = || self.sleepers.own(stay.cell, stay.me);
         if own() == Own::Asleep {
             // It may be us whom a dead one's notification goes on to.
@@ -454,13 +447,7 @@ fn contain<R>(stay: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
     if cfg!(loom) { Ok(stay()) } else { catch_unwind(AssertUnwindSafe(stay)) }
 }
 
-impl Default for RawCondvar {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for RawCondvar {
+impl fmt::Debug for RawCondvar<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [waiting, notified] =
             [false, true].map(|it| self.sleepers.owners(it).collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+    CachePadded, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
 use shmkit_roster::{Judge, Seat};
 
@@ -194,11 +194,18 @@ unsafe impl<K: Judge> Object<K> for CountingSemaphore<K> {
     /// Its length is the bound.
     type Spec = Count;
 
-    fn shape(count: &Count) -> Result<Shape, ShapeError> {
+    fn shape(count: &Count, _: u32) -> Result<Shape, ShapeError> {
         // The value as well: a semaphore without a bound has one that cannot be, too.
         check(count.value.into())?;
         let len = check(count.bound.into())?.into();
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes: BYTES, align: ALIGN })
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len,
+            bytes: BYTES,
+            align: ALIGN,
+            names: NameWords::NONE.alone(),
+        })
     }
 
     unsafe fn init(region: Region<'_>, count: Count, keeper: K) -> Result<Self, ShapeError> {

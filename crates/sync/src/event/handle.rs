@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+    CachePadded, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
 use shmkit_roster::{Judge, Seat};
 
@@ -154,8 +154,15 @@ unsafe impl<K: Judge> Object<K> for Event<K> {
     /// Nothing: a new event is not set.
     type Spec = ();
 
-    fn shape((): &()) -> Result<Shape, ShapeError> {
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    fn shape((): &(), _: u32) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: BYTES,
+            align: ALIGN,
+            names: NameWords::NONE.alone(),
+        })
     }
 
     unsafe fn init(region: Region<'_>, (): (), keeper: K) -> Result<Self, ShapeError> {

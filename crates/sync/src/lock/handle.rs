@@ -11,7 +11,7 @@ use shmkit_layout::{
 use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::lock::rlock::is_alive;
-use crate::{Acquired, LockFailure, Patience, RawLock, UnlockError};
+use crate::{Acquired, LockFailure, Patience, RawLock, RawMutex, UnlockError};
 
 /// A lock that guards no data of its own, that one process acquires and any process may release.
 ///
@@ -254,8 +254,15 @@ unsafe impl<K: Judge> Object<K> for Lock<K> {
 
     type Spec = ();
 
-    fn shape(_: &()) -> Result<Shape, ShapeError> {
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    fn shape(_: &(), _: u32) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: BYTES,
+            align: ALIGN,
+            names: RawMutex::NAMES.alone(),
+        })
     }
 
     unsafe fn init(region: Region<'_>, _: (), keeper: K) -> Result<Self, ShapeError> {

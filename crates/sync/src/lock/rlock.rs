@@ -311,8 +311,15 @@ unsafe impl<K: Judge> Object<K> for RLock<K> {
 
     type Spec = ();
 
-    fn shape(_: &()) -> Result<Shape, ShapeError> {
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    fn shape(_: &(), _: u32) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: BYTES,
+            align: ALIGN,
+            names: RawReentrantMutex::NAMES,
+        })
     }
 
     unsafe fn init(region: Region<'_>, _: (), keeper: K) -> Result<Self, ShapeError> {

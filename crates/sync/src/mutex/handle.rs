@@ -357,8 +357,8 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
 
     type Spec = T;
 
-    fn shape(_: &T) -> Result<Shape, ShapeError> {
-        Self::room(&())
+    fn shape(_: &T, places: u32) -> Result<Shape, ShapeError> {
+        Self::room(&(), places)
     }
 
     unsafe fn init(region: Region<'_>, spec: T, keeper: K) -> Result<Self, ShapeError> {
@@ -383,13 +383,14 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Mutex<T, K> {
     type Size = ();
     type Values = T;
 
-    fn room((): &()) -> Result<Shape, ShapeError> {
+    fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
         Ok(Shape {
             kind: Self::KIND,
             tag: Self::TAG,
             len: 1,
             bytes: Self::BYTES,
             align: Self::ALIGN,
+            names: RawMutex::NAMES.alone(),
         })
     }
 

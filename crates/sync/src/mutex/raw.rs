@@ -8,7 +8,7 @@ use core::fmt;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op, Wake};
 #[cfg(not(loom))]
-use shmkit_layout::Shared;
+use shmkit_layout::{NameWords, Shared};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
@@ -63,6 +63,10 @@ const _: () = assert!(size_of::<RawMutex>() == 16, "part of the segment format")
 unsafe impl Shared for RawMutex {}
 
 impl RawMutex {
+    /// The words that name participants.
+    #[cfg(not(loom))]
+    pub const NAMES: NameWords = NameWords::one(0);
+
     shmkit_atomic::const_unless_loom! {
         /// Makes a free mutex. All zero bytes are one.
         pub fn new() -> RawMutex {

@@ -359,13 +359,14 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for OnceCell<T, K> {
     /// Nothing: a new one is empty.
     type Spec = ();
 
-    fn shape((): &()) -> Result<Shape, ShapeError> {
+    fn shape((): &(), _: u32) -> Result<Shape, ShapeError> {
         Ok(Shape {
             kind: Self::KIND,
             tag: Self::TAG,
             len: 1,
             bytes: Self::BYTES,
             align: Self::ALIGN,
+            names: RawOnce::NAMES,
         })
     }
 

@@ -309,8 +309,15 @@ unsafe impl<K: Judge> Object<K> for Once<K> {
     /// Nothing: a new one is not done.
     type Spec = ();
 
-    fn shape((): &()) -> Result<Shape, ShapeError> {
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len: 1, bytes: BYTES, align: ALIGN })
+    fn shape((): &(), _: u32) -> Result<Shape, ShapeError> {
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: 1,
+            bytes: BYTES,
+            align: ALIGN,
+            names: RawOnce::NAMES,
+        })
     }
 
     unsafe fn init(region: Region<'_>, (): (), keeper: K) -> Result<Self, ShapeError> {

@@ -7,7 +7,7 @@ use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op, Wake};
 #[cfg(not(loom))]
-use shmkit_layout::Shared;
+use shmkit_layout::{NameWords, Names, Shared};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::patience::GivenUp;
@@ -93,6 +93,11 @@ enum Wish {
 }
 
 impl RawOnce {
+    /// The words that name participants.
+    #[cfg(not(loom))]
+    pub const NAMES: Names =
+        [NameWords::one(0), NameWords::upper(8, 8, 1), NameWords::NONE, NameWords::NONE];
+
     shmkit_atomic::const_unless_loom! {
         /// Makes one that is not done. All zero bytes are one.
         pub fn new() -> RawOnce {

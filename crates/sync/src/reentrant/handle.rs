@@ -299,8 +299,8 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for ReentrantMutex<T, K> {
 
     type Spec = T;
 
-    fn shape(_: &T) -> Result<Shape, ShapeError> {
-        Self::room(&())
+    fn shape(_: &T, places: u32) -> Result<Shape, ShapeError> {
+        Self::room(&(), places)
     }
 
     unsafe fn init(region: Region<'_>, spec: T, keeper: K) -> Result<Self, ShapeError> {
@@ -325,13 +325,14 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for ReentrantMutex<T, K> {
     type Size = ();
     type Values = T;
 
-    fn room((): &()) -> Result<Shape, ShapeError> {
+    fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
         Ok(Shape {
             kind: Self::KIND,
             tag: Self::TAG,
             len: 1,
             bytes: Self::BYTES,
             align: Self::ALIGN,
+            names: RawReentrantMutex::NAMES,
         })
     }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use shmkit_atomic::Ordering::Relaxed;
 #[cfg(not(loom))]
-use shmkit_layout::Shared;
+use shmkit_layout::{NameWords, Names, Shared};
 use shmkit_roster::{Judge, OwnerId};
 
 use crate::outcome::Taken;
@@ -43,6 +43,11 @@ const _: () = assert!(size_of::<RawReentrantMutex>() == 32, "part of the segment
 unsafe impl Shared for RawReentrantMutex {}
 
 impl RawReentrantMutex {
+    /// The words that name participants.
+    #[cfg(not(loom))]
+    pub const NAMES: Names =
+        [RawMutex::NAMES, NameWords::upper(16, 8, 1), NameWords::NONE, NameWords::NONE];
+
     shmkit_atomic::const_unless_loom! {
         /// Makes a free mutex. All zero bytes are one.
         pub fn new() -> RawReentrantMutex {

@@ -13,7 +13,7 @@ use crate::{Guard, RawRwLock, Reading};
 
 /// A lock that was taken for reading.
 pub(crate) struct Shared<'a> {
-    raw: &'a RawRwLock,
+    raw: RawRwLock<'a>,
     reading: Reading,
 }
 
@@ -26,20 +26,20 @@ impl Lock for Shared<'_> {
     fn poison(&self) {}
 }
 
-impl Lock for &RawRwLock {
+impl Lock for RawRwLock<'_> {
     fn release(&self, me: OwnerId) {
         let _ = self.release_write(me);
     }
 
     fn poison(&self) {
-        RawRwLock::poison(self);
+        RawRwLock::poison(*self);
     }
 }
 
-// SAFETY: a plain reference stands for the writer (`RwLockWriteGuard::new`), of whom there is one.
-unsafe impl Exclusive for &RawRwLock {
+// SAFETY: the lock itself stands for the writer (`RwLockWriteGuard::new`), of whom there is one.
+unsafe impl Exclusive for RawRwLock<'_> {
     fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) {
-        let _ = RawRwLock::make_consistent(self, judge);
+        let _ = RawRwLock::make_consistent(*self, judge);
     }
 }
 
@@ -64,7 +64,7 @@ impl<'a, T: ShmSafe, K: Judge> RwLockReadGuard<'a, T, K> {
     /// `id` must be this process's, have got `reading` from `raw`, and end it only by this guard. `data` must be valid
     /// for as long as `keeper` lives, and written to only by the writer of `raw`.
     pub(crate) unsafe fn new(
-        raw: &'a RawRwLock,
+        raw: RawRwLock<'a>,
         reading: Reading,
         data: NonNull<T>,
         keeper: K,
@@ -178,7 +178,7 @@ leads_to_its_data!(shared MappedRwLockReadGuard, ?Sized);
 /// A guard stays with its thread, as `std`'s does. The lock itself belongs to the process.
 #[must_use = "dropping the guard releases the lock"]
 pub struct RwLockWriteGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
-    held: Held<&'a RawRwLock, T, K>,
+    held: Held<RawRwLock<'a>, T, K>,
     _data: PhantomData<&'a mut T>,
 }
 
@@ -191,7 +191,7 @@ impl<'a, T: ShmSafe, K: Judge> RwLockWriteGuard<'a, T, K> {
     /// `id` must be this process's, be in `raw` as the writer, and end that only by this guard. `data` must be valid
     /// for as long as `keeper` lives, and touched only by who is in.
     pub(crate) unsafe fn new(
-        raw: &'a RawRwLock,
+        raw: RawRwLock<'a>,
         data: NonNull<T>,
         keeper: K,
         id: OwnerId,
@@ -218,8 +218,8 @@ impl<'a, T: ShmSafe, K: Judge> RwLockWriteGuard<'a, T, K> {
         self.held.dead_owner()
     }
 
-    /// Goes on as a reader, with nobody in between. All who wait for the writer's end are woken, unless 16 processes read
-    /// (or are dead, and were not missed yet): then this one reads alone.
+    /// Goes on as a reader, with nobody in between. All who wait for the writer's end are woken, unless there are fewer
+    /// seats than places and others had all of them at this moment: then this one reads alone.
     ///
     /// Data that a death has left are answered for before ([`make_consistent`](Self::make_consistent)): otherwise they
     /// are given up, as by dropping the guard.
@@ -232,9 +232,9 @@ impl<'a, T: ShmSafe, K: Judge> RwLockWriteGuard<'a, T, K> {
     ///
     /// If it is this process, in the middle of this: the data is whole, and the next one is told of the death, or not.
     pub fn downgrade(guard: Self) -> RwLockReadGuard<'a, T, K> {
-        let held = guard.held.turn(|&raw, me| {
+        let held = guard.held.turn(|&raw, me, keeper| {
             // Refused only if the word is not ours, because a wrong peer wrote to it: then there is nothing to end.
-            let reading = raw.turn_reader(me).unwrap_or(Reading::NONE);
+            let reading = raw.turn_reader(me, keeper).unwrap_or(Reading::NONE);
             Shared { raw, reading }
         });
         RwLockReadGuard { held, _data: PhantomData }
@@ -283,7 +283,7 @@ impl<T: ShmSafe, K: Judge> Guard for RwLockWriteGuard<'_, T, K> {}
 /// writer's end.
 #[must_use = "dropping the guard releases the lock"]
 pub struct MappedRwLockWriteGuard<'a, T: ?Sized, K: Judge = &'a Seat> {
-    held: Held<&'a RawRwLock, T, K>,
+    held: Held<RawRwLock<'a>, T, K>,
     _data: PhantomData<&'a mut T>,
 }
 

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag,
+    CachePadded, InPlace, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag,
     align_up,
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
+use crate::seats::Seats;
 use crate::{
-    LockError, LockFailure, Outcome, Patience, RawRwLock, Reading, RwLockReadGuard,
-    RwLockWriteGuard,
+    HolderCell, LockError, LockFailure, Outcome, Patience, RawRwLock, Reading, RwLockFrame,
+    RwLockReadGuard, RwLockWriteGuard, Seated, Seating,
 };
 
 /// A value that many processes may look at together, or one change, and that outlives every one of them.
@@ -24,10 +25,11 @@ use crate::{
 ///
 /// A writer who waits keeps new readers out, so that readers who come and go never starve it; a stream of writers can
 /// starve readers. A thread that reads must not ask to read or write again: it may wait for a writer who waits for it.
-/// Some 16 *processes* read together, each with as many threads as it likes; one more reads alone.
+/// All *processes* of the roster can read together, each with as many threads as it likes, unless the lock is made with
+/// fewer [`Seated::seats`].
 ///
 /// ```text
-/// 0 RawRwLock | 152, or the next multiple of T's alignment: T | padding to 128
+/// 0 RwLockFrame | 40, or the next multiple of T's alignment: T | padding to 128 | readers' cells, as Seating lays them out
 /// ```
 ///
 /// # If a peer dies
@@ -60,7 +62,7 @@ use crate::{
 /// # let participant = &judges[0];
 ///
 /// // SAFETY: the bytes are zero, and nobody else has seen them yet.
-/// let table = unsafe { RwLock::init(region, [0_u64; 8], participant) }?;
+/// let table = unsafe { RwLock::init(region, [0_u64; 8].into(), participant) }?;
 /// let mut writing = match table.write() {
 ///     Ok(writing) => writing,
 ///     Err(LockError::OwnerDied(mut writing)) => {
@@ -77,7 +79,7 @@ use crate::{
 /// # }
 /// ```
 pub struct RwLock<T, K: Judge = Seat> {
-    raw: &'static RawRwLock,
+    raw: RawRwLock<'static>,
     /// Where the value lies; to be touched by who is in only.
     data: NonNull<T>,
     /// Keeps mapped what the others lead to; so it is dropped last.
@@ -334,13 +336,12 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         self.raw.epoch()
     }
 
-    /// Returns who held the lock as its writer a moment ago, or was about to; or a reader that found no cell free and
-    /// holds it alone.
+    /// Returns who held the lock as its writer a moment ago, or was about to; or a reader that was a writer and found no seat.
     pub fn writer(&self) -> Option<OwnerId> {
         self.raw.writer()
     }
 
-    /// Returns in how many cells somebody was counted as a reader a moment ago, the dead included: mostly one for each
+    /// Returns in how many seats somebody was counted as a reader a moment ago, the dead included: mostly one for each
     /// process that reads.
     pub fn readers(&self) -> usize {
         self.raw.readers()
@@ -352,7 +353,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     ///
     /// It may be taken and released only in the names of participants of the roster that all users of this lock share, and
     /// what is taken there is no right to the data.
-    pub unsafe fn raw(&self) -> &RawRwLock {
+    pub unsafe fn raw(&self) -> RawRwLock<'_> {
         self.raw
     }
 
@@ -400,7 +401,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     }
 
     /// Where the value begins, in bytes.
-    const DATA: u64 = match align_up(size_of::<RawRwLock>() as u64, align_of::<T>() as u64) {
+    const DATA: u64 = match align_up(size_of::<RwLockFrame>() as u64, align_of::<T>() as u64) {
         Some(bytes) => bytes,
         None => panic!("an alignment beyond every address"),
     };
@@ -410,23 +411,27 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     } else {
         align_of::<CachePadded<u8>>() as u64
     };
-    /// Size of lock, value and padding.
-    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
-        Some(bytes) => bytes,
+    /// Where the readers' cells begin, in bytes: in lines of their own.
+    const CELLS: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
+        Some(bytes) => {
+            assert!(bytes < u32::MAX as u64, "a value of 4 GiB: put it into an array");
+            bytes
+        }
         None => panic!("a value beyond every address"),
     };
 
-    /// Finds lock and value in `region`.
+    /// Finds lock, value and cells in `region`.
     ///
     /// # Safety
     ///
     /// As for [`Object::attach`].
-    unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
+    unsafe fn place(region: Region<'_>, seating: Seating, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
-        let raw = region.get::<RawRwLock>(Offset::ZERO)?;
+        let frame = region.get::<RwLockFrame>(Offset::ZERO)?;
         let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
-        Ok(Self { raw, data, keeper })
+        let seats: Seats<'static, HolderCell> = Seats::place(region, Self::CELLS, seating)?;
+        Ok(Self { raw: RawRwLock::seated(frame, seats), data, keeper })
     }
 }
 
@@ -442,22 +447,25 @@ fn complain<G>(guard: G, taken: Taken) -> Result<G, LockError<G>> {
     })
 }
 
-// SAFETY: kind and tag are given to this layout alone.
+// SAFETY: kind and tag are given to this layout alone, and it names participants in two words of the frame and the cells.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for RwLock<T, K> {
     const KIND: Kind = Kind::new("rwlock");
     const TAG: TypeTag = T::TAG;
 
-    type Spec = T;
+    /// The first value, and how many can read at a time.
+    type Spec = Seated<T>;
 
-    fn shape(_: &T) -> Result<Shape, ShapeError> {
-        Self::room(&())
+    fn shape(spec: &Seated<T>, places: u32) -> Result<Shape, ShapeError> {
+        Self::room(&Seated { what: (), seats: spec.seats }, places)
     }
 
-    unsafe fn init(region: Region<'_>, spec: T, keeper: K) -> Result<Self, ShapeError> {
+    unsafe fn init(region: Region<'_>, spec: Seated<T>, keeper: K) -> Result<Self, ShapeError> {
+        let seating = Seating::spread(spec.or(keeper.places())?);
         // SAFETY: the caller's promises.
-        let lock = unsafe { Self::place(region, keeper) }?;
-        // Zero bytes are a free lock (caller).
-        region.write(Offset::new(Self::DATA)?, spec)?;
+        let lock = unsafe { Self::place(region, seating, keeper) }?;
+        // The other bytes are zero (caller): a free lock.
+        region.get::<RwLockFrame>(Offset::ZERO)?.set_seats(seating.seats());
+        region.write(Offset::new(Self::DATA)?, spec.what)?;
         Ok(lock)
     }
 
@@ -465,34 +473,44 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for RwLock<T, K> {
         if len != 1 {
             return Err(ShapeError::Length { found: len, min: 1, max: 1 });
         }
+        let seating =
+            Seating::spread(Seating::check(region.get::<RwLockFrame>(Offset::ZERO)?.seats())?);
         // SAFETY: the caller's promises.
-        unsafe { Self::place(region, keeper) }
+        unsafe { Self::place(region, seating, keeper) }
     }
 }
 
 // SAFETY: zero bytes are a free lock, as in `init`, and the value lies where it puts it.
 unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for RwLock<T, K> {
-    type Size = ();
+    /// How many can read at a time.
+    type Size = Seated<()>;
     type Values = T;
 
-    fn room((): &()) -> Result<Shape, ShapeError> {
+    fn room(size: &Seated<()>, places: u32) -> Result<Shape, ShapeError> {
+        let seating = Seating::spread(size.or(places)?);
+        let cells = NameWords::upper(Self::CELLS as u32, 8, seating.cells() as u32);
+        let [word, writing] = RawRwLock::NAMES;
         Ok(Shape {
             kind: Self::KIND,
             tag: Self::TAG,
             len: 1,
-            bytes: Self::BYTES,
+            bytes: Self::CELLS + seating.bytes().next_multiple_of(Self::ALIGN),
             align: Self::ALIGN,
+            names: [word, writing, cells, NameWords::NONE],
         })
     }
 
     unsafe fn init_with(
         region: Region<'_>,
-        (): (),
+        size: Seated<()>,
         fill: impl FnOnce(&mut T),
         keeper: K,
     ) -> Result<Self, ShapeError> {
+        let seating = Seating::spread(size.or(keeper.places())?);
         // SAFETY: the caller's promises.
-        let mut lock = unsafe { Self::place(region, keeper) }?;
+        let mut lock = unsafe { Self::place(region, seating, keeper) }?;
+        // The other bytes are zero (caller): a free lock.
+        region.get::<RwLockFrame>(Offset::ZERO)?.set_seats(seating.seats());
         // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses it (caller).
         fill(unsafe { lock.data.as_mut() });
         Ok(lock)

@@ -5,19 +5,27 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+    CachePadded, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
+use crate::seats::Seats;
 use crate::who::Who;
-use crate::{Patience, RawSemaphore, ReleaseError, SemaphoreError};
+use crate::{
+    HolderCell, Patience, RawMutex, RawSemaphore, ReleaseError, Seated, Seating, SemaphoreError,
+    SemaphoreFrame,
+};
 
 /// A number of permits, of which processes hold some.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
 /// handle is its place and a keeper `K`; threads may share it, and hold permits in common: the holder of
-/// a permit is the *process*. It is not fair: whoever comes first when permits are free gets them. At most 64
-/// processes hold permits at a time; the 65th waits.
+/// a permit is the *process*. It is not fair: whoever comes first when permits are free gets them. As many processes
+/// can hold permits at a time as there are places in the roster, unless it is made with fewer [`Seated::seats`].
+///
+/// ```text
+/// 0 SemaphoreFrame | padding to 128 | holders' cells, as Seating lays them out
+/// ```
 ///
 /// What it is *not*: a counter that anybody may raise. Only who holds a permit can release it.
 ///
@@ -42,7 +50,7 @@ use crate::{Patience, RawSemaphore, ReleaseError, SemaphoreError};
 /// # let participant = &judges[0];
 ///
 /// // SAFETY: the bytes are zero, and nobody else has seen them yet.
-/// let doors = unsafe { Semaphore::init(region, 2, participant) }?;
+/// let doors = unsafe { Semaphore::init(region, 2.into(), participant) }?;
 /// let first = doors.acquire()?;
 /// let second = doors.acquire()?;
 /// assert_eq!(doors.try_acquire().unwrap_err(), SemaphoreError::WouldBlock);
@@ -53,7 +61,7 @@ use crate::{Patience, RawSemaphore, ReleaseError, SemaphoreError};
 /// # }
 /// ```
 pub struct Semaphore<K: Judge = Seat> {
-    raw: &'static RawSemaphore,
+    raw: RawSemaphore<'static>,
     /// Keeps mapped what the others lead to; so it is dropped last.
     keeper: K,
 }
@@ -273,7 +281,7 @@ impl<K: Judge> Semaphore<K> {
     }
 
     /// Returns the machine below, to be shown or watched.
-    pub fn raw(&self) -> &RawSemaphore {
+    pub fn raw(&self) -> RawSemaphore<'_> {
         self.raw
     }
 
@@ -311,46 +319,68 @@ impl<K: Judge> Semaphore<K> {
             _ => Err(ShapeError::Length { found: permits, min: 1, max: max.into() }),
         }
     }
+
+    /// Finds frame and cells in `region`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn place(region: Region<'_>, seating: Seating, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        let frame = region.get::<SemaphoreFrame>(Offset::ZERO)?;
+        let seats: Seats<'static, HolderCell> = Seats::place(region, CELLS, seating)?;
+        Ok(Self { raw: RawSemaphore::seated(frame, seats), keeper })
+    }
 }
 
 const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
-const BYTES: u64 = match align_up(size_of::<RawSemaphore>() as u64, ALIGN) {
+/// Where the cells begin, in bytes.
+const CELLS: u64 = match align_up(size_of::<SemaphoreFrame>() as u64, ALIGN) {
     Some(bytes) => bytes,
     None => unreachable!(),
 };
 
-// SAFETY: kind and tag are given to this layout alone.
+// SAFETY: kind and tag are given to this layout alone, and it names participants in the mutex and the cells.
 unsafe impl<K: Judge> Object<K> for Semaphore<K> {
     const KIND: Kind = Kind::new("sema");
     const TAG: TypeTag = TypeTag::NONE;
 
-    /// How many permits there are, 1 to 2^31-1.
-    type Spec = u32;
+    /// How many permits there are, 1 to 2^31-1, and how many can hold some.
+    type Spec = Seated<u32>;
 
-    fn shape(&permits: &u32) -> Result<Shape, ShapeError> {
-        let len = Self::check(permits.into())?.into();
-        Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes: BYTES, align: ALIGN })
+    fn shape(spec: &Seated<u32>, places: u32) -> Result<Shape, ShapeError> {
+        let seating = Seating::spread(spec.or(places)?);
+        let cells = NameWords::upper(CELLS as u32, 8, seating.cells() as u32);
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: Self::check(spec.what.into())?.into(),
+            bytes: CELLS + seating.bytes(),
+            align: ALIGN,
+            names: [RawMutex::NAMES, cells, NameWords::NONE, NameWords::NONE],
+        })
     }
 
-    unsafe fn init(region: Region<'_>, permits: u32, keeper: K) -> Result<Self, ShapeError> {
-        let permits = Self::check(permits.into())?;
-        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
-        let region = unsafe { region.kept() };
-        let raw = region.get::<RawSemaphore>(Offset::ZERO)?;
-        raw.set_permits(permits);
-        Ok(Self { raw, keeper })
+    unsafe fn init(region: Region<'_>, spec: Seated<u32>, keeper: K) -> Result<Self, ShapeError> {
+        let permits = Self::check(spec.what.into())?;
+        let seating = Seating::spread(spec.or(keeper.places())?);
+        // SAFETY: the caller's promises.
+        let semaphore = unsafe { Self::place(region, seating, keeper) }?;
+        region.get::<SemaphoreFrame>(Offset::ZERO)?.set(permits, seating.seats());
+        Ok(semaphore)
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
         let permits = Self::check(len)?;
-        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
-        let region = unsafe { region.kept() };
-        let raw = region.get::<RawSemaphore>(Offset::ZERO)?;
-        let found = raw.permits();
+        let frame = region.get::<SemaphoreFrame>(Offset::ZERO)?;
+        let found = frame.permits();
         if found != permits {
             return Err(ShapeError::Corrupt { field: "number of permits", found: found.into() });
         }
-        Ok(Self { raw, keeper })
+        let seating = Seating::spread(Seating::check(frame.seats())?);
+        // SAFETY: the caller's promises.
+        unsafe { Self::place(region, seating, keeper) }
     }
 }
 
@@ -375,7 +405,7 @@ impl<K: Judge> fmt::Debug for Semaphore<K> {
 /// In a forked child it does nothing: the parent holds the permits, not the child.
 #[must_use = "dropping the permit gives it back"]
 pub struct Permit<'a, K: Judge = &'a Seat> {
-    raw: &'a RawSemaphore,
+    raw: RawSemaphore<'a>,
     /// Who took them.
     id: OwnerId,
     /// How many they are; 0 when they were forgotten.

@@ -10,29 +10,25 @@ use shmkit_atomic::futex::Wake;
 use shmkit_layout::Shared;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
+use crate::seats::Seats;
 use crate::wait::Wait;
 use crate::watch::Watch;
-use crate::word::Word;
+use crate::word::{Word, Word64};
 use crate::{
-    Doorbell, HolderCell, Holding, LockFailure, Outcome, Patience, RawMutex, ReleaseError,
+    Doorbell, HolderCell, Holding, LockFailure, Outcome, Patience, RawMutex, ReleaseError, Seating,
     SemaphoreError,
 };
-
-/// How many processes can hold permits at a time.
-pub(crate) const CELLS: usize = if cfg!(loom) { 3 } else { 64 };
 
 /// How long even who does not want to wait waits for somebody else's few instructions under the inner lock.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// A semaphore whose every permit is held by a process.
+/// The words of a semaphore that are not its holders' cells. All zero bytes but the numbers of permits and seats are a
+/// fresh one.
 ///
-/// `mutex` guards all that follows it; only the bell is used outside. The **cells are the truth**: each says with one
-/// atomic who holds how many. `free` follows from them, and whoever inherits the mutex in the middle of a change
-/// computes it anew: permits less what the living hold.
-///
-/// *If a peer dies*, its cell is found by whoever lacks permits next: one of those who sleep looks for the others.
+/// `mutex` guards all that follows it; only the bell is used outside.
+#[derive(Debug)]
 #[repr(C)]
-pub struct RawSemaphore {
+pub struct SemaphoreFrame {
     mutex: RawMutex,
     /// Rung with every release.
     bell: Doorbell,
@@ -40,21 +36,83 @@ pub struct RawSemaphore {
     permits: Word,
     /// How many of them nobody holds.
     free: Word,
-    /// Not 0: somebody sleeps whom a single permit may not help, for he wants several, or lacks a cell. The next ring
-    /// is for all.
+    /// Not 0: somebody sleeps whom a single permit may not help, for he wants several. The next ring is for all.
     greedy: Word,
     /// When one of those who wait asks again whether the holders live.
     watch: Watch,
-    reserved: Word,
-    cells: [HolderCell; CELLS],
+    /// For how many holders it was made. Stored once, by who makes the semaphore.
+    seats: Word,
+    /// A bit for each row of seats: whether one of them may be taken. It goes before the seat.
+    rows: Word64,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawSemaphore>() == 552, "part of the segment format");
+const _: () = assert!(size_of::<SemaphoreFrame>() == 48, "part of the segment format");
 
-// SAFETY: `repr(C)`, made of `Shared` types: 16, six times 4, and 64 times 8 bytes.
+// SAFETY: `repr(C)`, made of `Shared` types: 16, six times 4, and 8 bytes.
 #[cfg(not(loom))]
-unsafe impl Shared for RawSemaphore {}
+unsafe impl Shared for SemaphoreFrame {}
+
+impl SemaphoreFrame {
+    /// Makes the frame of a semaphore of `permits` permits and `seats` seats.
+    ///
+    /// # Panics
+    ///
+    /// If the permits are more than [`MAX_PERMITS`](RawSemaphore::MAX_PERMITS).
+    pub fn new(permits: u32, seats: u32) -> Self {
+        let frame = Self {
+            mutex: RawMutex::new(),
+            bell: Doorbell::new(),
+            permits: Word::new(0),
+            free: Word::new(0),
+            greedy: Word::new(0),
+            watch: Watch::new(),
+            seats: Word::new(0),
+            rows: Word64::new(0),
+        };
+        frame.set(permits, seats);
+        frame
+    }
+
+    /// Gives a frame of all zero bytes, which has none, its permits and seats. Before anybody else uses it.
+    ///
+    /// # Panics
+    ///
+    /// If the permits are more than [`MAX_PERMITS`](RawSemaphore::MAX_PERMITS).
+    pub fn set(&self, permits: u32, seats: u32) {
+        let max = RawSemaphore::MAX_PERMITS;
+        assert!(permits <= max, "at most {max} permits");
+        // Relaxed: nobody else uses it yet; however it is handed to others orders this.
+        self.permits.store(permits, Relaxed);
+        self.free.store(permits, Relaxed);
+        self.seats.store(seats, Relaxed);
+    }
+
+    /// Returns how many permits there are.
+    pub fn permits(&self) -> u32 {
+        // Relaxed: never changes while the semaphore is used.
+        self.permits.load(Relaxed)
+    }
+
+    /// Returns for how many holders it was made.
+    pub fn seats(&self) -> u32 {
+        // Relaxed: as above.
+        self.seats.load(Relaxed)
+    }
+}
+
+/// A semaphore whose every permit is held by a process.
+///
+/// The **cells are the truth**: each says with one atomic who holds how many. `free` follows from them, and whoever
+/// inherits the mutex in the middle of a change computes it anew: permits less what the living hold.
+///
+/// *If a peer dies*, its cell is found by whoever lacks permits next, or a seat: one of those who sleep looks for the
+/// others.
+#[derive(Clone, Copy)]
+pub struct RawSemaphore<'a> {
+    frame: &'a SemaphoreFrame,
+    seats: Seats<'a, HolderCell>,
+}
 
 /// What one look under the mutex came to.
 enum Attempt {
@@ -63,6 +121,16 @@ enum Attempt {
         more: bool,
     },
     NotNow,
+    /// All seats are others'.
+    NoSeat,
+}
+
+/// What taking permits came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    Taken,
+    TooFew,
+    NoSeat,
 }
 
 /// What asking about the holders came to.
@@ -73,56 +141,41 @@ struct Roll {
     known: bool,
 }
 
-impl RawSemaphore {
+impl<'a> RawSemaphore<'a> {
     /// Most permits of a semaphore.
     pub const MAX_PERMITS: u32 = i32::MAX as u32;
 
-    /// Makes a semaphore of `permits` permits.
+    /// Makes a semaphore of its words: a cell for everybody who may hold permits at a time.
     ///
     /// # Panics
     ///
-    /// If they are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
-    pub fn new(permits: u32) -> Self {
-        let semaphore = Self {
-            mutex: RawMutex::new(),
-            bell: Doorbell::new(),
-            permits: Word::new(0),
-            free: Word::new(0),
-            greedy: Word::new(0),
-            watch: Watch::new(),
-            reserved: Word::new(0),
-            cells: core::array::from_fn(|_| HolderCell::new()),
-        };
-        semaphore.set_permits(permits);
-        semaphore
+    /// If there are fewer cells than a [`Seating`] (spread) of the frame's seats says.
+    pub fn new(frame: &'a SemaphoreFrame, cells: &'a [HolderCell]) -> Self {
+        Self::seated(frame, Seats::new(cells, Seating::spread(frame.seats())))
     }
 
-    /// Gives a semaphore of all zero bytes, which has no permits, its permits. Before anybody else uses it.
-    ///
-    /// # Panics
-    ///
-    /// If they are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
-    pub fn set_permits(&self, permits: u32) {
-        assert!(permits <= Self::MAX_PERMITS, "at most {} permits", Self::MAX_PERMITS);
-        // Relaxed: nobody else uses it yet; however it is handed to others orders this.
-        self.permits.store(permits, Relaxed);
-        self.free.store(permits, Relaxed);
+    pub(crate) fn seated(frame: &'a SemaphoreFrame, seats: Seats<'a, HolderCell>) -> Self {
+        Self { frame, seats }
     }
 
     /// Returns how many permits there are.
-    pub fn permits(&self) -> u32 {
-        // Relaxed: never changes while the semaphore is used.
-        self.permits.load(Relaxed)
+    pub fn permits(self) -> u32 {
+        self.frame.permits()
+    }
+
+    /// Returns how many participants can hold permits at a time.
+    pub fn seats(self) -> u32 {
+        self.seats.count()
     }
 
     /// Returns how many permits nobody held a moment ago, the dead counting as holders until somebody looks.
-    pub fn available(&self) -> u32 {
-        self.free.load(Relaxed).min(self.permits())
+    pub fn available(self) -> u32 {
+        self.frame.free.load(Relaxed).min(self.permits())
     }
 
     /// Returns how many permits `owner` held a moment ago.
-    pub fn held_by(&self, owner: OwnerId) -> u32 {
-        self.cells.iter().map(|cell| cell.load().count_of(owner)).max().unwrap_or(0)
+    pub fn held_by(self, owner: OwnerId) -> u32 {
+        self.taken().map(|(_, cell)| cell.load().count_of(owner)).max().unwrap_or(0)
     }
 
     /// Takes `count` permits, sleeping while there are too few, for as long as the caller has `patience`.
@@ -135,7 +188,7 @@ impl RawSemaphore {
     ///
     /// Its permits are taken over within about 40 ms of the death.
     pub fn acquire<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         count: u32,
         judge: &J,
         patience: impl Into<Patience<'p>>,
@@ -149,19 +202,19 @@ impl RawSemaphore {
     }
 
     fn wait<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         count: u32,
         judge: &J,
         patience: Patience<'_>,
     ) -> Result<(), SemaphoreError> {
-        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
+        let mut wait = Wait::new(patience, me, judge).watched(&self.frame.watch);
         // Before the first sleep, and when a slice has run out: whether the holders live.
         let mut looks = wait.looks_first();
         let mut woken = false;
         let mut slept = false;
         loop {
-            let armed = self.bell.arm();
+            let armed = self.frame.bell.arm();
             // Before the mutex is taken: it takes a system call for every holder.
             let roll = looks.then(|| self.call_the_roll(me, judge));
             if let Some(roll) = &roll {
@@ -172,23 +225,43 @@ impl RawSemaphore {
                 Ok(Attempt::Taken { more }) => {
                     // It was not a ring that told us of them: whoever released them may have been killed before it rang.
                     if more && slept && !woken {
-                        self.bell.ring_all();
+                        self.frame.bell.ring_all();
                     }
                     return Ok(());
                 }
                 Ok(Attempt::NotNow) => {}
+                Ok(Attempt::NoSeat) if roll.is_none() => {
+                    looks = true;
+                    continue;
+                }
+                Ok(Attempt::NoSeat) => {
+                    self.pass_on(woken);
+                    return Err(self.no_seat(roll));
+                }
                 Err(failure) => {
-                    // The ring that woke us was for somebody who takes: pass it on.
-                    if woken {
-                        self.bell.ring(1);
-                    }
+                    self.pass_on(woken);
                     return Err(failure.into());
                 }
             }
             wait.check()?;
-            let wake = self.bell.sleep(armed, wait.until());
+            let wake = self.frame.bell.sleep(armed, wait.until());
             (slept, woken) = (true, wake == Wake::Woken);
             looks = wait.slept(wake)?;
+        }
+    }
+
+    /// The ring that woke us was for somebody who takes.
+    fn pass_on(self, woken: bool) {
+        if woken {
+            self.frame.bell.ring(1);
+        }
+    }
+
+    /// Why there is no seat, when the dead have lost theirs.
+    fn no_seat(self, roll: Option<Roll>) -> SemaphoreError {
+        match roll {
+            Some(Roll { known: false, .. }) => SemaphoreError::CannotJudge,
+            _ => SemaphoreError::TooManyHolders { seats: self.seats() },
         }
     }
 
@@ -202,7 +275,7 @@ impl RawSemaphore {
     ///
     /// Its permits are taken over at once.
     pub fn try_acquire<J: Judge + ?Sized>(
-        &self,
+        self,
         count: u32,
         judge: &J,
     ) -> Result<(), SemaphoreError> {
@@ -210,13 +283,15 @@ impl RawSemaphore {
         let mut roll: Option<Roll> = None;
         loop {
             let dead = roll.as_ref().map(|roll| &*roll.dead);
-            match self.attempt(me, judge, count, dead, Deadline::PASSED) {
+            let seated = match self.attempt(me, judge, count, dead, Deadline::PASSED) {
                 Ok(Attempt::Taken { .. }) => return Ok(()),
-                Ok(Attempt::NotNow) => {}
+                Ok(Attempt::NotNow) => true,
+                Ok(Attempt::NoSeat) => false,
                 Err(LockFailure::TimedOut) => return Err(SemaphoreError::WouldBlock),
                 Err(failure) => return Err(failure.into()),
-            }
+            };
             match roll {
+                Some(_) if !seated => return Err(self.no_seat(roll)),
                 None => roll = Some(self.call_the_roll(me, judge)),
                 Some(Roll { known: true, .. }) => return Err(SemaphoreError::WouldBlock),
                 Some(Roll { known: false, .. }) => return Err(SemaphoreError::CannotJudge),
@@ -233,19 +308,19 @@ impl RawSemaphore {
     /// # If a peer dies
     ///
     /// in the middle of its own change, this call finishes it first. A stopped one is waited for.
-    pub fn release<J: Judge + ?Sized>(&self, count: u32, judge: &J) -> Result<(), ReleaseError> {
+    pub fn release<J: Judge + ?Sized>(self, count: u32, judge: &J) -> Result<(), ReleaseError> {
         let failed = ReleaseError::Failed;
         let me = judge.me().ok_or(failed(LockFailure::NotJoined))?;
         let freed = self.enter(me, judge, Deadline::NEVER).map_err(failed)?;
         let given = self.give_back(me, count);
         // Cannot be refused: `enter` has taken it.
-        let _ = self.mutex.release(me);
+        let _ = self.frame.mutex.release(me);
         self.ring(if given.is_ok() { count } else { 0 }, freed, given.unwrap_or(false));
         given.map(|_| ())
     }
 
     /// What every acquisition begins with.
-    fn begin<J: Judge + ?Sized>(&self, count: u32, judge: &J) -> Result<OwnerId, SemaphoreError> {
+    fn begin<J: Judge + ?Sized>(self, count: u32, judge: &J) -> Result<OwnerId, SemaphoreError> {
         let me = judge.me().ok_or(SemaphoreError::NotJoined)?;
         let permits = self.permits();
         if count > permits {
@@ -256,7 +331,7 @@ impl RawSemaphore {
 
     /// Takes the permits if there are enough, or if there are when those of the `dead` are counted among them.
     fn attempt<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         count: u32,
@@ -265,24 +340,30 @@ impl RawSemaphore {
     ) -> Result<Attempt, LockFailure> {
         let mut freed = self.enter(me, judge, deadline)?;
         let mut taken = self.take(me, count);
-        if !taken && let Some(dead) = dead {
+        if taken != Take::Taken
+            && let Some(dead) = dead
+        {
             freed |= self.count(|owner| !dead.contains(&owner));
             taken = self.take(me, count);
         }
         // Relaxed: only used under the mutex.
-        let more = self.free.load(Relaxed) > 0;
-        // A ring for one is not for us if one permit cannot help us, or if it is a cell that we lack.
-        if !taken && (count > 1 || self.cell_of(me).is_none()) {
-            self.greedy.store(1, Relaxed);
+        let more = self.frame.free.load(Relaxed) > 0;
+        // A ring for one is not for us if one permit cannot help us.
+        if taken == Take::TooFew && count > 1 {
+            self.frame.greedy.store(1, Relaxed);
         }
         // Cannot be refused: `enter` has taken it.
-        let _ = self.mutex.release(me);
+        let _ = self.frame.mutex.release(me);
         self.ring(0, freed, false);
-        Ok(if taken { Attempt::Taken { more } } else { Attempt::NotNow })
+        Ok(match taken {
+            Take::Taken => Attempt::Taken { more },
+            Take::TooFew => Attempt::NotNow,
+            Take::NoSeat => Attempt::NoSeat,
+        })
     }
 
     /// Asks about all who hold permits. Without the mutex: nobody waits for it, and the dead stay so.
-    fn call_the_roll<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J) -> Roll {
+    fn call_the_roll<J: Judge + ?Sized>(self, me: OwnerId, judge: &J) -> Roll {
         let mut roll = Roll { dead: Vec::new(), known: true };
         for owner in self.holders().filter_map(Holding::owner) {
             match ask(judge, me, owner) {
@@ -296,7 +377,7 @@ impl RawSemaphore {
 
     /// Takes the mutex, and finishes what a dead holder of it had begun. Returns whether that may have freed permits.
     fn enter<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         deadline: Deadline,
@@ -305,13 +386,13 @@ impl RawSemaphore {
         if judge.me() != Some(me) {
             return Err(LockFailure::NotJoined);
         }
-        let dead = if self.mutex.take_free(me) {
+        let dead = if self.frame.mutex.take_free(me) {
             None
         } else {
             let deadline = deadline.max(Deadline::after(GRACE));
-            self.mutex.wait(me, judge, deadline)?
+            self.frame.mutex.wait(me, judge, deadline)?
         };
-        if self.mutex.taken(dead).outcome() == Outcome::Clean {
+        if self.frame.mutex.taken(dead).outcome() == Outcome::Clean {
             return Ok(false);
         }
         self.count(|owner| !matches!(ask(judge, me, owner), Verdict::Dead | Verdict::Nobody));
@@ -320,111 +401,131 @@ impl RawSemaphore {
             return Err(LockFailure::NotJoined);
         }
         // Cannot be refused: we hold it.
-        let _ = self.mutex.make_consistent(judge);
+        let _ = self.frame.mutex.make_consistent(judge);
         Ok(true)
     }
 
-    /// Under the mutex: takes the permits if there are enough, and a cell to write it down in.
-    fn take(&self, me: OwnerId, count: u32) -> bool {
+    /// Under the mutex: takes the permits if there are enough, and a seat to write it down in.
+    fn take(self, me: OwnerId, count: u32) -> Take {
         // Relaxed: only used under the mutex, which orders it.
-        let free = self.free.load(Relaxed);
+        let free = self.frame.free.load(Relaxed);
+        let Some((at, cell, holding)) = self.seat_of(me) else { return Take::NoSeat };
         // More than there are: nobody writes that, so let the cells be counted.
         if free < count || free > self.permits() {
-            return false;
+            return Take::TooFew;
         }
-        let Some((cell, holding)) = self.cell_of(me) else { return false };
-        let Some(total) = holding.count_of(me).checked_add(count) else { return false };
-        // Dead after the first step: the heir of the mutex counts the cells of the living.
+        let Some(total) = holding.count_of(me).checked_add(count) else { return Take::TooFew };
+        // Relaxed, both: only written under the mutex.
+        let (rows, row) = (self.frame.rows.load(Relaxed), self.seats.row(at));
+        if rows & row == 0 {
+            self.frame.rows.store(rows | row, Relaxed);
+        }
+        // Dead after the next step: the heir of the mutex counts the cells of the living.
         if cell.replace(holding, Holding::new(me, total)).is_err() {
-            return false;
+            return Take::TooFew;
         }
-        self.free.store(free - count, Relaxed);
-        true
+        self.frame.free.store(free - count, Relaxed);
+        Take::Taken
     }
 
     /// Under the mutex: gives permits back. Returns whether everybody must be woken.
-    fn give_back(&self, me: OwnerId, count: u32) -> Result<bool, ReleaseError> {
-        let (cell, holding) =
-            self.cell_of(me).ok_or(ReleaseError::NotHeld { asked: count, held: 0 })?;
+    fn give_back(self, me: OwnerId, count: u32) -> Result<bool, ReleaseError> {
+        let (_, cell, holding) =
+            self.seat_of(me).ok_or(ReleaseError::NotHeld { asked: count, held: 0 })?;
         let held = holding.count_of(me);
         let not_held = ReleaseError::NotHeld { asked: count, held };
         let rest = held.checked_sub(count).ok_or(not_held)?;
         cell.replace(holding, Holding::new(me, rest)).map_err(|_| not_held)?;
-        let free = self.free.load(Relaxed).saturating_add(count).min(self.permits());
-        self.free.store(free, Relaxed);
-        let greedy = self.greedy.load(Relaxed) != 0;
+        let free = self.frame.free.load(Relaxed).saturating_add(count).min(self.permits());
+        self.frame.free.store(free, Relaxed);
+        let greedy = self.frame.greedy.load(Relaxed) != 0;
         if greedy {
             // Who is still greedy when it has tried again says so again, before it sleeps.
-            self.greedy.store(0, Relaxed);
+            self.frame.greedy.store(0, Relaxed);
         }
         Ok(greedy)
     }
 
-    /// Under the mutex: the cell of `me`, or else one that holds nothing.
-    fn cell_of(&self, me: OwnerId) -> Option<(&HolderCell, Holding)> {
-        // Beginning where few others begin, so that the own cell is mostly the first.
-        let start = me.home(CELLS);
-        let mut empty = None;
-        for i in 0..CELLS {
-            let cell = &self.cells[(start + i) % CELLS];
-            let holding = cell.load();
-            if holding.owner() == Some(me) {
-                return Some((cell, holding));
-            }
-            if holding.count() == 0 && empty.is_none() {
-                empty = Some((cell, holding));
-            }
+    /// Under the mutex: the seat of `me`, or else one in which nothing is held.
+    fn seat_of(self, me: OwnerId) -> Option<(usize, &'a HolderCell, Holding)> {
+        let (home, cell) = self.seats.home(me);
+        let at_home = cell.load();
+        if at_home.owner() == Some(me) {
+            return Some((home, cell, at_home));
         }
-        empty
+        // Elsewhere only if somebody had its home when it came.
+        let loaded = |(at, cell): (usize, &'a HolderCell)| (at, cell, cell.load());
+        let own = self.taken().map(loaded).find(|(.., holding)| holding.owner() == Some(me));
+        own.or_else(|| match at_home.count() {
+            0 => Some((home, cell, at_home)),
+            _ => self.seats.after(home).map(loaded).find(|(.., holding)| holding.count() == 0),
+        })
+    }
+
+    /// The seats that may be taken: all that are, under the mutex.
+    fn taken(self) -> impl Iterator<Item = (usize, &'a HolderCell)> {
+        // Relaxed: written under the mutex. Outside it, whoever came a moment ago is found the next time.
+        self.seats.of(self.frame.rows.load(Relaxed))
     }
 
     /// Under the mutex: empties the cells of those who do not live and computes how many permits are free. Returns whether
     /// that has freed some.
-    fn count(&self, lives: impl Fn(OwnerId) -> bool) -> bool {
+    fn count(self, lives: impl Fn(OwnerId) -> bool) -> bool {
         let mut held = 0_u32;
         let mut freed = false;
-        for cell in &self.cells {
-            let holding = cell.load();
-            let Some(owner) = holding.owner().filter(|_| holding.count() > 0) else { continue };
-            if lives(owner) {
-                held = held.saturating_add(holding.count());
-            } else {
-                freed = true;
-                // Cannot fail: cells change under the mutex only.
-                let _ = cell.replace(holding, Holding::NOTHING);
+        // Relaxed, here and below: only written under the mutex.
+        let rows = self.frame.rows.load(Relaxed);
+        let mut taken = 0;
+        for (row, cells) in self.seats.rows(rows) {
+            for cell in cells {
+                let holding = cell.load();
+                let Some(owner) = holding.owner().filter(|_| holding.count() > 0) else { continue };
+                if lives(owner) {
+                    held = held.saturating_add(holding.count());
+                    taken |= row;
+                } else {
+                    freed = true;
+                    // Cannot fail: cells change under the mutex only.
+                    let _ = cell.replace(holding, Holding::NOTHING);
+                }
             }
         }
+        if taken != rows {
+            // Who has left keeps its id in its cell, and finds it at home.
+            self.frame.rows.store(taken, Relaxed);
+        }
         let free = self.permits().saturating_sub(held);
-        self.free.store(free, Relaxed);
+        self.frame.free.store(free, Relaxed);
         freed
     }
 
     /// After the mutex was released: wakes who can use what has become free.
-    fn ring(&self, count: u32, freed: bool, greedy: bool) {
+    fn ring(self, count: u32, freed: bool, greedy: bool) {
         if freed || greedy {
-            self.bell.ring_all();
+            self.frame.bell.ring_all();
         } else {
-            self.bell.ring(count);
+            self.frame.bell.ring(count);
         }
     }
 }
 
-impl RawSemaphore {
+impl<'a> RawSemaphore<'a> {
     /// Returns who holds how many, one after the other: true of each for itself, while others take and give back.
-    pub fn holders(&self) -> impl Iterator<Item = Holding> + '_ {
-        self.cells.iter().map(HolderCell::load).filter(|holding| holding.count() > 0)
+    pub fn holders(self) -> impl Iterator<Item = Holding> + use<'a> {
+        let taken = self.seats.of(self.frame.rows.load(Relaxed));
+        taken.map(|(_, cell)| cell.load()).filter(|holding| holding.count() > 0)
     }
 }
 
-impl fmt::Debug for RawSemaphore {
+impl fmt::Debug for RawSemaphore<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders: Vec<_> = self.holders().collect();
         f.debug_struct("RawSemaphore")
             .field("permits", &self.permits())
             .field("available", &self.available())
             .field("holders", &holders)
-            .field("mutex", &self.mutex)
-            .field("bell", &self.bell)
+            .field("mutex", &self.frame.mutex)
+            .field("bell", &self.frame.bell)
             .finish()
     }
 }

@@ -102,12 +102,12 @@ fn until(mut happened: impl FnMut() -> bool) {
 #[test]
 fn the_format_of_a_barrier_is_fixed() {
     type B<'a> = Barrier<&'a ModelJudge>;
-    let shape = B::shape(&3).unwrap();
+    let shape = B::shape(&3, 2).unwrap();
     assert_eq!(
         (shape.bytes, shape.align, shape.to_string().as_str()),
         (128, 128, "barrier, length 3")
     );
-    assert_eq!(B::shape(&13).unwrap().bytes, 256);
+    assert_eq!(B::shape(&13, 2).unwrap().bytes, 256);
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     barrier(bytes.region(), 1, &judges[0]).wait().unwrap();
@@ -121,9 +121,12 @@ fn the_format_of_a_barrier_is_fixed() {
 fn bar_14_a_barrier_for_nobody_is_refused() {
     type B<'a> = Barrier<&'a ModelJudge>;
     for parties in [0, B::MAX_PARTIES + 1, u32::MAX] {
-        assert!(matches!(B::shape(&parties), Err(ShapeError::Length { min: 1, .. })), "{parties}");
+        assert!(
+            matches!(B::shape(&parties, 2), Err(ShapeError::Length { min: 1, .. })),
+            "{parties}"
+        );
     }
-    assert!(B::shape(&B::MAX_PARTIES).is_ok());
+    assert!(B::shape(&B::MAX_PARTIES, 2).is_ok());
 }
 
 #[test]

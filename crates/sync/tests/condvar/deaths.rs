@@ -15,9 +15,9 @@ use crate::{Bytes, LONG, Scene, assert_clean, failure, play, until, until_waitin
 /// Puts a sleeper into cell `at`, with this mark.
 fn sleeper(scene: Scene<'_>, at: u64, mark: u32) {
     let cell = |n| scene.region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
-    cell(32 + 4 * at).store(scene.judge.me().unwrap().get() | mark, Relaxed);
+    cell(128 + 8 * at).store(scene.judge.me().unwrap().get() | mark, Relaxed);
     let taken = scene.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
-    taken.fetch_or(1 << at, Relaxed);
+    taken.fetch_or(1 << (at / 16), Relaxed);
 }
 
 /// Puts a dead sleeper there.
@@ -53,7 +53,7 @@ fn the_notification_of_a_dead_sleeper_goes_on_to_who_slept_then() {
             until_waiting(condvar, 1);
             // Turn 1 was the sleeper's: the dead one was notified after that.
             mine.region
-                .get::<AtomicU32>(Offset::new(288 + 4 * 5).unwrap())
+                .get::<AtomicU32>(Offset::new(132 + 8 * 5).unwrap())
                 .unwrap()
                 .store(1, Relaxed);
             let start = Instant::now();
@@ -96,7 +96,7 @@ fn a_notification_that_goes_on_twice_does_not_reach_who_came_later() {
             let guard = late.number().lock_owned().unwrap();
             late.condvar().wait_timeout(guard, Duration::from_millis(150)).unwrap().1
         });
-        until(|| word(32 + 4 * 6).load(Relaxed) & NOTIFIED != 0);
+        until(|| word(128 + 8 * 6).load(Relaxed) & NOTIFIED != 0);
         heir.judge.die();
         assert_eq!(sleeper.join().unwrap(), Wakeup::TimedOut);
     });
@@ -230,7 +230,7 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
         let word = |n| mine.region.get::<AtomicU32>(Offset::new(n).unwrap()).unwrap();
         let taken = mine.region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
         for nonsense in [3, 1 << 30, 1 << 31 | 5, 3 << 30 | 1 << 10] {
-            word(32 + 4 * 7).store(nonsense, Relaxed);
+            word(128 + 8 * 7).store(nonsense, Relaxed);
             taken.store(u64::MAX, Relaxed);
             let guard = mine.number().lock_owned().unwrap();
             assert_eq!(condvar.notify_all(&guard), Ok(0), "{nonsense:#x}");
@@ -245,8 +245,8 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
                 assert!(matches!(error, WaitError::Corrupt(_)), "{error:?}");
             });
             until_waiting(condvar, 1);
-            let cell = (0..64).find(|i| word(32 + 4 * i).load(Relaxed) != 0).unwrap();
-            word(32 + 4 * cell).store(1 << 30, Relaxed);
+            let cell = (0..64).find(|i| word(128 + 8 * i).load(Relaxed) != 0).unwrap();
+            word(128 + 8 * cell).store(1 << 30, Relaxed);
             waiter.join().unwrap();
         });
         assert_eq!(mine.number().owner(), None);
@@ -255,7 +255,7 @@ fn numbers_that_nobody_writes_are_refused_or_forgotten() {
 
 /// Overwrites the place of the only thread that waits.
 fn overwrite_the_place(scene: Scene<'_>) {
-    let cell = |i: u64| scene.region.get::<AtomicU32>(Offset::new(32 + 4 * i).unwrap()).unwrap();
+    let cell = |i: u64| scene.region.get::<AtomicU32>(Offset::new(128 + 8 * i).unwrap()).unwrap();
     let taken = (0..64).find(|&i| cell(i).load(Relaxed) != 0).unwrap();
     cell(taken).store(1 << 30, Relaxed);
 }
@@ -351,7 +351,7 @@ fn whoever_sleeps_notices_that_the_locks_word_is_corrupt() {
 #[test]
 fn a_word_in_a_place_that_nobody_has_taken_is_nobody() {
     play(|mine, theirs| {
-        let cell = mine.region.get::<AtomicU32>(Offset::new(32 + 4 * 9).unwrap()).unwrap();
+        let cell = mine.region.get::<AtomicU32>(Offset::new(128 + 8 * 9).unwrap()).unwrap();
         for mark in [0, NOTIFIED] {
             cell.store(theirs.judge.me().unwrap().get() | mark, Relaxed);
             assert_eq!(mine.condvar().waiters(), 0);

@@ -9,13 +9,13 @@ use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{Condvar, LockError, LockFailure, Mutex, Wakeup};
 
-use crate::{Bytes, LONG, failure, until};
+use crate::{Bytes, FEW, LONG, failure, until};
 
 const NOTIFIED: u32 = 1 << 31;
 
 fn condvar<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Condvar<&'a J> {
     // SAFETY: the bytes are zero, or hold one, which nothing is written into.
-    unsafe { Condvar::init(region.sub(0, 640).unwrap(), (), judge) }.unwrap()
+    unsafe { Condvar::init(region.sub(0, 640).unwrap(), FEW, judge) }.unwrap()
 }
 
 fn number<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Mutex<u64, &'a J> {
@@ -25,10 +25,10 @@ fn number<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Mutex<u64, &'a J> {
 
 /// Puts somebody who was notified into cell `at`.
 fn notified(region: Region<'_>, at: u64, owner: &ModelJudge) {
-    let cell = region.get::<AtomicU32>(Offset::new(32 + 4 * at).unwrap()).unwrap();
+    let cell = region.get::<AtomicU32>(Offset::new(128 + 8 * at).unwrap()).unwrap();
     cell.store(owner.me().unwrap().get() | NOTIFIED, Relaxed);
     let taken = region.get::<AtomicU64>(Offset::new(8).unwrap()).unwrap();
-    taken.fetch_or(1 << at, Relaxed);
+    taken.fetch_or(1 << (at / 16), Relaxed);
 }
 
 /// A participant that may lose its place, and counts what it was asked.

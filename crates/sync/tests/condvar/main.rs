@@ -12,8 +12,8 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Object, Offset, Region, ShapeError};
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{
-    Acquired, Condvar, LockFailure, Mutex, NotifyError, RLock, RawCondvar, ReentrantMutex,
-    WaitError, Wakeup,
+    Acquired, Condvar, LockFailure, Mutex, NotifyError, RLock, ReentrantMutex, Seated, WaitError,
+    Wakeup,
 };
 
 /// Far longer than anything here takes.
@@ -33,6 +33,9 @@ impl Bytes {
     }
 }
 
+/// For so many threads: for more there would be no room.
+const FEW: Seated<()> = Seated::new(()).seats(64);
+
 /// What lies in the region: a condition variable, and locks after it.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
@@ -43,12 +46,12 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn condvar(self) -> Condvar<&'a ModelJudge> {
         // SAFETY: the bytes are zero, or hold one, which nothing is written into.
-        unsafe { Condvar::init(self.region.sub(0, 640).unwrap(), (), self.judge) }.unwrap()
+        unsafe { Condvar::init(self.region.sub(0, 640).unwrap(), FEW, self.judge) }.unwrap()
     }
 
     fn other_condvar(self) -> Condvar<&'a ModelJudge> {
         // SAFETY: as above.
-        unsafe { Condvar::init(self.region.sub(640, 640).unwrap(), (), self.judge) }.unwrap()
+        unsafe { Condvar::init(self.region.sub(640, 640).unwrap(), FEW, self.judge) }.unwrap()
     }
 
     fn mutex(self, at: u64) -> Mutex<u64, &'a ModelJudge> {
@@ -111,7 +114,7 @@ fn assert_clean(condvar: Condvar<&ModelJudge>) {
 #[test]
 fn the_format_is_fixed() {
     type C<'a> = Condvar<&'a ModelJudge>;
-    let shape = C::shape(&()).unwrap();
+    let shape = C::shape(&FEW, 2).unwrap();
     assert_eq!((shape.to_string(), shape.bytes, shape.align), ("condvar".into(), 640, 128));
     play(|mine, _| {
         let end = mine.condvar().wait_timeout(mine.number().lock_owned().unwrap(), Duration::ZERO);
@@ -437,7 +440,7 @@ fn a_forked_child_is_refused() {
 }
 
 #[test]
-fn sixty_four_threads_wait_and_no_more() {
+fn as_many_threads_wait_as_there_are_seats_and_no_more() {
     let judges = ModelJudge::new(66);
     let mut bytes = Bytes::new();
     let region = bytes.region();
@@ -445,7 +448,7 @@ fn sixty_four_threads_wait_and_no_more() {
     let scene = |i: usize| Scene { region, judge: &judges[i] };
     let (condvar, number) = (scene(0).condvar(), scene(0).number());
     std::thread::scope(|threads| {
-        for i in 0..RawCondvar::MAX_WAITERS {
+        for i in 0..64 {
             threads.spawn(move || {
                 let guard = scene(i).number().lock_owned().unwrap();
                 drop(scene(i).condvar().wait_timeout(guard, LONG).unwrap());
@@ -454,7 +457,7 @@ fn sixty_four_threads_wait_and_no_more() {
         until_waiting(condvar, 64);
         let guard = number.lock().unwrap();
         let error = condvar.wait(guard).unwrap_err();
-        assert!(error.to_string().contains("64 threads"), "{error}");
+        assert!(error.to_string().contains("as it has seats for"), "{error}");
         let WaitError::TooManyWaiters(guard) = error else { panic!("{error:?}") };
         assert_eq!(condvar.notify(&guard, 1), Ok(1));
         drop(guard);

@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicU32, Deadline};
 use shmkit_layout::{Object, Offset, Region, ShapeError, TypeTag};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{
-    LockError, LockFailure, Mutex, NotOwner, Outcome, RawMutex, RawSemaphore, ReleaseError,
-    Semaphore, SemaphoreError,
+    HolderCell, LockError, LockFailure, Mutex, NotOwner, Outcome, RawMutex, RawSemaphore,
+    ReleaseError, Seating, Semaphore, SemaphoreError, SemaphoreFrame,
 };
 
 #[repr(C, align(128))]
@@ -43,7 +43,7 @@ fn attach<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Mutex<u64, &'a Model
 
 fn semaphore<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<&'a ModelJudge> {
     // SAFETY: the bytes are zero.
-    unsafe { Semaphore::init(region, 3, judge) }.unwrap()
+    unsafe { Semaphore::init(region, 3.into(), judge) }.unwrap()
 }
 
 fn join<'a>(region: Region<'a>, judge: &'a ModelJudge) -> Semaphore<&'a ModelJudge> {
@@ -61,7 +61,7 @@ fn failure<G>(result: Result<G, LockError<G>>) -> LockFailure {
 
 #[test]
 fn the_format_of_a_mutex_is_fixed() {
-    let shape = <Mutex<u64, &ModelJudge> as Object<_>>::shape(&0).unwrap();
+    let shape = <Mutex<u64, &ModelJudge> as Object<_>>::shape(&0, 2).unwrap();
     assert_eq!((shape.bytes, shape.align, shape.len), (128, 128, 1));
     assert_eq!(shape.to_string(), "mutex of u64 (8 bytes)");
     let judges = ModelJudge::new(1);

@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn the_format_of_a_semaphore_is_fixed() {
-    let shape = <Semaphore<&ModelJudge> as Object<_>>::shape(&3).unwrap();
-    assert_eq!((shape.bytes, shape.align, shape.len), (640, 128, 3));
+    let shape = <Semaphore<&ModelJudge> as Object<_>>::shape(&3.into(), 2).unwrap();
+    assert_eq!((shape.bytes, shape.align, shape.len), (384, 128, 3));
     assert_eq!(shape.tag, TypeTag::NONE);
 }
 
@@ -13,9 +13,12 @@ fn the_format_of_a_semaphore_is_fixed() {
 fn sem_07_a_number_of_permits_that_cannot_be_is_refused() {
     type S<'a> = Semaphore<&'a ModelJudge>;
     for permits in [0, 1 << 31, u32::MAX] {
-        assert!(matches!(S::shape(&permits), Err(ShapeError::Length { .. })), "{permits}");
+        assert!(
+            matches!(S::shape(&permits.into(), 2), Err(ShapeError::Length { .. })),
+            "{permits}"
+        );
     }
-    assert!(S::shape(&(i32::MAX as u32)).is_ok());
+    assert!(S::shape(&(i32::MAX as u32).into(), 2).is_ok());
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     let region = bytes.region();
@@ -99,20 +102,49 @@ fn a_permit_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn a_holder_without_a_cell_waits_for_one() {
-    let judges = ModelJudge::new(66);
-    let doors = RawSemaphore::new(1000);
-    for judge in &judges[..64] {
+fn a_holder_beyond_the_seats_is_told_so_and_a_seat_of_the_dead_serves() {
+    let judges = ModelJudge::new(20);
+    // In one row of one line: as many seats.
+    let frame = SemaphoreFrame::new(1000, 1);
+    let cells: Vec<_> = (0..Seating::spread(1).cells()).map(|_| HolderCell::new()).collect();
+    let doors = RawSemaphore::new(&frame, &cells);
+    assert_eq!(doors.seats(), 16);
+    for judge in &judges[..16] {
         doors.try_acquire(2, judge).unwrap();
     }
-    assert_eq!(doors.try_acquire(1, &judges[64]), Err(SemaphoreError::WouldBlock), "the 65th");
+    let full = SemaphoreError::TooManyHolders { seats: 16 };
+    assert_eq!(doors.try_acquire(1, &judges[16]), Err(full), "with permits free");
+    assert_eq!(doors.acquire(1, &judges[16], Deadline::NEVER), Err(full), "no wait");
+    assert!(full.to_string().contains("16 processes hold permits"), "{full}");
     doors.try_acquire(1, &judges[0]).unwrap();
     doors.release(2, &judges[7]).unwrap();
-    doors.try_acquire(1, &judges[64]).unwrap();
-    assert_eq!(doors.try_acquire(1, &judges[65]), Err(SemaphoreError::WouldBlock), "the 66th");
+    doors.try_acquire(1, &judges[16]).unwrap();
+    assert_eq!(doors.try_acquire(1, &judges[17]), Err(full));
     judges[8].die();
-    doors.try_acquire(1, &judges[65]).unwrap();
-    assert_eq!(doors.available(), 1000 - 62 * 2 - 1 - 1 - 1);
+    doors.acquire(1, &judges[17], Deadline::NEVER).unwrap();
+    assert_eq!(doors.available(), 1000 - 14 * 2 - 1 - 1 - 1);
+}
+
+#[test]
+fn as_many_hold_permits_as_there_are_places() {
+    let judges = ModelJudge::new(100);
+    let bytes: &'static mut [Bytes] = Box::leak((0..16).map(|_| Bytes([0; 1024])).collect());
+    // SAFETY: leaked, aligned, and used as a region only.
+    let region = unsafe { Region::from_raw_parts(NonNull::from(bytes).cast(), 16 << 10) };
+    // SAFETY: the bytes are zero.
+    let doors = unsafe { Semaphore::init(region, 100.into(), &judges[0]) }.unwrap();
+    let permits: Vec<_> = judges[..64]
+        .iter()
+        // SAFETY: made above.
+        .map(|judge| unsafe { Semaphore::attach(region, 100, judge) }.unwrap())
+        .map(|doors| doors.try_acquire_owned(1).unwrap())
+        .collect();
+    assert_eq!(doors.available(), 36);
+    assert!(doors.try_acquire().is_ok());
+    // Who looks for permits of the dead counts all seats anew.
+    assert_eq!(doors.try_acquire_many(37).unwrap_err(), SemaphoreError::WouldBlock);
+    assert_eq!(doors.available(), 36);
+    drop(permits);
 }
 
 #[test]

@@ -59,9 +59,9 @@ fn elsewhere<R: Send>(scene: impl FnOnce() -> R + Send) -> R {
 fn the_formats_are_fixed() {
     type J = ModelJudge;
     let shapes = [
-        <Lock<&J> as Object<_>>::shape(&()).unwrap(),
-        <RLock<&J> as Object<_>>::shape(&()).unwrap(),
-        <ReentrantMutex<u64, &J> as Object<_>>::shape(&0).unwrap(),
+        <Lock<&J> as Object<_>>::shape(&(), 2).unwrap(),
+        <RLock<&J> as Object<_>>::shape(&(), 2).unwrap(),
+        <ReentrantMutex<u64, &J> as Object<_>>::shape(&0, 2).unwrap(),
     ];
     let shown = shapes.map(|shape| (shape.to_string(), shape.bytes, shape.align));
     let [lock, rlock, mutex] = shown;

@@ -11,16 +11,33 @@ use shmkit_atomic::futex::model::death;
 use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{
-    LockFailure, NotifyError, Outcome, RawCondvar, RawMutex, RawReentrantMutex, ThreadToken,
-    Unwaited, Wakeup, crash,
+    CondvarFrame, LockFailure, NotifyError, Outcome, RawCondvar, RawMutex, RawReentrantMutex,
+    Seating, SleeperCell, ThreadToken, Unwaited, Wakeup, crash,
 };
 
 use crate::{Lives, model, seeded, with_every_crash, with_every_crash_and};
 
+/// A condition variable with its words, for three sleepers.
+struct Told {
+    frame: CondvarFrame,
+    cells: Vec<SleeperCell>,
+}
+
+impl Told {
+    fn new() -> Self {
+        let cells = (0..Seating::packed(3).cells()).map(|_| SleeperCell::new()).collect();
+        Self { frame: CondvarFrame::new(3), cells }
+    }
+
+    fn raw(&self) -> RawCondvar<'_> {
+        RawCondvar::new(&self.frame, &self.cells)
+    }
+}
+
 /// Tickets that notifiers issue and waiters take.
 struct Office {
     lock: RawMutex,
-    issued: RawCondvar,
+    issued: Told,
     tickets: UnsafeCell<u32>,
 }
 
@@ -31,11 +48,7 @@ unsafe impl Send for Office {}
 
 impl Office {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            lock: RawMutex::new(),
-            issued: RawCondvar::new(),
-            tickets: UnsafeCell::new(0),
-        })
+        Arc::new(Self { lock: RawMutex::new(), issued: Told::new(), tickets: UnsafeCell::new(0) })
     }
 
     fn tickets<R>(&self, change: impl FnOnce(&mut u32) -> R) -> R {
@@ -64,7 +77,8 @@ impl Office {
 
     fn wait(&self, judge: &ModelJudge, deadline: Deadline) -> Wakeup {
         // SAFETY: this thread has taken the lock, and the tickets are not borrowed.
-        let (wakeup, outcome) = unsafe { self.issued.wait(&self.lock, judge, deadline) }.unwrap();
+        let (wakeup, outcome) =
+            unsafe { self.issued.raw().wait(&self.lock, judge, deadline) }.unwrap();
         self.settle(judge, outcome);
         wakeup
     }
@@ -73,7 +87,7 @@ impl Office {
     fn issue(&self, judge: &ModelJudge, tickets: u32, wake: u32) -> u32 {
         self.lock(judge);
         if seeded::is("notify-first") {
-            self.issued.notify(&self.lock, judge, wake).unwrap();
+            self.issued.raw().notify(&self.lock, judge, wake).unwrap();
             self.unlock(judge);
             self.lock(judge);
         }
@@ -82,7 +96,7 @@ impl Office {
         let woken = if seeded::is("notify-first") {
             0
         } else {
-            self.issued.notify(&self.lock, judge, wake).unwrap()
+            self.issued.raw().notify(&self.lock, judge, wake).unwrap()
         };
         self.unlock(judge);
         woken
@@ -100,7 +114,7 @@ impl Office {
         });
         crash::step();
         if left > 0 {
-            self.issued.notify(&self.lock, judge, 1).unwrap();
+            self.issued.raw().notify(&self.lock, judge, 1).unwrap();
         }
         self.unlock(judge);
     }
@@ -113,7 +127,7 @@ impl Office {
     }
 
     fn assert_nobody_waits(&self) {
-        assert_eq!(self.issued.waiters(), 0);
+        assert_eq!(self.issued.raw().waiters(), 0);
     }
 }
 
@@ -271,7 +285,7 @@ fn two_waiters_go_on_whenever_their_notifier_dies() {
             office.tickets(|t| *t += 2);
             issued.store(true, Relaxed);
             crash::step();
-            office.issued.notify(&office.lock, &mortal, 2).unwrap();
+            office.issued.raw().notify(&office.lock, &mortal, 2).unwrap();
             office.unlock(&mortal);
             died.store(false, Relaxed);
         });
@@ -323,7 +337,7 @@ fn mortal_does(mortal: &ModelJudge, steps: u32, lives: &Lives, life: impl FnOnce
 #[test]
 fn a_wait_gives_up_every_level() {
     model(|| {
-        let lock = Arc::new((RawReentrantMutex::new(), RawCondvar::new()));
+        let lock = Arc::new((RawReentrantMutex::new(), Told::new()));
         let [process] = ModelJudge::new(1).try_into().unwrap();
         let waiting = {
             let (lock, process) = (lock.clone(), process.clone());
@@ -333,7 +347,8 @@ fn a_wait_gives_up_every_level() {
                     lock.0.lock(&process, Deadline::NEVER).unwrap();
                 }
                 // SAFETY: this thread has taken the lock, which guards nothing.
-                let end = unsafe { lock.1.wait_reentrant(&lock.0, &process, Deadline::NEVER) };
+                let end =
+                    unsafe { lock.1.raw().wait_reentrant(&lock.0, &process, Deadline::NEVER) };
                 assert_eq!(end, Ok((Wakeup::Notified, Outcome::Clean)));
                 assert_eq!(lock.0.depth(&process), 3);
                 for _ in 0..3 {
@@ -345,7 +360,7 @@ fn a_wait_gives_up_every_level() {
         loop {
             lock.0.lock(&process, Deadline::NEVER).unwrap();
             assert_eq!(lock.0.depth(&process), 1);
-            let woken = lock.1.notify_reentrant(&lock.0, &process, 1).unwrap();
+            let woken = lock.1.raw().notify_reentrant(&lock.0, &process, 1).unwrap();
             // SAFETY: taken above.
             unsafe { lock.0.unlock(&process) }.unwrap();
             if woken == 1 {
@@ -353,9 +368,9 @@ fn a_wait_gives_up_every_level() {
             }
             thread::yield_now();
         }
-        assert_eq!(lock.1.notify_reentrant(&lock.0, &process, 1), Err(NotifyError::NotOwner));
+        assert_eq!(lock.1.raw().notify_reentrant(&lock.0, &process, 1), Err(NotifyError::NotOwner));
         waiting.join().unwrap();
-        assert_eq!(lock.1.waiters(), 0);
+        assert_eq!(lock.1.raw().waiters(), 0);
     });
 }
 
@@ -366,9 +381,9 @@ fn a_lock_that_is_not_held_is_refused() {
         let [one, two] = ModelJudge::new(2).try_into().unwrap();
         let refused = || {
             // SAFETY: the lock guards nothing that this thread uses.
-            let waited = unsafe { office.issued.wait(&office.lock, &two, Deadline::PASSED) };
+            let waited = unsafe { office.issued.raw().wait(&office.lock, &two, Deadline::PASSED) };
             assert_eq!(waited, Err(Unwaited::NotOwner));
-            let notified = office.issued.notify(&office.lock, &two, 1);
+            let notified = office.issued.raw().notify(&office.lock, &two, 1);
             assert_eq!(notified, Err(NotifyError::NotOwner));
         };
         refused();

@@ -6,17 +6,20 @@ use loom::thread;
 use shmkit_atomic::Deadline;
 use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
-use shmkit_sync::{LockFailure, Outcome, RawRwLock, Reading, crash};
+use shmkit_sync::{
+    HolderCell, LockFailure, Outcome, RawRwLock, Reading, RwLockFrame, Seating, crash,
+};
 
 use crate::{Lives, model, with_every_crash, with_every_crash_and};
 
 /// Two numbers that are equal unless somebody is in the middle.
 struct Pair {
-    lock: RawRwLock,
+    frame: RwLockFrame,
+    cells: Vec<HolderCell>,
     numbers: UnsafeCell<(u32, u32)>,
 }
 
-// SAFETY: `numbers` is only touched by who is in `lock`; that is the claim under test, and loom checks it.
+// SAFETY: `numbers` is only touched by who is in the lock; that is the claim under test, and loom checks it.
 unsafe impl Sync for Pair {}
 // SAFETY: as above.
 unsafe impl Send for Pair {}
@@ -36,8 +39,19 @@ use Use::{Downgrade, Read, Write};
 const ALL: usize = usize::MAX;
 
 impl Pair {
+    /// With two seats: a third participant looks for one.
     fn new() -> Arc<Self> {
-        Arc::new(Self { lock: RawRwLock::new(), numbers: UnsafeCell::new((0, 0)) })
+        Self::seated(2)
+    }
+
+    fn seated(seats: u32) -> Arc<Self> {
+        let cells = (0..Seating::spread(seats).cells()).map(|_| HolderCell::new()).collect();
+        let numbers = UnsafeCell::new((0, 0));
+        Arc::new(Self { frame: RwLockFrame::new(seats), cells, numbers })
+    }
+
+    fn lock(&self) -> RawRwLock<'_> {
+        RawRwLock::new(&self.frame, &self.cells)
     }
 
     fn change(&self, change: impl FnOnce(&mut (u32, u32))) {
@@ -53,15 +67,15 @@ impl Pair {
     /// One participant's use of the pair.
     fn play(&self, what: Use, judge: &ModelJudge) {
         let reading = if what == Read {
-            let (reading, outcome) = self.lock.read(judge, Deadline::NEVER).unwrap();
+            let (reading, outcome) = self.lock().read(judge, Deadline::NEVER).unwrap();
             self.check_whole(outcome);
             reading
         } else {
-            match self.lock.write(judge, Deadline::NEVER).unwrap() {
+            match self.lock().write(judge, Deadline::NEVER).unwrap() {
                 Outcome::Clean => self.check_whole(Outcome::Clean),
                 Outcome::OwnerDied => {
                     self.change(|n| n.1 = n.0);
-                    self.lock.make_consistent(judge).unwrap();
+                    self.lock().make_consistent(judge).unwrap();
                 }
                 Outcome::NotRecoverable => panic!("nobody gave up"),
             }
@@ -71,11 +85,11 @@ impl Pair {
             self.change(|n| n.1 += 1);
             if what == Write {
                 // SAFETY: in as the writer, and nothing that it guards is borrowed.
-                return unsafe { self.lock.unlock_write(judge) }.unwrap();
+                return unsafe { self.lock().unlock_write(judge) }.unwrap();
             }
             let written = self.look();
             // SAFETY: as above.
-            let reading = unsafe { self.lock.downgrade(judge) }.unwrap();
+            let reading = unsafe { self.lock().downgrade(judge) }.unwrap();
             assert_eq!(self.look(), written, "somebody wrote in between");
             reading
         };
@@ -90,20 +104,20 @@ impl Pair {
 
     fn leave(&self, judge: &ModelJudge, reading: Reading) {
         // SAFETY: from this lock, and nothing that it guards is borrowed.
-        unsafe { self.lock.unlock_read(judge, reading) }.unwrap();
+        unsafe { self.lock().unlock_read(judge, reading) }.unwrap();
     }
 
     /// Everybody has ended: the lock is free for readers and writers, and the data whole or known not to be.
     fn check(&self, judge: &ModelJudge, least: u32) {
-        let (reading, told) = self.lock.try_read(judge).unwrap();
+        let (reading, told) = self.lock().try_read(judge).unwrap();
         self.check_whole(told);
         self.leave(judge, reading);
-        assert_eq!(self.lock.try_write(judge), Ok(told));
+        assert_eq!(self.lock().try_write(judge), Ok(told));
         assert!(self.look().0 >= least, "{:?} after {least} additions", self.look());
-        self.lock.make_consistent(judge).unwrap();
+        self.lock().make_consistent(judge).unwrap();
         // SAFETY: in as the writer, and nothing that it guards is borrowed.
-        unsafe { self.lock.unlock_write(judge) }.unwrap();
-        assert_eq!((self.lock.readers(), self.lock.writer()), (0, None));
+        unsafe { self.lock().unlock_write(judge) }.unwrap();
+        assert_eq!((self.lock().readers(), self.lock().writer()), (0, None));
     }
 }
 
@@ -124,7 +138,7 @@ fn everybody_gets_in(uses: &'static [Use], steps: u32, lives: &Lives) {
     if crash::after(steps, || pair.play(first, &mortal)).is_err() {
         lives.died();
         // A writer that has released is missed by nobody: the others do not even need the end of a slice.
-        if first != Write || pair.lock.writer() == mortal.me() {
+        if first != Write || pair.lock().writer() == mortal.me() {
             mortal.die();
         }
     }
@@ -162,7 +176,7 @@ fn heirs(name: &str, heir: Use) {
     with_every_crash(name, move |steps, lives| {
         let pair = Pair::new();
         let [dead, mortal, third] = ModelJudge::new(3).try_into().unwrap();
-        pair.lock.write(&dead, Deadline::NEVER).unwrap();
+        pair.lock().write(&dead, Deadline::NEVER).unwrap();
         pair.change(|n| n.0 += 1);
         dead.die();
         let thread = {
@@ -178,8 +192,8 @@ fn heirs(name: &str, heir: Use) {
             mortal.die();
         }
         let third = thread.join().unwrap();
-        assert!((1..=3).contains(&pair.lock.epoch()));
-        let (reading, told) = pair.lock.try_read(&third).unwrap();
+        assert!((1..=3).contains(&pair.lock().epoch()));
+        let (reading, told) = pair.lock().try_read(&third).unwrap();
         pair.check_whole(told);
         pair.leave(&third, reading);
     });
@@ -195,38 +209,39 @@ fn a_writing_heir_that_dies_has_heirs() {
     heirs("rwlock, a writer is the heir", Write);
 }
 
-/// Under loom there are two cells: the third reader holds the word, and the writer gets in after all of them.
+/// Two seats, both taken: the third reader is told so, or has the seat of somebody who left or died, and the writer gets in
+/// after all of them.
 #[test]
-fn a_reader_without_a_cell_keeps_writers_out_and_readers_in() {
-    with_every_crash("rwlock, no cell", |steps, lives| {
+fn a_reader_without_a_seat_is_told_and_one_of_the_dead_serves() {
+    with_every_crash("rwlock, no seat", |steps, lives| {
         let pair = Pair::new();
         let judges: [ModelJudge; 4] = ModelJudge::new(4).try_into().unwrap();
-        let inside = [0, 1].map(|i| pair.lock.try_read(&judges[i]).unwrap().0);
+        let (reading, _) = pair.lock().try_read(&judges[0]).unwrap();
         let writer = {
             let (pair, judge) = (pair.clone(), judges[3].clone());
             thread::spawn(move || pair.play(Write, &judge))
         };
-        let third = crash::after(steps, || {
-            match pair.lock.try_read(&judges[2]) {
-                Ok((reading, _)) => {
-                    pair.look();
-                    crash::step();
-                    pair.leave(&judges[2], reading);
-                }
-                Err(LockFailure::WouldBlock) => {}
-                Err(other) => panic!("{other:?}"),
+        let read = |judge: &ModelJudge| match pair.lock().try_read(judge) {
+            Ok((reading, _)) => {
+                pair.look();
+                crash::step();
+                pair.leave(judge, reading);
             }
+            Err(LockFailure::WouldBlock | LockFailure::TooManyReaders { seats: 2 }) => {}
+            Err(other) => panic!("{other:?}"),
+        };
+        let second = crash::after(steps, || {
+            read(&judges[1]);
             // Be there for a death at the end, too.
             (0..4).for_each(|_| crash::step());
         });
-        if third.is_err() {
+        if second.is_err() {
             lives.died();
-            judges[2].die();
+            judges[1].die();
         }
-        for (judge, reading) in judges.iter().zip(inside) {
-            pair.look();
-            pair.leave(judge, reading);
-        }
+        read(&judges[2]);
+        pair.look();
+        pair.leave(&judges[0], reading);
         writer.join().unwrap();
         pair.check(&judges[0], 1);
     });
@@ -238,13 +253,13 @@ fn readers_that_sleep_are_all_woken() {
     model(|| {
         let pair = Pair::new();
         let [a, b, c] = ModelJudge::new(3).try_into().unwrap();
-        pair.lock.write(&a, Deadline::NEVER).unwrap();
+        pair.lock().write(&a, Deadline::NEVER).unwrap();
         let readers = [b, c].map(|judge| {
             let pair = pair.clone();
             thread::spawn(move || pair.play(Read, &judge))
         });
         // SAFETY: in as the writer, and nothing that it guards is borrowed.
-        unsafe { pair.lock.unlock_write(&a) }.unwrap();
+        unsafe { pair.lock().unlock_write(&a) }.unwrap();
         for reader in readers {
             reader.join().unwrap();
         }
@@ -266,12 +281,12 @@ fn tries_that_fail_leave_nothing_behind() {
             let pair = pair.clone();
             thread::spawn(move || pair.play(Write, &c))
         };
-        match pair.lock.try_write(&a) {
+        match pair.lock().try_write(&a) {
             Ok(outcome) => {
                 assert_eq!(outcome, Outcome::Clean);
                 pair.change(|n| *n = (n.0 + 1, n.1 + 1));
                 // SAFETY: in as the writer, and nothing that it guards is borrowed.
-                unsafe { pair.lock.unlock_write(&a) }.unwrap();
+                unsafe { pair.lock().unlock_write(&a) }.unwrap();
             }
             Err(failure) => assert_eq!(failure, LockFailure::WouldBlock),
         }

@@ -32,16 +32,19 @@ fn cells_that_nobody_writes_keep_nobody_out() {
     let mut bytes = Bytes::new();
     let region = bytes.region();
     let [a, b] = locks(region, &judges);
+    // The cells are behind frame and value; both rows are looked at.
+    let cell = |n: u64| 128 + 8 * n;
+    word(region, 32).store(3, Relaxed);
     // Nobody is called so.
-    for (cell, id) in [(3, 0x400 | 900), (5, 7)] {
-        word(region, 24 + 8 * cell).store(9, Relaxed);
-        word(region, 24 + 8 * cell + 4).store(id, Relaxed);
+    for (n, id) in [(3, 0x400 | 900), (5, 7)] {
+        word(region, cell(n)).store(9, Relaxed);
+        word(region, cell(n) + 4).store(id, Relaxed);
     }
     drop(a.try_write().unwrap());
     // As many as a cell can count: another one is found.
     let me = judges[0].me().unwrap().get();
-    word(region, 24).store(u32::MAX, Relaxed);
-    word(region, 28).store(me, Relaxed);
+    word(region, cell(0)).store(u32::MAX, Relaxed);
+    word(region, cell(0) + 4).store(me, Relaxed);
     drop(a.read().unwrap());
     assert_eq!(failure(b.try_write()), LockFailure::WouldBlock);
 }
@@ -49,7 +52,8 @@ fn cells_that_nobody_writes_keep_nobody_out() {
 #[test]
 fn who_is_not_in_cannot_get_out() {
     let judges = ModelJudge::new(2);
-    let lock = RawRwLock::new();
+    let (frame, cells) = (RwLockFrame::new(2), cells(2));
+    let lock = RawRwLock::new(&frame, &cells);
     let (reading, _) = lock.try_read(&judges[0]).unwrap();
     // SAFETY: the lock guards nothing.
     assert_eq!(unsafe { lock.unlock_write(&judges[0]) }, Err(NotOwner));

@@ -9,25 +9,26 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_atomic::{AtomicBool, AtomicU32};
-use shmkit_layout::{Object, Offset, Region};
+use shmkit_atomic::{AtomicBool, AtomicU32, Deadline};
+use shmkit_layout::{Object, Offset, Region, ShapeError};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 use shmkit_sync::{
-    LockError, LockFailure, NotOwner, RawRwLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    HolderCell, LockError, LockFailure, NotOwner, Outcome, RawRwLock, RwLock, RwLockFrame,
+    RwLockReadGuard, RwLockWriteGuard, Seated, Seating,
 };
 
 #[repr(C, align(128))]
-struct Bytes([u8; 1024]);
+struct Bytes([u8; 16384]);
 
 impl Bytes {
     fn new() -> Box<Self> {
-        Box::new(Self([0; 1024]))
+        Box::new(Self([0; 16384]))
     }
 
     fn region(&mut self) -> Region<'_> {
         // SAFETY: the bytes are borrowed mutably for as long as the region.
-        unsafe { Region::from_raw_parts(NonNull::from(&mut self.0).cast(), 1024) }
+        unsafe { Region::from_raw_parts(NonNull::from(&mut self.0).cast(), 16384) }
     }
 }
 
@@ -37,9 +38,14 @@ fn locks<'a, const N: usize, J: Judge>(
     judges: &'a [J],
 ) -> [RwLock<u64, &'a J>; N] {
     // SAFETY: the bytes are zero.
-    unsafe { RwLock::init(region, 7, &judges[0]) }.unwrap();
+    unsafe { RwLock::init(region, 7.into(), &judges[0]) }.unwrap();
     // SAFETY: made above.
     std::array::from_fn(|i| unsafe { RwLock::attach(region, 1, &judges[i]) }.unwrap())
+}
+
+/// The cells of a raw lock of so many seats.
+fn cells(seats: u32) -> Vec<HolderCell> {
+    (0..Seating::spread(seats).cells()).map(|_| HolderCell::new()).collect()
 }
 
 #[track_caller]
@@ -57,14 +63,17 @@ fn word(region: Region<'_>, at: u64) -> &AtomicU32 {
 
 #[test]
 fn the_format_of_a_readers_writer_lock_is_fixed() {
-    let shape = <RwLock<u64, &ModelJudge> as Object<_>>::shape(&0).unwrap();
-    assert_eq!((shape.bytes, shape.align, shape.len), (256, 128, 1));
+    let shape = <RwLock<u64, &ModelJudge> as Object<_>>::shape(&0.into(), 2).unwrap();
+    assert_eq!((shape.bytes, shape.align, shape.len), (384, 128, 1));
     assert_eq!(shape.to_string(), "rwlock of u64 (8 bytes)");
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     let [_lock] = locks(bytes.region(), &judges);
-    assert!(bytes.0[..152].iter().all(|&byte| byte == 0));
-    assert_eq!(bytes.0[152..160], [7, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes.0[..24], [0; 24]);
+    assert_eq!(
+        bytes.0[24..48],
+        [[1, 0, 0, 0], [0; 4], [0; 4], [0; 4], [7, 0, 0, 0], [0; 4]].concat()
+    );
 }
 
 #[test]
@@ -193,34 +202,73 @@ fn who_died_before_it_wrote_is_not_told_of() {
 }
 
 #[test]
-fn the_seventeenth_reader_reads_alone() {
+fn all_participants_read_together_each_in_its_own_seat() {
     let judges = ModelJudge::new(20);
     let mut bytes = Bytes::new();
     let locks: [_; 20] = locks(bytes.region(), &judges);
-    let mut readers: Vec<_> = locks[..16].iter().map(|lock| lock.read().unwrap()).collect();
+    let mut readers: Vec<_> = locks.iter().map(|lock| lock.try_read().unwrap()).collect();
     let again = locks[3].read().unwrap();
-    let alone = locks[16].read().unwrap();
-    assert_eq!(locks[0].writer(), judges[16].me());
-    assert_eq!(failure(locks[17].try_read()), LockFailure::WouldBlock);
+    assert_eq!(locks[0].readers(), 20);
     assert_eq!(failure(locks[17].try_write()), LockFailure::WouldBlock);
-    drop(alone);
-    // A cell of somebody dead serves as well.
     std::mem::forget(readers.pop());
-    judges[15].die();
-    let in_its_place = locks[17].try_read().unwrap();
-    assert_eq!(locks[0].writer(), None);
-    // Also to who would wait.
-    std::mem::forget(readers.pop());
-    judges[14].die();
-    let in_anothers_place = locks[19].read().unwrap();
-    assert_eq!(locks[0].writer(), None);
-    std::mem::forget(locks[18].try_read().unwrap());
-    assert_eq!(locks[0].writer(), judges[18].me());
-    // It dies, and has changed nothing.
-    judges[18].die();
-    drop((readers, again, in_its_place, in_anothers_place));
+    judges[19].die();
+    drop((readers, again));
     drop(locks[16].try_write().unwrap());
-    assert_eq!(locks[0].deaths(), 0);
+    assert_eq!((locks[0].readers(), locks[0].deaths()), (0, 0));
+}
+
+#[test]
+fn a_reader_beyond_the_seats_is_told_so_and_a_seat_of_the_dead_serves() {
+    let judges = ModelJudge::new(20);
+    // In one row of one line: as many seats.
+    let (frame, cells) = (RwLockFrame::new(1), cells(1));
+    let lock = RawRwLock::new(&frame, &cells);
+    assert_eq!(lock.seats(), 16);
+    let leave = |judge: &ModelJudge, reading| {
+        // SAFETY: the lock guards nothing.
+        unsafe { lock.unlock_read(judge, reading) }.unwrap();
+    };
+    let mut readers: Vec<_> =
+        judges[..16].iter().map(|judge| lock.try_read(judge).unwrap().0).collect();
+    let (again, _) = lock.read(&judges[3], Deadline::NEVER).unwrap();
+    let full = LockFailure::TooManyReaders { seats: 16 };
+    assert_eq!(lock.try_read(&judges[16]).unwrap_err(), full);
+    assert_eq!(lock.read(&judges[16], Deadline::NEVER).unwrap_err(), full, "no wait");
+    assert!(full.to_string().contains("16 processes read"), "{full}");
+    judges[15].die();
+    readers.pop();
+    let (in_its_place, _) = lock.try_read(&judges[17]).unwrap();
+    judges[14].die();
+    readers.pop();
+    let (in_anothers_place, _) = lock.read(&judges[19], Deadline::NEVER).unwrap();
+    assert_eq!(lock.try_read(&judges[18]).unwrap_err(), full);
+    leave(&judges[3], again);
+    for (judge, reading) in judges.iter().zip(readers) {
+        leave(judge, reading);
+    }
+    assert_eq!(lock.try_write(&judges[18]), Err(LockFailure::WouldBlock), "two read");
+    leave(&judges[17], in_its_place);
+    leave(&judges[19], in_anothers_place);
+    assert_eq!((lock.readers(), lock.try_write(&judges[18])), (0, Ok(Outcome::Clean)));
+}
+
+#[test]
+fn a_number_of_seats_that_cannot_be_is_refused() {
+    type L<'a> = RwLock<u64, &'a ModelJudge>;
+    let judges = ModelJudge::new(1);
+    for seats in [0, Seating::MAX + 1, u32::MAX] {
+        let error = L::shape(&Seated::new(7).seats(seats), 1).unwrap_err();
+        assert!(matches!(error, ShapeError::Length { min: 1, .. }), "{seats}: {error}");
+    }
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let [_lock] = locks(region, &judges);
+    for seats in [0, u32::MAX, Seating::MAX] {
+        word(region, 24).store(seats, Relaxed);
+        // SAFETY: made above, but for this word.
+        let error = unsafe { L::attach(region, 1, &judges[0]) }.unwrap_err();
+        assert!(!error.to_string().is_empty(), "{seats}");
+    }
 }
 
 #[test]
@@ -295,7 +343,7 @@ fn guards_lead_to_parts() {
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     // SAFETY: the bytes are zero.
-    let lock = unsafe { RwLock::init(bytes.region(), [1_u64, 2, 3], &judges[0]) }.unwrap();
+    let lock = unsafe { RwLock::init(bytes.region(), [1_u64, 2, 3].into(), &judges[0]) }.unwrap();
     let guard = RwLockWriteGuard::filter_map(lock.write().unwrap(), |n| n.get_mut(3)).unwrap_err();
     let mut last = RwLockWriteGuard::map(guard, |n| &mut n[2]);
     *last = 30;

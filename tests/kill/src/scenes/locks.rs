@@ -80,7 +80,7 @@ pub(crate) const SEMAPHORE: Kind = Kind {
     name: "semaphore",
     make: |arena| {
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        let made = unsafe { Semaphore::<_>::init(arena.object(), 1, &NOBODY) };
+        let made = unsafe { Semaphore::<_>::init(arena.object(), 1.into(), &NOBODY) };
         made.map(drop).map_err(|e| Fault::broken(e.to_string()))
     },
     open: open_semaphore,

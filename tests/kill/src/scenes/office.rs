@@ -6,7 +6,7 @@ use std::time::Duration;
 use shmkit_layout::{Object, Region};
 use shmkit_roster::Judge;
 use shmkit_sync::{
-    Acquired, Condvar, LockError, Mutex, MutexGuard, RLock, WaitError, Waitable, Wakeup,
+    Acquired, Condvar, LockError, Mutex, MutexGuard, RLock, Seated, WaitError, Waitable, Wakeup,
 };
 
 use super::lock::Entry;
@@ -196,7 +196,7 @@ pub(crate) fn arena(with: With) -> Result<Arena, Fault> {
     let arena = Arena::new()?;
     let (condvar, lock) = places(&arena)?;
     // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-    unsafe { Condvar::init(condvar, (), &NOBODY) }.map_err(broken)?;
+    unsafe { Condvar::init(condvar, Seated::new(()).seats(64), &NOBODY) }.map_err(broken)?;
     match with {
         // SAFETY: as above.
         With::Mutex => unsafe { Mutex::init(lock, [0_u64; 2], &NOBODY) }.map(drop),

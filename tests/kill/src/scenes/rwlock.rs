@@ -407,7 +407,7 @@ pub(crate) const WRITERS: Kind = Kind {
     name: "rwlock/write",
     make: |arena| {
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        let made = unsafe { RwLock::<Pair, _>::init(arena.object(), [0, 0], &NOBODY) };
+        let made = unsafe { RwLock::<Pair, _>::init(arena.object(), [0, 0].into(), &NOBODY) };
         made.map(drop).map_err(|e| Fault::broken(e.to_string()))
     },
     open: |arena, then: Use<'_>| open(arena, |lock| then(&lock)),

@@ -34,7 +34,7 @@ const OWNED: Kind = Kind {
     floor: 100,
     make: |arena| {
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        let made = unsafe { Semaphore::init(arena.object(), PERMITS, &NOBODY) };
+        let made = unsafe { Semaphore::init(arena.object(), PERMITS.into(), &NOBODY) };
         made.map(drop).map_err(|e| Fault::broken(e.to_string()))
     },
     take_some: |arena, actor| {

@@ -8,21 +8,20 @@ use core::fmt;
 use shmkit_atomic::Ordering::{Relaxed, Release};
 use shmkit_atomic::fence;
 #[cfg(not(loom))]
-use shmkit_layout::Shared;
+use shmkit_layout::{NameWords, Shared};
 use shmkit_roster::{Judge, OwnerId};
 
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
+use crate::seats::Seats;
 use crate::watch::Watch;
 #[cfg(not(loom))]
 use crate::who::Who;
-use crate::word::Word;
-use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome, Patience};
+use crate::word::{Word, Word64};
+use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome, Patience, Seating};
 use word::{FREE, WAITERS, owner};
 
-/// How many processes can read at a time without keeping each other out, or a few less if threads of one use several.
-pub(crate) const CELLS: usize = if cfg!(loom) { 2 } else { 16 };
-
-/// A readers-writer lock that guards nothing by itself, works between processes, and survives its holders.
+/// The words of a readers-writer lock that are not its readers' cells. All zero bytes but the number of seats are a free
+/// one.
 ///
 /// ```text
 /// word      31 WAITERS | 30 always 0 | 29 .. 0 id of who writes or is about to, 0 = nobody
@@ -31,55 +30,34 @@ pub(crate) const CELLS: usize = if cfg!(loom) { 2 } else { 16 };
 /// writing   0, or the id of who holds the word and may be in the middle of a change: stored by who holds the word
 /// drain     a doorbell: who holds the word sleeps on it until the readers have left
 /// watch     when one of those who sleep on the word asks again whether its holder lives
-/// cells     16 of who reads how often
+/// seats     for how many readers it was made: stored once, by who makes the lock
+/// reserved  0
+/// rows      a bit for each row of seats: whether anybody has ever had one of them. It goes before the seat
 /// ```
-///
-/// A reader counts itself into a cell, and is in if nobody holds the word *then*; otherwise it takes itself out again
-/// and sleeps on the word. A writer takes the word, which keeps new readers out, and waits until the cells are empty:
-/// that is why readers who come and go never keep a writer out. Who releases the word wakes *all* who sleep on it, for
-/// readers share it. If all cells are other readers', a reader holds the word itself: some 16 processes read together,
-/// and one more alone.
-///
-/// The holder is a *process*. Reading twice in one thread is a deadlock if a writer comes in between.
-///
-/// *If a peer dies* while it reads, its cell counts as empty. If it dies while it *writes*, whoever comes next,
-/// reader or writer, inherits the word and marks the data: all are told until a writer has answered for them. A writer
-/// that dies while it waits for readers, or a reader that holds the word, has changed nothing, and nobody is told.
+#[derive(Debug)]
 #[repr(C)]
-pub struct RawRwLock {
+pub struct RwLockFrame {
     word: Word,
     state: Word,
     epoch: Word,
     writing: Word,
     drain: Doorbell,
     watch: Watch,
-    cells: [HolderCell; CELLS],
+    seats: Word,
+    reserved: Word,
+    rows: Word64,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawRwLock>() == 152, "part of the segment format");
+const _: () = assert!(size_of::<RwLockFrame>() == 40, "part of the segment format");
 
-// SAFETY: `repr(C)`, six words and 16 cells, made of `Shared` types of which any value is handled.
+// SAFETY: `repr(C)`, eight words and one of 8 bytes, made of `Shared` types of which any value is handled.
 #[cfg(not(loom))]
-unsafe impl Shared for RawRwLock {}
+unsafe impl Shared for RwLockFrame {}
 
-/// How a reader is in: to be given back to [`RawRwLock::unlock_read`].
-#[derive(Debug)]
-#[must_use = "who is in must get out"]
-pub struct Reading {
-    /// The cell it is counted in; `None` if it holds the word.
-    cell: Option<u8>,
-}
-
-impl Reading {
-    /// Of who is not in: there is no such cell.
-    #[cfg(not(loom))]
-    pub(crate) const NONE: Self = Self { cell: Some(u8::MAX) };
-}
-
-impl RawRwLock {
-    /// Makes a free lock. All zero bytes are one.
-    pub fn new() -> Self {
+impl RwLockFrame {
+    /// Makes the frame of a free lock for so many readers.
+    pub fn new(seats: u32) -> Self {
         Self {
             word: Word::new(FREE),
             state: Word::new(0),
@@ -87,8 +65,78 @@ impl RawRwLock {
             writing: Word::new(0),
             drain: Doorbell::new(),
             watch: Watch::new(),
-            cells: core::array::from_fn(|_| HolderCell::new()),
+            seats: Word::new(seats),
+            reserved: Word::new(0),
+            rows: Word64::new(0),
         }
+    }
+
+    /// Gives a frame of all zero bytes its number of seats. Before anybody else uses it.
+    pub fn set_seats(&self, seats: u32) {
+        // Relaxed: nobody else uses it yet; however it is handed to others orders this.
+        self.seats.store(seats, Relaxed);
+    }
+
+    /// Returns for how many readers it was made.
+    pub fn seats(&self) -> u32 {
+        // Relaxed: never changes while the lock is used.
+        self.seats.load(Relaxed)
+    }
+}
+
+/// A readers-writer lock that guards nothing by itself, works between processes, and survives its holders.
+///
+/// A reader counts itself into its seat, and is in if nobody holds the word *then*; otherwise it takes itself out again
+/// and sleeps on the word. A writer takes the word, which keeps new readers out, and waits until the seats are empty:
+/// that is why readers who come and go never keep a writer out. Who releases the word wakes *all* who sleep on it, for
+/// readers share it.
+///
+/// The holder is a *process*. Reading twice in one thread is a deadlock if a writer comes in between.
+///
+/// *If a peer dies* while it reads, its seat counts as empty. If it dies while it *writes*, whoever comes next,
+/// reader or writer, inherits the word and marks the data: all are told until a writer has answered for them. A writer
+/// that dies while it waits for readers has changed nothing, and nobody is told.
+#[derive(Clone, Copy)]
+pub struct RawRwLock<'a> {
+    frame: &'a RwLockFrame,
+    seats: Seats<'a, HolderCell>,
+}
+
+/// How a reader is in: to be given back to [`RawRwLock::unlock_read`].
+#[derive(Debug)]
+#[must_use = "who is in must get out"]
+pub struct Reading {
+    /// The seat it is counted in; `None` if it holds the word.
+    seat: Option<u32>,
+}
+
+impl Reading {
+    /// Of who is not in: there is no such seat.
+    #[cfg(not(loom))]
+    pub(crate) const NONE: Self = Self { seat: Some(u32::MAX) };
+}
+
+impl<'a> RawRwLock<'a> {
+    /// Makes a lock of its words: a cell for everybody who may read at a time.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer cells than a [`Seating`] (spread) of the frame's seats says.
+    pub fn new(frame: &'a RwLockFrame, cells: &'a [HolderCell]) -> Self {
+        Self::seated(frame, Seats::new(cells, Seating::spread(frame.seats())))
+    }
+
+    pub(crate) fn seated(frame: &'a RwLockFrame, seats: Seats<'a, HolderCell>) -> Self {
+        Self { frame, seats }
+    }
+
+    /// The words of the frame that name participants: the word, and `writing`.
+    #[cfg(not(loom))]
+    pub(crate) const NAMES: [NameWords; 2] = [NameWords::one(0), NameWords::one(12)];
+
+    /// Returns how many participants can read at a time.
+    pub fn seats(self) -> u32 {
+        self.seats.count()
     }
 
     /// Enters as a reader, sleeping while somebody writes or waits to write, for as long as the caller has
@@ -103,7 +151,7 @@ impl RawRwLock {
     /// while it writes, the caller gets in within about 40 ms, and the outcome says what happened. A dead reader keeps
     /// nobody out.
     pub fn read<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<(Reading, Outcome), LockFailure> {
@@ -121,10 +169,7 @@ impl RawRwLock {
     /// # If a peer dies
     ///
     /// As with [`read`](Self::read), but at once.
-    pub fn try_read<J: Judge + ?Sized>(
-        &self,
-        judge: &J,
-    ) -> Result<(Reading, Outcome), LockFailure> {
+    pub fn try_read<J: Judge + ?Sized>(self, judge: &J) -> Result<(Reading, Outcome), LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
         let reading = self.try_take_read(me, judge)?;
         Ok((reading, self.found().outcome()))
@@ -140,7 +185,7 @@ impl RawRwLock {
     ///
     /// `reading` is from this lock, and nothing that it guards is borrowed on the strength of it any more.
     pub unsafe fn unlock_read<J: Judge + ?Sized>(
-        &self,
+        self,
         judge: &J,
         reading: Reading,
     ) -> Result<(), NotOwner> {
@@ -158,7 +203,7 @@ impl RawRwLock {
     ///
     /// As with [`read`](Self::read).
     pub fn write<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<Outcome, LockFailure> {
@@ -177,7 +222,7 @@ impl RawRwLock {
     /// # If a peer dies
     ///
     /// As with [`try_read`](Self::try_read).
-    pub fn try_write<J: Judge + ?Sized>(&self, judge: &J) -> Result<Outcome, LockFailure> {
+    pub fn try_write<J: Judge + ?Sized>(self, judge: &J) -> Result<Outcome, LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
         self.try_take_write(me, judge).map(Taken::outcome)
     }
@@ -194,7 +239,7 @@ impl RawRwLock {
     /// # Safety
     ///
     /// The caller is in as the writer, and nothing that the lock guards is borrowed any more.
-    pub unsafe fn unlock_write<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
+    pub unsafe fn unlock_write<J: Judge + ?Sized>(self, judge: &J) -> Result<(), NotOwner> {
         let me = judge.me().ok_or(NotOwner)?;
         self.release_write(me)
     }
@@ -210,9 +255,9 @@ impl RawRwLock {
     /// # Safety
     ///
     /// The caller is in as the writer, and nothing that the lock guards is borrowed mutably any more.
-    pub unsafe fn downgrade<J: Judge + ?Sized>(&self, judge: &J) -> Result<Reading, NotOwner> {
+    pub unsafe fn downgrade<J: Judge + ?Sized>(self, judge: &J) -> Result<Reading, NotOwner> {
         let me = judge.me().ok_or(NotOwner)?;
-        self.turn_reader(me)
+        self.turn_reader(me, judge)
     }
 
     /// Answers for the data: it is whole again, whatever has happened. For the writer.
@@ -220,60 +265,60 @@ impl RawRwLock {
     /// # Errors
     ///
     /// [`NotOwner`] if this process does not write: nothing was touched.
-    pub fn make_consistent<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), NotOwner> {
+    pub fn make_consistent<J: Judge + ?Sized>(self, judge: &J) -> Result<(), NotOwner> {
         let me = judge.me().ok_or(NotOwner)?;
         self.check_holds(me)?;
         // Relaxed: as in `check_holds`. A reader may hold the word, too; it does not write.
-        if self.writing.load(Relaxed) != me.get() {
+        if self.frame.writing.load(Relaxed) != me.get() {
             return Err(NotOwner);
         }
         // Relaxed: the release of the word publishes it. The mark in `writing` stays: whoever inherits after our
         // death in the middle of a further change is told.
-        self.state.fetch_and(POISONED, Relaxed);
+        self.frame.state.fetch_and(POISONED, Relaxed);
         Ok(())
     }
 
-    /// Returns who held the word a moment ago: who writes, or waits until it can; or a reader that found no free cell.
-    pub fn writer(&self) -> Option<OwnerId> {
-        owner(self.word.load(Relaxed)).ok().flatten()
+    /// Returns who held the word a moment ago: who writes, or waits until it can; or a reader that was a writer and found no seat.
+    pub fn writer(self) -> Option<OwnerId> {
+        owner(self.frame.word.load(Relaxed)).ok().flatten()
     }
 
-    /// Returns in how many cells readers were counted a moment ago, the dead among them: mostly one for each process.
-    pub fn readers(&self) -> usize {
-        self.cells.iter().filter(|cell| cell.load().count() > 0).count()
+    /// Returns in how many seats readers were counted a moment ago, the dead among them: mostly one for each process.
+    pub fn readers(self) -> usize {
+        self.holdings().count()
     }
 
     /// Returns how many writers have died in the middle, as far as their heirs came to count them.
-    pub fn epoch(&self) -> u32 {
-        self.epoch.load(Relaxed)
+    pub fn epoch(self) -> u32 {
+        self.frame.epoch.load(Relaxed)
     }
 
     /// Returns whether a writer's thread panicked, and nobody has cleared that.
-    pub fn is_poisoned(&self) -> bool {
+    pub fn is_poisoned(self) -> bool {
         // Relaxed: exact for who is in, to whom the lock has published it; a hint for others.
-        self.state.load(Relaxed) & POISONED != 0
+        self.frame.state.load(Relaxed) & POISONED != 0
     }
 
     /// Says that the writer's thread panicked. For the writer.
-    pub fn poison(&self) {
+    pub fn poison(self) {
         // Relaxed: the release of the word publishes it.
-        self.state.fetch_or(POISONED, Relaxed);
+        self.frame.state.fetch_or(POISONED, Relaxed);
     }
 
     /// Forgets the panic.
-    pub fn clear_poison(&self) {
+    pub fn clear_poison(self) {
         // Relaxed: about the state alone. A read-modify-write, like every change of the state: the writer may be at it.
-        self.state.fetch_and(!POISONED, Relaxed);
+        self.frame.state.fetch_and(!POISONED, Relaxed);
     }
 
     /// [`read`](Self::read) for who knows its id already; what was found is to be asked for then.
     pub(crate) fn take_read<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<Reading, LockFailure> {
-        match self.enter(me) {
+        match self.enter(me, judge) {
             Ok(reading) => Ok(reading),
             Err(_) => {
                 self.wait(me, judge, patience.into(), |probe| self.attempt_read(me, judge, probe))
@@ -283,20 +328,20 @@ impl RawRwLock {
 
     /// [`try_read`](Self::try_read) for who knows its id already.
     pub(crate) fn try_take_read<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
     ) -> Result<Reading, LockFailure> {
-        match self.enter(me) {
+        match self.enter(me, judge) {
             Ok(reading) => Ok(reading),
             Err(_) => self.once(|| self.attempt_read(me, judge, true)),
         }
     }
 
     /// [`unlock_read`](Self::unlock_read) for who knows its id already.
-    pub(crate) fn release_read(&self, me: OwnerId, reading: &Reading) -> Result<(), NotOwner> {
-        match reading.cell {
-            Some(cell) => self.leave(me, cell),
+    pub(crate) fn release_read(self, me: OwnerId, reading: &Reading) -> Result<(), NotOwner> {
+        match reading.seat {
+            Some(seat) => self.leave(me, seat as usize),
             // Not the writer's release: who only read neither spoils the data nor answers for them.
             None => self.free(me),
         }
@@ -304,7 +349,7 @@ impl RawRwLock {
 
     /// [`write`](Self::write) for who knows its id already.
     pub(crate) fn take_write<'p, J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         patience: impl Into<Patience<'p>>,
@@ -321,7 +366,7 @@ impl RawRwLock {
 
     /// [`try_write`](Self::try_write) for who knows its id already.
     pub(crate) fn try_take_write<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
     ) -> Result<Taken, LockFailure> {
@@ -340,78 +385,83 @@ impl RawRwLock {
     }
 
     /// [`unlock_write`](Self::unlock_write) for who knows its id already.
-    pub(crate) fn release_write(&self, me: OwnerId) -> Result<(), NotOwner> {
+    pub(crate) fn release_write(self, me: OwnerId) -> Result<(), NotOwner> {
         self.check_holds(me)?;
         self.end();
         self.free(me)
     }
 
     /// [`downgrade`](Self::downgrade) for who knows its id already.
-    pub(crate) fn turn_reader(&self, me: OwnerId) -> Result<Reading, NotOwner> {
+    pub(crate) fn turn_reader<J: Judge + ?Sized>(
+        self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Reading, NotOwner> {
         self.check_holds(me)?;
         self.end();
-        // Counted before the word is free: the next writer, who takes it from us, finds the cell.
-        let cell = self.count_in(me);
-        if cell.is_some() {
+        // Counted before the word is free: the next writer, who takes it from us, finds the seat. If others have all of
+        // them, on their way out, the word stays: it is read alone.
+        let seat = self.count_in(me, judge);
+        if seat.is_some() {
             // Refused only if a wrong peer wrote to the word just now: we are counted, and must be counted out again.
             let _ = self.free(me);
         }
-        Ok(Reading { cell })
+        Ok(Reading { seat: seat.map(|seat| seat as u32) })
     }
 
     /// Returns in which condition the data is, for who is in.
-    pub(crate) fn found(&self) -> Taken {
+    pub(crate) fn found(self) -> Taken {
         // Relaxed: changed by who holds the word while nobody else is in, and we are in.
-        Taken::new(self.state.load(Relaxed), None)
+        Taken::new(self.frame.state.load(Relaxed), None)
     }
 
     /// The word is ours and nobody reads: from here on the data may be changed.
-    fn begin(&self, me: OwnerId, dead: Option<OwnerId>) -> Taken {
+    fn begin(self, me: OwnerId, dead: Option<OwnerId>) -> Taken {
         // Relaxed: for our heir, whom our death tells all that we did.
-        self.writing.store(me.get(), Relaxed);
+        self.frame.writing.store(me.get(), Relaxed);
         // Release: a fence, whose other half is the Acquire with which an heir learns of our death (`ask`). It keeps
         // every change of the data behind the mark: killed in between, half of it would be there and nobody told.
         fence(Release);
-        Taken::new(self.state.load(Relaxed), dead)
+        Taken::new(self.frame.state.load(Relaxed), dead)
     }
 
     /// The data is as it shall be: nobody need be told of our death any more.
-    fn end(&self) {
+    fn end(self) {
         // Relaxed: changed by who holds the word; its release publishes it.
-        if self.state.load(Relaxed) & INCONSISTENT != 0 {
-            self.state.fetch_or(UNRECOVERABLE, Relaxed);
+        if self.frame.state.load(Relaxed) & INCONSISTENT != 0 {
+            self.frame.state.fetch_or(UNRECOVERABLE, Relaxed);
         }
         // Release: as in `begin`, the other way: every change of the data stays before it.
-        self.writing.store(0, Release);
+        self.frame.writing.store(0, Release);
     }
 
     /// Settles what the dead holder of the word, from whom we have just taken it, was at. Returns who had died in the
     /// middle of a change. Killed in the middle, the next heir does it again.
-    fn inherit(&self) -> Option<OwnerId> {
+    fn inherit(self) -> Option<OwnerId> {
         // Relaxed, all: changed by who holds the word, published by its release or by our death.
-        let writing = self.writing.load(Relaxed);
+        let writing = self.frame.writing.load(Relaxed);
         if writing == 0 {
             // It was still waiting for readers, or was one itself, or had ended.
             return None;
         }
-        self.epoch.store(self.epoch.load(Relaxed).wrapping_add(1), Relaxed);
-        if self.state.load(Relaxed) & !POISONED == 0 {
-            self.state.fetch_or(INCONSISTENT, Relaxed);
+        self.frame.epoch.store(self.frame.epoch.load(Relaxed).wrapping_add(1), Relaxed);
+        if self.frame.state.load(Relaxed) & !POISONED == 0 {
+            self.frame.state.fetch_or(INCONSISTENT, Relaxed);
         }
         // Release: only when the state says it. Pairs with the Acquire with which our heir learns of our death (`ask`).
-        self.writing.store(0, Release);
+        self.frame.writing.store(0, Release);
         OwnerId::from_word(writing)
     }
 
-    fn describe_state(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
-        let state = match self.state.load(Relaxed) & !POISONED {
+    fn describe_state(self, debug: &mut fmt::DebugStruct<'_, '_>) {
+        let state = match self.frame.state.load(Relaxed) & !POISONED {
             0 => "clean",
             INCONSISTENT => "inconsistent",
             _ => "unrecoverable",
         };
         debug
-            .field("writing", &(self.writing.load(Relaxed) != 0))
-            .field("waiters", &(self.word.load(Relaxed) & WAITERS != 0))
+            .field("writing", &(self.frame.writing.load(Relaxed) != 0))
+            .field("waiters", &(self.frame.word.load(Relaxed) & WAITERS != 0))
             .field("state", &format_args!("{state}"))
             .field("deaths", &self.epoch())
             .field("poisoned", &self.is_poisoned());
@@ -419,14 +469,14 @@ impl RawRwLock {
 }
 
 #[cfg(not(loom))]
-impl RawRwLock {
+impl RawRwLock<'_> {
     /// Shows what stands in the lock, with who is in in words, as fields of something.
     pub(crate) fn describe<J: Judge + ?Sized>(
-        &self,
+        self,
         judge: &J,
         debug: &mut fmt::DebugStruct<'_, '_>,
     ) {
-        match owner(self.word.load(Relaxed)) {
+        match owner(self.frame.word.load(Relaxed)) {
             Ok(owner) => debug.field("holder", &owner.map(|owner| Who(judge, owner))),
             Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
         };
@@ -440,16 +490,10 @@ impl RawRwLock {
     }
 }
 
-impl Default for RawRwLock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for RawRwLock {
+impl fmt::Debug for RawRwLock<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("RawRwLock");
-        match owner(self.word.load(Relaxed)) {
+        match owner(self.frame.word.load(Relaxed)) {
             Ok(owner) => debug.field("holder", &owner),
             Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
         };

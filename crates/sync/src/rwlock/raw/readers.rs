@@ -5,10 +5,10 @@ use shmkit_atomic::{fence, hint};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use super::word::{Attempt, FREE, Seen, WAITERS};
-use super::{CELLS, RawRwLock, Reading};
+use super::{RawRwLock, Reading};
 use crate::wait::Wait;
 use crate::watch::Watch;
-use crate::{Holding, LockFailure, NotOwner, Patience};
+use crate::{HolderCell, Holding, LockFailure, NotOwner, Patience};
 
 /// How often to look at a reader's cell before sleeping.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 20 };
@@ -18,8 +18,8 @@ const LOOKS: u32 = if cfg!(loom) { 0 } else { 20 };
 pub(super) enum Out {
     /// Somebody holds the word.
     Barred,
-    /// All cells are others', who read.
-    NoCell,
+    /// All seats are others', who read.
+    NoSeat,
 }
 
 /// What a look at all cells came to.
@@ -34,30 +34,47 @@ enum Readers {
     },
 }
 
-impl RawRwLock {
-    /// Enters as a reader if nobody holds the word and there is a cell.
+/// What a look for a seat of the dead came to.
+enum Cleared {
+    /// There is an empty one.
+    One,
+    /// All are of the living.
+    None,
+    /// Nobody can tell of all whether they live.
+    Unknown,
+}
+
+/// Returns whether who holds this is dead, or nobody.
+fn is_dead<J: Judge + ?Sized>(judge: &J, me: OwnerId, holding: Holding) -> bool {
+    holding
+        .owner()
+        .is_some_and(|owner| matches!(ask(judge, me, owner), Verdict::Dead | Verdict::Nobody))
+}
+
+impl<'a> RawRwLock<'a> {
+    /// Enters as a reader if nobody holds the word and there is a seat.
     #[inline]
-    pub(super) fn enter(&self, me: OwnerId) -> Result<Reading, Out> {
+    pub(super) fn enter<J: Judge + ?Sized>(self, me: OwnerId, judge: &J) -> Result<Reading, Out> {
         // Relaxed: only so that a writer who waits for readers is not kept by those who will not get in.
-        if self.word.load(Relaxed) & !WAITERS != FREE {
+        if self.frame.word.load(Relaxed) & !WAITERS != FREE {
             return Err(Out::Barred);
         }
-        let cell = self.count_in(me).ok_or(Out::NoCell)?;
+        let seat = self.count_in(me, judge).ok_or(Out::NoSeat)?;
         // SeqCst: pairs with the fences in `expel` and `check_empty`. Either this one is first: then the writer finds
-        // our cell and waits; or the writer's is first: then we see its word, and are out.
+        // our seat and waits; or the writer's is first: then we see its word, and are out.
         fence(SeqCst);
         // Acquire: pairs with the Release in `free`: we see what the last writer has written.
-        if self.word.load(Acquire) & !WAITERS == FREE {
-            return Ok(Reading { cell: Some(cell) });
+        if self.frame.word.load(Acquire) & !WAITERS == FREE {
+            return Ok(Reading { seat: Some(seat as u32) });
         }
         // Cannot be refused: we are counted.
-        let _ = self.leave(me, cell);
+        let _ = self.leave(me, seat);
         Err(Out::Barred)
     }
 
     /// Tries to read, and settles what a dead holder of the word has left if asked to `probe`.
     pub(super) fn attempt_read<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         probe: bool,
@@ -67,9 +84,9 @@ impl RawRwLock {
         if judge.me() != Some(me) {
             return Err(LockFailure::NotJoined);
         }
-        let out = match self.enter(me) {
+        let out = match self.enter(me, judge) {
             Ok(reading) => {
-                // As above: others empty the cell, as one of the dead. Or it is our parent's.
+                // As above: others empty the seat, as one of the dead. Or it is our parent's.
                 if judge.me() == Some(me) {
                     return Ok(Attempt::Taken(reading));
                 }
@@ -89,44 +106,67 @@ impl RawRwLock {
             }
             // Free again, since.
             Seen::Free { .. } if out == Out::Barred => Ok(Attempt::Again),
-            Seen::Free { word } => {
-                // Asked to probe or not: to read alone is the last resort.
-                if self.clear_dead_cell(me, judge) {
-                    return Ok(Attempt::Again);
-                }
+            Seen::Free { .. } => {
+                let cleared = self.clear_dead_seat(me, judge);
                 // As above.
                 if judge.me() != Some(me) {
                     return Err(LockFailure::NotJoined);
                 }
-                if !self.take(word, me) {
-                    return Ok(Attempt::Again);
+                match cleared {
+                    Cleared::One => Ok(Attempt::Again),
+                    Cleared::None => Err(LockFailure::TooManyReaders { seats: self.seats() }),
+                    Cleared::Unknown => Err(LockFailure::CannotJudge),
                 }
-                Ok(Attempt::Taken(Reading { cell: None }))
             }
         }
     }
 
-    /// Counts one more reader of `me`, and returns in which cell: the first that is its own or empty. Its threads may
-    /// come to use several.
-    pub(super) fn count_in(&self, me: OwnerId) -> Option<u8> {
-        // Beginning where few others begin, so that the own cell is mostly the first.
-        let start = me.home(CELLS);
-        for i in (0..CELLS).map(|i| (start + i) % CELLS) {
-            let mut holding = self.cells[i].load();
-            while holding.owner() == Some(me) || holding.count() == 0 {
-                let Some(count) = holding.count_of(me).checked_add(1) else { break };
-                match self.cells[i].replace(holding, Holding::new(me, count)) {
-                    Ok(()) => return Some(i as u8),
-                    Err(other) => holding = other,
-                }
-            }
-        }
-        None
+    /// Counts one more reader of `me`, and returns in which seat: mostly its home.
+    #[inline]
+    pub(super) fn count_in<J: Judge + ?Sized>(self, me: OwnerId, judge: &J) -> Option<usize> {
+        let (home, cell) = self.seats.home(me);
+        if self.count_at(home, cell, me) { Some(home) } else { self.seek(me, judge, home) }
     }
 
-    /// Counts a reader of `me` out of its cell, and tells a writer who waits for it.
-    pub(super) fn leave(&self, me: OwnerId, cell: u8) -> Result<(), NotOwner> {
-        let cell = self.cells.get(cell as usize).ok_or(NotOwner)?;
+    /// Counts one more reader of `me` in another seat than its home, which is another's.
+    #[cold]
+    fn seek<J: Judge + ?Sized>(self, me: OwnerId, judge: &J, home: usize) -> Option<usize> {
+        let cell = self.seats.get(home)?;
+        // Of somebody who had our place in the roster before us, if there are as many homes as places. So nobody alive
+        // ever has our home, and we no other seat.
+        let holding = cell.load();
+        if is_dead(judge, me, holding)
+            && cell.replace(holding, Holding::NOTHING).is_ok()
+            && self.count_at(home, cell, me)
+        {
+            return Some(home);
+        }
+        self.seats.after(home).find(|&(at, cell)| self.count_at(at, cell, me)).map(|(at, _)| at)
+    }
+
+    /// Counts one more reader of `me` in this seat, if it is its own or empty.
+    #[inline]
+    fn count_at(self, at: usize, cell: &HolderCell, me: OwnerId) -> bool {
+        let mut holding = cell.load();
+        while holding.owner() == Some(me) || holding.count() == 0 {
+            let Some(count) = holding.count_of(me).checked_add(1) else { return false };
+            let row = self.seats.row(at);
+            // Relaxed, both: the fence that follows in `enter`, or the release of the word, is for the row as for the
+            // seat: who looks for readers after it finds both.
+            if self.frame.rows.load(Relaxed) & row == 0 {
+                self.frame.rows.fetch_or(row, Relaxed);
+            }
+            match cell.replace(holding, Holding::new(me, count)) {
+                Ok(()) => return true,
+                Err(other) => holding = other,
+            }
+        }
+        false
+    }
+
+    /// Counts a reader of `me` out of its seat, and tells a writer who waits for it.
+    pub(super) fn leave(self, me: OwnerId, seat: usize) -> Result<(), NotOwner> {
+        let cell = self.seats.get(seat).ok_or(NotOwner)?;
         let mut holding = cell.load();
         loop {
             let rest = holding.count_of(me).checked_sub(1).ok_or(NotOwner)?;
@@ -135,26 +175,35 @@ impl RawRwLock {
                 Err(other) => holding = other,
             }
         }
-        // Killed before this, the writer finds the empty cell at the end of its slice.
-        self.drain.ring_all();
+        // Killed before this, the writer finds the empty seat at the end of its slice.
+        self.frame.drain.ring_all();
         Ok(())
     }
 
-    /// Empties a cell of somebody dead, and returns whether there was one.
-    fn clear_dead_cell<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J) -> bool {
-        self.cells.iter().any(|cell| {
+    /// Empties a seat of somebody dead.
+    fn clear_dead_seat<J: Judge + ?Sized>(self, me: OwnerId, judge: &J) -> Cleared {
+        let mut known = true;
+        for (_, cell) in self.taken() {
             let holding = cell.load();
-            let dead = holding.owner().is_some_and(|owner| {
-                holding.count() > 0
-                    && matches!(ask(judge, me, owner), Verdict::Dead | Verdict::Nobody)
-            });
-            dead && cell.replace(holding, Holding::NOTHING).is_ok()
-        })
+            let Some(owner) = holding.owner().filter(|_| holding.count() > 0) else {
+                // Somebody has left.
+                return Cleared::One;
+            };
+            match ask(judge, me, owner) {
+                Verdict::Dead | Verdict::Nobody => {
+                    // Fails only if somebody else was faster.
+                    let _ = cell.replace(holding, Holding::NOTHING);
+                    return Cleared::One;
+                }
+                verdict => known &= verdict != Verdict::Unknown,
+            }
+        }
+        if known { Cleared::None } else { Cleared::Unknown }
     }
 
     /// The word is ours: waits until the readers have left. If the wait is given up, the word is free again.
     pub(super) fn expel<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         patience: Patience<'_>,
@@ -169,7 +218,7 @@ impl RawRwLock {
 
     #[cold]
     fn wait_for_readers<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         patience: Patience<'_>,
@@ -177,7 +226,7 @@ impl RawRwLock {
     ) -> Result<(), LockFailure> {
         for _ in 0..LOOKS {
             hint::spin_loop();
-            if self.cells[busy].load().count() == 0 {
+            if self.seats.get(busy).is_none_or(|cell| cell.load().count() == 0) {
                 match self.look_for_readers(me, judge, false) {
                     Readers::None => return Ok(()),
                     Readers::Some { cell, .. } => busy = cell,
@@ -190,7 +239,7 @@ impl RawRwLock {
         // Before the first sleep, and when a slice has run out: whether the readers live.
         let mut probe = true;
         loop {
-            let armed = self.drain.arm();
+            let armed = self.frame.drain.arm();
             let readers = self.look_for_readers(me, judge, probe);
             // One of those verdicts may have shown that the roster has lost our place. Then we are dead to the others,
             // and the word is theirs to inherit.
@@ -202,7 +251,7 @@ impl RawRwLock {
                 wait.heard(known);
             }
             let slept =
-                wait.check().and_then(|()| wait.slept(self.drain.sleep(armed, wait.until())));
+                wait.check().and_then(|()| wait.slept(self.frame.drain.sleep(armed, wait.until())));
             match slept {
                 Ok(looks) => probe = looks,
                 Err(why) => {
@@ -219,7 +268,7 @@ impl RawRwLock {
 
     /// Whether nobody alive reads.
     pub(super) fn check_empty<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
     ) -> Result<(), LockFailure> {
@@ -237,10 +286,10 @@ impl RawRwLock {
     }
 
     /// Looks at all cells, and empties those of the dead if asked to `probe`.
-    fn look_for_readers<J: Judge + ?Sized>(&self, me: OwnerId, judge: &J, probe: bool) -> Readers {
+    fn look_for_readers<J: Judge + ?Sized>(self, me: OwnerId, judge: &J, probe: bool) -> Readers {
         let mut readers = Readers::None;
         let mut known = true;
-        for (i, cell) in self.cells.iter().enumerate() {
+        for (i, cell) in self.taken() {
             let holding = cell.load();
             let Some(reader) = holding.owner().filter(|_| holding.count() > 0) else { continue };
             if probe {
@@ -261,7 +310,13 @@ impl RawRwLock {
     }
 
     /// What stands in the cells that are not empty.
-    pub(super) fn holdings(&self) -> impl Iterator<Item = Holding> {
-        self.cells.iter().map(|cell| cell.load()).filter(|holding| holding.count() > 0)
+    pub(super) fn holdings(self) -> impl Iterator<Item = Holding> + use<'a> {
+        self.taken().map(|(_, cell)| cell.load()).filter(|holding| holding.count() > 0)
+    }
+
+    /// The seats that somebody has had.
+    fn taken(self) -> impl Iterator<Item = (usize, &'a HolderCell)> + use<'a> {
+        // Relaxed: the fence before it, in `expel` and `check_empty`, is for the rows as for the seats.
+        self.seats.of(self.frame.rows.load(Relaxed))
     }
 }

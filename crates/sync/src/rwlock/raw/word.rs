@@ -34,26 +34,26 @@ pub(super) enum Seen {
     Held { word: u32, known: bool },
 }
 
-impl RawRwLock {
+impl RawRwLock<'_> {
     /// Takes a word that nobody holds and nobody waits for.
     #[inline]
-    pub(super) fn take_free(&self, me: OwnerId) -> bool {
+    pub(super) fn take_free(self, me: OwnerId) -> bool {
         self.take(FREE, me)
     }
 
     /// Takes the word from nobody or from the dead, if it still is `word`.
     #[inline]
-    pub(super) fn take(&self, word: u32, me: OwnerId) -> bool {
+    pub(super) fn take(self, word: u32, me: OwnerId) -> bool {
         let taken = me.get() | (word & WAITERS);
         // AcqRel: Acquire pairs with the Release in `free`, so that the last writer's changes are visible; Release with
         // the Acquire in `look`: whoever reads our id there finds that we have joined.
-        self.word.compare_exchange(word, taken, AcqRel, Relaxed).is_ok()
+        self.frame.word.compare_exchange(word, taken, AcqRel, Relaxed).is_ok()
     }
 
     /// Takes the word if it is free or, when asked to `probe`, if its holder is dead. Returns who had died in the
     /// middle of a change.
     pub(super) fn attempt_write<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         probe: bool,
@@ -68,14 +68,14 @@ impl RawRwLock {
 
     /// Looks at the word and, when asked to `probe`, whether its holder lives.
     pub(super) fn look<J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         probe: bool,
     ) -> Result<Seen, LockFailure> {
         // Acquire: pairs with the Release of who put its id there: it had joined before, so that the verdict is about
         // a participant whose lock the kernel has seen.
-        let word = self.word.load(Acquire);
+        let word = self.frame.word.load(Acquire);
         let seen = match owner(word).map_err(|word| LockFailure::Corrupt { word })? {
             None => Seen::Free { word },
             Some(_) if !probe => Seen::Held { word, known: true },
@@ -95,7 +95,7 @@ impl RawRwLock {
 
     /// Attempts until it comes to something, without a sleep.
     pub(super) fn once<R>(
-        &self,
+        self,
         mut attempt: impl FnMut() -> Result<Attempt<R>, LockFailure>,
     ) -> Result<R, LockFailure> {
         loop {
@@ -111,7 +111,7 @@ impl RawRwLock {
     /// Attempts, sleeping on the word in between. The attempt is told whether to probe.
     #[cold]
     pub(super) fn wait<R, J: Judge + ?Sized>(
-        &self,
+        self,
         me: OwnerId,
         judge: &J,
         patience: Patience<'_>,
@@ -120,13 +120,13 @@ impl RawRwLock {
         let mut spin = Spin::new();
         while spin.again() {
             // Relaxed: the attempt decides. It is dear, a reader's above all.
-            if self.word.load(Relaxed) & !WAITERS == FREE
+            if self.frame.word.load(Relaxed) & !WAITERS == FREE
                 && let Attempt::Taken(taken) = attempt(false)?
             {
                 return Ok(taken);
             }
         }
-        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
+        let mut wait = Wait::new(patience, me, judge).watched(&self.frame.watch);
         // Before the first sleep, and when a slice has run out: whether the holder lives.
         let mut probe = true;
         loop {
@@ -144,30 +144,30 @@ impl RawRwLock {
             probe = false;
             // Relaxed: a mark for who frees the word, who reads it in the word that it changes.
             if word & WAITERS == 0
-                && self.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed).is_err()
+                && self.frame.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed).is_err()
             {
                 continue;
             }
-            probe = wait.slept(self.word.wait(word | WAITERS, wait.until()))?;
+            probe = wait.slept(self.frame.word.wait(word | WAITERS, wait.until()))?;
         }
     }
 
     /// Whether `me` holds the word.
-    pub(super) fn check_holds(&self, me: OwnerId) -> Result<(), NotOwner> {
+    pub(super) fn check_holds(self, me: OwnerId) -> Result<(), NotOwner> {
         // Relaxed: if it is our own id, it was this process that put it there.
-        if self.word.load(Relaxed) & !WAITERS == me.get() { Ok(()) } else { Err(NotOwner) }
+        if self.frame.word.load(Relaxed) & !WAITERS == me.get() { Ok(()) } else { Err(NotOwner) }
     }
 
     /// Frees the word, and wakes everybody: readers share it, and waking one of them would strand the rest.
-    pub(super) fn free(&self, me: OwnerId) -> Result<(), NotOwner> {
+    pub(super) fn free(self, me: OwnerId) -> Result<(), NotOwner> {
         // Release: pairs with the Acquire in `take` and in `enter`.
-        if self.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok() {
+        if self.frame.word.compare_exchange(me.get(), FREE, Release, Relaxed).is_ok() {
             return Ok(());
         }
         self.check_holds(me)?;
         // WAITERS is set, and only we could take it away. Free and wake in one step: killed before it we are a dead
         // holder, after it everybody is awake.
-        self.word.wake_op(Op::set(FREE), ALL);
+        self.frame.word.wake_op(Op::set(FREE), ALL);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ pub(super) const PERMITS: Race = Race {
     name: "permits",
     make: |arena| {
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        let made = unsafe { Semaphore::init(arena.object(), COUNT, &NOBODY) };
+        let made = unsafe { Semaphore::init(arena.object(), COUNT.into(), &NOBODY) };
         made.map(drop).map_err(|e| Fault::broken(e.to_string()))
     },
     ops: &[
