@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use shmkit_atomic::Deadline;
 use shmkit_layout::{InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::{Judge, Seat};
-use shmkit_sync::{LockFailure, NotOwner};
+use shmkit_sync::{LockFailure, NotOwner, RawMutex};
 
 pub use self::guard::{OwnedValueGuard, ValueGuard};
 
@@ -377,7 +377,14 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Value<T, K> {
     fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
         let bytes = slots_at::<T>() + 2 * size_of::<T>() as u64;
         let align = LINE.max(align_of::<T>() as u64);
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len: 1, bytes, align, names: RawMutex::NAMES.alone() })
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: T::TAG,
+            len: 1,
+            bytes,
+            align,
+            names: RawMutex::NAMES.alone(),
+        })
     }
 
     unsafe fn init_with(

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().nth(1).as_deref() == Some("waiter") {
         return serve(&Segment::inherited("kitchen")?);
     }
-    let segment = Options::new(1 << 14).anonymous()?;
+    let segment = Options::new(1 << 16).anonymous()?;
     let (counter, changed) = things(&segment)?;
     let mut waiters = [start(&segment)?, start(&segment)?];
     until(|| changed.waiters() == 2)?;

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         };
     }
-    let segment = Options::new(1 << 14).anonymous()?;
+    let segment = Options::new(1 << 16).anonymous()?;
     let prices = segment.rwlock("prices", [[0_u64; 2]; 16])?;
 
     // Both are inside when they say so.

@@ -153,7 +153,14 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Array<T, K> {
     fn room(&len: &usize, _: u32) -> Result<Shape, ShapeError> {
         let len = len as u64;
         let align = LINE.max(align_of::<T>() as u64);
-        Ok(Shape { kind: Self::KIND, tag: T::TAG, len, bytes: bytes::<T>(len)?, align, names: RawMutex::NAMES.alone() })
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: T::TAG,
+            len,
+            bytes: bytes::<T>(len)?,
+            align,
+            names: RawMutex::NAMES.alone(),
+        })
     }
 
     unsafe fn init_with(

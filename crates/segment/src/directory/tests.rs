@@ -297,13 +297,13 @@ fn a_maker_says_up_to_where_it_writes_before_it_writes() {
     let directory = memory.directory();
     let at = Offset::<u64>::new(WRITTEN).unwrap();
     memory.poke(WRITTEN, 0_u64);
-    directory.region.sub(768, 1280).unwrap().write(Offset::new(0).unwrap(), [0_u64; 160]).unwrap();
+    directory.region.sub(896, 1152).unwrap().write(Offset::new(0).unwrap(), [0_u64; 144]).unwrap();
     let failed = directory.make::<Unsigned<'_>, _>("hits", (u64::MAX, 2), &me);
     assert_eq!(failed.unwrap_err().kind(), Is::InvalidSpec);
-    assert_eq!(directory.region.read(at), Ok(768 + 16), "the failed one has written there");
+    assert_eq!(directory.region.read(at), Ok(896 + 16), "the failed one has written there");
     // It is given zeros again, which it checks.
     directory.make::<Unsigned<'_>, _>("hits", (5, 1), &me).unwrap();
-    assert_eq!(directory.region.read(at), Ok(768 + 16), "that was further than this one");
+    assert_eq!(directory.region.read(at), Ok(896 + 16), "that was further than this one");
     directory.make::<Unsigned<'_>, _>("misses", (5, 3), &me).unwrap();
     assert_eq!(directory.region.read(at), Ok(896 + 24));
 }

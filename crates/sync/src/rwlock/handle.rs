@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, InPlace, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag,
-    align_up,
+    CachePadded, InPlace, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, ShmSafe,
+    TypeTag, align_up,
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
