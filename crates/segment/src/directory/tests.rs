@@ -305,7 +305,7 @@ fn a_maker_says_up_to_where_it_writes_before_it_writes() {
     directory.make::<Unsigned<'_>, _>("hits", (5, 1), &me).unwrap();
     assert_eq!(directory.region.read(at), Ok(896 + 16), "that was further than this one");
     directory.make::<Unsigned<'_>, _>("misses", (5, 3), &me).unwrap();
-    assert_eq!(directory.region.read(at), Ok(896 + 24));
+    assert_eq!(directory.region.read(at), Ok(1024 + 24));
 }
 
 #[test]
