@@ -314,10 +314,6 @@ impl<'a> Participant<'a> {
         }
         beside::with_own_descriptors(|| join.run(source)).map_err(JoinError::system)?
     }
-
-    fn places(&self) -> u32 {
-        self.roster.slots()
-    }
 }
 
 impl Drop for Participant<'_> {

@@ -27,6 +27,10 @@ unsafe impl Judge for Participant<'_> {
         self.id().map_or(Verdict::Unknown, |me| verdict(self, me, owner))
     }
 
+    fn places(&self) -> u32 {
+        self.roster().slots()
+    }
+
     fn person(&self, owner: OwnerId) -> Option<Person> {
         self.roster().person(owner)
     }
