@@ -30,6 +30,25 @@ fn values_are_copied_from_and_to_where_they_lie() {
 }
 
 #[test]
+fn a_batch_is_as_many_as_there_are() {
+    scene(8, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        for value in 0..3 {
+            sender.send(value).unwrap();
+        }
+        // It has looked, and found three.
+        assert_eq!(receiver.recv(), Ok(0));
+        for value in 3..7 {
+            sender.send(value).unwrap();
+        }
+        let mut values = [0; 8];
+        assert_eq!(receiver.recv_batch(&mut values), Ok(6), "what was sent since is there, too");
+        assert_eq!(values[..6], [1, 2, 3, 4, 5, 6]);
+    });
+}
+
+#[test]
 fn as_many_places_are_reserved_as_are_free() {
     scene(4, |region, judges| {
         let mut sender = attach(region, &judges[0]).sender().unwrap();

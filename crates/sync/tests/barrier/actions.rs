@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use shmkit_atomic::Ordering::{Relaxed, SeqCst};
 use shmkit_atomic::{AtomicU32, Deadline};
+use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{ActionError, BarrierError};
 
@@ -70,6 +71,23 @@ fn bar_05_an_action_that_fails_breaks_the_barrier() {
             other.join().unwrap();
         });
     }
+}
+
+#[test]
+fn who_dies_while_the_action_runs_is_not_passed_over() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let mine = barrier(region, 2, &judges[0]);
+    let dead = judges[1].me().unwrap();
+    // As it stands there when it waits.
+    cell(region, 0).store(arrived(&judges[1], 0), SeqCst);
+    let waited = mine.wait_with(|| {
+        judges[1].die();
+        Ok::<_, ()>(())
+    });
+    assert_eq!(waited, Err(ActionError::Barrier(BarrierError::PartyDied(dead))));
+    assert!(mine.is_broken());
 }
 
 #[test]

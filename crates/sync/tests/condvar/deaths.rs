@@ -20,6 +20,29 @@ fn sleeper(scene: Scene<'_>, at: u64, mark: u32) {
     taken.fetch_or(1 << (at / 16), Relaxed);
 }
 
+/// The lock comes back after the deadline only, from an heir that has repaired: the death is told, not the time.
+#[test]
+fn a_death_counts_for_more_than_the_deadline() {
+    play(|mine, _| {
+        std::thread::scope(|scope| {
+            let deadline = Instant::now() + Duration::from_millis(60);
+            let waiter = scope.spawn(move || {
+                let guard = mine.number().lock_owned().unwrap();
+                mine.condvar().wait_deadline(guard, deadline).unwrap().1
+            });
+            until_waiting(mine.condvar(), 1);
+            let held = mine.number().lock_owned().unwrap();
+            // As an heir counts the death that it has found.
+            let epoch = mine.region.get::<AtomicU32>(Offset::new(1280 + 8).unwrap()).unwrap();
+            epoch.fetch_add(1, Relaxed);
+            until(|| Instant::now() > deadline);
+            drop(held);
+            assert_eq!(waiter.join().unwrap(), Wakeup::OwnerDied);
+        });
+        assert_clean(mine.condvar());
+    });
+}
+
 /// Puts a dead sleeper there.
 fn dead_sleeper(scene: Scene<'_>, at: u64, mark: u32) {
     sleeper(scene, at, mark);

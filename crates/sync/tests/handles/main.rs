@@ -299,6 +299,19 @@ fn a_lock_is_clean_again_when_its_state_is() {
 }
 
 #[test]
+fn what_is_repaired_is_answered_for() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let (mine, theirs) = (mutex(region, &judges[0]), attach(region, &judges[1]));
+    std::mem::forget(theirs.lock().unwrap());
+    judges[1].die();
+    assert_eq!(*mine.lock_or_repair(|data| *data = 70).unwrap(), 70);
+    assert_eq!(*mine.lock_or_repair(|_| panic!("there is nothing to repair")).unwrap(), 70);
+    assert_eq!(*mine.lock().unwrap(), 70);
+}
+
+#[test]
 fn a_late_wake_does_not_make_an_unclean_lock_clean() {
     let judges = ModelJudge::new(2);
     let raw = RawMutex::new();

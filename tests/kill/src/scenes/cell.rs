@@ -1,7 +1,7 @@
 //! Scenes of values and arrays: a killed writer leaves the old or the new value, or the next one is told.
 
 use shmkit_cell::{Array, ArrayError, ArraySpec, Value};
-use shmkit_layout::Object;
+use shmkit_layout::{Object, Offset};
 use shmkit_sync::LockError;
 
 use crate::arena::{Me, NOBODY};
@@ -100,7 +100,77 @@ pub(crate) fn scenes() -> Vec<Scene> {
         read: read_range,
         ..element
     };
-    [set, update, element, range].map(scene).into()
+    let heir = Kind {
+        name: "array/heir",
+        about: "the heir of a killed Array::set killed as it carries it out; readers see a whole element",
+        floor: 30,
+        make: leave_an_element,
+        write: |arena, actor| {
+            array(arena, |array| {
+                actor.mark();
+                array.get(AT).map_err(|e| Fault::hung(format!("get: {e}")))?;
+                actor.mark();
+                Ok(())
+            })
+        },
+        ..element
+    };
+    let repairer = Kind {
+        name: "array/repairer",
+        about: "the heir of a killed bulk write killed as it repairs; readers see all new or are told",
+        floor: 30,
+        make: leave_a_range,
+        write: |arena, actor| {
+            array(arena, |array| {
+                actor.mark();
+                repair(&array, NEW)?;
+                actor.mark();
+                Ok(())
+            })
+        },
+        ..range
+    };
+    [set, update, element, range, heir, repairer].map(scene).into()
+}
+
+/// An array as a writer leaves it that is killed with its element in the journal and half in its place.
+fn leave_an_element(arena: &Arena) -> Result<(), Fault> {
+    make_array(arena)?;
+    let mut half = OLD;
+    half[..3].copy_from_slice(&NEW[..3]);
+    poke(arena, PENDING, AT as u64 + 1)?;
+    poke(arena, JOURNAL, NEW)?;
+    poke(arena, JOURNAL + (1 + AT as u64) * size_of::<Wide>() as u64, half)
+}
+
+/// An array as a writer leaves it that is killed amid a bulk write.
+fn leave_a_range(arena: &Arena) -> Result<(), Fault> {
+    make_array(arena)?;
+    poke(arena, MARK, 1_u32)?;
+    poke(arena, JOURNAL + size_of::<Wide>() as u64, [9; 8])
+}
+
+/// Where the words of an array lie, in bytes: part of the segment format.
+const PENDING: u64 = 16;
+const MARK: u64 = 24;
+const JOURNAL: u64 = 32;
+
+fn poke<T: shmkit_layout::ShmSafe>(arena: &Arena, at: u64, value: T) -> Result<(), Fault> {
+    let written = Offset::new(at).and_then(|at| arena.object().write(at, value));
+    written.map_err(|e| Fault::broken(e.to_string()))
+}
+
+/// Makes all elements new, and answers for them if somebody has to.
+fn repair(array: &Array<Wide, Me<'_>>, new: Wide) -> Result<(), Fault> {
+    match array.lock() {
+        Ok(mut all) => all.fill(new),
+        Err(LockError::OwnerDied(mut all)) => {
+            all.fill(new);
+            all.make_consistent();
+        }
+        Err(other) => return Err(Fault::hung(format!("lock: {other}"))),
+    }
+    Ok(())
 }
 
 /// The writer is killed; one reader waits at that moment, another comes later.
@@ -200,13 +270,9 @@ fn read_range(arena: &Arena, actor: &Actor<'_>) -> Result<(), Fault> {
             Err(ArrayError::OwnerDied) => {}
             Err(other) => return Err(Fault::hung(format!("to_vec: {other}"))),
         }
-        match array.lock() {
-            Ok(mut all) => all.fill(LAST),
-            Err(LockError::OwnerDied(mut all)) => {
-                all.fill(LAST);
-                all.make_consistent();
-            }
-            Err(other) => return Err(Fault::hung(format!("lock: {other}"))),
+        repair(&array, LAST)?;
+        if array.to_vec().is_err() {
+            return Err(Fault::broken("what was answered for is told of again"));
         }
         actor.through();
         Ok(())
