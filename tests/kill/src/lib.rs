@@ -31,7 +31,7 @@ pub use crate::board::{Board, SEATS, Seat, Sheet, now};
 pub use crate::fault::{Fault, Kind};
 pub use crate::report::{Row, table};
 pub use crate::run::{Plan, Points, Tally, run};
-pub use crate::scene::{Scene, Stage, Take};
+pub use crate::scene::{Scene, Spread, Stage, Take};
 pub use crate::stepper::{Reached, Unit, Victim};
 
 /// Within this a survivor gets through, or it hangs. The worst recovery is some 50 ms; a busy machine needs the rest.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::actor::{Cast, Role};
 use crate::board::Board;
-use crate::{Fault, Reached, Sheet, Victim};
+use crate::{Fault, Reached, Sheet, Unit, Victim};
 
 /// What a scene does for one kill point.
 type Play = dyn Fn(&Stage, u32) -> Result<Take, Fault>;
@@ -104,8 +104,34 @@ impl Stage {
         Victim::fork(&self.board, seat, role)
     }
 
+    /// Forks an actor that is killed so many instructions after its first mark, or at its end: whoever comes next is its
+    /// heir.
+    ///
+    /// # Errors
+    ///
+    /// If it does not get to its mark, or sleeps for ever.
+    pub fn dead(&self, seat: usize, role: &Role<'_>, steps: u32) -> Result<(), Fault> {
+        let mut dead = self.victim(seat, role)?;
+        dead.advance(Unit::Instruction, steps)?;
+        dead.kill();
+        Ok(())
+    }
+
     /// Returns what the actors and the director share.
     pub fn sheet(&self) -> &Sheet {
         &self.board
+    }
+}
+
+/// Where the first of two dies, for every point of the second one's death: spread over so many instructions, and the same
+/// whenever a point is played again.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread(pub u32);
+
+impl Spread {
+    /// Returns how many instructions the first one does.
+    pub fn at(self, point: u32) -> u32 {
+        // A step without a common divisor with what is likely: neighbours die far from each other.
+        point.wrapping_mul(37) % self.0
     }
 }

@@ -8,7 +8,7 @@ use shmkit_layout::{Object, Offset, OffsetError};
 use shmkit_sync::{Barrier, BarrierError};
 
 use crate::arena::{Me, NOBODY};
-use crate::{Actor, Arena, Cast, Fault, Reached, Scene, Stage, Take, Unit};
+use crate::{Actor, Arena, Cast, Fault, Reached, Scene, Spread, Stage, Take, Unit};
 
 /// Parties of the barrier.
 const PARTIES: u32 = 3;
@@ -63,6 +63,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
         }),
         full(),
         woken(),
+        heir(),
     ]
 }
 
@@ -92,6 +93,35 @@ fn scene(
         let reached = victim.advance(Unit::Instruction, point)?;
         let killed = victim.kill();
         finish(stage, &arena, survivors, waiting, reached, killed)
+    })
+}
+
+/// One dies in its registration, with two waiting, and who registers after it dies, too.
+fn heir() -> Scene {
+    let about = "a party killed as it registers after another one was, with two waiting";
+    Scene::new("barrier/heir", about, 40, |stage, point| {
+        let arena = arena()?;
+        let register = |actor: &Actor<'_>| {
+            open(&arena, |barrier| {
+                actor.mark();
+                // It may be told of the first one's death.
+                let _ = barrier.party();
+                actor.mark();
+                Ok(())
+            })
+        };
+        let mut survivors = survivors(stage, &arena)?;
+        for survivor in &mut survivors[..2] {
+            survivor.cue(GO);
+            survivor.await_asleep(WAITING)?;
+        }
+        stage.dead(6, &register, Spread(100).at(point))?;
+        let mut victim = stage.victim(VICTIM, &register)?;
+        let reached = victim.advance(Unit::Instruction, point)?;
+        let killed = victim.kill();
+        // Whether or not the two have left something to be noticed.
+        once(stage, 7, &arena, |barrier| barrier.abort())?;
+        finish(stage, &arena, survivors, 2, reached, killed)
     })
 }
 

@@ -4,7 +4,7 @@ use shmkit_cell::Value;
 use shmkit_segment::{Options, Segment};
 
 use super::cell::Wide;
-use crate::{Actor, Fault, Scene, Stage, Take, Unit, shm};
+use crate::{Actor, Fault, Scene, Spread, Stage, Take, Unit, shm};
 
 /// What the objects are made with.
 const FIRST: Wide = [7; 8];
@@ -12,6 +12,8 @@ const FIRST: Wide = [7; 8];
 const VICTIM: usize = 0;
 const SURVIVORS: [usize; 2] = [1, 2];
 const MAKER: usize = 3;
+/// Who dies before the victim.
+const DEAD: usize = 4;
 
 /// The actor has the segment open.
 const INSIDE: u32 = 1;
@@ -25,19 +27,24 @@ const LEAVE: u32 = 2;
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
     let about = "making an object in a segment killed; others find it whole or make it";
-    let scene = Scene::new("directory/object", about, 300, |stage, point| {
+    let heirs = "the heir of a killed maker of an object killed; others find it whole or make it";
+    [("directory/object", about, false), ("directory/heir", heirs, true)].map(scene).into()
+}
+
+fn scene((name, about, heir): (&'static str, &'static str, bool)) -> Scene {
+    let scene = Scene::new(name, about, 300, move |stage, point| {
         let name = shm::name("directory");
-        let take = play(stage, &name, point);
+        let take = play(stage, &name, heir, point);
         let left = shm::left();
         for file in &left {
             let _ = std::fs::remove_file(file);
         }
         if left.is_empty() { take } else { take.and(Err(Fault::leaked(format!("{left:?}")))) }
     });
-    vec![scene.named()]
+    scene.named()
 }
 
-fn play(stage: &Stage, name: &str, point: u32) -> Result<Take, Fault> {
+fn play(stage: &Stage, name: &str, heir: bool, point: u32) -> Result<Take, Fault> {
     let mut maker = stage.cast(MAKER, &|actor| {
         let options = Options::new(4096).participants(8).objects(4);
         let segment = options.create(name).map_err(|e| Fault::hung(e.to_string()))?;
@@ -46,13 +53,17 @@ fn play(stage: &Stage, name: &str, point: u32) -> Result<Take, Fault> {
         actor.await_cue(LEAVE)
     })?;
     maker.await_phase(INSIDE)?;
-    let mut victim = stage.victim(VICTIM, &|actor| {
+    let making = |actor: &Actor<'_>| {
         let segment = open(name)?;
         actor.mark();
         object(&segment, "disputed")?;
         actor.mark();
         Ok(())
-    })?;
+    };
+    if heir {
+        stage.dead(DEAD, &making, Spread(600).at(point))?;
+    }
+    let mut victim = stage.victim(VICTIM, &making)?;
     let survivor = |actor: &Actor<'_>| {
         let segment = open(name)?;
         actor.phase(INSIDE);

@@ -4,7 +4,7 @@ use shmkit_layout::Object;
 use shmkit_sync::{Semaphore, SemaphoreError};
 
 use crate::arena::{Me, NOBODY};
-use crate::{Actor, Arena, Fault, Scene, Take, Unit};
+use crate::{Actor, Arena, Fault, Scene, Spread, Take, Unit};
 
 /// Permits of the semaphore.
 const PERMITS: u32 = 3;
@@ -80,8 +80,30 @@ fn open(
 
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
-    vec![scene(OWNED)]
+    vec![scene(OWNED), heir(OWNED)]
 }
+
+/// Two do the same one after the other, and both are killed: the second one may have inherited from the first.
+fn heir(kind: Kind) -> Scene {
+    let about = "the heir of one killed as it takes 2 of 3 killed, too; survivors take all 3";
+    Scene::new("semaphore/heir", about, kind.floor, move |stage, point| {
+        let arena = Arena::new()?;
+        (kind.make)(&arena)?;
+        let taker = |actor: &Actor<'_>| (kind.take_some)(&arena, actor);
+        stage.dead(3, &taker, FIRST_DIES.at(point))?;
+        let mut victim = stage.victim(0, &taker)?;
+        let survivor = |actor: &Actor<'_>| (kind.take_all)(&arena, actor);
+        let (early, late) = (stage.cast(1, &survivor)?, stage.cast(2, &survivor)?);
+        let reached = victim.advance(Unit::Instruction, point)?;
+        let killed = victim.kill();
+        early.cue(GO);
+        late.cue(GO);
+        Ok(Take::new(reached, killed, [early.finish()?, late.finish()?]))
+    })
+}
+
+/// Within what the first one does.
+const FIRST_DIES: Spread = Spread(150);
 
 /// Who takes and gives back permits is killed; one survivor waits for all of them, another comes later.
 pub(crate) fn scene(kind: Kind) -> Scene {
