@@ -65,6 +65,8 @@ mod futex_lock;
 #[cfg(not(loom))]
 mod held;
 mod holder;
+#[cfg(not(loom))]
+mod io;
 mod lock;
 mod mutex;
 mod once;
