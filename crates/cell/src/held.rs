@@ -25,17 +25,16 @@ impl<'a, K: Judge> Held<'a, K> {
     /// Takes the lock by `deadline`, or at once if there is none.
     ///
     /// The death of an owner is settled here, in silence: the data of a cell says itself what became of it.
+    #[inline]
     pub(crate) fn take(
         mutex: &'a RawMutex,
         keeper: K,
         deadline: Option<Deadline>,
     ) -> Result<Self, LockFailure> {
-        let outcome = match deadline {
-            Some(deadline) => mutex.lock(&keeper, deadline)?,
-            None => mutex.try_lock(&keeper)?,
-        };
-        // From the word, not from the judge: another thread may lose our place and join again at any time.
-        let id = mutex.owner().ok_or(LockFailure::NotJoined)?;
+        // Asked once: another thread may lose our place and join again at any time.
+        let id = keeper.me().ok_or(LockFailure::NotJoined)?;
+        // SAFETY: the keeper has just said so.
+        let outcome = unsafe { mutex.lock_as(id, &keeper, deadline) }?;
         let held = Self { mutex, keeper, id, _not_send: PhantomData };
         match outcome {
             Outcome::Clean => {}
@@ -58,11 +57,13 @@ impl<'a, K: Judge> Held<'a, K> {
 }
 
 impl<K: Judge> Drop for Held<'_, K> {
+    #[inline]
     fn drop(&mut self) {
         if self.keeper.me() == Some(self.id) {
-            // SAFETY: `take` took it, once, and what it guards is borrowed only through `self`, which ends.
+            // SAFETY: `take` took it as `id`, which we still are, once, and what it guards is borrowed only through `self`,
+            // which ends.
             // Refused only if the word is not ours, and then there is nothing to release.
-            let _ = unsafe { self.mutex.unlock(&self.keeper) };
+            let _ = unsafe { self.mutex.unlock_as(self.id) };
         }
     }
 }

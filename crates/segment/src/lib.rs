@@ -34,6 +34,7 @@
 //!
 //! # Features
 //!
+//! * `serde`: [`Located`] handles are serialised as where they are, and open themselves on the other side.
 //! * `shared_memory`: a region over a `Shmem` of the unmaintained `shared_memory` crate that a program already has, so that it
 //!   can move over one primitive at a time.
 
@@ -52,6 +53,7 @@ mod inspect;
 mod last;
 mod leave;
 mod list;
+mod locate;
 mod maker;
 mod name;
 mod options;
@@ -74,6 +76,7 @@ pub use crate::error::{ErrorKind, SegmentError};
 pub use crate::expect::OpenOptions;
 pub use crate::fork::{join_all_after_fork, join_all_at_fork};
 pub use crate::leave::Leave;
+pub use crate::locate::{LocateError, Located, Locator};
 pub use crate::name::{DIRECTORY, MAX_NAME, PREFIX};
 pub use crate::options::Options;
 pub use crate::remove::Outcome;

@@ -380,6 +380,8 @@
 //!
 //! # Features
 //!
+//! * `serde`: that of `shmkit-segment`; [`Located`] handles are serialised as where they are, and open themselves on the other
+//!   side.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
 //!   this name.
 
@@ -418,8 +420,9 @@ pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_roster::{Judge, OwnerId, Participant, Seat};
 pub use shmkit_segment::{
-    Entry, ErrorKind, Leave, ObjectError, ObjectErrorKind, OpenOptions, Options, SealedMemory,
-    Segment, SegmentError, ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
+    Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind,
+    OpenOptions, Options, SealedMemory, Segment, SegmentError, ShareSegment, Sharing,
+    join_all_after_fork, join_all_at_fork,
 };
 pub use shmkit_sync::{
     Acquired, Condvar, Lock, LockGuard, NotOwner, NotifyError, RLock, RLockGuard, ReentrantMutex,

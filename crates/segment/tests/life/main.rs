@@ -2,6 +2,7 @@
 
 mod files;
 mod living;
+mod locate;
 mod options;
 mod removal;
 

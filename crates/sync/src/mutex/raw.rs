@@ -132,6 +132,46 @@ impl RawMutex {
         self.release(me)
     }
 
+    /// [`lock`](Self::lock), or [`try_lock`](Self::try_lock) without patience, for who has asked who it is already.
+    ///
+    /// # Errors
+    ///
+    /// Theirs, but `NotJoined`.
+    ///
+    /// # Safety
+    ///
+    /// `me` is what `judge` has answered to this thread since it was last forked.
+    #[inline]
+    pub unsafe fn lock_as<'p, J: Judge + ?Sized>(
+        &self,
+        me: OwnerId,
+        judge: &J,
+        patience: Option<impl Into<Patience<'p>>>,
+    ) -> Result<Outcome, LockFailure> {
+        if self.take_free(me) {
+            return Ok(self.taken(None).outcome());
+        }
+        let dead = match patience {
+            Some(patience) => self.wait(me, judge, patience)?,
+            None => self.try_once(me, judge)?,
+        };
+        Ok(self.taken(dead).outcome())
+    }
+
+    /// [`unlock`](Self::unlock), for who has asked who it is already.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if `me` does not hold the lock: nothing was touched.
+    ///
+    /// # Safety
+    ///
+    /// As for [`unlock`](Self::unlock), and `me` is who this process is.
+    #[inline]
+    pub unsafe fn unlock_as(&self, me: OwnerId) -> Result<(), NotOwner> {
+        self.release(me)
+    }
+
     /// Answers for the data: it is whole again, whatever has happened.
     ///
     /// # Errors
