@@ -110,6 +110,9 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         let sessions = &ring.control.sessions[Self::SELF];
         // Release: pairs with the Acquire in `session`. Relaxed: as below. Killed before, it was no session.
         let session = sessions.load(Relaxed).wrapping_add(1);
+        if SENDS {
+            session::name(ring, session, me);
+        }
         sessions.store(session, Release);
         // Relaxed: only a holder of this side stores it, and the last one's store is visible (above, or by `ask`).
         let mine = ring.position(Self::SELF).load(Relaxed);

@@ -32,6 +32,7 @@ pub use self::end::{Accepted, Peer, RawEnd};
 ///       44  served     u32      the sender's session that the receiver has accepted
 ///       48  begun      u64      position at which the sender's last session began; stored by its holder only
 ///       56  bound      u64      the same of the first session after the one that was accepted; likewise
+///       64  who[2]     u32      by the session's parity: who has begun it; likewise
 ///      128  head       u64      next item to read, counted from the ring's making; stored by the receiver only
 ///      256  tail       u64      next item to write, likewise; stored by the sender only
 ///      264  copied     u64      which item the copy beside it is of; stored by the sender only
@@ -84,6 +85,8 @@ struct Control {
     begun: AtomicU64,
     /// A [`Mark`](end::Mark): where the first session after the accepted one began, if there is one; stored by its holder.
     bound: AtomicU64,
+    /// By the parity of a session: who holds the sender's side in it; stored by that holder.
+    who: [AtomicU32; 2],
 }
 
 // SAFETY: repr(C) of atomics and doorbells, which are `Shared`; padding is never read.
@@ -101,7 +104,7 @@ unsafe impl Shared for RawRing {}
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<RawRing>() == 512, "part of the segment format");
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Control>() == 64, "part of the segment format");
+const _: () = assert!(size_of::<Control>() == 72, "part of the segment format");
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Tail>() == 64, "a copy moves with the line of its position");
 
@@ -125,6 +128,7 @@ impl RawRing {
                     served: AtomicU32::new(0),
                     begun: AtomicU64::new(0),
                     bound: AtomicU64::new(0),
+                    who: [AtomicU32::new(0), AtomicU32::new(0)],
                 }),
                 head: CachePadded::new(AtomicU64::new(0)),
                 tail: CachePadded::new(Tail { position: AtomicU64::new(0), copied: Copied::new() }),

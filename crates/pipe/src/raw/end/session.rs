@@ -98,6 +98,13 @@ pub(super) fn begin(ring: &RawRing, session: u32, tail: u64, closed_before: bool
     }
 }
 
+/// Says whose the session is that is about to begin. By a sender, before it counts it. The last session but one has
+/// ended, so that its name is not missed.
+pub(super) fn name(ring: &RawRing, session: u32, me: OwnerId) {
+    // Relaxed: whoever sees the count, or the beginning, sees this.
+    ring.control.who[session as usize % 2].store(me.get(), Relaxed);
+}
+
 impl<const SENDS: bool> RawEnd<'_, SENDS> {
     /// Returns how far a receiver may go that sees the sender's position `tail`: not beyond the session that it has
     /// accepted.
@@ -152,19 +159,27 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         let mut slices = Slices::new();
         loop {
             self.check(judge)?;
-            // Acquire: pairs with the Release in `begin`, after which its sender claimed the role that is seen below.
+            // Acquire: pairs with the Release in `begin`.
             let begun = control.begun.load(Acquire);
-            let role = self.load_roles(Acquire).of(Self::OTHER);
-            if self.is_news(Mark(begun), role) {
-                let session = Mark(begun).session();
+            let session = Mark(begun).session();
+            let who = control.who[session as usize % 2].load(Relaxed);
+            // Acquire: orders the count after the name, which is of this session unless the next but one is counted. (Then one
+            // that has died while it came is between them; the next one begins soon.)
+            fence(Acquire);
+            let role = self.load_roles(Relaxed).of(Self::OTHER);
+            let since = control.sessions[Self::OTHER].load(Relaxed).wrapping_sub(session);
+            if self.is_news(Mark(begun), role) && since & ((1 << SESSION) - 1) <= 1 {
                 // Relaxed: ordered by the fence, the other half of that in `begin`.
                 control.served.store(session, Relaxed);
                 fence(SeqCst);
                 if control.begun.load(Relaxed) != begun {
                     continue;
                 }
-                let Some(peer) = OwnerId::from_word(role) else {
-                    return Err(PipeError::Corrupt { field: super::ROLE, found: role.into() });
+                let Some(peer) = OwnerId::from_word(who) else {
+                    return Err(PipeError::Corrupt {
+                        field: "name of a session",
+                        found: who.into(),
+                    });
                 };
                 self.served = None;
                 let there = self.look()?;
