@@ -28,8 +28,8 @@ use crate::{
 /// # If a peer dies
 ///
 /// after it arrived: [`BarrierError::PartyDied`] for all, within about 40 ms, and at once for who comes last or later. A
-/// party that was to come and died before is missed in the same way if it had [registered](Self::party); else nobody can
-/// know of it: give the wait a deadline.
+/// party that was to come and died before is missed in the same way if it had [registered](Self::party). Else nobody can
+/// know of it, unless whoever waits names it ([`Patience::while_alive`]): [`BarrierError::PeerDied`], also if it never came.
 ///
 /// # Examples
 ///

@@ -169,8 +169,9 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             let role = self.load_roles(Relaxed).of(Self::OTHER);
             let since = control.sessions[Self::OTHER].load(Relaxed).wrapping_sub(session);
             if self.is_news(Mark(begun), role) && since & ((1 << SESSION) - 1) <= 1 {
-                // Relaxed: ordered by the fence, the other half of that in `begin`.
                 control.served.store(session, Relaxed);
+                // SeqCst: the other half is the fence in `begin`. Who begins a session sees that this one is served, or we see
+                // below that there is a later one.
                 fence(SeqCst);
                 if control.begun.load(Relaxed) != begun {
                     continue;
