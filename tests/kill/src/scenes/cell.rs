@@ -272,7 +272,7 @@ fn read_range(arena: &Arena, actor: &Actor<'_>) -> Result<(), Fault> {
         }
         repair(&array, LAST)?;
         if array.to_vec().is_err() {
-            return Err(Fault::broken("what was answered for is told of again"));
+            return Err(Fault::torn("what was answered for is told of again"));
         }
         actor.through();
         Ok(())
