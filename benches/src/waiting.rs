@@ -134,7 +134,7 @@ fn condvars() -> Result<Candidate<'static>> {
     let side = move |me: u64, trips: u32| -> Result<()> {
         for _ in 0..trips {
             let guard = turn.lock().map_err(failed)?;
-            let mine = changed[me as usize].wait_for(guard, |turn| *turn == me);
+            let mine = changed[me as usize].wait_while(guard, |turn| *turn != me);
             let mut turn = mine.map_err(failed)?;
             *turn = 1 - me;
             changed[1 - me as usize].notify_one(&turn).map_err(failed)?;

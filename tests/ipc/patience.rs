@@ -35,6 +35,10 @@ fn everywhere(scene: impl Fn(By, &Segment, &str)) {
             let (lock, rlock) = (segment.lock("lock").unwrap(), segment.rlock("rlock").unwrap());
             let _held =
                 (mutex.lock().unwrap(), rwlock.write().unwrap(), semaphore.acquire().unwrap());
+            let reentrant = segment.reentrant_mutex("reentrant", 0_u64).unwrap();
+            let value = segment.value("value", 0_u64).unwrap();
+            let array = segment.array::<u64>("array", 3).unwrap();
+            let _cells = (reentrant.lock().unwrap(), value.lock().unwrap(), array.lock().unwrap());
             let _locked = (lock.lock().unwrap(), rlock.lock().unwrap());
             scene(by, &segment, what);
         }

@@ -173,15 +173,15 @@ impl<'a> Obedient<'a> {
             "wait-for" => self.wait(changed, Some(millis(0))),
             "await-state" => {
                 let state = state.lock().expect("nobody died");
-                drop(changed.wait_for(state, |state| *state == number(0)).expect("nobody died"));
+                drop(changed.wait_while(state, |state| *state != number(0)).expect("nobody died"));
                 "so it is".to_owned()
             }
             "await-state-for" => at_least(millis(1), || {
                 let state = state.lock().expect("nobody died");
-                let ready = |state: &mut i64| *state == number(0);
-                let (_, ready) =
-                    changed.wait_for_timeout(state, ready, millis(1)).expect("nobody died");
-                ready.to_string()
+                let busy = |state: &mut i64| *state != number(0);
+                let (_, busy) =
+                    changed.wait_while_timeout(state, busy, millis(1)).expect("nobody died");
+                (!busy).to_string()
             }),
             "r-wait" => r_wait(rlock, r_changed, number(0)),
             "serve" => self.serve(),

@@ -13,7 +13,10 @@ use crate::Channel;
 pub const KEY: &str = "patience";
 
 /// Everything that can be waited for, by the name of its script.
-pub const WAITS: [&str; 12] = [
+pub const WAITS: [&str; 15] = [
+    "reentrant",
+    "value",
+    "array",
     "mutex",
     "rwlock read",
     "rwlock write",
@@ -43,6 +46,9 @@ extern "C" fn stop(_: i32) {
 pub fn make(segment: &Segment) -> Result<(), ObjectError> {
     segment.mutex("mutex", 0_u64)?;
     segment.mutex("free mutex", 0_u64)?;
+    segment.reentrant_mutex("reentrant", 0_u64)?;
+    segment.value("value", 0_u64)?;
+    segment.array::<u64>("array", 3)?;
     segment.rwlock("rwlock", 0_u64)?;
     segment.semaphore("semaphore", 1)?;
     segment.counting_semaphore("counting", 0)?;
@@ -117,6 +123,9 @@ fn wait(what: &str, segment: &Segment, patience: Patience<'_>) -> Result<String,
     }
     Ok(match what {
         "mutex" => told(segment.mutex("mutex", 0_u64)?.lock_deadline(patience)),
+        "reentrant" => told(segment.reentrant_mutex("reentrant", 0_u64)?.lock_deadline(patience)),
+        "value" => told(segment.value("value", 0_u64)?.get_deadline(patience)),
+        "array" => told(segment.array::<u64>("array", 3)?.lock_deadline(patience)),
         "rwlock read" => told(segment.rwlock("rwlock", 0_u64)?.read_deadline(patience)),
         "rwlock write" => told(segment.rwlock("rwlock", 0_u64)?.write_deadline(patience)),
         "semaphore" => told(segment.semaphore("semaphore", 1)?.acquire_deadline(patience)),

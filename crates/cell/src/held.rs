@@ -2,9 +2,8 @@
 
 use core::marker::PhantomData;
 
-use shmkit_atomic::Deadline;
 use shmkit_roster::{Judge, OwnerId};
-use shmkit_sync::{LockFailure, NotOwner, Outcome, RawMutex};
+use shmkit_sync::{LockFailure, NotOwner, Outcome, Patience, RawMutex};
 
 /// A held lock. Dropping it releases the lock; in a forked child, which does not hold it, it does nothing.
 ///
@@ -22,19 +21,19 @@ pub(crate) struct Held<'a, K: Judge> {
 unsafe impl<K: Judge> Sync for Held<'_, K> {}
 
 impl<'a, K: Judge> Held<'a, K> {
-    /// Takes the lock by `deadline`, or at once if there is none.
+    /// Takes the lock waiting as long as `patience` lasts, or not at all if there is none.
     ///
     /// The death of an owner is settled here, in silence: the data of a cell says itself what became of it.
     #[inline]
     pub(crate) fn take(
         mutex: &'a RawMutex,
         keeper: K,
-        deadline: Option<Deadline>,
+        patience: Option<Patience<'_>>,
     ) -> Result<Self, LockFailure> {
         // Asked once: another thread may lose our place and join again at any time.
         let id = keeper.me().ok_or(LockFailure::NotJoined)?;
         // SAFETY: the keeper has just said so.
-        let outcome = unsafe { mutex.lock_as(id, &keeper, deadline) }?;
+        let outcome = unsafe { mutex.lock_as(id, &keeper, patience) }?;
         let held = Self { mutex, keeper, id, _not_send: PhantomData };
         match outcome {
             Outcome::Clean => {}

@@ -4,12 +4,11 @@ mod guard;
 mod place;
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use shmkit_atomic::Deadline;
 use shmkit_layout::{InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::{Judge, Seat};
-use shmkit_sync::{LockFailure, NotOwner, RawMutex};
+use shmkit_sync::{LockFailure, NotOwner, Patience, RawMutex};
 
 pub use self::guard::{OwnedValueGuard, ValueGuard};
 
@@ -79,7 +78,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     ///
     /// [`LockFailure`] if the lock cannot be taken.
     pub fn get(&self) -> Result<T, LockFailure> {
-        self.get_by(Deadline::NEVER)
+        self.get_by(Patience::ENDLESS)
     }
 
     /// Returns a copy of the value, if the lock is free by the end of `limit`.
@@ -88,16 +87,16 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     ///
     /// [`LockFailure`] if the lock cannot be taken; [`LockFailure::TimedOut`] after `limit`.
     pub fn get_timeout(&self, limit: Duration) -> Result<T, LockFailure> {
-        self.get_by(Deadline::after(limit))
+        self.get_by(limit.into())
     }
 
-    /// Returns a copy of the value, if the lock is free by `instant`.
+    /// Returns a copy of the value, if the lock is free by `deadline`, an `Instant` or any [`Patience`].
     ///
     /// # Errors
     ///
     /// As [`get_timeout`](Self::get_timeout).
-    pub fn get_deadline(&self, instant: Instant) -> Result<T, LockFailure> {
-        self.get_by(Deadline::at(instant))
+    pub fn get_deadline<'p>(&self, deadline: impl Into<Patience<'p>>) -> Result<T, LockFailure> {
+        self.get_by(deadline.into())
     }
 
     /// Returns a copy of the value, if the lock is free.
@@ -129,7 +128,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     ///
     /// [`LockFailure`] if the lock cannot be taken; then nothing was stored.
     pub fn set(&self, value: T) -> Result<(), LockFailure> {
-        self.set_by(value, Deadline::NEVER)
+        self.set_by(value, Patience::ENDLESS)
     }
 
     /// Stores a value, if the lock is free by the end of `limit`.
@@ -138,16 +137,20 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     ///
     /// [`LockFailure`] if the lock cannot be taken; [`LockFailure::TimedOut`] after `limit`.
     pub fn set_timeout(&self, value: T, limit: Duration) -> Result<(), LockFailure> {
-        self.set_by(value, Deadline::after(limit))
+        self.set_by(value, limit.into())
     }
 
-    /// Stores a value, if the lock is free by `instant`.
+    /// Stores a value, if the lock is free by `deadline`, an `Instant` or any [`Patience`].
     ///
     /// # Errors
     ///
     /// As [`set_timeout`](Self::set_timeout).
-    pub fn set_deadline(&self, value: T, instant: Instant) -> Result<(), LockFailure> {
-        self.set_by(value, Deadline::at(instant))
+    pub fn set_deadline<'p>(
+        &self,
+        value: T,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<(), LockFailure> {
+        self.set_by(value, deadline.into())
     }
 
     /// Stores a value, if the lock is free.
@@ -178,7 +181,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     ///
     /// [`LockFailure`] if the lock cannot be taken; then `change` was not called.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, LockFailure> {
-        self.update_by(change, Deadline::NEVER)
+        self.update_by(change, Patience::ENDLESS)
     }
 
     /// Changes the value, if the lock is free by the end of `limit`.
@@ -191,20 +194,20 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         change: impl FnOnce(&mut T) -> R,
         limit: Duration,
     ) -> Result<R, LockFailure> {
-        self.update_by(change, Deadline::after(limit))
+        self.update_by(change, limit.into())
     }
 
-    /// Changes the value, if the lock is free by `instant`.
+    /// Changes the value, if the lock is free by `deadline`, an `Instant` or any [`Patience`].
     ///
     /// # Errors
     ///
     /// As [`update_timeout`](Self::update_timeout).
-    pub fn update_deadline<R>(
+    pub fn update_deadline<'p, R>(
         &self,
         change: impl FnOnce(&mut T) -> R,
-        instant: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> Result<R, LockFailure> {
-        self.update_by(change, Deadline::at(instant))
+        self.update_by(change, deadline.into())
     }
 
     /// Changes the value, if the lock is free.
@@ -222,7 +225,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     ///
     /// [`LockFailure`] if the lock cannot be taken.
     pub fn lock(&self) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
-        self.guard(&self.keeper, Some(Deadline::NEVER))
+        self.guard(&self.keeper, Some(Patience::ENDLESS))
     }
 
     /// Takes the lock if it is free.
@@ -240,16 +243,19 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     ///
     /// [`LockFailure`] if the lock cannot be taken; [`LockFailure::TimedOut`] after `limit`.
     pub fn lock_timeout(&self, limit: Duration) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
-        self.guard(&self.keeper, Some(Deadline::after(limit)))
+        self.guard(&self.keeper, Some(limit.into()))
     }
 
-    /// Takes the lock, if it is free by `instant`.
+    /// Takes the lock, if it is free by `deadline`, an `Instant` or any [`Patience`].
     ///
     /// # Errors
     ///
     /// As [`lock_timeout`](Self::lock_timeout).
-    pub fn lock_deadline(&self, instant: Instant) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
-        self.guard(&self.keeper, Some(Deadline::at(instant)))
+    pub fn lock_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<ValueGuard<'_, T, &K>, LockFailure> {
+        self.guard(&self.keeper, Some(deadline.into()))
     }
 
     /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
@@ -262,7 +268,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     where
         K: Clone,
     {
-        self.guard(self.keeper.clone(), Some(Deadline::NEVER))
+        self.guard(self.keeper.clone(), Some(Patience::ENDLESS))
     }
 
     /// As [`lock_owned`](Self::lock_owned), if the lock is free.
@@ -277,13 +283,13 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         self.guard(self.keeper.clone(), None)
     }
 
-    fn get_by(&self, deadline: Deadline) -> Result<T, LockFailure> {
-        let held = self.take(Some(deadline))?;
+    fn get_by(&self, patience: Patience<'_>) -> Result<T, LockFailure> {
+        let held = self.take(Some(patience))?;
         Ok(*self.place.current(&held))
     }
 
-    fn set_by(&self, value: T, deadline: Deadline) -> Result<(), LockFailure> {
-        self.put(self.take(Some(deadline))?, value)
+    fn set_by(&self, value: T, patience: Patience<'_>) -> Result<(), LockFailure> {
+        self.put(self.take(Some(patience))?, value)
     }
 
     fn put(&self, held: Held<'_, &K>, value: T) -> Result<(), LockFailure> {
@@ -295,9 +301,9 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     fn update_by<R>(
         &self,
         change: impl FnOnce(&mut T) -> R,
-        deadline: Deadline,
+        patience: Patience<'_>,
     ) -> Result<R, LockFailure> {
-        self.change(self.take(Some(deadline))?, change)
+        self.change(self.take(Some(patience))?, change)
     }
 
     fn change<R>(
@@ -316,15 +322,15 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     fn guard<G: Judge>(
         &self,
         keeper: G,
-        deadline: Option<Deadline>,
+        patience: Option<Patience<'_>>,
     ) -> Result<ValueGuard<'static, T, G>, LockFailure> {
-        let held = Held::take(&self.place.raw.mutex, keeper, deadline)?;
+        let held = Held::take(&self.place.raw.mutex, keeper, patience)?;
         let panicking = std::thread::panicking();
         Ok(ValueGuard { place: self.place, changed: false, panicking, held })
     }
 
-    fn take(&self, deadline: Option<Deadline>) -> Result<Held<'_, &K>, LockFailure> {
-        Held::take(&self.place.raw.mutex, &self.keeper, deadline)
+    fn take(&self, patience: Option<Patience<'_>>) -> Result<Held<'_, &K>, LockFailure> {
+        Held::take(&self.place.raw.mutex, &self.keeper, patience)
     }
 
     /// # Safety

@@ -14,8 +14,11 @@ type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
 
 /// How long a wait goes on: to a deadline, as long as nobody says stop, and as long as some participant lives.
 ///
-/// Every operation that waits has a form that takes one, `…_deadline`; the others are this with nothing but a deadline. A
-/// [`Duration`], an [`Instant`] and a [`Deadline`] are patience, too.
+/// Every operation that waits stands in four forms: `x`, for ever; `try_x`, not at all; `x_timeout`, for a [`Duration`];
+/// and `x_deadline`, which takes an [`Instant`] or whatever else is patience. So it is `x_deadline` that Ctrl-C can
+/// [end](Self::interruptible), and the [death](Self::while_alive) of whoever was to set, release or notify. Then it fails
+/// with *interrupted* or *peer died*, a value of its error type, unless it has got what it is for; nothing is taken, and
+/// what it had been given (a condition's notification, a semaphore's ring) goes to somebody else.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -24,6 +27,8 @@ type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
 ///
 /// use shmkit_sync::Patience;
 ///
+/// # use shmkit_roster::model::ModelJudge;
+/// # use shmkit_sync::{EventError, RawEvent};
 /// static STOP: AtomicBool = AtomicBool::new(false); // set by a signal handler
 ///
 /// let stop = || match STOP.load(Ordering::Relaxed) {
@@ -31,7 +36,11 @@ type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
 ///     false => ControlFlow::Continue(()),
 /// };
 /// let patience = Patience::from(Duration::from_secs(5)).interruptible(&stop);
-/// # let _ = patience;
+/// # STOP.store(true, Ordering::Relaxed);
+/// # let (event, judges) = (RawEvent::new(), ModelJudge::new(1));
+/// # let me = &judges[0];
+/// // A handle's `event.wait_deadline(patience)`:
+/// assert_eq!(event.wait(me, patience), Err(EventError::Interrupted));
 /// ```
 #[derive(Clone, Copy)]
 pub struct Patience<'h> {

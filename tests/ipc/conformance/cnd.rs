@@ -109,7 +109,7 @@ fn cnd_06_two_processes_wait_for_each_others_state() {
         let mut peer = scene.obedient();
         peer.say("set 0 1");
         let state = things.state.lock().unwrap();
-        drop(things.changed.wait_for(state, |state| *state == 0).unwrap());
+        drop(things.changed.wait_while(state, |state| *state != 0).unwrap());
         peer.hear();
         peer.say("await-state 4");
         for _ in 0..4 {

@@ -9,12 +9,11 @@ mod text;
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
 use core::slice;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
-use shmkit_sync::{LockError, LockFailure};
+use shmkit_sync::{LockError, LockFailure, Patience};
 
 pub use self::guard::{ArrayGuard, OwnedArrayGuard};
 pub use self::spec::ArraySpec;
@@ -326,7 +325,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     /// has called [`make_consistent`](ArrayGuard::make_consistent) since; [`LockError::Failed`] if the lock cannot be
     /// taken.
     pub fn lock(&self) -> Result<ArrayGuard<'_, T, &K>, LockError<ArrayGuard<'_, T, &K>>> {
-        self.guard(&self.keeper, Some(Deadline::NEVER))
+        self.guard(&self.keeper, Some(Patience::ENDLESS))
     }
 
     /// Takes the lock, and makes good what a bulk write has left that was cut short by a death or a panic: calls `repair`
@@ -366,19 +365,19 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         &self,
         limit: Duration,
     ) -> Result<ArrayGuard<'_, T, &K>, LockError<ArrayGuard<'_, T, &K>>> {
-        self.guard(&self.keeper, Some(Deadline::after(limit)))
+        self.guard(&self.keeper, Some(limit.into()))
     }
 
-    /// Takes the lock, if it is free by `instant`.
+    /// Takes the lock, if it is free by `deadline`, an `Instant` or any [`Patience`].
     ///
     /// # Errors
     ///
     /// As [`lock_timeout`](Self::lock_timeout).
-    pub fn lock_deadline(
+    pub fn lock_deadline<'p>(
         &self,
-        instant: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> Result<ArrayGuard<'_, T, &K>, LockError<ArrayGuard<'_, T, &K>>> {
-        self.guard(&self.keeper, Some(Deadline::at(instant)))
+        self.guard(&self.keeper, Some(deadline.into()))
     }
 
     /// Takes the lock as [`lock`](Self::lock) does, with a guard that borrows nothing: it has a clone of the handle's
@@ -391,17 +390,17 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     where
         K: Clone,
     {
-        self.guard(self.keeper.clone(), Some(Deadline::NEVER))
+        self.guard(self.keeper.clone(), Some(Patience::ENDLESS))
     }
 
     /// Takes the lock for a guard that has `keeper`: ours, or a clone of it.
     fn guard<G: Judge>(
         &self,
         keeper: G,
-        deadline: Option<Deadline>,
+        patience: Option<Patience<'_>>,
     ) -> Result<ArrayGuard<'static, T, G>, LockError<ArrayGuard<'static, T, G>>> {
         let place = self.place;
-        let held = Held::take(&place.raw.mutex, keeper, deadline).map_err(LockError::Failed)?;
+        let held = Held::take(&place.raw.mutex, keeper, patience).map_err(LockError::Failed)?;
         let mark = place.enter();
         let panicking = std::thread::panicking();
         let guard = ArrayGuard { place, mark, writing: false, panicking, held };
@@ -414,15 +413,15 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
 
     /// Takes the lock of an array whose elements are all whole.
     fn whole(&self) -> Result<Held<'_, &K>, ArrayError> {
-        match self.take(Some(Deadline::NEVER))? {
+        match self.take(Some(Patience::ENDLESS))? {
             (held, CLEAN) => Ok(held),
             (_, PANICKED) => Err(ArrayError::Poisoned),
             _ => Err(ArrayError::OwnerDied),
         }
     }
 
-    fn take(&self, deadline: Option<Deadline>) -> Result<(Held<'_, &K>, u32), LockFailure> {
-        let held = Held::take(&self.place.raw.mutex, &self.keeper, deadline)?;
+    fn take(&self, patience: Option<Patience<'_>>) -> Result<(Held<'_, &K>, u32), LockFailure> {
+        let held = Held::take(&self.place.raw.mutex, &self.keeper, patience)?;
         Ok((held, self.place.enter()))
     }
 }

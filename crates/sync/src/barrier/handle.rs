@@ -81,7 +81,8 @@ impl<K: Judge> Barrier<K> {
     ///
     /// # Errors
     ///
-    /// [`BarrierError`], but never `TimedOut` or `CannotJudge`.
+    /// [`BarrierError`], but never `TimedOut`; `CannotJudge` after about a second in which nobody could tell whether the
+    /// others live.
     ///
     /// # If a peer dies
     ///

@@ -79,7 +79,7 @@ use crate::{
 ///
 /// // Another:
 /// let box_ = letters.lock().map_err(|error| error.to_string())?;
-/// let mut box_ = arrived.wait_for(box_, |letters| *letters > 0).map_err(|error| error.to_string())?;
+/// let mut box_ = arrived.wait_while(box_, |letters| *letters == 0).map_err(|error| error.to_string())?;
 /// *box_ -= 1;
 /// # Ok(())
 /// # })?;
@@ -107,7 +107,7 @@ impl<K: Judge> Condvar<K> {
     /// Gives up the lock, sleeps until somebody notifies this thread, and takes the lock again.
     ///
     /// It also returns when an owner of the lock has died meanwhile ([`Wakeup::OwnerDied`], which this form does not
-    /// tell from a notification): so look at the condition again, or let [`wait_for`](Self::wait_for) do so.
+    /// tell from a notification): so look at the condition again, or let [`wait_while`](Self::wait_while) do so.
     ///
     /// # Errors
     ///
@@ -157,8 +157,8 @@ impl<K: Judge> Condvar<K> {
         self.wait_by(guard, deadline)
     }
 
-    /// Waits until `ready` returns true: not at all if it does so at once. It looks at the data, with the lock held,
-    /// after every [`wait`](Self::wait).
+    /// Waits while `busy` returns true, as `std`'s does: not at all if it returns false at once. It looks at the data, with
+    /// the lock held, after every [`wait`](Self::wait).
     ///
     /// # Errors
     ///
@@ -166,66 +166,13 @@ impl<K: Judge> Condvar<K> {
     ///
     /// # If a peer dies
     ///
-    /// As with [`wait`](Self::wait); `ready` is asked after every death of an owner that another thread was told of.
-    pub fn wait_for<G: Waitable>(
-        &self,
-        guard: G,
-        ready: impl FnMut(&mut G::Data) -> bool,
-    ) -> Result<G, WaitError<G>> {
-        self.until(guard, Deadline::NEVER, ready).map(|(guard, _)| guard)
-    }
-
-    /// [`wait_for`](Self::wait_for) for at most `wait`; returns what `ready` returned last.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
-    ///
-    /// # If a peer dies
-    ///
-    /// As with [`wait_for`](Self::wait_for).
-    pub fn wait_for_timeout<G: Waitable>(
-        &self,
-        guard: G,
-        ready: impl FnMut(&mut G::Data) -> bool,
-        wait: Duration,
-    ) -> WaitResult<G, bool> {
-        self.until(guard, Deadline::after(wait), ready)
-    }
-
-    /// [`wait_for`](Self::wait_for) until `deadline` at most, or for as long as a [`Patience`] lasts; returns what `ready` returned last.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
-    ///
-    /// # If a peer dies
-    ///
-    /// As with [`wait_for`](Self::wait_for).
-    pub fn wait_for_deadline<'p, G: Waitable>(
-        &self,
-        guard: G,
-        ready: impl FnMut(&mut G::Data) -> bool,
-        deadline: impl Into<Patience<'p>>,
-    ) -> WaitResult<G, bool> {
-        self.until(guard, deadline, ready)
-    }
-
-    /// Waits while `busy` returns true: [`wait_for`](Self::wait_for) the contrary.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
-    ///
-    /// # If a peer dies
-    ///
-    /// As with [`wait_for`](Self::wait_for).
+    /// As with [`wait`](Self::wait); `busy` is asked after every death of an owner that another thread was told of.
     pub fn wait_while<G: Waitable>(
         &self,
         guard: G,
-        mut busy: impl FnMut(&mut G::Data) -> bool,
+        busy: impl FnMut(&mut G::Data) -> bool,
     ) -> Result<G, WaitError<G>> {
-        self.until(guard, Deadline::NEVER, |data| !busy(data)).map(|(guard, _)| guard)
+        self.wait_while_by(guard, Patience::ENDLESS, busy).map(|(guard, _)| guard)
     }
 
     /// [`wait_while`](Self::wait_while) for at most `wait`; returns what `busy` returned last.
@@ -236,34 +183,34 @@ impl<K: Judge> Condvar<K> {
     ///
     /// # If a peer dies
     ///
-    /// As with [`wait_for`](Self::wait_for).
+    /// As with [`wait_while`](Self::wait_while).
     pub fn wait_while_timeout<G: Waitable>(
         &self,
         guard: G,
-        mut busy: impl FnMut(&mut G::Data) -> bool,
+        busy: impl FnMut(&mut G::Data) -> bool,
         wait: Duration,
     ) -> WaitResult<G, bool> {
-        let (guard, ready) = self.until(guard, Deadline::after(wait), |data| !busy(data))?;
-        Ok((guard, !ready))
+        self.wait_while_by(guard, wait, busy)
     }
 
-    /// [`wait_while`](Self::wait_while) until `deadline` at most, or for as long as a [`Patience`] lasts; returns what `busy` returned last.
+    /// [`wait_while`](Self::wait_while) until `deadline` at most, an `Instant` or any [`Patience`]; returns what `busy`
+    /// returned last.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait).
+    /// As [`wait`](Self::wait); [`WaitError::Interrupted`] and [`WaitError::PeerDied`], with the lock, if `busy` still
+    /// returned true then.
     ///
     /// # If a peer dies
     ///
-    /// As with [`wait_for`](Self::wait_for).
+    /// As with [`wait_while`](Self::wait_while).
     pub fn wait_while_deadline<'p, G: Waitable>(
         &self,
         guard: G,
-        mut busy: impl FnMut(&mut G::Data) -> bool,
+        busy: impl FnMut(&mut G::Data) -> bool,
         deadline: impl Into<Patience<'p>>,
     ) -> WaitResult<G, bool> {
-        let (guard, ready) = self.until(guard, deadline, |data| !busy(data))?;
-        Ok((guard, !ready))
+        self.wait_while_by(guard, deadline, busy)
     }
 
     /// Wakes the `n` threads that have waited longest, or all if there are fewer, and returns how many that were. They
@@ -315,11 +262,11 @@ impl<K: Judge> Condvar<K> {
     }
 
     /// The whole of all forms that look at a condition.
-    fn until<'p, G: Waitable>(
+    fn wait_while_by<'p, G: Waitable>(
         &self,
         mut guard: G,
         patience: impl Into<Patience<'p>>,
-        mut ready: impl FnMut(&mut G::Data) -> bool,
+        mut busy: impl FnMut(&mut G::Data) -> bool,
     ) -> WaitResult<G, bool> {
         let patience = patience.into();
         let mut wakeup = Wakeup::Notified;
@@ -327,17 +274,17 @@ impl<K: Judge> Condvar<K> {
             if !self.is_held(&guard) {
                 return Err(WaitError::NotOwner(guard));
             }
-            if ready(guard.data()) {
-                return Ok((guard, true));
+            if !busy(guard.data()) {
+                return Ok((guard, false));
             }
             match wakeup {
-                Wakeup::TimedOut => return Ok((guard, false)),
+                Wakeup::TimedOut => return Ok((guard, true)),
                 Wakeup::Interrupted => return Err(WaitError::Interrupted(guard)),
                 Wakeup::PeerDied(peer) => return Err(WaitError::PeerDied(guard, peer)),
                 Wakeup::Notified | Wakeup::OwnerDied => {}
             }
             if patience.deadline().has_passed() {
-                return Ok((guard, false));
+                return Ok((guard, true));
             }
             (guard, wakeup) = self.wait_by(guard, patience)?;
         }

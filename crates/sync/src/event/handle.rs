@@ -23,8 +23,9 @@ use crate::{EventError, Patience, RawEvent};
 ///
 /// # If a peer dies
 ///
-/// while it waits, sets or clears, the others do not notice. If it is the one who would have set the event, nobody can
-/// know: give the wait a deadline, or wait for something that has an owner.
+/// while it waits, sets or clears, the others do not notice. If it is the one who would have set the event, nobody is told
+/// but who said so: [`wait_deadline`](Self::wait_deadline) with a patience that lasts [as long as it
+/// lives](Patience::while_alive).
 ///
 /// # Examples
 ///

@@ -229,21 +229,20 @@ fn cnd_13_and_14_a_condition_is_looked_at_before_anything_else() {
     play(|mine, _| {
         let condvar = mine.condvar();
         let guard = mine.number().lock_owned().unwrap();
-        let guard = condvar.wait_for(guard, |n| *n == 0).unwrap();
         let guard = condvar.wait_while(guard, |n| *n == 1).unwrap();
         let mut looks = 0;
         let look = |n: &mut u64| {
             looks += 1;
-            *n == 1
+            *n == 0
         };
-        let (guard, ready) = condvar.wait_for_timeout(guard, look, Duration::ZERO).unwrap();
-        assert_eq!((ready, looks), (false, 1));
+        let (guard, busy) = condvar.wait_while_timeout(guard, look, Duration::ZERO).unwrap();
+        assert_eq!((busy, looks), (true, 1));
         let (guard, busy) =
             condvar.wait_while_timeout(guard, |n| *n == 0, Duration::from_millis(5)).unwrap();
         assert!(busy);
         let past = Instant::now();
-        let (guard, ready) = condvar.wait_for_deadline(guard, |n| *n == 0, past).unwrap();
-        assert!(ready);
+        let (guard, busy) = condvar.wait_while_deadline(guard, |n| *n == 1, past).unwrap();
+        assert!(!busy);
         let (_, busy) = condvar.wait_while_deadline(guard, |n| *n == 0, past).unwrap();
         assert!(busy);
     });
@@ -256,7 +255,7 @@ fn a_condition_is_waited_for() {
             scope.spawn(|| {
                 for _ in 0..50 {
                     let odd = theirs.number().lock_owned().unwrap();
-                    let mut n = theirs.condvar().wait_for(odd, |n| *n % 2 == 1).unwrap();
+                    let mut n = theirs.condvar().wait_while(odd, |n| *n % 2 == 0).unwrap();
                     *n += 1;
                     theirs.condvar().notify_one(&n).unwrap();
                 }
@@ -313,7 +312,7 @@ fn a_reentrant_mutex_is_given_up_by_its_only_guard() {
                 let waited = theirs.condvar().wait(inner);
                 let Err(WaitError::NotAlone(inner)) = waited else { panic!("{waited:?}") };
                 drop(inner);
-                let outer = theirs.condvar().wait_for(outer, |n| n.get() == 7).unwrap();
+                let outer = theirs.condvar().wait_while(outer, |n| n.get() != 7).unwrap();
                 assert_eq!((lock.depth(), outer.get()), (1, 7));
                 outer.set(8);
             });
@@ -398,9 +397,8 @@ fn a_condition_is_not_looked_at_without_the_lock() {
         let (condvar, lock) = (mine.condvar(), mine.rlock());
         let looks = || {
             let look = |_: &mut _| panic!("it looked");
-            assert!(matches!(condvar.wait_for(&lock, look), Err(WaitError::NotOwner(_))));
             assert!(matches!(condvar.wait_while(&lock, look), Err(WaitError::NotOwner(_))));
-            let timed = condvar.wait_for_timeout(&lock, look, Duration::ZERO);
+            let timed = condvar.wait_while_timeout(&lock, look, Duration::ZERO);
             assert!(matches!(timed, Err(WaitError::NotOwner(_))));
             let timed = condvar.wait_while_deadline(&lock, look, Instant::now());
             assert!(matches!(timed, Err(WaitError::NotOwner(_))));
@@ -412,12 +410,12 @@ fn a_condition_is_not_looked_at_without_the_lock() {
         // A look may let go of a lock that has no guard.
         lock.acquire().unwrap();
         let mut looks = 0;
-        let waited = condvar.wait_for_timeout(
+        let waited = condvar.wait_while_timeout(
             &lock,
             |lock| {
                 looks += 1;
                 lock.release().unwrap();
-                false
+                true
             },
             LONG,
         );

@@ -49,13 +49,13 @@ impl Toy for Store {
 
     fn play(&self, _: Me<'_>, _: usize, random: &mut fastrand::Rng) -> Result<(), String> {
         let side = random.usize(..2);
-        let ready = |goods: &mut Goods| match side {
-            0 => goods[0] - goods[1] < ROOM,
-            _ => goods[0] > goods[1],
+        let busy = |goods: &mut Goods| match side {
+            0 => goods[0] - goods[1] >= ROOM,
+            _ => goods[0] <= goods[1],
         };
         let goods = self.lock()?;
         check(&goods)?;
-        let (mut goods, ready) = match self.changed.wait_for_timeout(goods, ready, SHORT) {
+        let (mut goods, busy) = match self.changed.wait_while_timeout(goods, busy, SHORT) {
             Ok(waited) => waited,
             Err(WaitError::OwnerDied(goods, _)) => {
                 goods.make_consistent();
@@ -64,7 +64,7 @@ impl Toy for Store {
             Err(error) => return Err(failed("wait", error)),
         };
         check(&goods)?;
-        if ready {
+        if !busy {
             goods[side] += 1;
             linger(random);
             let notified = match random.u8(..4) {

@@ -133,7 +133,7 @@ pub(super) const CONDITION: Race = Race {
             name: "wait",
             run: |arena, turn| {
                 with_condition(arena, turn, |said, condvar| {
-                    let said = condvar.wait_for(lock(&said)?, |said| *said == 1);
+                    let said = condvar.wait_while(lock(&said)?, |said| *said != 1);
                     said.map(drop).map_err(hung)
                 })
             },
