@@ -33,7 +33,7 @@ pub struct TypeCode {
 
 /// What has a tag of its own, as a type code's type.
 const fn code<T: ShmSafe>(code: char, c_type: &'static str) -> TypeCode {
-    TypeCode { code, c_type, tag: T::TAG, size: size_of::<T>() }
+    TypeCode { code, c_type, tag: TypeTag::checked::<T>(), size: size_of::<T>() }
 }
 
 impl TypeCode {

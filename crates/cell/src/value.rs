@@ -348,7 +348,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     const KIND: Kind = Kind::new("value");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = TypeTag::checked::<T>();
 
     /// The first value.
     type Spec = T;
@@ -385,7 +385,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Value<T, K> {
         let align = LINE.max(align_of::<T>() as u64);
         Ok(Shape {
             kind: Self::KIND,
-            tag: T::TAG,
+            tag: Self::TAG,
             len: 1,
             bytes,
             align,

@@ -82,6 +82,17 @@ impl TypeTag {
         Self { name, size, align }
     }
 
+    /// Returns the tag of `T`, having checked, when it is compiled, that it says `T`'s size and alignment: an object that is
+    /// found by its tag is as large as its finder believes.
+    pub const fn checked<T: ShmSafe>() -> Self {
+        let tag = T::TAG;
+        assert!(
+            tag.size as usize == size_of::<T>() && tag.align as usize == align_of::<T>(),
+            "this `TAG` is another type's: give it `TypeTag::of::<Self>(name)`"
+        );
+        tag
+    }
+
     /// Returns the name; what a peer wrote that is not UTF-8 shows as `?`.
     pub fn name(&self) -> &str {
         let len = self.name.iter().position(|&b| b == 0).unwrap_or(NAME);
@@ -131,7 +142,23 @@ impl fmt::Debug for TypeTag {
 ///
 /// [`Pod`] proves what memory needs: no padding, no pointers, and every bit pattern is a value, so that
 /// whatever a peer wrote is a `T`. That is why this trait is safe to implement. The tag is what makes the value
-/// *right*: two types of one tag are taken for one another.
+/// *right*: two types of one tag are taken for one another. One that says another size or alignment than the type has is an
+/// error where the type is used:
+///
+/// ```compile_fail
+/// use shmkit_layout::{ShmSafe, TypeTag};
+///
+/// #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+/// # #[bytemuck(crate = "bytemuck")]
+/// #[repr(transparent)]
+/// struct Small(u32);
+///
+/// impl ShmSafe for Small {
+///     const TAG: TypeTag = u64::TAG;
+/// }
+///
+/// const TAG: TypeTag = TypeTag::checked::<Small>();
+/// ```
 ///
 /// ```
 /// use bytemuck::{Pod, Zeroable};

@@ -162,7 +162,7 @@ impl<T: ShmSafe, K: Judge + Clone> fmt::Debug for Pipe<T, K> {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge + Clone> Object<K> for Pipe<T, K> {
     const KIND: Kind = Kind::new("pipe");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = TypeTag::checked::<T>();
 
     /// The least number of items that it must be able to hold.
     type Spec = u64;

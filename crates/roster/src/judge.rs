@@ -87,6 +87,9 @@ unsafe impl<J: Judge + ?Sized> Judge for &J {
 /// Asks `judge` about `owner` the way every primitive must: oneself is alive without asking, and everything a dead
 /// owner wrote is visible to who learned of its death.
 pub fn ask<J: Judge + ?Sized>(judge: &J, me: OwnerId, owner: OwnerId) -> Verdict {
+    if owner == OwnerId::GONE {
+        return Verdict::Dead; // Whatever a judge knows.
+    }
     if owner == me {
         return Verdict::Alive;
     }

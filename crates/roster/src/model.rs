@@ -52,9 +52,6 @@ unsafe impl Judge for ModelJudge {
     }
 
     fn verdict(&self, owner: OwnerId) -> Verdict {
-        if owner == OwnerId::GONE {
-            return Verdict::Dead;
-        }
         match self.dead.get(place(owner)) {
             // Relaxed: as the kernel's answer, which orders nothing. That is for `ask` to see to.
             Some(dead) if dead.load(Relaxed) == 0 => Verdict::Alive,

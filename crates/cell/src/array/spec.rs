@@ -117,7 +117,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Array<T, K> {
     const KIND: Kind = Kind::new("array");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = TypeTag::checked::<T>();
 
     /// A length, or the first values.
     type Spec = ArraySpec<T>;
@@ -155,7 +155,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Array<T, K> {
         let align = LINE.max(align_of::<T>() as u64);
         Ok(Shape {
             kind: Self::KIND,
-            tag: T::TAG,
+            tag: Self::TAG,
             len,
             bytes: bytes::<T>(len)?,
             align,

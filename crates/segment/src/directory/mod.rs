@@ -95,6 +95,8 @@ impl<'a> Directory<'a> {
     ///
     /// The directory's bytes, and all bytes of the region after it, must have been zero at first. They must have been used
     /// as a directory of `entries` entries since, and those after it belong to its objects, and be reached through it only.
+    /// Every judge that it is ever used with, here and by others, must be a participant of one and the same roster: to
+    /// another's the living would be dead.
     pub unsafe fn attach(region: Region<'a>, at: u64, entries: u32) -> Result<Self, OffsetError> {
         let bytes = Self::bytes(entries);
         let table = region.sub(at, bytes)?;

@@ -313,7 +313,13 @@ impl<'a> RawCondvar<'a> {
 
     fn take_again<J: Judge + ?Sized>(self, stay: &Stay<'_, J>) -> Result<Taken, Unwaited> {
         let taken = stay.mutex.take(stay.me, stay.judge, Patience::ENDLESS);
-        let taken = taken.map_err(Unwaited::Lost)?;
+        let taken = taken.map_err(|failure| {
+            // Who has no place any more is dead to the others, and its cell with it.
+            if !stay.is_out_of_place() {
+                self.sleepers.abandon(stay.cell, stay.me);
+            }
+            Unwaited::Lost(failure)
+        })?;
         stay.held.set(Some(taken));
         Ok(taken)
     }

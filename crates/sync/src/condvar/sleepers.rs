@@ -232,6 +232,17 @@ impl<'a> Sleepers<'a> {
         }
     }
 
+    /// Outside the lock, which cannot be had: leaves the own cell as the dead leave theirs. A notification that was given
+    /// goes on, and one that comes finds nobody here.
+    pub(crate) fn abandon(self, cell: usize, me: OwnerId) {
+        for mark in [0, NOTIFIED] {
+            let (own, gone) = (me.get() | mark, OwnerId::GONE.get() | mark);
+            // Relaxed: what follows is done under the lock, by others. Refused if it was notified meanwhile; then the
+            // second is not.
+            let _ = self.word(cell).compare_exchange(own, gone, Relaxed, Relaxed);
+        }
+    }
+
     /// Whether somebody who was notified has died, and not taken the lock since. Outside the lock.
     pub(crate) fn is_grant_lost<J: Judge + ?Sized>(self, me: OwnerId, judge: &J) -> bool {
         self.taken().any(|(_, cell)| {

@@ -353,7 +353,7 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
     const KIND: Kind = Kind::new("mutex");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = TypeTag::checked::<T>();
 
     type Spec = T;
 

@@ -354,7 +354,7 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for OnceCell<T, K> {
     const KIND: Kind = Kind::new("oncecell");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = TypeTag::checked::<T>();
 
     /// Nothing: a new one is empty.
     type Spec = ();

@@ -295,7 +295,7 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for ReentrantMutex<T, K> {
     const KIND: Kind = Kind::new("remutex");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = TypeTag::checked::<T>();
 
     type Spec = T;
 

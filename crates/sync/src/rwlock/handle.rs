@@ -450,7 +450,7 @@ fn complain<G>(guard: G, taken: Taken) -> Result<G, LockError<G>> {
 // SAFETY: kind and tag are given to this layout alone, and it names participants in two words of the frame and the cells.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for RwLock<T, K> {
     const KIND: Kind = Kind::new("rwlock");
-    const TAG: TypeTag = T::TAG;
+    const TAG: TypeTag = TypeTag::checked::<T>();
 
     /// The first value, and how many can read at a time.
     type Spec = Seated<T>;

@@ -7,7 +7,7 @@ use shmkit_atomic::{AtomicBool, AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, Region};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
-use shmkit_sync::{Condvar, LockError, LockFailure, Mutex, Wakeup};
+use shmkit_sync::{Condvar, LockError, LockFailure, Mutex, WaitError, Wakeup};
 
 use crate::{Bytes, FEW, LONG, failure, until};
 
@@ -193,5 +193,45 @@ fn the_locks_roster_is_asked_about_its_owner() {
         assert_eq!(number(region, &judges[0]).owner(), judges[0].me(), "robbed");
         drop(guard);
         waiter.join().unwrap();
+    });
+}
+
+/// A judge that can tell nothing any more when it is `blind`.
+struct Fading {
+    model: ModelJudge,
+    blind: AtomicBool,
+}
+
+// SAFETY: the model's answers, or none.
+unsafe impl Judge for Fading {
+    fn me(&self) -> Option<OwnerId> {
+        self.model.me()
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        if self.blind.load(Relaxed) { Verdict::Unknown } else { self.model.verdict(owner) }
+    }
+}
+
+/// It waits for a second; then its place is free, and nobody notifies it instead of another.
+#[test]
+fn who_cannot_take_the_lock_again_leaves_no_sleeper_behind() {
+    let mut bytes = Bytes::new();
+    let region = bytes.region();
+    let [model, other]: [ModelJudge; 2] = ModelJudge::new(2).try_into().unwrap();
+    let fading = Fading { model, blind: AtomicBool::new(false) };
+    let (numbers, issued) = (number(region, &other), condvar(region, &other));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let (numbers, issued) = (number(region, &fading), condvar(region, &fading));
+            let guard = numbers.lock().unwrap();
+            issued.wait_timeout(guard, Duration::from_millis(1)).map(drop).map_err(|e| e.detach())
+        });
+        until(|| issued.waiters() == 1);
+        let held = numbers.lock().unwrap();
+        fading.blind.store(true, Relaxed);
+        let waited = waiter.join().unwrap();
+        assert!(matches!(waited, Err(WaitError::Lost(LockFailure::CannotJudge))), "{waited:?}");
+        assert_eq!(issued.notify_one(&held), Ok(0));
     });
 }
