@@ -17,6 +17,7 @@ use shmkit_roster::{
     Description, JoinError, JoinErrorKind, Link, OwnerId, Participant, Roster, RosterError,
 };
 
+use crate::directory::sweep;
 use crate::error::{ErrorKind, Failure};
 use crate::exit;
 use crate::file::{is_sealed, retry};
@@ -182,6 +183,11 @@ impl Found {
         // SAFETY: `create` made a roster of so many slots there before the segment could be found, as the checked
         // header says; if somebody else made the file, they are atomics nonetheless, for which every pattern is valid.
         let roster = unsafe { Roster::attach(roster, slots) }.map_err(bad_roster)?;
+        let segment = region
+            .sub(0, self.header.size)
+            .map_err(|error| bad_roster(RosterError::Place(error)))?;
+        // SAFETY: all words that name participants are objects' or the directory's own: `Object` and `Segment` say so.
+        let roster = unsafe { roster.swept_by(segment, sweep::segment) };
         // SAFETY: `mapping` is of this file.
         let participant = unsafe { Participant::join(roster, file, description, link) }
             .map_err(|error| cannot_join(error, by))?;
@@ -319,9 +325,15 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
                  wait until a participant leaves, or make it with more `participants`"
             ),
         ),
-        (Exhausted { .. } | Unswept { .. }, _) => (
-            ErrorKind::Full,
+        (Exhausted { .. }, _) => (
+            ErrorKind::Exhausted,
             "its free places have given out all their names: make it anew".to_owned(),
+        ),
+        (Unswept { why }, _) => (
+            ErrorKind::Exhausted,
+            format!(
+                "its free places have given out all their names, and cannot begin anew, for {why}: make it anew"
+            ),
         ),
         (Ticket, _) => (
             ErrorKind::Join,

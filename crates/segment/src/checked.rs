@@ -13,6 +13,8 @@ pub(crate) struct Checked {
     /// Of the whole file, in bytes.
     pub(crate) size: u64,
     pub(crate) participants: u32,
+    /// How many names the participants share.
+    pub(crate) names: u32,
     pub(crate) objects: u32,
     pub(crate) persistence: Persistence,
     /// Not to adopt what the dead left.

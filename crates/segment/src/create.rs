@@ -13,6 +13,7 @@ use shmkit_roster::{Description, Link, Participant, Roster, RosterError, random}
 
 use crate::attach::{self, By, bad_roster, cannot_join};
 use crate::checked::{Checked, Persistence};
+use crate::directory;
 use crate::error::{ErrorKind, Failure};
 use crate::file;
 use crate::inspect::{self, Expected};
@@ -176,8 +177,9 @@ impl Made {
     }
 
     fn on(file: std::os::fd::OwnedFd, options: &Checked) -> Result<Self, Failure> {
-        let Checked { plan, size, participants, objects, persistence, content, mode, .. } =
-            *options;
+        let Checked {
+            plan, size, participants, names, objects, persistence, content, mode, ..
+        } = *options;
         let mut header = header(size, cookie()?, persistence, content);
         header.roster = plan.roster;
         header.roster_slots = participants;
@@ -196,7 +198,10 @@ impl Made {
             .sub(plan.roster, Roster::bytes(participants))
             .map_err(|error| bad_roster(RosterError::Place(error)))?;
         // SAFETY: the file is new, so its bytes are zero, and nobody else has it. A directory of zeros is empty.
-        let roster = unsafe { Roster::init(roster, participants) }.map_err(bad_roster)?;
+        let roster = unsafe { Roster::init_numbered(roster, participants, names) };
+        // SAFETY: all words that name participants are objects' or the directory's own: `Object` and `Segment` say so.
+        let roster =
+            unsafe { roster.map_err(bad_roster)?.swept_by(region, directory::sweep::segment) };
         // Before it has a name: who opens it as soon as it has waits for this thread.
         let (entry, no_forks) = table::begin(Identity::new(&status, &header)).ok_or_else(|| {
             Failure::new(ErrorKind::Os, "this process has the new file open, as a segment")

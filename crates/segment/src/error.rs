@@ -59,6 +59,9 @@ pub enum ErrorKind {
     Unlinked,
     /// The roster has no place left.
     Full,
+    /// The free places of the roster have given out all their names, and cannot begin anew: the segment has no directory
+    /// that says which words name participants, or a damaged one.
+    Exhausted,
     /// The environment, or a descriptor handed over, does not show the segment that was shared.
     NotInherited,
     /// What was handed over as sealed memory can be written to, or cut off.

@@ -27,6 +27,7 @@ pub struct Options {
     /// Room for objects, in bytes.
     size: u64,
     participants: u32,
+    names: u32,
     objects: u32,
     persistence: Persistence,
     fresh: bool,
@@ -40,6 +41,7 @@ impl Options {
         Self {
             size,
             participants: 1024,
+            names: OwnerId::LAST,
             objects: 64,
             persistence: Persistence::default(),
             fresh: false,
@@ -51,6 +53,14 @@ impl Options {
     /// place takes 40 bytes.
     pub fn participants(mut self, participants: u32) -> Self {
         self.participants = participants;
+        self
+    }
+
+    /// How many names the participants share, at least one for each place, before the places begin anew. For tests: usually
+    /// there are so many that it takes a thousand million joins.
+    #[doc(hidden)]
+    pub fn names(mut self, names: u32) -> Self {
+        self.names = names;
         self
     }
 
@@ -249,6 +259,7 @@ impl Options {
                 plan,
                 size,
                 participants: self.participants,
+                names: self.names,
                 objects: self.objects,
                 persistence: self.persistence,
                 fresh: self.fresh,

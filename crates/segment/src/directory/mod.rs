@@ -17,6 +17,7 @@ mod entry;
 mod error;
 mod make;
 mod segment;
+pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 
