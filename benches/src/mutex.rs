@@ -71,6 +71,7 @@ fn through_a_guard(segment: &'static Segment) -> Result<Group<'static>> {
         let mut slice = &mut *numbers;
         let began = Instant::now();
         for _ in 0..n {
+            #[expect(clippy::needless_range_loop, reason = "the same work as through a guard")]
             for i in 0..black_box(NUMBERS) {
                 slice[i] += 1;
             }

@@ -100,7 +100,7 @@ pub(super) enum Reason {
         found: Shape,
     },
     WrongType {
-        found: Shape,
+        found: Box<Shape>,
         asked: String,
     },
     WrongLength {

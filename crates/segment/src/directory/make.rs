@@ -132,7 +132,7 @@ impl<'a> Directory<'a> {
     {
         let same_type = (found.shape.kind, found.shape.tag) == (asked.kind, asked.tag);
         if !same_type {
-            return Err(Reason::WrongType { found: found.shape, asked: asked.to_string() });
+            return Err(Reason::WrongType { found: found.shape.into(), asked: asked.to_string() });
         }
         if found.shape != *asked {
             return Err(Reason::WrongLength { found: found.shape, asked: Box::new(*asked) });

@@ -209,7 +209,10 @@ impl<'a> Directory<'a> {
     /// As [`find_with`](Self::find_with).
     unsafe fn use_found<O: Object<K>, K>(self, found: Record, keeper: K) -> Result<O, Reason> {
         if (found.shape.kind, found.shape.tag) != (O::KIND, O::TAG) {
-            return Err(Reason::WrongType { found: found.shape, asked: asked(O::KIND, O::TAG) });
+            return Err(Reason::WrongType {
+                found: found.shape.into(),
+                asked: asked(O::KIND, O::TAG),
+            });
         }
         let region = self.region.sub(found.offset, found.shape.bytes).map_err(Reason::Place)?;
         // SAFETY: the entry is published, so `init` of an object of this kind and tag has returned (`make`), and its
