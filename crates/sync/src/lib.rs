@@ -110,7 +110,8 @@ pub use crate::patience::Patience;
 pub use crate::reentrant::raw::RawReentrantMutex;
 pub use crate::rwlock::raw::{RawRwLock, Reading, RwLockFrame};
 pub use crate::seats::{Seated, Seating};
-pub use crate::semaphore::raw::{RawSemaphore, SemaphoreFrame};
+pub use crate::semaphore::frame::SemaphoreFrame;
+pub use crate::semaphore::raw::RawSemaphore;
 pub use crate::slices::Slices;
 #[cfg(not(loom))]
 pub use crate::{

@@ -130,7 +130,7 @@ fn lck_16_a_child_passes_a_lock_on_to_its_own_child() {
 fn lck_17_a_running_process_is_told_of_a_lock_by_its_name() {
     // Two segments of this process; the name of one is said to a peer that has nothing to do with it.
     let name = unique("lck-17");
-    let segment = Options::new(1 << 15).create(&name).unwrap();
+    let segment = Options::new(1 << 17).create(&name).unwrap();
     let lock = segment.lock("lock").unwrap();
     lock.acquire().unwrap();
     let again = Segment::open(&name).unwrap();
@@ -156,7 +156,7 @@ fn lck_18_a_lock_inside_something_else_goes_with_its_segment() {
         }
     }
     let name = unique("lck-18");
-    let segment = Options::new(1 << 15).create(&name).unwrap();
+    let segment = Options::new(1 << 17).create(&name).unwrap();
     let wrapper = Wrapper { lock: segment.lock("lock").unwrap() };
     wrapper.lock.acquire().unwrap();
     segment.unlink().unwrap();

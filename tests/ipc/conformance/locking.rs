@@ -28,7 +28,7 @@ impl Scene {
     pub(super) fn new(by: By) -> Self {
         static SCENES: AtomicU32 = AtomicU32::new(0);
         let name = unique(&format!("locking-{}", SCENES.fetch_add(1, Ordering::Relaxed)));
-        let options = Options::new(1 << 15);
+        let options = Options::new(1 << 17);
         let segment = match by {
             By::Name => options.create(&name),
             By::Fork | By::Inheritance => options.anonymous(),

@@ -111,8 +111,12 @@ const _: () = assert!(size_of::<Tail>() == 64, "a copy moves with the line of it
 impl RawRing {
     /// The words that name participants: both roles.
     #[cfg(not(loom))]
-    pub(crate) const NAMES: Names =
-        [NameWords::lower(8), NameWords::upper(8, 8, 1), NameWords::NONE, NameWords::NONE];
+    pub(crate) const NAMES: Names = [
+        NameWords::lower(8),
+        NameWords::upper(8, 8, 1),
+        NameWords::many(64, 4, 2),
+        NameWords::NONE,
+    ];
 
     const_unless_loom! {
         /// Makes a ring that [`set_capacity`](Self::set_capacity) must complete.

@@ -5,3 +5,4 @@ pub(crate) mod guard;
 #[cfg(not(loom))]
 pub(crate) mod handle;
 pub(crate) mod raw;
+mod show;

@@ -3,8 +3,6 @@
 //! The release that wakes in one system call is what glibc's robust mutex lacks: between its release and its wake, or
 //! between a wake and the woken waiter's retry, a kill lets the others sleep for ever on a free lock.
 
-use core::fmt;
-
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op, Wake};
 #[cfg(not(loom))]
@@ -15,8 +13,6 @@ use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
 use crate::spin::Spin;
 use crate::wait::Wait;
 use crate::watch::Watch;
-#[cfg(not(loom))]
-use crate::who::Who;
 use crate::word::Word;
 use crate::{LockFailure, NotOwner, Outcome, Patience};
 
@@ -50,7 +46,7 @@ const FREE_UNCLEAN: u32 = UNCLEAN | OwnerId::NOBODY;
 #[repr(C)]
 pub struct RawMutex {
     pub(crate) word: Word,
-    state: Word,
+    pub(super) state: Word,
     epoch: Word,
     watch: Watch,
 }
@@ -458,57 +454,5 @@ pub(crate) fn owner(word: u32) -> Result<Option<OwnerId>, u32> {
 impl Default for RawMutex {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cfg(not(loom))]
-impl RawMutex {
-    /// Shows what stands in the lock, with who holds it in words, as fields of something.
-    pub(crate) fn describe<J: Judge + ?Sized>(
-        &self,
-        judge: &J,
-        debug: &mut fmt::DebugStruct<'_, '_>,
-    ) {
-        self.describe_holder(judge, debug);
-        self.describe_state(debug);
-    }
-
-    /// Shows who holds the lock, in words.
-    pub(crate) fn describe_holder<J: Judge + ?Sized>(
-        &self,
-        judge: &J,
-        debug: &mut fmt::DebugStruct<'_, '_>,
-    ) {
-        match owner(self.word.load(Relaxed)) {
-            Ok(owner) => debug.field("holder", &owner.map(|owner| Who(judge, owner))),
-            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
-        };
-    }
-}
-
-impl RawMutex {
-    pub(crate) fn describe_state(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
-        let state = match self.state.load(Relaxed) & !POISONED {
-            0 => "clean",
-            INCONSISTENT => "inconsistent",
-            _ => "unrecoverable",
-        };
-        debug
-            .field("waiters", &(self.word.load(Relaxed) & WAITERS != 0))
-            .field("state", &format_args!("{state}"))
-            .field("deaths", &self.epoch())
-            .field("poisoned", &self.is_poisoned());
-    }
-}
-
-impl fmt::Debug for RawMutex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("RawMutex");
-        match owner(self.word.load(Relaxed)) {
-            Ok(owner) => debug.field("owner", &owner),
-            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
-        };
-        self.describe_state(&mut debug);
-        debug.finish()
     }
 }

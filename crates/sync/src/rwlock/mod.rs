@@ -4,4 +4,6 @@
 pub(crate) mod guard;
 #[cfg(not(loom))]
 pub(crate) mod handle;
+#[cfg(not(loom))]
+mod place;
 pub(crate) mod raw;

@@ -1,6 +1,7 @@
 //! The robust readers-writer lock, without data.
 
 mod readers;
+mod show;
 mod word;
 
 use core::fmt;
@@ -14,8 +15,6 @@ use shmkit_roster::{Judge, OwnerId};
 use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
 use crate::seats::Seats;
 use crate::watch::Watch;
-#[cfg(not(loom))]
-use crate::who::Who;
 use crate::word::{Word, Word64};
 use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome, Patience, Seating};
 use word::{FREE, WAITERS, owner};
@@ -465,40 +464,5 @@ impl<'a> RawRwLock<'a> {
             .field("state", &format_args!("{state}"))
             .field("deaths", &self.epoch())
             .field("poisoned", &self.is_poisoned());
-    }
-}
-
-#[cfg(not(loom))]
-impl RawRwLock<'_> {
-    /// Shows what stands in the lock, with who is in in words, as fields of something.
-    pub(crate) fn describe<J: Judge + ?Sized>(
-        self,
-        judge: &J,
-        debug: &mut fmt::DebugStruct<'_, '_>,
-    ) {
-        match owner(self.frame.word.load(Relaxed)) {
-            Ok(owner) => debug.field("holder", &owner.map(|owner| Who(judge, owner))),
-            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
-        };
-        let readers: Vec<_> = self
-            .holdings()
-            .filter_map(|holding| holding.owner())
-            .map(|id| Who(judge, id))
-            .collect();
-        debug.field("readers", &readers);
-        self.describe_state(debug);
-    }
-}
-
-impl fmt::Debug for RawRwLock<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("RawRwLock");
-        match owner(self.frame.word.load(Relaxed)) {
-            Ok(owner) => debug.field("holder", &owner),
-            Err(word) => debug.field("corrupt", &format_args!("{word:#x}")),
-        };
-        debug.field("readers", &self.holdings().collect::<Vec<_>>());
-        self.describe_state(&mut debug);
-        debug.finish()
     }
 }

@@ -3,7 +3,7 @@
 use shmkit_layout::{Object, Region};
 use shmkit_sync::{
     Condvar, Count, CountingSemaphore, Event, LockError, Mutex, MutexGuard, RawCountingSemaphore,
-    WaitError,
+    Seated, WaitError,
 };
 
 use super::{Op, Race, Turn};
@@ -126,8 +126,7 @@ fn with_count(
 /// One waits until the other has said so.
 pub(super) const CONDITION: Race = Race {
     name: "condvar",
-    // Zero bytes are a condition variable and a mutex over 0.
-    make: |_| Ok(()),
+    make: make_condition,
     ops: &[
         Op {
             name: "wait",
@@ -157,7 +156,7 @@ pub(super) const CONDITION: Race = Race {
 /// either. Whoever waits is told of the death.
 pub(super) const DEATH: Race = Race {
     name: "condvar",
-    make: |_| Ok(()),
+    make: make_condition,
     ops: &[
         Op {
             name: "hear-of-death",
@@ -229,13 +228,20 @@ fn lock<'a>(said: &'a Mutex<u64, Me<'a>>) -> Result<MutexGuard<'a, u64, &'a Me<'
     said.lock().map_err(|error: LockError<_>| hung(error))
 }
 
+/// A mutex is one over 0, as the bytes are.
+fn make_condition(arena: &Arena) -> Result<(), Fault> {
+    let place = arena.object().sub(0, CONDVAR).map_err(broken)?;
+    // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+    unsafe { Condvar::init(place, Seated::new(()).seats(64), &NOBODY) }.map(drop).map_err(broken)
+}
+
 fn condition<'a>(
     arena: &'a Arena,
     me: Me<'a>,
 ) -> Result<(Mutex<u64, Me<'a>>, Condvar<Me<'a>>), Fault> {
     let place =
         |at, bytes| -> Result<Region<'a>, Fault> { arena.object().sub(at, bytes).map_err(broken) };
-    // SAFETY: the bytes are zero, or hold a condition variable.
+    // SAFETY: `make_condition` made one here.
     let condvar = unsafe { Condvar::attach(place(0, CONDVAR)?, 1, me) }.map_err(broken)?;
     // SAFETY: the bytes are zero, or hold a mutex over a number.
     let said = unsafe { Mutex::attach(place(CONDVAR, 128)?, 1, me) }.map_err(broken)?;
