@@ -224,6 +224,7 @@ impl<'a> Obedient<'a> {
                         assert!(start.elapsed() >= limit, "{:?} of {limit:?}", start.elapsed());
                         "timed out"
                     }
+                    other => panic!("{other:?}"),
                 }
                 .to_owned()
             }

@@ -43,14 +43,18 @@ impl RawArray {
     /// mark. `journal` is the slot before the elements, of which there are `len`.
     ///
     /// Whoever is killed in here leaves the same to the next one.
-    pub(crate) fn enter<T: ShmSafe>(&self, journal: NonNull<T>, len: usize) -> u32 {
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock, and one slot and `len` elements are mapped from `journal` on.
+    pub(crate) unsafe fn enter<T: ShmSafe>(&self, journal: NonNull<T>, len: usize) -> u32 {
         let pending = self.pending.load(Relaxed);
         if pending != 0 {
             match usize::try_from(pending - 1) {
                 Ok(index) if index < len => {
                     // SAFETY: in the array: `index < len`, and the elements begin after one slot.
                     let element = unsafe { journal.add(1 + index) };
-                    // SAFETY: both mapped and aligned; the lock is held; any bytes are a `T` (`Pod`).
+                    // SAFETY: both mapped and aligned, and the lock is held (caller); any bytes are a `T` (`Pod`).
                     unsafe { element.copy_from_nonoverlapping(journal, 1) };
                 }
                 // No peer of this version writes such an index: somebody has written over these words.

@@ -401,7 +401,8 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ) -> Result<ArrayGuard<'static, T, G>, LockError<ArrayGuard<'static, T, G>>> {
         let place = self.place;
         let held = Held::take(&place.raw.mutex, keeper, patience).map_err(LockError::Failed)?;
-        let mark = place.enter();
+        // SAFETY: `held` has the lock.
+        let mark = unsafe { place.enter() };
         let panicking = std::thread::panicking();
         let guard = ArrayGuard { place, mark, writing: false, panicking, held };
         match mark {
@@ -422,7 +423,9 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
 
     fn take(&self, patience: Option<Patience<'_>>) -> Result<(Held<'_, &K>, u32), LockFailure> {
         let held = Held::take(&self.place.raw.mutex, &self.keeper, patience)?;
-        Ok((held, self.place.enter()))
+        // SAFETY: `held` has the lock.
+        let mark = unsafe { self.place.enter() };
+        Ok((held, mark))
     }
 }
 

@@ -39,8 +39,13 @@ impl<T> Place<'_, T> {
 
 impl<T: ShmSafe> Place<'_, T> {
     /// To be called by whoever has just taken the lock: carries out what a dead owner had decided, and returns the mark.
-    pub(super) fn enter(self) -> u32 {
-        self.raw.enter(self.journal, self.len)
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock.
+    pub(super) unsafe fn enter(self) -> u32 {
+        // SAFETY: the caller's promise; one slot and `len` elements lie inside the region (`Array::place`).
+        unsafe { self.raw.enter(self.journal, self.len) }
     }
 
     /// Returns the address of the first element.

@@ -5,7 +5,9 @@ use std::error::Error;
 use shmkit_segment::{ErrorKind, LocateError, Located, ObjectErrorKind, Options};
 use shmkit_sync::{Event, Mutex};
 
-use crate::{Name, small};
+use crate::Name;
+#[cfg(feature = "serde")]
+use crate::small;
 
 #[test]
 fn a_handle_is_opened_from_where_it_says_it_is() {

@@ -9,6 +9,7 @@ use crate::{Guard, LockFailure, Outcome};
 
 /// Why a wait ended. In all cases the lock is held again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wakeup {
     /// Somebody notified this thread: it is one of those that the notifier counted.
     Notified,
