@@ -20,8 +20,8 @@
 //! where it stopped; so can a closed one, as with a named pipe of the system, so that a pipe in a persistent segment can
 //! be used again. An end of file is therefore what stands at the other end *now*: a receiver that looks only when a new
 //! sender has come does not see that there was another before. Whoever claims an end is not told of a session at the other
-//! one whose end its predecessor was told of, or that was there when it left in good order, unless items of it are left:
-//! it waits for the next. Who goes on after it was told waits with [`wait_for_peer`](Receiver::wait_for_peer). A receiver
+//! one whose end its predecessor was told of, or that has closed since that one left in good order, unless items of it are
+//! left: it waits for the next. Of a death after that it is told. Who goes on after it was told waits with [`wait_for_peer`](Receiver::wait_for_peer). A receiver
 //! that wants each sender by itself [`accept`](Receiver::accept)s it: then it sees where that one's items begin, and its end
 //! though there may be another by then.
 //!

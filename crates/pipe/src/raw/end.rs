@@ -407,9 +407,10 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             return;
         }
         let roles = &self.ring.control.roles;
-        // Whoever comes next on this side has nothing to be told of who was there in our time. (It may not be ours.)
+        // Whoever comes next on this side need not be told that who was there in our time has left, too. (This side may
+        // not be ours.)
         if self.check(judge).is_ok() {
-            self.note(self.session());
+            self.note_leave(self.session());
         }
         // Release: pairs with the Acquire in `peer` and in `claim`: whoever sees this sees the last position.
         if roles.exchange(Self::SELF, self.word, self.word | CLOSED, Release).is_ok() {

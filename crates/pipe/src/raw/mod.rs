@@ -28,7 +28,8 @@ pub use self::end::{Accepted, Peer, RawEnd};
 ///       16  bell[2]    u32      where the sender sleeps (full), where the receiver sleeps (empty)
 ///       24  eager      u32      1 while the receiver is faster than the sender: it gets each item alone
 ///       28  sessions[2] u32     how many have held the sender's, the receiver's side
-///       36  told[2]    u32      the session at the other side whose end the sender, the receiver knows of
+///       36  told[2]    u32      the session at the other side whose end the sender, the receiver knows of;
+///                             bit 31: it knows of no end, but has left in good order
 ///       44  served     u32      the sender's session that the receiver has accepted
 ///       48  begun      u64      position at which the sender's last session began; stored by its holder only
 ///       56  bound      u64      the same of the first session after the one that was accepted; likewise

@@ -43,6 +43,27 @@ fn what_was_left_in_the_pipe_comes_with_its_end_of_file() {
     });
 }
 
+/// The receiver hands its end over while the sender is at work; that one is killed before the successor has come.
+#[test]
+fn a_death_after_the_predecessor_has_left_is_told() {
+    scene(4, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        sender.send(1).unwrap();
+        assert_eq!(receiver.recv(), Ok(1));
+        drop(receiver);
+        std::mem::forget(sender);
+        judges[0].die();
+        let mut receiver = attach(region, &judges[2]).receiver().unwrap();
+        let told = Err(PipeError::PeerDied { peer: id(&judges[0]) });
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(5)), told);
+        drop(receiver);
+        // Once is enough.
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        assert_eq!(receiver.try_recv(), Err(PipeError::Empty));
+    });
+}
+
 #[test]
 fn one_name_may_come_twice() {
     scene(4, |region, judges| {

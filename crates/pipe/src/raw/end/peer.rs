@@ -9,6 +9,9 @@ use super::{ROLE, RawEnd};
 use crate::PipeError;
 use crate::raw::roles::{CLOSED, HEAVY, Pair};
 
+/// In the session that a side was told of: it has left in it, and was not told of its end.
+const LEFT: u32 = 1 << 31;
+
 /// What the other side of a ring is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -155,10 +158,11 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         let session = self.session();
         // Relaxed: as our position.
         let told = self.ring.control.told[Self::SELF].load(Relaxed);
-        if role == 0 || session != told || !SENDS && self.ready() > 0 {
+        if role == 0 || (session ^ told) & !LEFT != 0 || !SENDS && self.ready() > 0 {
             return;
         }
-        let dead = |peer| ask(judge, self.me, peer) == Verdict::Dead;
+        // A death that came after our predecessor had left was told to nobody.
+        let dead = |peer| told & LEFT == 0 && ask(judge, self.me, peer) == Verdict::Dead;
         if role & CLOSED != 0 || OwnerId::from_word(role).is_some_and(dead) {
             self.old = role;
             self.old_session = session;
@@ -168,7 +172,16 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     /// Records that this side knows of the end of a session. Killed before, the successor is told as well.
     pub(super) fn note(&self, session: u32) {
         // Relaxed: read by our successor, who learns of our position likewise.
-        self.ring.control.told[Self::SELF].store(session, Relaxed);
+        self.ring.control.told[Self::SELF].store(session & !LEFT, Relaxed);
+    }
+
+    /// Records that this side is given up in good order during a session, of whose end it has heard or not.
+    pub(super) fn note_leave(&self, session: u32) {
+        let told = &self.ring.control.told[Self::SELF];
+        // Relaxed, both: as in `note`.
+        if told.load(Relaxed) != session & !LEFT {
+            told.store(session | LEFT, Relaxed);
+        }
     }
 
     /// Returns how many have held the other side.
