@@ -5,6 +5,7 @@ use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 use shmkit_sync::Slices;
 
+use super::blind::Blind;
 use super::{ROLE, RawEnd};
 use crate::PipeError;
 use crate::raw::roles::{CLOSED, HEAVY, Pair};
@@ -107,26 +108,25 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     ///
     /// # Errors
     ///
-    /// [`PipeError::TimedOut`] at the deadline, or [`PipeError::CannotJudge`] if somebody holds it of whom nobody can
-    /// tell; [`PipeError::NeverCame`] if who was expected is gone; as [`check`](Self::check).
+    /// [`PipeError::TimedOut`] at the deadline; [`PipeError::CannotJudge`] if somebody holds it of whom nobody can
+    /// tell, after a second at the latest; [`PipeError::NeverCame`] if who was expected is gone; as [`check`](Self::check).
     pub fn wait_for_peer<J: Judge + ?Sized>(
         &mut self,
         judge: &J,
         deadline: Deadline,
     ) -> Result<OwnerId, PipeError> {
         let mut slices = Slices::new();
+        let mut blind = Blind::default();
         loop {
             self.check(judge)?;
             let Found { peer, role, .. } = self.find(judge, true)?;
-            let late = match (peer, OwnerId::from_word(role)) {
+            match (peer, OwnerId::from_word(role)) {
                 (Peer::Present, Some(peer)) => return Ok(peer),
                 (Peer::NeverCame(peer), _) => return Err(PipeError::NeverCame { peer }),
-                (Peer::Unknown(peer), _) => PipeError::CannotJudge { peer },
-                _ => PipeError::TimedOut,
-            };
-            if deadline.has_passed() {
-                return Err(late);
+                (Peer::Unknown(peer), _) => blind.about(peer),
+                _ => blind = Blind::default(),
             }
+            blind.check(deadline)?;
             let bell = &self.ring.control.bell[Self::SELF];
             let armed = bell.arm();
             if self.word & HEAVY != 0 {

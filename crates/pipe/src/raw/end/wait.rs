@@ -8,6 +8,7 @@ use shmkit_atomic::{Deadline, barrier, hint};
 use shmkit_roster::Judge;
 use shmkit_sync::Slices;
 
+use super::blind::Blind;
 use super::peer::Found;
 use super::{OFTEN, Peer, RawEnd};
 use crate::PipeError;
@@ -149,19 +150,15 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         let mut asked = true;
         let mut slices = Slices::new();
         let mut slice = slices.next(deadline);
-        let mut unknown = None;
+        let mut blind = Blind::default();
         loop {
             match self.look_at_all(judge, want, asked)? {
                 Look::Ready(ready) => return Ok(ready),
-                Look::Wait(Peer::Unknown(peer)) => unknown = Some(peer),
-                Look::Wait(_) if asked => unknown = None,
+                Look::Wait(Peer::Unknown(peer)) => blind.about(peer),
+                Look::Wait(_) if asked => blind = Blind::default(),
                 Look::Wait(_) => {}
             }
-            if deadline.has_passed() {
-                return Err(
-                    unknown.map_or(PipeError::TimedOut, |peer| PipeError::CannotJudge { peer })
-                );
-            }
+            blind.check(deadline)?;
             // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
             asked = self.sleep(want, slice)? == Wake::TimedOut || slice.has_passed();
             if asked {
