@@ -183,12 +183,13 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>,
         _ => removal::nobody_alive(file),
     };
     let Some(removal) = removal.map_err(Trouble::Locks)? else {
-        let holder = removal::holder(file).map_err(Trouble::Locks)?;
         if let Remover::Left(_, Some(me)) = remover
             && removal::is_held(file, header.roster, me).map_err(Trouble::Locks)?
         {
             return Ok(None);
         }
+        // Only now: our own ghost, which does not come back, is not taken for somebody else.
+        let holder = removal::holder(file).map_err(Trouble::Locks)?;
         return Ok((holder == Some(Holder::Participant)).then_some(Outcome::InUse));
     };
     remove_name(at, &status, Names::One, removal).map(Some)

@@ -43,17 +43,22 @@ fn shm_03_and_10_an_existing_segment_keeps_its_size() {
 
 #[test]
 fn what_has_room_for_less_than_was_asked_for_is_refused_dead_or_alive() {
-    let name = Name::new("too-small");
+    let directory = crate::directory();
+    let small = || small().directory(directory.path());
+    let name = Name::within(directory.path(), "too-small");
     let left = left(&name);
     for alive in [true, false] {
-        let living = alive.then(|| name.create());
+        let living = alive.then(|| small().create(&name).unwrap());
         if !alive {
             left();
         }
         for (options, asked) in [
             (small().participants(5), "512 bytes, 4 objects and 5 participants"),
             (small().objects(9), "512 bytes, 9 objects and 4 participants"),
-            (Options::new(20_000).participants(2).objects(3), "20000 bytes, 3 objects and 2"),
+            (
+                Options::new(20_000).participants(2).objects(3).directory(directory.path()),
+                "20000 bytes, 3 objects and 2",
+            ),
         ] {
             let says = ["room for 512 bytes, 4 objects and 4 participants", asked, "fresh"];
             refused(options.open_or_create(&name), ErrorKind::TooSmall, &says);
@@ -62,9 +67,10 @@ fn what_has_room_for_less_than_was_asked_for_is_refused_dead_or_alive() {
     }
 }
 
-/// Returns what puts a segment in the place of `name` as if everybody in it had been killed.
+/// Returns what puts a segment in the place of `name` as if everybody in it had been killed: in a directory where nobody
+/// else makes any, and removes what is dead.
 fn left(name: &Name) -> impl Fn() {
-    let segment = small().create(name).unwrap();
+    let segment = small().directory(&name.1).create(name).unwrap();
     last(&segment).store(7, Relaxed);
     let (path, bytes) = (name.path(), std::fs::read(name.path()).unwrap());
     move || {
@@ -77,7 +83,9 @@ fn left(name: &Name) -> impl Fn() {
 
 #[test]
 fn what_the_dead_left_is_adopted_or_made_anew() {
-    let name = Name::new("fresh");
+    let directory = crate::directory();
+    let small = || small().directory(directory.path());
+    let name = Name::within(directory.path(), "fresh");
     let left = left(&name);
     left();
     let adopted = small().open_or_create(&name).unwrap();
@@ -87,7 +95,8 @@ fn what_the_dead_left_is_adopted_or_made_anew() {
     assert_eq!(same.header(), adopted.header());
     drop((same, adopted));
     left();
-    let anew = Options::new(20_000).fresh(true).open_or_create(&name).unwrap();
+    let anew = Options::new(20_000).directory(directory.path());
+    let anew = anew.fresh(true).open_or_create(&name).unwrap();
     assert!(anew.header().size > 20_000);
     assert_eq!(last(&anew).load(Relaxed), 0);
     assert!(anew.is_linked());
@@ -158,15 +167,17 @@ fn a_persistent_segment_stays_until_it_is_unlinked() {
 
 #[test]
 fn what_is_persistent_until_somebody_opens_it_goes_with_who_did() {
-    let name = Name::new("until-opened");
-    let options = small().persistent(true).until_opened(true);
+    // Nobody else makes segments there, and removes what everybody has left.
+    let directory = crate::directory();
+    let name = Name::within(directory.path(), "until-opened");
+    let options = small().directory(directory.path()).persistent(true).until_opened(true);
     let made = options.create(&name).unwrap();
     last(&made).store(7, Relaxed);
     drop(made);
     assert!(name.exists());
-    let open = OpenOptions::new();
+    let open = OpenOptions::new().directory(directory.path());
     assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::Persistent);
-    let one = Segment::open(&name).unwrap();
+    let one = open.open(&name).unwrap();
     assert_eq!(last(&one).load(Relaxed), 7);
     assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::InUse);
     assert_eq!(one.leave().unwrap(), Leave::Removed);
@@ -174,10 +185,10 @@ fn what_is_persistent_until_somebody_opens_it_goes_with_who_did() {
     // Its maker may be the last one as well.
     let made = options.open_or_create(&name).unwrap();
     let again = made.clone();
-    drop(Segment::open(&name).unwrap());
+    drop(open.open(&name).unwrap());
     drop(made);
     assert_eq!(again.leave().unwrap(), Leave::Left, "who shares its maker's place opens nothing");
-    OpenOptions::new().unlink(&name).unwrap();
+    open.unlink(&name).unwrap();
 }
 
 #[test]
@@ -390,32 +401,6 @@ fn threads_that_open_and_leave_at_once_agree() {
         }
     });
     assert!(!name.exists());
-}
-
-/// What is started in the microseconds of a join has its locks until it executes something.
-#[test]
-fn the_last_one_out_removes_the_name_beside_programs_that_are_started() {
-    let name = Name::new("spawn");
-    let stop = AtomicU8::new(0);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while stop.load(Relaxed) == 0 {
-                assert!(std::process::Command::new("true").status().unwrap().success());
-            }
-        });
-        let began = std::time::Instant::now();
-        let mut left = 0;
-        while began.elapsed() < std::time::Duration::from_secs(2) {
-            // Nobody else knows the name.
-            match small().create(&name) {
-                Ok(segment) => drop(segment),
-                Err(_) => left += 1,
-            }
-            left += u32::from(name.exists());
-        }
-        stop.store(1, Relaxed);
-        assert_eq!(left, 0);
-    });
 }
 
 /// SHM-08, SHM-21.
