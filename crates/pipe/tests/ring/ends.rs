@@ -176,9 +176,10 @@ fn not_to_know_is_no_death() {
         assert_eq!(receiver.recv_timeout(Duration::from_millis(5)), Err(error));
         sender.send(1).unwrap();
         assert_eq!(receiver.recv(), Ok(1), "what is there is there");
-        let late = Duration::from_secs(20);
+        let (late, began) = (Duration::from_secs(20), Instant::now());
         assert_eq!(receiver.recv_timeout(late), Err(error), "nobody waits for ever for an answer");
         assert_eq!(receiver.wait_for_peer_timeout(late), Err(error));
+        assert!(began.elapsed() < late, "{:?}", began.elapsed());
     });
 }
 
