@@ -18,7 +18,8 @@ fn peer(by: By, segment: &Segment, script: &str, args: &[&str]) -> Peer {
         By::Exec => Peer::heir(&format!("patience/{script}"), args, KEY, segment),
         By::Fork => Peer::fork(script, |channel| {
             let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
-            patience::play_forked(script, &args, segment, channel).unwrap();
+            segment.join_after_fork().unwrap();
+            patience::play(script, &args, segment, channel);
         }),
     }
 }

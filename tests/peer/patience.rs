@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use shmkit::{Judge, ObjectError, Objects, OwnerId, Patience, Segment, SegmentError};
+use shmkit::{Judge, ObjectError, Objects, OwnerId, Patience, Segment};
 
 use crate::Channel;
 
@@ -65,26 +65,6 @@ pub fn make(segment: &Segment) -> Result<(), ObjectError> {
 pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
     let segment = Segment::inherited(KEY).expect("inherited");
     play(script, args, &segment, channel);
-}
-
-/// Joins in a forked child and plays a script.
-///
-/// # Errors
-///
-/// [`SegmentError`] of the join.
-///
-/// # Panics
-///
-/// As [`play`].
-pub fn play_forked(
-    script: &str,
-    args: &[String],
-    segment: &Segment,
-    channel: &mut Channel,
-) -> Result<(), SegmentError> {
-    segment.join_after_fork()?;
-    play(script, args, segment, channel);
-    Ok(())
 }
 
 /// `sit`: says who it is, and waits to be killed. Others wait for what they are called after: until they are told to stop

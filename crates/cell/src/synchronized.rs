@@ -115,8 +115,9 @@ impl<L: GivenLock> GivenLock for &L {
 /// What is no lock is refused by the compiler:
 ///
 /// ```compile_fail
-/// # fn value() -> shmkit_cell::Value<i32> { unimplemented!() }
-/// shmkit_cell::Synchronized::new(value(), "not a lock").get();
+/// fn unlocked(value: shmkit_cell::Value<i32>) {
+///     let _ = shmkit_cell::Synchronized::new(value, "not a lock").get();
+/// }
 /// ```
 #[derive(Clone, Copy)]
 pub struct Synchronized<C, L> {
