@@ -13,7 +13,7 @@ use crate::Channel;
 pub const KEY: &str = "patience";
 
 /// Everything that can be waited for, by the name of its script.
-pub const WAITS: [&str; 15] = [
+pub const WAITS: [&str; 25] = [
     "reentrant",
     "value",
     "array",
@@ -29,6 +29,16 @@ pub const WAITS: [&str; 15] = [
     "once",
     "lock",
     "rlock",
+    "send",
+    "send from",
+    "send all",
+    "reserve",
+    "reserve up to",
+    "recv",
+    "recv batch",
+    "peek",
+    "accept",
+    "wait for peer",
 ];
 
 /// Set by a signal handler.
@@ -58,6 +68,9 @@ pub fn make(segment: &Segment) -> Result<(), ObjectError> {
     segment.once_cell::<u64>("once")?;
     segment.lock("lock")?;
     segment.rlock("rlock")?;
+    segment.pipe::<u64>("empty", 1)?;
+    let full = segment.pipe::<u64>("full", 1)?;
+    full.sender().expect("new").send(0).expect("room");
     Ok(())
 }
 
@@ -130,6 +143,26 @@ fn wait(what: &str, segment: &Segment, patience: Patience<'_>) -> Result<String,
                 (segment.mutex("free mutex", 0_u64)?, segment.condvar("condvar")?);
             let guard = mutex.lock().expect("free");
             told(condvar.wait_while_deadline(guard, |number| *number == 0, patience))
+        }
+        "recv" | "recv batch" | "peek" | "accept" | "wait for peer" => {
+            let mut end = segment.pipe::<u64>("empty", 1)?.receiver().expect("free");
+            match what {
+                "recv" => told(end.recv_deadline(patience)),
+                "recv batch" => told(end.recv_batch_deadline(&mut [0; 2], patience)),
+                "peek" => told(end.peek_deadline(patience)),
+                "accept" => told(end.accept_deadline(patience)),
+                _ => told(end.wait_for_peer_deadline(patience)),
+            }
+        }
+        "send" | "send from" | "send all" | "reserve" | "reserve up to" => {
+            let mut end = segment.pipe::<u64>("full", 1)?.sender().expect("closed");
+            match what {
+                "send" => told(end.send_deadline(1, patience)),
+                "send from" => told(end.send_from_deadline(&1, patience)),
+                "send all" => told(end.send_all_deadline(&[1, 2], patience)),
+                "reserve" => told(end.reserve_deadline(1, patience)),
+                _ => told(end.reserve_up_to_deadline(1, patience)),
+            }
         }
         what => panic!("nobody waits for {what}"),
     })

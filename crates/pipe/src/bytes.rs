@@ -33,6 +33,8 @@ impl From<PipeError> for io::Error {
         let kind = match error {
             PipeError::Full | PipeError::Empty => io::ErrorKind::WouldBlock,
             PipeError::TimedOut => io::ErrorKind::TimedOut,
+            // Not `Interrupted`: `read_exact`, `write_all` and `copy` would ask again, and be told to stop again, for ever.
+            PipeError::Interrupted => io::ErrorKind::ConnectionAborted,
             PipeError::Closed => io::ErrorKind::BrokenPipe,
             PipeError::PeerDied { .. } => io::ErrorKind::ConnectionReset,
             PipeError::NeverCame { .. } => io::ErrorKind::NotConnected,

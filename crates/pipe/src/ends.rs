@@ -1,11 +1,11 @@
 //! What both ends can be asked: how full the pipe is, and who holds the other end.
 
 use core::time::Duration;
-use std::time::Instant;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId};
+use shmkit_sync::Patience;
 
 use crate::{PipeError, Receiver, Sender};
 
@@ -52,13 +52,14 @@ macro_rules! both {
                 self.end.wait_for_peer(&self.keeper, Deadline::after(wait))
             }
 
-            /// Waits until a living participant holds the other end, until `instant` at the latest.
+            /// Waits until a living participant holds the other end, until `deadline` at the latest, or for as long as a
+            /// [`Patience`] lasts.
             ///
             /// # Errors
             ///
             /// As [`try_wait_for_peer`](Self::try_wait_for_peer).
-            pub fn wait_for_peer_deadline(&mut self, instant: Instant) -> Result<OwnerId, PipeError> {
-                self.end.wait_for_peer(&self.keeper, Deadline::at(instant))
+            pub fn wait_for_peer_deadline<'p>(&mut self, deadline: impl Into<Patience<'p>>) -> Result<OwnerId, PipeError> {
+                self.end.wait_for_peer(&self.keeper, deadline)
             }
 
             /// Returns how many items lie in the pipe: at a moment that is over when this returns.

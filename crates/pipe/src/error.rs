@@ -17,7 +17,11 @@ pub enum PipeError {
     TimedOut,
     /// The other end was closed, and everything it sent has been received: end of file.
     Closed,
-    /// The other end's process died, and everything it sent has been received.
+    /// The caller's [`Patience`](shmkit_sync::Patience) was told to stop. To the standard library this is *aborted*, not
+    /// *interrupted*, at which its readers and writers would just go on.
+    Interrupted,
+    /// The other end's process died, and everything it sent has been received. Or the one as long as whose life the caller's
+    /// [`Patience`](shmkit_sync::Patience) was to last.
     PeerDied {
         /// Who died.
         peer: OwnerId,
@@ -31,7 +35,7 @@ pub enum PipeError {
     NotJoined,
     /// This end belongs to another participant: it was made before a fork, or somebody took it over.
     NotMine,
-    /// Nobody could tell whether the other end's process is alive, to the end of the time given.
+    /// Nobody could tell whether the other end's process is alive, for a second or to the end of the time given.
     CannotJudge {
         /// Who it is that may have died.
         peer: OwnerId,
@@ -52,6 +56,13 @@ pub enum PipeError {
     },
 }
 
+impl PipeError {
+    /// Returns whether the time was over before anything moved.
+    pub fn is_timeout(&self) -> bool {
+        *self == Self::TimedOut
+    }
+}
+
 impl fmt::Display for PipeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -59,8 +70,9 @@ impl fmt::Display for PipeError {
             Self::Empty => f.write_str("the pipe is empty"),
             Self::TimedOut => f.write_str("nothing moved in the pipe within the time given"),
             Self::Closed => f.write_str("the other end of the pipe is closed"),
+            Self::Interrupted => f.write_str("the wait was told to stop"),
             Self::PeerDied { peer } => {
-                write!(f, "participant {peer} died with the other end of the pipe; a successor may claim it")
+                write!(f, "participant {peer} died, at the other end of the pipe (a successor may claim it) or as long as whose life the wait was to last")
             }
             Self::NeverCame { peer } => {
                 write!(f, "participant {peer}, expected at the other end of the pipe, is gone and never claimed it")

@@ -3,11 +3,11 @@
 use core::fmt;
 use core::slice;
 use core::time::Duration;
-use std::time::Instant;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
+use shmkit_sync::Patience;
 
 use crate::places::Places;
 use crate::{Accepted, Items, Iter, PipeError, RawEnd, small};
@@ -72,7 +72,7 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         self.recv_by(Deadline::after(wait))
     }
 
-    /// Receives a value; waits for one until `instant` at the latest.
+    /// Receives a value; waits for one until `deadline` at the latest, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -81,8 +81,8 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// # If a peer dies
     ///
     /// See [`Receiver`].
-    pub fn recv_deadline(&mut self, instant: Instant) -> Result<T, PipeError> {
-        self.recv_by(Deadline::at(instant))
+    pub fn recv_deadline<'p>(&mut self, deadline: impl Into<Patience<'p>>) -> Result<T, PipeError> {
+        self.recv_by(deadline)
     }
 
     /// Receives a value to where `value` leads; waits for one. A large value is copied once, straight from its place, where
@@ -123,7 +123,8 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         self.recv_into_by(value, Deadline::after(wait))
     }
 
-    /// Receives a value to where `value` leads; waits for one until `instant` at the latest.
+    /// Receives a value to where `value` leads; waits for one until `deadline` at the latest, or for as long as a
+    /// [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -132,8 +133,12 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// # If a peer dies
     ///
     /// See [`Receiver`].
-    pub fn recv_into_deadline(&mut self, value: &mut T, instant: Instant) -> Result<(), PipeError> {
-        self.recv_into_by(value, Deadline::at(instant))
+    pub fn recv_into_deadline<'p>(
+        &mut self,
+        value: &mut T,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<(), PipeError> {
+        self.recv_into_by(value, deadline)
     }
 
     /// Receives as many values as there are, up to the length of `values`; waits for the first. Returns how many.
@@ -168,7 +173,8 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         self.recv_part(values, Deadline::after(wait))
     }
 
-    /// Receives as many values as there are, waiting for the first until `instant` at the latest.
+    /// Receives as many values as there are, waiting for the first until `deadline` at the latest, or for as long as a
+    /// [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -177,12 +183,12 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// # If a peer dies
     ///
     /// See [`Receiver`].
-    pub fn recv_batch_deadline(
+    pub fn recv_batch_deadline<'p>(
         &mut self,
         values: &mut [T],
-        instant: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> Result<usize, PipeError> {
-        self.recv_part(values, Deadline::at(instant))
+        self.recv_part(values, deadline)
     }
 
     /// Receives as many values as there are now, up to the length of `values`; never sleeps. Returns how many.
@@ -247,7 +253,8 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         self.peek_by(Deadline::after(wait))
     }
 
-    /// Borrows what is there, waiting for the first item until `instant` at the latest.
+    /// Borrows what is there, waiting for the first item until `deadline` at the latest, or for as long as a
+    /// [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -256,8 +263,11 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     /// # If a peer dies
     ///
     /// See [`Receiver`].
-    pub fn peek_deadline(&mut self, instant: Instant) -> Result<Items<'_, T, K>, PipeError> {
-        self.peek_by(Deadline::at(instant))
+    pub fn peek_deadline<'p>(
+        &mut self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<Items<'_, T, K>, PipeError> {
+        self.peek_by(deadline)
     }
 
     /// Waits for a sender that this end has not accepted yet, and receives from then on what that one sends, up to its end
@@ -319,13 +329,16 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         self.end.accept(&self.keeper, Deadline::after(wait))
     }
 
-    /// Accepts a sender, waiting for it until `instant` at the latest.
+    /// Accepts a sender, waiting for it until `deadline` at the latest, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
     /// As [`try_accept`](Self::try_accept).
-    pub fn accept_deadline(&mut self, instant: Instant) -> Result<Accepted, PipeError> {
-        self.end.accept(&self.keeper, Deadline::at(instant))
+    pub fn accept_deadline<'p>(
+        &mut self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<Accepted, PipeError> {
+        self.end.accept(&self.keeper, deadline)
     }
 
     /// Receives values one after the other until the end of file, waiting for each.
@@ -357,9 +370,9 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     pub fn close(self) {}
 
     #[inline]
-    fn recv_by(&mut self, deadline: Deadline) -> Result<T, PipeError> {
+    fn recv_by<'p>(&mut self, patience: impl Into<Patience<'p>>) -> Result<T, PipeError> {
         let known = self.end.ready();
-        let next = self.end.next(&self.keeper, deadline)?;
+        let next = self.end.next(&self.keeper, patience)?;
         if known == 0
             && self.end.ready() == 1
             && let Some(value) = small::read(&self.end)
@@ -375,8 +388,12 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     }
 
     #[inline]
-    fn recv_into_by(&mut self, value: &mut T, deadline: Deadline) -> Result<(), PipeError> {
-        let next = self.end.next(&self.keeper, deadline)?;
+    fn recv_into_by<'p>(
+        &mut self,
+        value: &mut T,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(), PipeError> {
+        let next = self.end.next(&self.keeper, patience)?;
         // SAFETY: an item lies at `next`, and the sender does not write to it before we release it below; it is one, and so
         // at most all.
         unsafe { self.places.copy_out(next, slice::from_mut(value)) };
@@ -385,11 +402,15 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     }
 
     /// Receives what there is, at least one if there is room for any.
-    fn recv_part(&mut self, values: &mut [T], deadline: Deadline) -> Result<usize, PipeError> {
+    fn recv_part<'p>(
+        &mut self,
+        values: &mut [T],
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<usize, PipeError> {
         let Some(most) = self.capacity().min(values.len()).checked_sub(1) else {
             return self.end.check(&self.keeper).map(|()| 0);
         };
-        let mut there = self.end.wait(&self.keeper, 1, deadline)?;
+        let mut there = self.end.wait(&self.keeper, 1, patience)?;
         if there <= most as u64 {
             there = self.end.look()?; // Some may have been sent since we looked last.
         }
@@ -402,8 +423,11 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
         Ok(part)
     }
 
-    fn peek_by(&mut self, deadline: Deadline) -> Result<Items<'_, T, K>, PipeError> {
-        self.end.wait(&self.keeper, 1, deadline)?;
+    fn peek_by<'p>(
+        &mut self,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Items<'_, T, K>, PipeError> {
+        self.end.wait(&self.keeper, 1, patience)?;
         let there = self.end.look()? as usize;
         Ok(Items::new(&mut self.end, self.places, &self.keeper, there))
     }

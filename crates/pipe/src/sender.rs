@@ -3,11 +3,11 @@
 use core::fmt;
 use core::slice;
 use core::time::Duration;
-use std::time::Instant;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
+use shmkit_sync::Patience;
 
 use crate::places::Places;
 use crate::{BatchError, PipeError, RawEnd, SendError, Slots, small};
@@ -73,7 +73,7 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.send_by(value, Deadline::after(wait))
     }
 
-    /// Sends a value; waits for room until `instant` at the latest.
+    /// Sends a value; waits for room until `deadline` at the latest, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -82,8 +82,12 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     /// # If a peer dies
     ///
     /// See [`Sender`].
-    pub fn send_deadline(&mut self, value: T, instant: Instant) -> Result<(), SendError<T>> {
-        self.send_by(value, Deadline::at(instant))
+    pub fn send_deadline<'p>(
+        &mut self,
+        value: T,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<(), SendError<T>> {
+        self.send_by(value, deadline)
     }
 
     /// Sends a copy of the value that `value` leads to; waits for room. A large value is copied once, straight to its
@@ -139,7 +143,8 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.send_from_by(value, Deadline::after(wait))
     }
 
-    /// Sends a copy of a value; waits for room until `instant` at the latest.
+    /// Sends a copy of a value; waits for room until `deadline` at the latest, or for as long as a
+    /// [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -148,8 +153,12 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     /// # If a peer dies
     ///
     /// See [`Sender`].
-    pub fn send_from_deadline(&mut self, value: &T, instant: Instant) -> Result<(), PipeError> {
-        self.send_from_by(value, Deadline::at(instant))
+    pub fn send_from_deadline<'p>(
+        &mut self,
+        value: &T,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<(), PipeError> {
+        self.send_from_by(value, deadline)
     }
 
     /// Sends all `values`, as much at a time as there is room for; waits for room.
@@ -180,7 +189,7 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.send_all_by(values, Deadline::after(wait))
     }
 
-    /// Sends all `values`, waiting until `instant` at the latest.
+    /// Sends all `values`, waiting until `deadline` at the latest, or for as long as a [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -189,8 +198,12 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     /// # If a peer dies
     ///
     /// See [`Sender`].
-    pub fn send_all_deadline(&mut self, values: &[T], instant: Instant) -> Result<(), BatchError> {
-        self.send_all_by(values, Deadline::at(instant))
+    pub fn send_all_deadline<'p>(
+        &mut self,
+        values: &[T],
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<(), BatchError> {
+        self.send_all_by(values, deadline)
     }
 
     /// Sends as many of `values` as there is room for now, from the first; returns how many. Never sleeps.
@@ -260,7 +273,8 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.reserve_by(count, Deadline::after(wait))
     }
 
-    /// Reserves the next `count` places, waiting for them until `instant` at the latest.
+    /// Reserves the next `count` places, waiting for them until `deadline` at the latest, or for as long as a
+    /// [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -269,12 +283,12 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     /// # If a peer dies
     ///
     /// See [`Sender`].
-    pub fn reserve_deadline(
+    pub fn reserve_deadline<'p>(
         &mut self,
         count: usize,
-        instant: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> Result<Slots<'_, T, K>, PipeError> {
-        self.reserve_by(count, Deadline::at(instant))
+        self.reserve_by(count, deadline)
     }
 
     /// Reserves as many places as are free, up to `count`; waits for the first. To be written in place, as with
@@ -332,7 +346,8 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.reserve_up_to_by(count, Deadline::after(wait))
     }
 
-    /// Reserves as many places as are free, up to `count`, waiting for the first until `instant` at the latest.
+    /// Reserves as many places as are free, up to `count`, waiting for the first until `deadline` at the latest, or for as long as a
+    /// [`Patience`] lasts.
     ///
     /// # Errors
     ///
@@ -341,12 +356,12 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     /// # If a peer dies
     ///
     /// See [`Sender`].
-    pub fn reserve_up_to_deadline(
+    pub fn reserve_up_to_deadline<'p>(
         &mut self,
         count: usize,
-        instant: Instant,
+        deadline: impl Into<Patience<'p>>,
     ) -> Result<Slots<'_, T, K>, PipeError> {
-        self.reserve_up_to_by(count, Deadline::at(instant))
+        self.reserve_up_to_by(count, deadline)
     }
 
     /// Closes this end, as a drop does: the receiver gets what was sent, then the end of file. The end can be claimed
@@ -354,8 +369,12 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     pub fn close(self) {}
 
     #[inline]
-    fn send_by(&mut self, value: T, deadline: Deadline) -> Result<(), SendError<T>> {
-        let next = match self.end.next(&self.keeper, deadline) {
+    fn send_by<'p>(
+        &mut self,
+        value: T,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(), SendError<T>> {
+        let next = match self.end.next(&self.keeper, patience) {
             Ok(next) => next,
             Err(error) => return Err(SendError { value, error }),
         };
@@ -368,8 +387,12 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     }
 
     #[inline]
-    fn send_from_by(&mut self, value: &T, deadline: Deadline) -> Result<(), PipeError> {
-        let next = self.end.next(&self.keeper, deadline)?;
+    fn send_from_by<'p>(
+        &mut self,
+        value: &T,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(), PipeError> {
+        let next = self.end.next(&self.keeper, patience)?;
         // SAFETY: the place at `next` is free, and free places are the sender's alone; it is one, and so at most all.
         unsafe { self.places.copy_in(next, slice::from_ref(value)) };
         small::copy(&self.end, value);
@@ -382,10 +405,14 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         self.send_part(values, Deadline::NEVER)
     }
 
-    fn send_all_by(&mut self, values: &[T], deadline: Deadline) -> Result<(), BatchError> {
-        let mut sent = 0;
+    fn send_all_by<'p>(
+        &mut self,
+        values: &[T],
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(), BatchError> {
+        let (patience, mut sent) = (patience.into(), 0);
         while sent < values.len() {
-            match self.send_part(&values[sent..], deadline) {
+            match self.send_part(&values[sent..], patience) {
                 Ok(part) => sent += part,
                 Err(error) => return Err(BatchError { sent, error }),
             }
@@ -394,16 +421,20 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
     }
 
     /// Sends what there is room for, at least one if there are any.
-    fn send_part(&mut self, values: &[T], deadline: Deadline) -> Result<usize, PipeError> {
+    fn send_part<'p>(
+        &mut self,
+        values: &[T],
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<usize, PipeError> {
         let Some(most) = self.capacity().min(values.len()).checked_sub(1) else {
             return self.end.check(&self.keeper).map(|()| 0);
         };
-        let mut room = self.end.wait(&self.keeper, 1, deadline)?;
+        let patience = patience.into();
+        let mut room = self.end.wait(&self.keeper, 1, patience)?;
         if room <= most as u64 {
             // Some may have been received since we looked last. Who comes only once wants to know exactly; who goes on
             // until all are sent leaves the receiver's line alone.
-            room =
-                if deadline == Deadline::PASSED { self.end.look()? } else { self.end.glance()? };
+            room = if patience.waits() { self.end.glance()? } else { self.end.look()? };
         }
         let part = &values[..values.len().min(room as usize)];
         // SAFETY: `room >= part.len()` places from our index on are free (`wait`), and so the sender's alone.
@@ -412,26 +443,26 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
         Ok(part.len())
     }
 
-    fn reserve_by(
+    fn reserve_by<'p>(
         &mut self,
         count: usize,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Slots<'_, T, K>, PipeError> {
         if count > self.capacity() {
             return Err(PipeError::TooMany { wanted: count, capacity: self.capacity() });
         }
-        self.end.wait(&self.keeper, count as u64, deadline)?;
+        self.end.wait(&self.keeper, count as u64, patience)?;
         // `count` places are free (`wait`).
         Ok(Slots::new(&mut self.end, self.places, &self.keeper, count))
     }
 
-    fn reserve_up_to_by(
+    fn reserve_up_to_by<'p>(
         &mut self,
         count: usize,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Slots<'_, T, K>, PipeError> {
         let want = count.min(self.capacity());
-        let free = self.end.wait(&self.keeper, want.min(1) as u64, deadline)?;
+        let free = self.end.wait(&self.keeper, want.min(1) as u64, patience)?;
         let free = if free < want as u64 { self.end.glance()? } else { free };
         Ok(Slots::new(&mut self.end, self.places, &self.keeper, want.min(free as usize)))
     }

@@ -24,7 +24,8 @@
 //! * [`RawCondvar`], [`RawCountingSemaphore`], [`RawEvent`], [`RawBarrier`] and [`RawOnce`];
 //! * [`Doorbell`]: something to sleep on until a condition is true that is stored elsewhere;
 //! * [`HolderCell`]: who holds how many, in one word;
-//! * [`Slices`]: how long to sleep before asking who is alive.
+//! * [`Slices`]: how long to sleep before asking who is alive;
+//! * [`Wait`]: what all that sleep here do between their sleeps, for who builds a machine of its own.
 //!
 //! [`FutexLock`] stands apart: four bytes, no roster, and **not robust**.
 //!
@@ -106,13 +107,14 @@ pub use crate::lock::raw::RawLock;
 pub use crate::mutex::raw::RawMutex;
 pub use crate::once::raw::{OnceError, RawOnce, Turn};
 pub use crate::outcome::{Acquired, Outcome};
-pub use crate::patience::Patience;
+pub use crate::patience::{GivenUp, Patience};
 pub use crate::reentrant::raw::RawReentrantMutex;
 pub use crate::rwlock::raw::{RawRwLock, Reading, RwLockFrame};
 pub use crate::seats::{Seated, Seating};
 pub use crate::semaphore::frame::SemaphoreFrame;
 pub use crate::semaphore::raw::RawSemaphore;
 pub use crate::slices::Slices;
+pub use crate::wait::Wait;
 #[cfg(not(loom))]
 pub use crate::{
     barrier::{handle::Barrier, party::Party},

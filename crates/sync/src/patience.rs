@@ -81,12 +81,12 @@ impl<'h> Patience<'h> {
     }
 
     /// Returns whether to wait at all.
-    pub(crate) fn waits(&self) -> bool {
+    pub fn waits(&self) -> bool {
         self.deadline != Deadline::PASSED
     }
 
     /// Returns on whose life it depends.
-    pub(crate) fn peer(&self) -> Option<OwnerId> {
+    pub fn peer(&self) -> Option<OwnerId> {
         self.peer
     }
 
@@ -140,9 +140,9 @@ impl fmt::Debug for Patience<'_> {
     }
 }
 
-/// Why a wait was given up.
+/// Why a [`Wait`](crate::Wait) was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GivenUp {
+pub enum GivenUp {
     /// The deadline passed.
     TimedOut,
     /// Nobody could tell whether those live on whom it depends, for a second or at the deadline.

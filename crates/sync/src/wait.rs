@@ -1,5 +1,6 @@
 //! One wait: its sleeps, and what is done between them.
 
+use core::fmt;
 use core::time::Duration;
 
 use shmkit_atomic::Deadline;
@@ -15,12 +16,14 @@ const BLIND: Duration = Duration::from_secs(1);
 /// A sleep that nobody's death can make too long: to look at the word again, should a kernel wake nobody.
 const REST: Duration = Duration::from_secs(30);
 
-/// The progress of one wait. All sleeps of this crate's machines but the inner ones go through it:
+/// The progress of one wait: until when to sleep, when to look who has died, and when to give up. All sleeps of this crate's
+/// machines but the inner ones go through it, and so do those of a machine that is built on a futex or a
+/// [`Doorbell`](crate::Doorbell) elsewhere:
 ///
 /// ```text
 /// loop { try; check; sleep until `until`; `slept`: whether to look who has died at the next try, and `heard` what came of it }
 /// ```
-pub(crate) struct Wait<'w, J: ?Sized> {
+pub struct Wait<'w, J: ?Sized> {
     me: OwnerId,
     judge: &'w J,
     patience: Patience<'w>,
@@ -42,7 +45,7 @@ pub(crate) struct Wait<'w, J: ?Sized> {
 
 impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     /// Begins a wait of somebody whom nobody else tells who has died.
-    pub(crate) fn new(patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
+    pub fn new(patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
         let mut slices = Slices::new();
         let slice = slices.next(patience.deadline());
         Self {
@@ -95,7 +98,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     }
 
     /// After a look: whether there was an answer about everybody; `None` if nobody was asked.
-    pub(crate) fn heard(&mut self, known: impl Into<Option<bool>>) {
+    pub fn heard(&mut self, known: impl Into<Option<bool>>) {
         let known = known.into();
         if let (Some(watch), Some(began)) = (self.watch, self.looking.take()) {
             match known {
@@ -116,7 +119,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     /// # Errors
     ///
     /// Why the wait is over.
-    pub(crate) fn check(&self) -> Result<(), GivenUp> {
+    pub fn check(&self) -> Result<(), GivenUp> {
         match self.patience.peer() {
             Some(peer) if self.bereft => Err(GivenUp::PeerDied(peer)),
             _ if self.is_blind(Deadline::has_passed) => Err(GivenUp::CannotJudge),
@@ -132,7 +135,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     }
 
     /// Returns until when to sleep.
-    pub(crate) fn until(&self) -> Deadline {
+    pub fn until(&self) -> Deadline {
         self.slice
     }
 
@@ -141,7 +144,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     /// # Errors
     ///
     /// [`GivenUp::Interrupted`]: then the sleep was ended by a signal or by the clock, and nobody's wake-up is lost with it.
-    pub(crate) fn slept(&mut self, wake: Wake) -> Result<bool, GivenUp> {
+    pub fn slept(&mut self, wake: Wake) -> Result<bool, GivenUp> {
         // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
         let over = wake == Wake::TimedOut || self.slice.has_passed();
         let asked = wake == Wake::Interrupted || wake == Wake::TimedOut;
@@ -178,5 +181,14 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             self.slices.next_watched(deadline)
         };
         looks
+    }
+}
+
+impl<J: ?Sized> fmt::Debug for Wait<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait")
+            .field("me", &self.me)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
     }
 }

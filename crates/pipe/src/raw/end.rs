@@ -1,6 +1,5 @@
 //! One side of a ring: what it keeps in private memory, and what it says to the other.
 
-mod blind;
 mod peer;
 mod session;
 mod wait;
@@ -8,6 +7,7 @@ mod wait;
 use shmkit_atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_sync::Patience;
 
 pub use self::peer::Peer;
 pub use self::session::Accepted;
@@ -291,12 +291,12 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     ///
     /// As [`wait`](Self::wait).
     #[inline(always)]
-    pub fn next<J: Judge + ?Sized>(
+    pub fn next<'p, J: Judge + ?Sized>(
         &mut self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<u64, PipeError> {
-        self.wait(judge, 1, deadline)?;
+        self.wait(judge, 1, patience)?;
         Ok(self.mine)
     }
 

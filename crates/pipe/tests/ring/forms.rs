@@ -1,6 +1,10 @@
 //! The forms of sending and receiving beside the plain ones.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::ops::ControlFlow;
+
+use shmkit_pipe::Receiver;
+use shmkit_sync::Patience;
 
 use super::*;
 
@@ -126,4 +130,62 @@ fn bytes_are_a_stream() {
     std::mem::forget(sender);
     let error = receiver.read(&mut some).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "not an end of file");
+}
+
+/// A stream whose reads end when they are told to.
+struct Patient<'r, 'p, 'j>(&'r mut Receiver<u8, &'j ModelJudge>, Patience<'p>);
+
+impl Read for Patient<'_, '_, '_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        Ok(self.0.recv_batch_deadline(bytes, self.1)?)
+    }
+}
+
+#[test]
+fn a_stream_that_is_told_to_stop_is_not_asked_again() {
+    let _watchdog = Watchdog::start();
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    // SAFETY: the bytes are zero, and this test's alone.
+    let pipe = unsafe { Pipe::<u8, _>::init(bytes.region(), 16, &judges[0]) }.unwrap();
+    let mut receiver = pipe.receiver().unwrap();
+    let stop = || ControlFlow::Break(());
+    let mut stream = Patient(&mut receiver, Patience::ENDLESS.interruptible(&stop));
+    let error = stream.read_exact(&mut [0; 4]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    let reason = error.get_ref().and_then(|reason| reason.downcast_ref::<PipeError>());
+    assert_eq!(reason, Some(&PipeError::Interrupted));
+}
+
+#[test]
+fn what_a_batch_has_sent_by_the_time_it_is_told_to_stop_is_said() {
+    scene(2, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        let stop = || ControlFlow::Break(());
+        let patience = Patience::ENDLESS.interruptible(&stop);
+        let error = sender.send_all_deadline(&[1, 2, 3], patience).unwrap_err();
+        assert_eq!((error.sent, error.error), (2, PipeError::Interrupted));
+        assert_eq!(sender.send_deadline(3, patience).unwrap_err().value, 3);
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
+        assert_eq!(receiver.recv_deadline(patience), Err(PipeError::Interrupted));
+        sender.send(3).unwrap();
+        assert_eq!(receiver.recv_deadline(patience), Ok(3), "who need not wait is not asked");
+    });
+}
+
+#[test]
+fn a_wait_lasts_no_longer_than_who_it_depends_on() {
+    scene(2, |region, judges| {
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        let third = id(&judges[2]);
+        let patience = Patience::ENDLESS.while_alive(third);
+        judges[2].die();
+        assert_eq!(receiver.recv_deadline(patience), Err(PipeError::PeerDied { peer: third }));
+        assert_eq!(receiver.accept_deadline(patience), Err(PipeError::PeerDied { peer: third }));
+        // What has come by then is received nevertheless.
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        sender.send(1).unwrap();
+        assert_eq!(receiver.recv_deadline(patience), Ok(1));
+    });
 }

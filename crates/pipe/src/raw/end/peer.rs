@@ -1,11 +1,11 @@
 //! What one side of a ring knows of who holds the other.
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed};
-use shmkit_atomic::{Deadline, barrier};
+use shmkit_atomic::barrier;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
-use shmkit_sync::Slices;
+use shmkit_sync::{Patience, Wait};
 
-use super::blind::Blind;
+use super::wait::{given_up, heard};
 use super::{ROLE, RawEnd};
 use crate::PipeError;
 use crate::raw::roles::{CLOSED, HEAVY, Pair};
@@ -108,25 +108,26 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     ///
     /// # Errors
     ///
-    /// [`PipeError::TimedOut`] at the deadline; [`PipeError::CannotJudge`] if somebody holds it of whom nobody can
+    /// Whatever ends `patience`; [`PipeError::CannotJudge`] if somebody holds it of whom nobody can
     /// tell, after a second at the latest; [`PipeError::NeverCame`] if who was expected is gone; as [`check`](Self::check).
-    pub fn wait_for_peer<J: Judge + ?Sized>(
+    pub fn wait_for_peer<'p, J: Judge + ?Sized>(
         &mut self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<OwnerId, PipeError> {
-        let mut slices = Slices::new();
-        let mut blind = Blind::default();
+        let patience = patience.into();
+        let mut wait = Wait::new(patience, self.me, judge);
         loop {
             self.check(judge)?;
+            // Asked each time: somebody comes seldom, and must be alive.
             let Found { peer, role, .. } = self.find(judge, true)?;
             match (peer, OwnerId::from_word(role)) {
                 (Peer::Present, Some(peer)) => return Ok(peer),
                 (Peer::NeverCame(peer), _) => return Err(PipeError::NeverCame { peer }),
-                (Peer::Unknown(peer), _) => blind.about(peer),
-                _ => blind = Blind::default(),
+                _ => {}
             }
-            blind.check(deadline)?;
+            let unsure = heard(&mut wait, peer);
+            wait.check().map_err(|why| given_up(why, unsure, patience))?;
             let bell = &self.ring.control.bell[Self::SELF];
             let armed = bell.arm();
             if self.word & HEAVY != 0 {
@@ -134,7 +135,8 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             }
             // Relaxed: the fence of `arm` orders it; who claims the other side changes its role first and rings then.
             if self.load_roles(Relaxed).of(Self::OTHER) == role {
-                let _ = bell.sleep(armed, slices.next(deadline));
+                let wake = bell.sleep(armed, wait.until());
+                wait.slept(wake).map_err(|why| given_up(why, unsure, patience))?;
             }
         }
     }

@@ -1,11 +1,12 @@
 //! One sender after the other: a receiver that takes each by itself.
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use shmkit_atomic::{Deadline, barrier, fence};
+use shmkit_atomic::{barrier, fence};
 use shmkit_roster::{Judge, OwnerId};
-use shmkit_sync::Slices;
+use shmkit_sync::{Patience, Wait};
 
 use super::peer::Found;
+use super::wait::{given_up, heard};
 use super::{Peer, RawEnd};
 use crate::PipeError;
 use crate::raw::RawRing;
@@ -149,14 +150,15 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     /// # Errors
     ///
     /// As [`wait_for_peer`](Self::wait_for_peer).
-    pub fn accept<J: Judge + ?Sized>(
+    pub fn accept<'p, J: Judge + ?Sized>(
         &mut self,
         judge: &J,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<Accepted, PipeError> {
         const { assert!(!SENDS, "the receiver accepts") };
         let control = &self.ring.control;
-        let mut slices = Slices::new();
+        let patience = patience.into();
+        let mut wait = Wait::new(patience, self.me, judge);
         loop {
             self.check(judge)?;
             // Acquire: pairs with the Release in `begin`.
@@ -195,14 +197,12 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
                 self.look()?;
                 return Ok(Accepted { peer, skipped });
             }
-            let late = match self.find(judge, true)?.peer {
-                Peer::NeverCame(peer) => return Err(PipeError::NeverCame { peer }),
-                Peer::Unknown(peer) => PipeError::CannotJudge { peer },
-                _ => PipeError::TimedOut,
-            };
-            if deadline.has_passed() {
-                return Err(late);
+            let peer = self.find(judge, true)?.peer;
+            if let Peer::NeverCame(peer) = peer {
+                return Err(PipeError::NeverCame { peer });
             }
+            let unsure = heard(&mut wait, peer);
+            wait.check().map_err(|why| given_up(why, unsure, patience))?;
             let bell = &control.bell[Self::SELF];
             let armed = bell.arm();
             if self.word & super::HEAVY != 0 {
@@ -210,7 +210,8 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             }
             // Relaxed: the fence of `arm` orders it; who claims the other side stores it first and rings then.
             if control.begun.load(Relaxed) == begun {
-                let _ = bell.sleep(armed, slices.next(deadline));
+                let wake = bell.sleep(armed, wait.until());
+                wait.slept(wake).map_err(|why| given_up(why, unsure, patience))?;
             }
         }
     }

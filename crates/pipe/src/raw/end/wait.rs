@@ -5,10 +5,9 @@ use core::time::Duration;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::futex::Wake;
 use shmkit_atomic::{Deadline, barrier, hint};
-use shmkit_roster::Judge;
-use shmkit_sync::Slices;
+use shmkit_roster::{Judge, OwnerId};
+use shmkit_sync::{GivenUp, Patience, Wait};
 
-use super::blind::Blind;
 use super::peer::Found;
 use super::{OFTEN, Peer, RawEnd};
 use crate::PipeError;
@@ -42,18 +41,18 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     ///
     /// # Errors
     ///
-    /// [`PipeError::TimedOut`] at the deadline; of a receiver, [`PipeError::Closed`] and [`PipeError::PeerDied`] only
+    /// [`PipeError::TimedOut`] and whatever else ends `patience`; of a receiver, [`PipeError::Closed`] and [`PipeError::PeerDied`] only
     /// if fewer than `want` items are left; of a sender, `Closed` always and `PeerDied` only if there is no room.
     ///
     /// # If a peer dies
     ///
     /// A waiter asks before it sleeps, and again after 1, 2, 4, … 32 ms.
     #[inline(always)]
-    pub fn wait<J: Judge + ?Sized>(
+    pub fn wait<'p, J: Judge + ?Sized>(
         &mut self,
         judge: &J,
         want: u64,
-        deadline: Deadline,
+        patience: impl Into<Patience<'p>>,
     ) -> Result<u64, PipeError> {
         if self.is_as_it_was(judge) {
             let ready = self.ready();
@@ -61,7 +60,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
                 return Ok(ready);
             }
         }
-        self.wait_looking(judge, want, deadline)
+        self.wait_looking(judge, want, &patience.into())
     }
 
     /// Goes on with a [`wait`](Self::wait) for which what it knew of does not do.
@@ -70,7 +69,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         &mut self,
         judge: &J,
         want: u64,
-        deadline: Deadline,
+        patience: &Patience<'_>,
     ) -> Result<u64, PipeError> {
         self.check(judge)?;
         // Relaxed: a hint, as in `is_as_it_was`.
@@ -91,10 +90,10 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
                 self.give_back();
             }
         }
-        if deadline == Deadline::PASSED {
+        if !patience.waits() {
             return self.poll(judge, want);
         }
-        let ready = self.wait_long(judge, want, deadline)?;
+        let ready = self.wait_long(judge, want, *patience)?;
         self.learn_of(0, ready);
         Ok(ready)
     }
@@ -133,7 +132,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         &mut self,
         judge: &J,
         want: u64,
-        deadline: Deadline,
+        patience: Patience<'_>,
     ) -> Result<u64, PipeError> {
         // Most waits end here: nothing is asked, and no clock is read.
         for _ in 0..LOOKS {
@@ -147,23 +146,18 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
                 return Ok(ready);
             }
         }
+        let mut wait = Wait::new(patience, self.me, judge);
+        let mut unsure = None;
         let mut asked = true;
-        let mut slices = Slices::new();
-        let mut slice = slices.next(deadline);
-        let mut blind = Blind::default();
         loop {
             match self.look_at_all(judge, want, asked)? {
                 Look::Ready(ready) => return Ok(ready),
-                Look::Wait(Peer::Unknown(peer)) => blind.about(peer),
-                Look::Wait(_) if asked => blind = Blind::default(),
+                Look::Wait(peer) if asked => unsure = heard(&mut wait, peer),
                 Look::Wait(_) => {}
             }
-            blind.check(deadline)?;
-            // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-            asked = self.sleep(want, slice)? == Wake::TimedOut || slice.has_passed();
-            if asked {
-                slice = slices.next(deadline);
-            }
+            wait.check().map_err(|why| given_up(why, unsure, patience))?;
+            let wake = self.sleep(want, wait.until())?;
+            asked = wait.slept(wake).map_err(|why| given_up(why, unsure, patience))?;
             self.check(judge)?;
         }
     }
@@ -205,5 +199,30 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             return Ok(Wake::Changed);
         }
         Ok(bell.sleep(armed, slice))
+    }
+}
+
+/// Tells a wait what was heard of the other side, and returns of whom nobody could tell.
+pub(super) fn heard<J: Judge + ?Sized>(wait: &mut Wait<'_, J>, peer: Peer) -> Option<OwnerId> {
+    let unsure = match peer {
+        Peer::Unknown(peer) => Some(peer),
+        _ => None,
+    };
+    wait.heard(unsure.is_none());
+    unsure
+}
+
+/// Returns what ended a wait; at its end nobody could tell of who is at the other side, if `unsure`, or as long as whose life
+/// it was to last.
+#[cold]
+pub(super) fn given_up(why: GivenUp, unsure: Option<OwnerId>, patience: Patience<'_>) -> PipeError {
+    match why {
+        GivenUp::CannotJudge => match unsure.or(patience.peer()) {
+            Some(peer) => PipeError::CannotJudge { peer },
+            None => PipeError::TimedOut,
+        },
+        GivenUp::TimedOut => PipeError::TimedOut,
+        GivenUp::Interrupted => PipeError::Interrupted,
+        GivenUp::PeerDied(peer) => PipeError::PeerDied { peer },
     }
 }
