@@ -283,6 +283,33 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         self.guard(self.keeper.clone(), None)
     }
 
+    /// As [`lock_owned`](Self::lock_owned), if the lock is free by the end of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    pub fn lock_owned_timeout(&self, limit: Duration) -> Result<OwnedValueGuard<T, K>, LockFailure>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), Some(limit.into()))
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), if the lock is free by `deadline`, an `Instant` or any [`Patience`].
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    pub fn lock_owned_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<OwnedValueGuard<T, K>, LockFailure>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), Some(deadline.into()))
+    }
+
     fn get_by(&self, patience: Patience<'_>) -> Result<T, LockFailure> {
         let held = self.take(Some(patience))?;
         Ok(*self.place.current(&held))

@@ -281,8 +281,7 @@
 //! ```
 //!
 //! To take a lock, or to wait for something, exists in four forms: `lock`, `try_lock`, `lock_timeout` and `lock_deadline`, and
-//! so on. What an [`Array`] does under its lock has one: with a limit it goes through a guard,
-//! `row.lock_timeout(limit)?[3]`. The last form takes an `Instant`, or a [`Patience`] that Ctrl-C ends as well, or the death of
+//! so on. The last form takes an `Instant`, or a [`Patience`] that Ctrl-C ends as well, or the death of
 //! who was to end the wait.
 //!
 //! # Pipes

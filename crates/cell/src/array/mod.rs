@@ -1,5 +1,7 @@
 //! Many values under one lock.
 
+mod by;
+mod forms;
 mod guard;
 mod journal;
 mod place;
@@ -7,8 +9,7 @@ mod spec;
 mod text;
 
 use core::fmt;
-use core::ops::{Bound, RangeBounds};
-use core::slice;
+use core::ops::RangeBounds;
 use std::time::Duration;
 
 use shmkit_layout::ShmSafe;
@@ -18,7 +19,7 @@ use shmkit_sync::{LockError, LockFailure, Patience};
 pub use self::guard::{ArrayGuard, OwnedArrayGuard};
 pub use self::spec::ArraySpec;
 
-use self::journal::{CLEAN, PANICKED, WRITING};
+use self::journal::{CLEAN, PANICKED};
 use self::place::Place;
 use crate::error::{ArrayError, SetError};
 use crate::held::Held;
@@ -26,8 +27,7 @@ use crate::held::Held;
 /// Values in shared memory, under one lock.
 ///
 /// Operations wait for the lock; it is not recursive, so that a thread that holds a guard and calls an operation of
-/// the array waits for itself. Those with a limit go through a guard: `array.lock_timeout(limit)?[3]`. Handles are
-/// small and may be cloned.
+/// the array waits for itself. Each has three more forms, which give up. Handles are small and may be cloned.
 ///
 /// # If a peer dies
 ///
@@ -117,24 +117,6 @@ impl<T, K> Array<T, K> {
     pub const fn is_empty(&self) -> bool {
         self.place.len == 0
     }
-
-    /// Returns first element and number of elements of a range.
-    fn resolve(&self, range: impl RangeBounds<usize>) -> Result<(usize, usize), ArrayError> {
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => self.place.len,
-        };
-        if start > end || end > self.place.len {
-            return Err(ArrayError::NoSuchRange { start, end, len: self.place.len });
-        }
-        Ok((start, end - start))
-    }
 }
 
 impl<T: ShmSafe, K: Judge> Array<T, K> {
@@ -144,9 +126,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ///
     /// [`ArrayError::OutOfRange`] if there is no such element; otherwise see [`ArrayError`].
     pub fn get(&self, index: usize) -> Result<T, ArrayError> {
-        self.place.in_range(index)?;
-        let held = self.whole()?;
-        Ok(self.place.read(&held, index))
+        self.get_by(Some(Patience::ENDLESS), index)
     }
 
     /// Stores one element.
@@ -155,10 +135,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ///
     /// As [`get`](Self::get); then nothing was stored.
     pub fn set(&self, index: usize, value: T) -> Result<(), ArrayError> {
-        self.place.in_range(index)?;
-        let held = self.whole()?;
-        self.place.write(&held, index, value);
-        Ok(())
+        self.set_by(Some(Patience::ENDLESS), index, value)
     }
 
     /// Stores a number of another type as one element, if it fits. It is never wrapped.
@@ -188,16 +165,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         index: usize,
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, ArrayError> {
-        self.place.in_range(index)?;
-        let held = self.whole()?;
-        let draft = self.place.draft(&held);
-        // Not by assignment, which goes through the stack in a build that is not optimised.
-        slice::from_mut(draft).copy_from_slice(&self.place.elements(&held)[index..=index]);
-        let result = change(draft);
-        // `change` may have forked, and this may be the child.
-        held.check().map_err(|_| LockFailure::NotJoined)?;
-        self.place.commit(&held, index);
-        Ok(result)
+        self.update_by(Some(Patience::ENDLESS), index, change)
     }
 
     /// Returns copies of all elements, as they were at one moment.
@@ -206,7 +174,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ///
     /// See [`ArrayError`].
     pub fn to_vec(&self) -> Result<Vec<T>, ArrayError> {
-        self.read_range(..)
+        self.to_vec_by(Some(Patience::ENDLESS))
     }
 
     /// Returns copies of the elements of a range, as they were at one moment.
@@ -215,7 +183,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ///
     /// [`ArrayError::NoSuchRange`] if the array does not have them all; otherwise see [`ArrayError`].
     pub fn read_range(&self, range: impl RangeBounds<usize>) -> Result<Vec<T>, ArrayError> {
-        self.read_step(range, 1)
+        self.read_range_by(Some(Patience::ENDLESS), range)
     }
 
     /// Copies the elements of a range, as they are at one moment, to `values`.
@@ -228,13 +196,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         range: impl RangeBounds<usize>,
         values: &mut [T],
     ) -> Result<(), ArrayError> {
-        let (start, count) = self.resolve(range)?;
-        if values.len() != count {
-            return Err(ArrayError::Count { given: values.len(), expected: count });
-        }
-        let held = self.whole()?;
-        values.copy_from_slice(&self.place.elements(&held)[start..][..count]);
-        Ok(())
+        self.read_into_by(Some(Patience::ENDLESS), range, values)
     }
 
     /// Returns copies of every `step`-th element of a range, from its first on, as they were at one moment.
@@ -247,19 +209,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         range: impl RangeBounds<usize>,
         step: usize,
     ) -> Result<Vec<T>, ArrayError> {
-        let (start, count) = self.resolve(range)?;
-        if step == 0 {
-            return Err(ArrayError::ZeroStep);
-        }
-        // Allocated before the lock is taken.
-        let mut values = Vec::with_capacity(count.div_ceil(step));
-        let held = self.whole()?;
-        let elements = &self.place.elements(&held)[start..][..count];
-        match step {
-            1 => values.extend_from_slice(elements),
-            _ => values.extend(elements.iter().step_by(step)),
-        }
-        Ok(values)
+        self.read_step_by(Some(Patience::ENDLESS), range, step)
     }
 
     /// Returns an iterator over copies of all elements, as they were at one moment. It does not hold the lock.
@@ -281,15 +231,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         range: impl RangeBounds<usize>,
         values: &[T],
     ) -> Result<(), ArrayError> {
-        let (start, count) = self.resolve(range)?;
-        if values.len() != count {
-            return Err(ArrayError::Count { given: values.len(), expected: count });
-        }
-        let held = self.whole()?;
-        self.place.raw.mark(WRITING);
-        self.place.elements_mut(&held)[start..][..count].copy_from_slice(values);
-        self.place.raw.mark(CLEAN);
-        Ok(())
+        self.write_range_by(Some(Patience::ENDLESS), range, values)
     }
 
     /// Stores `value` as every element, all at one moment.
@@ -298,11 +240,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ///
     /// See [`ArrayError`].
     pub fn fill(&self, value: T) -> Result<(), ArrayError> {
-        let held = self.whole()?;
-        self.place.raw.mark(WRITING);
-        self.place.elements_mut(&held).fill(value);
-        self.place.raw.mark(CLEAN);
-        Ok(())
+        self.fill_by(Some(Patience::ENDLESS), value)
     }
 
     /// Changes the elements in place, all at one moment. A panic of `change` leaves the array poisoned.
@@ -311,8 +249,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     ///
     /// See [`ArrayError`]; then `change` was not called.
     pub fn update_all<R>(&self, change: impl FnOnce(&mut [T]) -> R) -> Result<R, ArrayError> {
-        let mut guard = self.lock()?;
-        Ok(change(&mut guard))
+        self.update_all_by(Some(Patience::ENDLESS), change)
     }
 
     /// Takes the lock, and returns a guard that is a slice of the elements in place.
@@ -393,6 +330,48 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         self.guard(self.keeper.clone(), Some(Patience::ENDLESS))
     }
 
+    /// As [`lock_owned`](Self::lock_owned), if the lock is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Self::try_lock).
+    pub fn try_lock_owned(&self) -> Result<OwnedArrayGuard<T, K>, LockError<OwnedArrayGuard<T, K>>>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), None)
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), if the lock is free by the end of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    pub fn lock_owned_timeout(
+        &self,
+        limit: Duration,
+    ) -> Result<OwnedArrayGuard<T, K>, LockError<OwnedArrayGuard<T, K>>>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), Some(limit.into()))
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), if the lock is free by `deadline`, an `Instant` or any [`Patience`].
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    pub fn lock_owned_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<OwnedArrayGuard<T, K>, LockError<OwnedArrayGuard<T, K>>>
+    where
+        K: Clone,
+    {
+        self.guard(self.keeper.clone(), Some(deadline.into()))
+    }
+
     /// Takes the lock for a guard that has `keeper`: ours, or a clone of it.
     fn guard<G: Judge>(
         &self,
@@ -409,15 +388,6 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
             CLEAN => Ok(guard),
             PANICKED => Err(LockError::Poisoned(guard)),
             _ => Err(LockError::OwnerDied(guard)),
-        }
-    }
-
-    /// Takes the lock of an array whose elements are all whole.
-    fn whole(&self) -> Result<Held<'_, &K>, ArrayError> {
-        match self.take(Some(Patience::ENDLESS))? {
-            (held, CLEAN) => Ok(held),
-            (_, PANICKED) => Err(ArrayError::Poisoned),
-            _ => Err(ArrayError::OwnerDied),
         }
     }
 

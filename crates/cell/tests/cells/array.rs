@@ -1,6 +1,7 @@
 //! An array, its lock, and what a dead writer leaves.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use shmkit_cell::{Array, ArrayError, ArraySpec, OutOfRange, SetError};
 use shmkit_layout::{Object, Region, ShapeError, ShmSafe};
@@ -307,4 +308,24 @@ fn threads_of_one_process_exclude_each_other() {
         }
     });
     assert_eq!(row.to_vec().unwrap(), [500, 500, 500, 2500]);
+}
+
+#[test]
+fn whoever_waits_for_the_lock_can_give_up() {
+    let (mut memory, judges) = (Memory::<1024>::new(), two());
+    let here = array(memory.region(), [1_u64, 2, 3], &judges[0]);
+    let (soon, now) = (Duration::from_millis(2), Instant::now());
+    assert_eq!(here.try_set(0, 4), Ok(()));
+    assert_eq!(here.get_timeout(0, soon), Ok(4));
+    let held = here.lock().unwrap();
+    let late = |end: Result<(), ArrayError>| assert_eq!(end, Err(LockFailure::TimedOut.into()));
+    assert_eq!(here.try_get(0), Err(LockFailure::WouldBlock.into()));
+    late(here.set_timeout(0, 5, soon));
+    late(here.update_deadline(0, |_| unreachable!("it is locked"), now));
+    late(here.read_range_deadline(.., now).map(drop));
+    late(here.write_range_timeout(.., &[7; 3], soon));
+    late(here.fill_deadline(7, now));
+    late(here.update_all_deadline(|_| unreachable!("it is locked"), now));
+    assert_eq!(here.get_timeout(9, soon), Err(out_of_range(9, 3)), "without the lock");
+    assert_eq!(*held, [4, 2, 3]);
 }

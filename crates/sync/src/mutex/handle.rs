@@ -220,6 +220,25 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
         self.lock_owned_by(Deadline::after(wait))
     }
 
+    /// As [`lock_owned`](Self::lock_owned), waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_deadline`](Self::lock_deadline).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_owned_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> LockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        self.lock_owned_by(deadline)
+    }
+
     /// As [`lock_owned`](Self::lock_owned), if nobody alive holds the lock.
     ///
     /// # Errors

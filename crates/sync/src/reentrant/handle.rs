@@ -165,9 +165,42 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
     where
         K: Clone,
     {
-        let (me, thread) = self.me()?;
-        let taken = self.raw.take(me, thread, &self.keeper, Deadline::NEVER)?;
-        self.guard(me, thread, taken, self.keeper.clone())
+        self.lock_owned_by(Deadline::NEVER)
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), waiting for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_owned_timeout(&self, wait: Duration) -> ReentrantLockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        self.lock_owned_by(Deadline::after(wait))
+    }
+
+    /// As [`lock_owned`](Self::lock_owned), waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_deadline`](Self::lock_deadline).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`lock`](Self::lock).
+    pub fn lock_owned_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> ReentrantLockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        self.lock_owned_by(deadline)
     }
 
     /// As [`lock_owned`](Self::lock_owned), if this thread or nobody alive holds the lock.
@@ -224,6 +257,18 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
     }
 
     #[inline]
+    fn lock_owned_by<'p>(
+        &self,
+        patience: impl Into<Patience<'p>>,
+    ) -> ReentrantLockResult<'static, T, K>
+    where
+        K: Clone,
+    {
+        let (me, thread) = self.me()?;
+        let taken = self.raw.take(me, thread, &self.keeper, patience)?;
+        self.guard(me, thread, taken, self.keeper.clone())
+    }
+
     fn me(&self) -> Result<(OwnerId, ThreadToken), LockFailure> {
         Ok((self.keeper.me().ok_or(LockFailure::NotJoined)?, ThreadToken::current()))
     }

@@ -246,78 +246,6 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         self.write_by(deadline)
     }
 
-    /// [`read`](Self::read) with a guard that borrows nothing: it has a clone of the handle's keeper.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    ///
-    /// # If a peer dies
-    ///
-    /// As with [`read`](Self::read).
-    pub fn read_owned(&self) -> ReadResult<'static, T, K>
-    where
-        K: Clone,
-    {
-        let me = self.me()?;
-        let reading = self.raw.take_read(me, &self.keeper, Deadline::NEVER)?;
-        self.admit_reader(me, reading, self.keeper.clone())
-    }
-
-    /// [`try_read`](Self::try_read) with a guard that borrows nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_read`](Self::try_read).
-    ///
-    /// # If a peer dies
-    ///
-    /// As with [`try_read`](Self::try_read).
-    pub fn try_read_owned(&self) -> ReadResult<'static, T, K>
-    where
-        K: Clone,
-    {
-        let me = self.me()?;
-        let reading = self.raw.try_take_read(me, &self.keeper)?;
-        self.admit_reader(me, reading, self.keeper.clone())
-    }
-
-    /// [`write`](Self::write) with a guard that borrows nothing: it has a clone of the handle's keeper.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
-    ///
-    /// # If a peer dies
-    ///
-    /// As with [`write`](Self::write).
-    pub fn write_owned(&self) -> WriteResult<'static, T, K>
-    where
-        K: Clone,
-    {
-        let me = self.me()?;
-        let taken = self.raw.take_write(me, &self.keeper, Deadline::NEVER)?;
-        self.admit_writer(me, taken, self.keeper.clone())
-    }
-
-    /// [`try_write`](Self::try_write) with a guard that borrows nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_write`](Self::try_write).
-    ///
-    /// # If a peer dies
-    ///
-    /// As with [`try_write`](Self::try_write).
-    pub fn try_write_owned(&self) -> WriteResult<'static, T, K>
-    where
-        K: Clone,
-    {
-        let me = self.me()?;
-        let taken = self.raw.try_take_write(me, &self.keeper)?;
-        self.admit_writer(me, taken, self.keeper.clone())
-    }
-
     /// Returns whether a writer's thread panicked, and nobody has cleared that.
     pub fn is_poisoned(&self) -> bool {
         self.raw.is_poisoned()
@@ -354,7 +282,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         self.raw
     }
 
-    fn me(&self) -> Result<OwnerId, LockFailure> {
+    pub(super) fn me(&self) -> Result<OwnerId, LockFailure> {
         self.keeper.me().ok_or(LockFailure::NotJoined)
     }
 
@@ -371,7 +299,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     }
 
     /// Makes the guard of a reader that has `keeper`, ours or a clone of it, and says what is wrong with the data.
-    fn admit_reader<G: Judge>(
+    pub(super) fn admit_reader<G: Judge>(
         &self,
         me: OwnerId,
         reading: Reading,
@@ -385,7 +313,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     }
 
     /// Makes the guard of a writer that has `keeper`, ours or a clone of it, and says what is wrong with the data.
-    fn admit_writer<G: Judge>(
+    pub(super) fn admit_writer<G: Judge>(
         &self,
         me: OwnerId,
         taken: Taken,

@@ -5,5 +5,7 @@ pub(crate) mod guard;
 #[cfg(not(loom))]
 pub(crate) mod handle;
 #[cfg(not(loom))]
+mod owned;
+#[cfg(not(loom))]
 mod place;
 pub(crate) mod raw;

@@ -230,6 +230,26 @@ impl<K: Judge> Semaphore<K> {
         self.permit(count, Some(wait.into()), self.keeper.clone())
     }
 
+    /// As [`acquire_owned`](Self::acquire_owned), waiting until `deadline` at most, or for as long as a [`Patience`] lasts.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_many_deadline`](Self::acquire_many_deadline).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`acquire`](Self::acquire).
+    pub fn acquire_owned_deadline<'p>(
+        &self,
+        count: u32,
+        deadline: impl Into<Patience<'p>>,
+    ) -> Result<OwnedPermit<K>, SemaphoreError>
+    where
+        K: Clone,
+    {
+        self.permit(count, Some(deadline.into()), self.keeper.clone())
+    }
+
     /// As [`acquire_owned`](Self::acquire_owned), if there are so many now.
     ///
     /// # Errors

@@ -1,0 +1,168 @@
+//! What each operation does, for as long as one waits for the lock: not at all, without a patience.
+
+use core::ops::{Bound, RangeBounds};
+use core::slice;
+
+use shmkit_layout::ShmSafe;
+use shmkit_roster::Judge;
+use shmkit_sync::{LockFailure, Patience};
+
+use super::Array;
+use super::journal::{CLEAN, PANICKED, WRITING};
+use crate::error::ArrayError;
+use crate::held::Held;
+
+impl<T: ShmSafe, K: Judge> Array<T, K> {
+    pub(super) fn get_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        index: usize,
+    ) -> Result<T, ArrayError> {
+        self.place.in_range(index)?;
+        let held = self.whole(patience)?;
+        Ok(self.place.read(&held, index))
+    }
+
+    pub(super) fn set_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        index: usize,
+        value: T,
+    ) -> Result<(), ArrayError> {
+        self.place.in_range(index)?;
+        let held = self.whole(patience)?;
+        self.place.write(&held, index, value);
+        Ok(())
+    }
+
+    pub(super) fn update_by<R>(
+        &self,
+        patience: Option<Patience<'_>>,
+        index: usize,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, ArrayError> {
+        self.place.in_range(index)?;
+        let held = self.whole(patience)?;
+        let draft = self.place.draft(&held);
+        // Not by assignment, which goes through the stack in a build that is not optimised.
+        slice::from_mut(draft).copy_from_slice(&self.place.elements(&held)[index..=index]);
+        let result = change(draft);
+        // `change` may have forked, and this may be the child.
+        held.check().map_err(|_| LockFailure::NotJoined)?;
+        self.place.commit(&held, index);
+        Ok(result)
+    }
+
+    pub(super) fn to_vec_by(&self, patience: Option<Patience<'_>>) -> Result<Vec<T>, ArrayError> {
+        self.read_range_by(patience, ..)
+    }
+
+    pub(super) fn read_range_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        range: impl RangeBounds<usize>,
+    ) -> Result<Vec<T>, ArrayError> {
+        self.read_step_by(patience, range, 1)
+    }
+
+    pub(super) fn read_into_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        range: impl RangeBounds<usize>,
+        values: &mut [T],
+    ) -> Result<(), ArrayError> {
+        let (start, count) = self.resolve(range)?;
+        if values.len() != count {
+            return Err(ArrayError::Count { given: values.len(), expected: count });
+        }
+        let held = self.whole(patience)?;
+        values.copy_from_slice(&self.place.elements(&held)[start..][..count]);
+        Ok(())
+    }
+
+    pub(super) fn read_step_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        range: impl RangeBounds<usize>,
+        step: usize,
+    ) -> Result<Vec<T>, ArrayError> {
+        let (start, count) = self.resolve(range)?;
+        if step == 0 {
+            return Err(ArrayError::ZeroStep);
+        }
+        // Allocated before the lock is taken.
+        let mut values = Vec::with_capacity(count.div_ceil(step));
+        let held = self.whole(patience)?;
+        let elements = &self.place.elements(&held)[start..][..count];
+        match step {
+            1 => values.extend_from_slice(elements),
+            _ => values.extend(elements.iter().step_by(step)),
+        }
+        Ok(values)
+    }
+
+    pub(super) fn write_range_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        range: impl RangeBounds<usize>,
+        values: &[T],
+    ) -> Result<(), ArrayError> {
+        let (start, count) = self.resolve(range)?;
+        if values.len() != count {
+            return Err(ArrayError::Count { given: values.len(), expected: count });
+        }
+        let held = self.whole(patience)?;
+        self.place.raw.mark(WRITING);
+        self.place.elements_mut(&held)[start..][..count].copy_from_slice(values);
+        self.place.raw.mark(CLEAN);
+        Ok(())
+    }
+
+    pub(super) fn fill_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        value: T,
+    ) -> Result<(), ArrayError> {
+        let held = self.whole(patience)?;
+        self.place.raw.mark(WRITING);
+        self.place.elements_mut(&held).fill(value);
+        self.place.raw.mark(CLEAN);
+        Ok(())
+    }
+
+    pub(super) fn update_all_by<R>(
+        &self,
+        patience: Option<Patience<'_>>,
+        change: impl FnOnce(&mut [T]) -> R,
+    ) -> Result<R, ArrayError> {
+        let guard = self.guard(&self.keeper, patience).map_err(ArrayError::from);
+        Ok(change(&mut guard?))
+    }
+
+    /// Takes the lock of an array whose elements are all whole.
+    fn whole(&self, patience: Option<Patience<'_>>) -> Result<Held<'_, &K>, ArrayError> {
+        match self.take(patience)? {
+            (held, CLEAN) => Ok(held),
+            (_, PANICKED) => Err(ArrayError::Poisoned),
+            _ => Err(ArrayError::OwnerDied),
+        }
+    }
+
+    /// Returns first element and number of elements of a range.
+    fn resolve(&self, range: impl RangeBounds<usize>) -> Result<(usize, usize), ArrayError> {
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => self.place.len,
+        };
+        if start > end || end > self.place.len {
+            return Err(ArrayError::NoSuchRange { start, end, len: self.place.len });
+        }
+        Ok((start, end - start))
+    }
+}
