@@ -1,10 +1,9 @@
 //! What a peer does with values and arrays.
 
-use bytemuck::{Pod, Zeroable};
 use nix::sys::signal::{Signal, raise};
 use shmkit::{
     Array, Atomic, AtomicArray, AtomicWord, ObjectError, Objects, RLock, Segment, ShmSafe,
-    Synchronized, TypeTag, Value,
+    Synchronized, Value,
 };
 
 use crate::Channel;
@@ -19,7 +18,7 @@ pub type Wide = [u64; 2048];
 pub const ROUNDS: u64 = 50_000;
 
 /// A structure with a field of each size, as in the catalogue's ARR-14.
-#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, ShmSafe)]
 #[repr(C)]
 pub struct Fields {
     /// An int.
@@ -30,10 +29,6 @@ pub struct Fields {
     pub y: f64,
     /// A long long.
     pub z: i64,
-}
-
-impl ShmSafe for Fields {
-    const TAG: TypeTag = TypeTag::of::<Self>("test.Fields/1");
 }
 
 /// The script of a freshly executed peer.

@@ -6,7 +6,9 @@ mod place;
 use core::fmt;
 use std::time::Duration;
 
-use shmkit_layout::{InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag};
+use shmkit_layout::{
+    InPlace, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag,
+};
 use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{LockFailure, NotOwner, Patience, RawMutex};
 
@@ -376,6 +378,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     const KIND: Kind = Kind::new("value");
     const TAG: TypeTag = TypeTag::checked::<T>();
+    const SCHEMA: Option<&'static Schema> = Some(T::SCHEMA);
 
     /// The first value.
     type Spec = T;

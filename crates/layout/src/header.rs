@@ -8,9 +8,10 @@ use bytemuck::{Pod, Zeroable};
 #[cfg(not(loom))]
 use shmkit_atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::TypeTag;
+use crate::plain::opaque;
 #[cfg(not(loom))]
 use crate::{Offset, Region};
-use crate::{ShmSafe, TypeTag};
 
 /// The first eight bytes of every segment file. The line ends and the byte above 127 show a copy through a text
 /// channel, as in PNG.
@@ -68,9 +69,7 @@ pub struct Header {
     reserved: u64,
 }
 
-impl ShmSafe for Header {
-    const TAG: TypeTag = TypeTag::of::<Self>("shmkit.Header/1");
-}
+opaque!(Header => "shmkit.Header/2",);
 
 const _: () = assert!(size_of::<Header>() == 128, "part of the segment format");
 

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 
-use crate::{Kind, Object, Region, Shape, ShapeError, TypeTag};
+use crate::{Kind, Object, Region, Schema, Shape, ShapeError, TypeTag};
 
 /// An [`Object`] whose first values can be written where they lie, so that not even one of 8 MiB comes to lie on the
 /// stack.
@@ -70,6 +70,7 @@ where
 {
     const KIND: Kind = O::KIND;
     const TAG: TypeTag = O::TAG;
+    const SCHEMA: Option<&'static Schema> = O::SCHEMA;
 
     /// How many values, and what writes them.
     type Spec = (O::Size, F);

@@ -2,12 +2,18 @@
 //!
 //! * [`Region`]: a borrowed view of bytes that somebody keeps mapped: a segment, your own mapping, a static.
 //! * [`Offset`]: the pointer of a region; it means the same in every process.
-//! * [`ShmSafe`]: plain values that may be copied in and out, each with a stable [`TypeTag`].
+//! * [`ShmSafe`]: plain values that may be copied in and out, each with a stable [`TypeTag`]; [`Checked`] for values that not
+//!   every bit pattern is.
+//! * [`Schema`]: what the bytes of a type mean; the [`Definition`] of one is what another process says about it.
 //! * [`Shared`]: words that may be *borrowed* in place, because every access to them is atomic.
 //! * [`Object`]: a primitive that lives in a region; its [`Shape`] is what a directory records of it.
 //! * [`Header`]: the first bytes of a segment file.
 //!
 //! This crate does *not* map anything and knows no processes.
+//!
+//! # Features
+//!
+//! * `derive`: `#[derive(ShmSafe)]`, from `shmkit-derive`.
 //!
 //! # The one assumption
 //!
@@ -27,6 +33,7 @@
 //!
 //! [lockfree]: https://www.open-std.org/jtc1/sc22/wg21/docs/papers/2014/n4013.html
 
+mod checked;
 #[cfg(not(loom))]
 mod copy;
 mod header;
@@ -34,17 +41,35 @@ mod in_place;
 mod names;
 mod object;
 mod offset;
+mod pad;
 mod padded;
+mod plain;
 mod region;
+mod schema;
 mod shared;
 mod tag;
 
+pub use crate::checked::{Checked, InvalidValue};
 pub use crate::header::{Header, HeaderError, MAGIC, VERSION};
 pub use crate::in_place::{Filled, InPlace};
 pub use crate::names::{NameWords, Names};
 pub use crate::object::{Kind, Object, Shape, ShapeError};
 pub use crate::offset::{Offset, OffsetError, align_up};
+pub use crate::pad::Pad;
 pub use crate::padded::CachePadded;
+pub use crate::plain::{ShmChecked, ShmNiche, ShmSafe};
 pub use crate::region::Region;
+pub use crate::schema::{Definition, DefinitionError, Difference, Field, Schema, Variant};
 pub use crate::shared::Shared;
-pub use crate::tag::{ShmSafe, TypeTag};
+pub use crate::tag::TypeTag;
+#[cfg(feature = "derive")]
+pub use shmkit_derive::ShmSafe;
+
+/// What `#[derive(ShmSafe)]` writes refers to this, by way of whichever crate the program has.
+#[doc(hidden)]
+pub mod __derive {
+    pub use bytemuck::{Pod, Zeroable};
+
+    pub use crate::plain::{ShmChecked, ShmNiche, ShmSafe, none_of};
+    pub use crate::schema::{Field, Schema, Variant};
+}

@@ -5,7 +5,8 @@ use core::fmt;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Names, OffsetError, Region, ShmSafe, TypeTag};
+use crate::plain::opaque;
+use crate::{Names, OffsetError, Region, Schema, TypeTag};
 
 /// The kind of an object: `mutex`, `value`, `array`, … in at most eight bytes of ASCII.
 #[derive(Clone, Copy, PartialEq, Eq, Zeroable, Pod)]
@@ -74,9 +75,7 @@ pub struct Shape {
     pub names: Names,
 }
 
-impl ShmSafe for Shape {
-    const TAG: TypeTag = TypeTag::of::<Self>("shmkit.Shape/2");
-}
+opaque!(Shape => "shmkit.Shape/3",);
 
 const _: () = assert!(size_of::<Shape>() == 112, "part of the segment format");
 
@@ -108,6 +107,10 @@ pub unsafe trait Object<K>: Sized {
 
     /// What it holds, the tag in every [`Shape`] of it: it tells a finder, who has no spec, whether to attach.
     const TAG: TypeTag;
+
+    /// The definition of what it holds, where the tag's name does not say all: a directory keeps it, so that who was built
+    /// from another one learns where the two differ.
+    const SCHEMA: Option<&'static Schema> = None;
 
     /// What must be said to make one: a first value, a length, a capacity.
     type Spec;
@@ -206,7 +209,7 @@ impl Error for ShapeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NameWords;
+    use crate::{NameWords, ShmSafe};
 
     #[test]
     fn a_shape_says_what_it_is() {

@@ -3,7 +3,8 @@
 use core::fmt;
 
 use shmkit_layout::{
-    Kind, Object, Offset, OffsetError, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+    Kind, Object, Offset, OffsetError, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag,
+    align_up,
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
@@ -163,6 +164,7 @@ impl<T: ShmSafe, K: Judge + Clone> fmt::Debug for Pipe<T, K> {
 unsafe impl<T: ShmSafe, K: Judge + Clone> Object<K> for Pipe<T, K> {
     const KIND: Kind = Kind::new("pipe");
     const TAG: TypeTag = TypeTag::checked::<T>();
+    const SCHEMA: Option<&'static Schema> = Some(T::SCHEMA);
 
     /// The least number of items that it must be able to hold.
     type Spec = u64;

@@ -9,26 +9,18 @@ use std::error::Error;
 use std::io::{BufRead, BufReader, stdin};
 use std::process::{Child, Command, Stdio};
 
-use shmkit::bytemuck::{Pod, Zeroable};
-use shmkit::{
-    LockError, Mutex, MutexGuard, Objects, Options, Segment, ShareSegment, ShmSafe, TypeTag,
-};
+use shmkit::{LockError, Mutex, MutexGuard, Objects, Options, Segment, ShareSegment, ShmSafe};
 
 const CHILDREN: usize = 4;
 const ROUNDS: u64 = 1000;
 
 /// What the lock guards: `total` is the sum of `by`.
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-#[bytemuck(crate = "shmkit::bytemuck")]
+#[derive(Clone, Copy, Debug, Default, ShmSafe)]
 #[repr(C)]
 struct Counter {
     total: u64,
     by: [u64; CHILDREN],
     repairs: u64,
-}
-
-impl ShmSafe for Counter {
-    const TAG: TypeTag = TypeTag::of::<Self>("counter.Counter/1");
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

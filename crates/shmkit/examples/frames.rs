@@ -10,10 +10,9 @@ use std::process::{Child, Command};
 use std::thread::Builder;
 use std::time::Duration;
 
-use shmkit::bytemuck::{Pod, Zeroable};
 use shmkit::{
     Mutex, ObjectError, Objects, Options, PipeError, Receiver, Segment, Sender, ShareSegment,
-    ShmSafe, TypeTag,
+    ShmSafe,
 };
 
 /// A picture of 8 MiB, as it comes from a decoder.
@@ -31,16 +30,11 @@ const STACK: usize = 256 << 10;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Which picture goes into which frame.
-#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-#[bytemuck(crate = "shmkit::bytemuck")]
+#[derive(Clone, Copy, Debug, PartialEq, ShmSafe)]
 #[repr(C)]
 struct Job {
     picture: u32,
     frame: u32,
-}
-
-impl ShmSafe for Job {
-    const TAG: TypeTag = TypeTag::of::<Self>("frames.Job/1");
 }
 
 fn main() -> Result<(), Failure> {

@@ -6,8 +6,7 @@ use std::error::Error;
 use std::process::Command;
 use std::time::Duration;
 
-use shmkit::bytemuck::{Pod, Zeroable};
-use shmkit::{Objects, Options, PipeError, Segment, ShareSegment, ShmSafe, TypeTag};
+use shmkit::{Objects, Options, PipeError, Segment, ShareSegment, ShmSafe};
 
 const WORKERS: usize = 3;
 const JOBS: u64 = 60;
@@ -17,16 +16,11 @@ const AHEAD: u64 = 8;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// How many steps a number takes to 1, if an odd one is tripled and one added, and an even one halved.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[bytemuck(crate = "shmkit::bytemuck")]
+#[derive(Clone, Copy, Debug, ShmSafe)]
 #[repr(C)]
 struct Answer {
     number: u64,
     steps: u64,
-}
-
-impl ShmSafe for Answer {
-    const TAG: TypeTag = TypeTag::of::<Self>("pool.Answer/1");
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -16,8 +16,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
-use shmkit::bytemuck::{Pod, Zeroable};
-use shmkit::{Mutex, Objects, Options, ShmSafe, TypeTag, join_all_at_fork};
+use shmkit::{Mutex, Objects, Options, ShmSafe, join_all_at_fork};
 
 const WORKERS: usize = 3;
 const REQUESTS: u64 = 100;
@@ -25,17 +24,12 @@ const REQUESTS: u64 = 100;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Who has answered how much: `total` is the sum of `by`.
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-#[bytemuck(crate = "shmkit::bytemuck")]
+#[derive(Clone, Copy, Debug, Default, ShmSafe)]
 #[repr(C)]
 struct Board {
     total: u64,
     by: [u64; WORKERS],
     repairs: u64,
-}
-
-impl ShmSafe for Board {
-    const TAG: TypeTag = TypeTag::of::<Self>("prefork.Board/1");
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -119,31 +119,36 @@
 //! # }
 //! ```
 //!
-//! Your own types go in when they are plain bytes: `repr(C)`, no padding, no pointers, no `bool` or enum. The name in the
-//! tag is how two programs agree on the type; change it when the type changes:
+//! Your own types go in when they are plain bytes: `repr(C)`, no padding, no pointers. What not every bit pattern is a value
+//! of, as `bool` and enums, is [`Checked`] when it is read, a field or a whole. The segment keeps the definition: a program
+//! that was built from another one is refused, and told which field differs:
 //!
 //! ```
-//! use shmkit::bytemuck::{Pod, Zeroable};
-//! use shmkit::{Objects, Options, ShmSafe, TypeTag};
+//! use shmkit::{Checked, Objects, Options, Pad, ShmSafe};
 //!
-//! #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-//! #[bytemuck(crate = "shmkit::bytemuck")]
+//! #[derive(Clone, Copy, Debug, PartialEq, ShmSafe)]
 //! #[repr(C)]
 //! struct Reading {
 //!     celsius: f64,
 //!     station: u32,
-//!     quality: u32,
+//!     quality: Checked<Quality>,
+//!     _pad: Pad<3>,
 //! }
 //!
-//! impl ShmSafe for Reading {
-//!     const TAG: TypeTag = TypeTag::of::<Self>("weather.Reading/1");
+//! #[derive(Clone, Copy, Debug, PartialEq, ShmSafe)]
+//! #[repr(u8)]
+//! enum Quality {
+//!     Poor,
+//!     Good,
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let segment = Options::new(1 << 20).anonymous()?;
-//! let last = segment.value("last", Reading { celsius: 21.5, station: 4, quality: 1 })?;
+//! let quality = Quality::Good.into();
+//! let last = segment.value("last", Reading { celsius: 21.5, station: 4, quality, _pad: Pad::ZERO })?;
 //! last.update(|reading| reading.celsius += 0.5)?;
 //! assert_eq!(last.get()?.celsius, 22.0);
+//! assert_eq!(last.get()?.quality.get()?, Quality::Good);
 //! # Ok(())
 //! # }
 //! ```
@@ -380,6 +385,7 @@
 //!
 //! # Features
 //!
+//! * `derive`: `#[derive(ShmSafe)]`; by default.
 //! * `serde`: that of `shmkit-segment`; [`Located`] handles are serialised as where they are, and open themselves on the other
 //!   side.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
@@ -416,7 +422,11 @@ pub use shmkit_cell::{
     AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Synchronized,
     TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
-pub use shmkit_layout::{Object, Region, Shape, ShapeError, ShmSafe, TypeTag};
+#[doc(hidden)]
+pub use shmkit_layout::__derive;
+pub use shmkit_layout::{
+    Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
+};
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_roster::{Judge, OwnerId, Participant, Seat};
 pub use shmkit_segment::{

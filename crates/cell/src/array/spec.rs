@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use shmkit_layout::{
-    InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+    InPlace, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
 use shmkit_roster::Judge;
 use shmkit_sync::RawMutex;
@@ -118,6 +118,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Array<T, K> {
     const KIND: Kind = Kind::new("array");
     const TAG: TypeTag = TypeTag::checked::<T>();
+    const SCHEMA: Option<&'static Schema> = Some(T::SCHEMA);
 
     /// A length, or the first values.
     type Spec = ArraySpec<T>;

@@ -7,7 +7,7 @@ use shmkit_atomic::{
     AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicU8, AtomicU16, AtomicU32,
     AtomicU64, AtomicUsize,
 };
-use shmkit_layout::{Shared, ShmSafe, TypeTag};
+use shmkit_layout::{Shared, ShmChecked, ShmSafe, TypeTag};
 
 /// What lives in a word of the machine: `u8` to `u64`, `i8` to `i64`, `usize` and `isize`, `f32` and `f64`, and `bool`.
 ///
@@ -190,7 +190,7 @@ impl sealed::Sealed for bool {}
 
 impl AtomicWord for bool {
     type Cell = AtomicU8;
-    const WORD: TypeTag = TypeTag::of::<u8>("bool");
+    const WORD: TypeTag = TypeTag::of(bool::SCHEMA);
 
     #[inline]
     fn load(cell: &AtomicU8) -> Self {

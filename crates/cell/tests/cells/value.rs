@@ -38,15 +38,10 @@ fn what_is_set_is_read() {
 
 #[test]
 fn a_structure_of_any_alignment_fits() {
-    use bytemuck::{Pod, Zeroable};
-
-    #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+    #[derive(Clone, Copy, Debug, PartialEq, ShmSafe)]
+    #[shm(crate = shmkit_layout)]
     #[repr(C, align(64))]
     struct Wide([u64; 8]);
-
-    impl ShmSafe for Wide {
-        const TAG: shmkit_layout::TypeTag = shmkit_layout::TypeTag::of::<Self>("test.Wide/1");
-    }
 
     let [me, _] = two();
     let mut memory = Memory::<4096>::new();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, InPlace, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag,
-    align_up,
+    CachePadded, InPlace, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe,
+    TypeTag, align_up,
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
@@ -373,6 +373,7 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
     const KIND: Kind = Kind::new("mutex");
     const TAG: TypeTag = TypeTag::checked::<T>();
+    const SCHEMA: Option<&'static Schema> = Some(T::SCHEMA);
 
     type Spec = T;
 

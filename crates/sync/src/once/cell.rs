@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag, align_up,
+    CachePadded, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag,
+    align_up,
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
@@ -355,6 +356,7 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for OnceCell<T, K> {
     const KIND: Kind = Kind::new("oncecell");
     const TAG: TypeTag = TypeTag::checked::<T>();
+    const SCHEMA: Option<&'static Schema> = Some(T::SCHEMA);
 
     /// Nothing: a new one is empty.
     type Spec = ();

@@ -1,8 +1,8 @@
 //! Where a readers-writer lock lies: its words, the value, and its readers' cells.
 
 use shmkit_layout::{
-    CachePadded, InPlace, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, ShmSafe,
-    TypeTag, align_up,
+    CachePadded, InPlace, Kind, NameWords, Object, Offset, Region, Schema, Shape, ShapeError,
+    ShmSafe, TypeTag, align_up,
 };
 use shmkit_roster::Judge;
 
@@ -49,6 +49,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for RwLock<T, K> {
     const KIND: Kind = Kind::new("rwlock");
     const TAG: TypeTag = TypeTag::checked::<T>();
+    const SCHEMA: Option<&'static Schema> = Some(T::SCHEMA);
 
     /// The first value, and how many can read at a time.
     type Spec = Seated<T>;

@@ -1,0 +1,101 @@
+//! The derive of [shmkit](https://docs.rs/shmkit): which types may lie in shared memory.
+//!
+//! Programs use it as `shmkit::ShmSafe`; this crate has no use alone.
+//!
+//! * [`ShmSafe`](macro@ShmSafe): checks a struct or an enum, and describes it to other processes.
+//!
+//! It does *not* make anything shareable that is not: what it implements, and what that promises, stands at the traits
+//! `ShmSafe`, `ShmChecked` and `ShmNiche` of `shmkit-layout`.
+
+mod attributes;
+mod enumeration;
+mod structure;
+
+use proc_macro::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, Error, Result, parse_macro_input};
+
+use crate::attributes::Attributes;
+
+/// Lets a type of yours lie in shared memory, and be found there by processes that were built from the same definition.
+///
+/// A struct must be `repr(C)` or `repr(transparent)`, without padding, and each field of a type that may lie there: a number,
+/// `bool`, `char`, `NonZero`, an `Option` of one of these or of an enum if it takes no more room, an array, or a type with this derive. An enum
+/// must have no fields, and a `repr` of a number. Both must be `Copy`. What is refused is refused with what to write instead.
+///
+/// | every field is | the type is | and lies in a `Value`, `Mutex`, `Pipe` |
+/// | --- | --- | --- |
+/// | a value whatever its bytes are | `ShmSafe`, and `bytemuck::Pod` | as it is |
+/// | else, and every enum | `ShmChecked` | as `Checked<T>`, which says whether its bytes are a `T` |
+///
+/// Where two programs were built from two definitions, whoever comes second is refused, and told in which field they differ.
+/// So a type's name need not change with it. It is the name that stands in the source; another one is given by
+/// `#[shm(name = "weather.Reading")]`, of which 32 bytes are shown. A type that has another meaning and the same fields must have another name.
+///
+/// It refers to `::shmkit`; to whom has that by another name, by `#[shm(crate = path)]`: `shmkit` or `shmkit_layout`.
+///
+/// # Examples
+///
+/// ```
+/// use shmkit_layout::{Checked, Pad, ShmChecked, ShmSafe};
+///
+/// #[derive(Clone, Copy, ShmSafe)]
+/// # #[shm(crate = shmkit_layout)]
+/// #[repr(C)]
+/// struct Reading {
+///     celsius: f64,
+///     station: u32,
+///     quality: Checked<Quality>, // a field that is checked when it is read
+///     _pad: Pad<3>,              // without it, the derive says how many bytes
+/// }
+///
+/// #[derive(Clone, Copy, Debug, PartialEq, ShmSafe)]
+/// # #[shm(crate = shmkit_layout)]
+/// #[repr(u8)]
+/// enum Quality {
+///     Poor,
+///     Good,
+/// }
+///
+/// let quality = Quality::Good.into();
+/// let reading = Reading { celsius: 21.5, station: 7, quality, _pad: Pad::ZERO };
+/// assert_eq!(reading.quality.get()?, Quality::Good);
+///
+/// #[derive(Clone, Copy, ShmSafe)]
+/// # #[shm(crate = shmkit_layout)]
+/// #[repr(C)]
+/// struct Switch {
+///     on: bool,
+/// }
+///
+/// let switch = Checked::new(Switch { on: true }); // checked as a whole
+/// assert!(switch.get()?.on);
+/// # Ok::<(), shmkit_layout::InvalidValue>(())
+/// ```
+#[proc_macro_derive(ShmSafe, attributes(shm))]
+pub fn shm_safe(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    derive(&input).unwrap_or_else(Error::into_compile_error).into()
+}
+
+fn derive(input: &DeriveInput) -> Result<proc_macro2::TokenStream> {
+    let attributes = Attributes::of(input)?;
+    let implementations = match &input.data {
+        Data::Struct(data) => structure::implement(input, data, &attributes)?,
+        Data::Enum(data) => enumeration::implement(input, data, &attributes)?,
+        Data::Union(data) => {
+            return Err(Error::new(
+                data.union_token.span,
+                "a union may not lie in shared memory: nobody can tell which of its fields is there; use a struct of all \
+                 of them, or of bytes",
+            ));
+        }
+    };
+    let krate = &attributes.krate;
+    Ok(quote! {
+        const _: () = {
+            use #krate::__derive as shm;
+            #implementations
+        };
+    })
+}
