@@ -13,10 +13,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("roster", &["atomic", "layout"]),
     ("sync", &["atomic", "layout", "roster"]),
     ("cell", &["atomic", "layout", "roster", "sync"]),
+    ("heap", &["atomic", "layout", "roster", "sync"]),
     ("pipe", &["atomic", "layout", "roster", "sync"]),
     ("segment", &["atomic", "layout", "roster", "sync"]),
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
-    ("shmkit", &["atomic", "layout", "roster", "sync", "cell", "pipe", "segment", "tracker"]),
+    ("shmkit", &["atomic", "layout", "roster", "sync", "cell", "heap", "pipe", "segment", "tracker"]),
     ("cli", &["shmkit"]),
     ("xtask", &[]),
 ];

@@ -405,6 +405,8 @@ pub use bytemuck;
 #[doc(inline)]
 pub use shmkit_cell as cell;
 #[doc(inline)]
+pub use shmkit_heap as heap;
+#[doc(inline)]
 pub use shmkit_layout as layout;
 #[doc(inline)]
 pub use shmkit_pipe as pipe;
@@ -422,6 +424,7 @@ pub use shmkit_cell::{
     AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Synchronized,
     TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
+pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, Swap};
 #[doc(hidden)]
 pub use shmkit_layout::__derive;
 pub use shmkit_layout::{

@@ -6,7 +6,7 @@ use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Event, Lock, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock, Seated, Segment,
+    Event, Heap, Lock, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock, Seated, Segment,
     Semaphore, ShmSafe, Value,
 };
 
@@ -262,6 +262,13 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn event(&self, name: &str) -> Result<Event, ObjectError>;
 
+    /// A [`Heap`] of so many bytes, its tables included: blocks of any size, for structures that grow.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn heap(&self, name: &str, bytes: u64) -> Result<Heap, ObjectError>;
+
     /// A [`Pipe`] that can hold at least `capacity` items; it is rounded up to a power of two.
     ///
     /// # Errors
@@ -399,6 +406,10 @@ impl Objects for Segment {
 
     fn event(&self, name: &str) -> Result<Event, ObjectError> {
         self.object(name, ())
+    }
+
+    fn heap(&self, name: &str, bytes: u64) -> Result<Heap, ObjectError> {
+        self.object(name, bytes)
     }
 
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError> {

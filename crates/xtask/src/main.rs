@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 /// The crates that have loom models.
-const LOOM: [&str; 2] = ["shmkit-sync", "shmkit-pipe"];
+const LOOM: [&str; 3] = ["shmkit-sync", "shmkit-heap", "shmkit-pipe"];
 /// The fuzz targets.
 const FUZZ: [&str; 3] = ["attach", "ops", "ring"];
 

@@ -12,8 +12,10 @@ use crate::Fault;
 
 /// Slots of the roster: more than a stage has seats.
 const SLOTS: u32 = 16;
+/// What objects are aligned to at most, in bytes.
+const PAGE: u64 = 4096;
 /// Bytes for the object.
-const OBJECT: u64 = 16 << 10;
+const OBJECT: u64 = 128 << 10;
 
 /// A memfd of its own for each take.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Arena {
 
 /// The object's first byte, from the mapping's.
 fn object_at() -> u64 {
-    Roster::bytes(SLOTS).next_multiple_of(Roster::ALIGN)
+    Roster::bytes(SLOTS).next_multiple_of(PAGE)
 }
 
 /// Who makes the object: the director, who is no participant.

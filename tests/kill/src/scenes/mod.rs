@@ -9,6 +9,7 @@ mod directory;
 mod event;
 pub mod fault;
 pub mod glibc;
+mod heap;
 mod life;
 mod lock;
 mod locks;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(once::scenes());
     all.extend(cell::scenes());
     all.extend(ring::scenes());
+    all.extend(heap::scenes());
     all.extend(directory::scenes());
     all.extend(life::scenes());
     all

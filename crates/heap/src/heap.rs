@@ -1,0 +1,319 @@
+//! The heap in a region.
+
+use core::alloc::Layout;
+use core::fmt;
+use std::sync::Arc;
+
+use shmkit_layout::{
+    Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+};
+use shmkit_roster::{Judge, OwnerId, Seat};
+use shmkit_sync::RawMutex;
+
+use crate::raw::frame::HeapFrame;
+use crate::{Account, Area, Block, BlockId, HeapError, Local, Parts, RawHeap};
+
+/// Memory of which processes and their threads take blocks side by side, of any size and as many as fit.
+///
+/// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The handle is
+/// its place and a keeper `K`; clones share what they remember of where free blocks are.
+///
+/// ```text
+/// 0 HeapFrame | 128 seats, one for each place of the roster | hints | two words for each page | pages
+/// ```
+///
+/// Small blocks, up to 4 KiB, come in 27 sizes, are a fifth too large at most, and are reserved and freed without a lock. Larger ones
+/// are whole pages: of 4 KiB, in a heap of more than 8 GiB of more. A page that has had small blocks of one size never has others:
+/// what is free is [`Full`](HeapError::Full) for a size that lacks.
+///
+/// # If a peer dies
+///
+/// What it had reserved is free: for whoever finds no other block, and at each [`check`](Self::check). What it had kept is
+/// the structure's.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use memmap2::MmapRaw;
+/// # use shmkit_layout::{Object, Region};
+/// # use shmkit_roster::model::ModelJudge;
+/// use shmkit_heap::{Heap, HeapError};
+/// # let map = MmapRaw::from(memmap2::MmapMut::map_anon(1 << 20)?);
+/// # let base = std::ptr::NonNull::new(map.as_mut_ptr()).unwrap();
+/// # // SAFETY: `map` is mapped for longer than the region is used, and nobody else refers to its bytes.
+/// # let region = unsafe { Region::from_raw_parts(base, map.len()) };
+/// # let judges = ModelJudge::new(2);
+/// # let participant = &judges[0];
+///
+/// // SAFETY: the bytes are zero, and nobody else has seen them yet.
+/// let heap = unsafe { Heap::init(region, 1 << 20, participant) }?;
+/// let mut block = heap.reserve_bytes(5)?;
+/// block.as_mut_slice()[..5].copy_from_slice(b"hello");
+/// let id = block.keep()?; // A structure holds it from now on.
+/// assert_eq!(heap.check()?.kept_blocks, 1);
+/// heap.free(id)?;
+/// assert_eq!(heap.free(id), Err(HeapError::Stale { id }), "twice is refused");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Heap<K: Judge = Seat> {
+    raw: RawHeap<'static>,
+    /// The bytes that it takes, tables included.
+    bytes: u64,
+    local: Arc<Local>,
+    /// Keeps mapped what the others lead to; so it is dropped last.
+    keeper: K,
+}
+
+impl<K: Judge + Clone> Clone for Heap<K> {
+    fn clone(&self) -> Self {
+        let Self { raw, bytes, ref local, ref keeper } = *self;
+        Self { raw, bytes, local: local.clone(), keeper: keeper.clone() }
+    }
+}
+
+impl<K: Judge> Heap<K> {
+    /// Fewest bytes of a heap, tables included.
+    pub const MIN: u64 = 1 << 16;
+    /// Most bytes of a heap.
+    pub const MAX: u64 = 1 << 43;
+
+    /// Reserves a block for this process: dropped, it goes back.
+    ///
+    /// Its bytes are what whoever had them before has left.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError`], but never `Stale` or `NotReserved`.
+    ///
+    /// # If a peer dies
+    ///
+    /// what it had reserved is free for this, if there is nothing else.
+    pub fn reserve(&self, layout: Layout) -> Result<Block<'_, K>, HeapError> {
+        let id = self.raw.reserve(layout, &self.keeper, &self.local)?;
+        let bytes = self.region(id)?;
+        if bytes.len() < layout.size() {
+            // Somebody has overwritten the word of its page since.
+            return Err(HeapError::Corrupt { page: id.page(), found: bytes.len() as u64 });
+        }
+        Ok(Block::new(self, id, bytes))
+    }
+
+    /// Reserves a block of `len` bytes, aligned to 16.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`reserve`](Self::reserve).
+    pub fn reserve_bytes(&self, len: usize) -> Result<Block<'_, K>, HeapError> {
+        let too_large = HeapError::Layout { size: len as u64, align: 16, max_align: 4096 };
+        self.reserve(Layout::from_size_align(len, 16).map_err(|_| too_large)?)
+    }
+
+    /// Frees a block that a structure has kept.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Stale`] if it was freed before, or is none of this heap; [`HeapError::NotReserved`] if somebody else
+    /// has just reserved it; [`HeapError::NotJoined`].
+    ///
+    /// # If a peer dies
+    ///
+    /// That is nothing to this.
+    pub fn free(&self, id: BlockId) -> Result<(), HeapError> {
+        self.raw.free(id, &self.keeper, &self.local)
+    }
+
+    /// Returns how many bytes a block has: as many as were asked for, or some more.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Stale`] if it was freed, or is none of this heap.
+    pub fn len_of(&self, id: BlockId) -> Result<u64, HeapError> {
+        self.raw.place(id, &self.local).map(|place| place.len)
+    }
+
+    /// Returns the bytes of a block.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Stale`] if it was freed, or is none of this heap.
+    ///
+    /// # Safety
+    ///
+    /// Nobody frees the block as long as the region is used: the lock of the structure that it belongs to sees to that. Nor
+    /// does anybody whose [`Block`] it is use that.
+    pub unsafe fn bytes(&self, id: BlockId) -> Result<Region<'_>, HeapError> {
+        self.region(id)
+    }
+
+    /// Goes through all blocks, frees what the dead had reserved, and returns where every byte is.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Corrupt`] if they do not lie one behind the other from the first to the last byte; [`HeapError::Lock`].
+    ///
+    /// # If a peer dies
+    ///
+    /// what it had reserved is free after this.
+    pub fn check(&self) -> Result<Account, HeapError> {
+        let area = self.raw.survey(&self.keeper)?;
+        Ok(Account { bytes: self.bytes, tables: self.bytes - self.raw.area_len(), ..area })
+    }
+
+    /// Returns the bytes that the heap takes, its tables included.
+    pub fn size(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns the machine below.
+    pub fn raw(&self) -> RawHeap<'_> {
+        self.raw
+    }
+
+    pub(crate) fn reclaim(&self, id: BlockId) -> Result<(), HeapError> {
+        self.raw.reclaim(id, &self.local)
+    }
+
+    pub(crate) fn keep(&self, id: BlockId) -> Result<(), HeapError> {
+        self.raw.keep(id, &self.keeper, &self.local)
+    }
+
+    fn region(&self, id: BlockId) -> Result<Region<'_>, HeapError> {
+        let place = self.raw.place(id, &self.local)?;
+        self.raw.bytes(&place).ok_or(HeapError::Stale { id })
+    }
+
+    /// Finds the heap's parts in `region`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::attach`].
+    unsafe fn find(region: Region<'_>, plan: Plan, keeper: K) -> Result<Self, ShapeError> {
+        // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
+        let region = unsafe { region.kept() };
+        let parts = Parts {
+            frame: region.get::<HeapFrame>(Offset::ZERO)?,
+            seats: region.slice(Offset::new(SEATS)?, plan.seats as usize)?,
+            hints: region.slice(Offset::new(plan.hints)?, RawHeap::hints(plan.pages as usize))?,
+            pages: region.slice(Offset::new(plan.words)?, plan.pages as usize)?,
+            area: Area::new(region.sub(plan.area, plan.pages << plan.shift)?),
+            shift: plan.shift,
+        };
+        let (raw, local) = (RawHeap::new(parts), Arc::new(Local::new(plan.shift)));
+        Ok(Self { raw, bytes: plan.bytes, local, keeper })
+    }
+}
+
+/// Where the seats begin, in bytes.
+const SEATS: u64 = 128;
+/// The alignment of the pages, in bytes.
+const ALIGN: u64 = 4096;
+
+const _: () = assert!(size_of::<HeapFrame>() <= SEATS as usize);
+
+/// Where the parts of a heap lie, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    bytes: u64,
+    seats: u32,
+    shift: u32,
+    pages: u64,
+    hints: u64,
+    words: u64,
+    area: u64,
+}
+
+impl Plan {
+    /// Lays out a heap of `bytes` bytes, with as many pages as there is room for.
+    fn new(bytes: u64, seats: u32) -> Result<Self, ShapeError> {
+        let (min, max) = (Heap::<Seat>::MIN, Heap::<Seat>::MAX);
+        let length = ShapeError::Length { found: bytes, min, max };
+        let seats = seats.clamp(1, OwnerId::MAX_SLOTS);
+        if !(min..=max).contains(&bytes) {
+            return Err(length);
+        }
+        // Few enough pages that who looks for some finds them, and no more than an id can name.
+        let shift = (12..20).find(|shift| bytes >> shift <= 1 << 21).unwrap_or(20);
+        let mut pages = bytes >> shift;
+        loop {
+            let plan = Self::of(bytes, seats, shift, pages);
+            match plan.end().saturating_sub(bytes) {
+                0 if pages > 0 => return Ok(plan),
+                over => pages = pages.saturating_sub(over.div_ceil(1 << shift)),
+            }
+            if pages == 0 {
+                return Err(length);
+            }
+        }
+    }
+
+    fn of(bytes: u64, seats: u32, shift: u32, pages: u64) -> Self {
+        let hints = SEATS + u64::from(seats) * 8;
+        let words = hints + RawHeap::hints(pages as usize) as u64 * 8;
+        let area = align_up(words + pages * 16, ALIGN).unwrap_or(u64::MAX);
+        Self { bytes, seats, shift, pages, hints, words, area }
+    }
+
+    fn end(&self) -> u64 {
+        self.area.saturating_add(self.pages << self.shift)
+    }
+}
+
+// SAFETY: kind and tag are given to this layout alone, and it names participants in the mutex and the seats.
+unsafe impl<K: Judge> Object<K> for Heap<K> {
+    const KIND: Kind = Kind::new("heap");
+    const TAG: TypeTag = TypeTag::NONE;
+
+    /// How many bytes it takes, tables included: [`MIN`](Heap::MIN) to [`MAX`](Heap::MAX).
+    type Spec = u64;
+
+    fn shape(bytes: &u64, places: u32) -> Result<Shape, ShapeError> {
+        let plan = Plan::new(*bytes, places)?;
+        let seats = NameWords::many(SEATS as u32, 8, plan.seats);
+        Ok(Shape {
+            kind: Self::KIND,
+            tag: Self::TAG,
+            len: *bytes,
+            bytes: *bytes,
+            align: ALIGN,
+            names: [RawMutex::NAMES, seats, NameWords::NONE, NameWords::NONE],
+        })
+    }
+
+    unsafe fn init(region: Region<'_>, bytes: u64, keeper: K) -> Result<Self, ShapeError> {
+        let plan = Plan::new(bytes, keeper.places())?;
+        // SAFETY: the caller's promises.
+        let heap = unsafe { Self::find(region, plan, keeper) }?;
+        region.get::<HeapFrame>(Offset::ZERO)?.set(plan.seats, plan.shift, plan.pages);
+        Ok(heap)
+    }
+
+    unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
+        let frame = region.get::<HeapFrame>(Offset::ZERO)?;
+        let (seats, shift, pages) = frame.numbers();
+        let corrupt = |field, found| Err(ShapeError::Corrupt { field, found });
+        if !(1..=OwnerId::MAX_SLOTS).contains(&seats) {
+            return corrupt("number of seats", seats.into());
+        }
+        let plan = Plan::new(len, seats)?;
+        if shift != plan.shift {
+            return corrupt("size of a page", shift.into());
+        }
+        if pages != plan.pages {
+            return corrupt("number of pages", pages);
+        }
+        // SAFETY: the caller's promises.
+        unsafe { Self::find(region, plan, keeper) }
+    }
+}
+
+impl<K: Judge> fmt::Debug for Heap<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap").field("bytes", &self.bytes).field("raw", &self.raw).finish()
+    }
+}

@@ -1,0 +1,37 @@
+//! Blocks of any size in shared memory that no death loses.
+//!
+//! * [`Heap`]: an object in a region, from which processes and their threads take blocks side by side.
+//! * [`Block`]: one that this process has reserved, to be filled; dropped, it goes back.
+//! * [`BlockId`]: its name, the same in every process, with a generation: one that was freed is refused.
+//! * [`Account`]: where every byte is: free, kept, reserved.
+//! * [`RawHeap`]: the machine below.
+//!
+//! A structure takes a block in two steps. *Reserved*, it carries the name of the process that took it: if that is killed,
+//! whoever needs memory next has it back. *Kept*, it belongs to the structure, which holds its id: see [`Swap`] for how a
+//! structure changes from one block to another so that a kill between any two instructions loses neither.
+//!
+//! What this crate does *not* know: segments, and what the blocks hold.
+
+mod account;
+#[cfg(not(loom))]
+mod block;
+mod class;
+mod error;
+#[cfg(not(loom))]
+mod heap;
+mod id;
+mod local;
+mod raw;
+#[cfg(not(loom))]
+mod swap;
+mod word;
+
+pub use crate::account::Account;
+pub use crate::error::HeapError;
+pub use crate::id::BlockId;
+pub use crate::local::Local;
+pub use crate::raw::area::Area;
+pub use crate::raw::frame::{HeapFrame, PageWords, SeatWords};
+pub use crate::raw::{Parts, RawHeap};
+#[cfg(not(loom))]
+pub use crate::{account::Account, block::Block, heap::Heap, swap::Swap};

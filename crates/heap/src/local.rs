@@ -1,0 +1,100 @@
+//! What a process remembers of a heap.
+
+use core::fmt;
+
+use shmkit_atomic::AtomicU64;
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_roster::{OwnerId, ThreadToken};
+
+use crate::class::{CLASSES, Class, Slab};
+use crate::word::Tenant;
+
+/// How many threads take blocks without getting in each other's way.
+const STRIPES: usize = 16;
+
+/// What a process remembers of a heap: how its slabs are laid out, which seat it has, and where its threads found their
+/// last blocks. All of it is for one heap, and can be found anew.
+pub struct Local {
+    slabs: [Slab; CLASSES],
+    /// Bits 61 .. 32 owner id | 31 .. 18 seat | 17 .. 0 tenure; 0 for none yet.
+    tenant: AtomicU64,
+    stripes: [Stripe; STRIPES],
+}
+
+/// Where to look next, for each class. Threads of one stripe share cache lines with nobody else.
+#[repr(align(128))]
+struct Stripe([Rotor; CLASSES]);
+
+/// A slab, and one of its blocks: page << 16 | slot, or all ones for none yet.
+pub(crate) struct Rotor(AtomicU64);
+
+impl Local {
+    /// Of a heap with pages of `1 << shift` bytes.
+    pub fn new(shift: u32) -> Self {
+        let slab = |n| Slab::new(Class::new(n as u8).expect("below CLASSES"), shift);
+        Self {
+            slabs: core::array::from_fn(slab),
+            tenant: AtomicU64::new(0),
+            stripes: core::array::from_fn(|_| {
+                Stripe(core::array::from_fn(|_| Rotor(AtomicU64::new(u64::MAX))))
+            }),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn slab(&self, class: Class) -> &Slab {
+        &self.slabs[class.number()]
+    }
+
+    /// Returns where the calling thread found its last block of this class.
+    #[inline]
+    pub(crate) fn rotor(&self, class: Class) -> &Rotor {
+        &self.stripes[Self::stripe()].0[class.number()]
+    }
+
+    /// Returns which of the stripes the calling thread has.
+    #[inline]
+    pub(crate) fn stripe() -> usize {
+        ThreadToken::current().get() as usize % STRIPES
+    }
+
+    /// Returns the seat that `me` has, if that was told.
+    #[inline]
+    pub(crate) fn tenant(&self, me: OwnerId) -> Option<Tenant> {
+        // Relaxed: one word, which says for whom it is.
+        let word = self.tenant.load(Relaxed);
+        let seat = (word >> 18) as u32 & ((1 << 14) - 1);
+        let tenure = word as u32 & Tenant::TENURE;
+        (word >> 32 == u64::from(me.get())).then_some(Tenant { seat, tenure })
+    }
+
+    /// `me` has this seat.
+    pub(crate) fn settle(&self, me: OwnerId, tenant: Tenant) {
+        let Tenant { seat, tenure } = tenant;
+        let word = u64::from(me.get()) << 32 | u64::from(seat) << 18 | u64::from(tenure);
+        self.tenant.store(word, Relaxed);
+    }
+}
+
+impl Rotor {
+    /// Returns the slab's page, and the block to look at first.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<(u64, u32)> {
+        // Relaxed: a hint of this process's own threads, and one word.
+        match self.0.load(Relaxed) {
+            u64::MAX => None,
+            word => Some((word >> 16, word as u32 & 0xffff)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, page: u64, slot: u32) {
+        self.0.store(page << 16 | u64::from(slot), Relaxed);
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,293 @@
+//! The machine: blocks that are reserved, kept and freed, and the pages that they lie in.
+
+pub(crate) mod area;
+pub(crate) mod frame;
+mod pages;
+mod seats;
+mod small;
+mod survey;
+
+use core::alloc::Layout;
+
+use shmkit_atomic::AtomicU64;
+use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use shmkit_roster::Judge;
+
+use crate::class::{CLASSES, Class};
+use crate::raw::area::Area;
+use crate::raw::frame::{HeapFrame, PageWords, SeatWords};
+use crate::word::{BlockWord, PageWord, Span, State};
+use crate::{BlockId, HeapError, Local};
+
+/// In models: a place where the participant may die.
+#[inline(always)]
+pub(crate) fn step() {
+    #[cfg(loom)]
+    shmkit_sync::crash::step();
+}
+
+/// What a heap is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// Its head.
+    pub frame: &'a HeapFrame,
+    /// Who uses it.
+    pub seats: &'a [SeatWords],
+    /// For each class a bit for each page: whether a slab that begins there is worth a look.
+    pub hints: &'a [AtomicU64],
+    /// What each page is.
+    pub pages: &'a [PageWords],
+    /// The pages.
+    pub area: Area<'a>,
+    /// A page is of `1 << shift` bytes.
+    pub shift: u32,
+}
+
+/// A heap, without a handle.
+///
+/// Pages come in spans: slabs of small blocks of one size, and blocks of whole pages. A span is taken, and given back, by
+/// one store to the word of its first page, so that nothing of it can be half done. The words of its other pages say
+/// *free*: whoever goes through the pages goes from one span to the next, and that under the mutex. A slab stays one.
+///
+/// A block has a word, which says whether it is free, reserved, by whom, or kept; it goes from one to the other by a
+/// compare-exchange. Where to look first is told by hints, in the heap and in the process: a lost one costs a look at all.
+///
+/// *If a peer dies* before it has kept a block, the block is free for whoever finds no other; nothing else that a kill
+/// leaves has to be put right but hints.
+#[derive(Clone, Copy)]
+pub struct RawHeap<'a> {
+    parts: Parts<'a>,
+}
+
+/// Where a block is.
+#[cfg_attr(loom, expect(dead_code, reason = "for handles, which are not modelled"))]
+pub(crate) struct Place<'a> {
+    pub(crate) word: &'a AtomicU64,
+    /// Its first byte in the area.
+    pub(crate) at: u64,
+    /// How many there are.
+    pub(crate) len: u64,
+    pub(crate) page: u64,
+    pub(crate) span: Span,
+}
+
+impl<'a> RawHeap<'a> {
+    /// Largest alignment of a block, in bytes: that of the smallest page.
+    pub const MAX_ALIGN: usize = 4096;
+    /// Most pages of a heap.
+    pub const MAX_PAGES: u64 = BlockId::PAGES - 1;
+
+    /// Makes the machine of its parts.
+    ///
+    /// # Panics
+    ///
+    /// If they do not belong together.
+    pub fn new(parts: Parts<'a>) -> Self {
+        let pages = parts.pages.len();
+        assert!(pages as u64 <= Self::MAX_PAGES && parts.hints.len() >= Self::hints(pages));
+        assert!(!parts.seats.is_empty() && (12..=20).contains(&parts.shift));
+        Self { parts }
+    }
+
+    /// Returns how many words of hints a heap of so many pages has.
+    pub const fn hints(pages: usize) -> usize {
+        CLASSES * pages.div_ceil(64)
+    }
+
+    /// Reserves a block for this process.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError`], but never `Stale` or `NotReserved`.
+    ///
+    /// # If a peer dies
+    ///
+    /// what it had reserved is free for this, if there is nothing else.
+    #[inline]
+    pub fn reserve<J: Judge + ?Sized>(
+        &self,
+        layout: Layout,
+        judge: &J,
+        local: &Local,
+    ) -> Result<BlockId, HeapError> {
+        let tenant = self.tenant(judge, local)?;
+        match Class::of(layout) {
+            Some(class) => self.reserve_small(class, layout, tenant, judge, local),
+            None => self.reserve_whole(layout, tenant, judge),
+        }
+    }
+
+    /// The block that this process has reserved belongs to a structure from now on: it outlives the process.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::NotReserved`] if this process has not; [`HeapError::Stale`].
+    pub fn keep<J: Judge + ?Sized>(
+        &self,
+        id: BlockId,
+        judge: &J,
+        local: &Local,
+    ) -> Result<(), HeapError> {
+        let tenant = self.tenant(judge, local)?;
+        let kept = BlockWord::kept(id.generation());
+        self.turn(
+            id,
+            local,
+            |state| state == State::Reserved(tenant),
+            kept,
+            HeapError::NotReserved { id },
+        )
+        .map(drop)
+    }
+
+    /// Frees a block that is kept, or that this process has reserved.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Stale`] if it was freed before; [`HeapError::NotReserved`] if somebody else has it reserved.
+    pub fn free<J: Judge + ?Sized>(
+        &self,
+        id: BlockId,
+        judge: &J,
+        local: &Local,
+    ) -> Result<(), HeapError> {
+        let tenant = self.tenant(judge, local)?;
+        let free = BlockWord::free(id.generation());
+        let mine = |state| state == State::Kept || state == State::Reserved(tenant);
+        let place = self.turn(id, local, mine, free, HeapError::NotReserved { id })?;
+        match place.span {
+            Span::Slab(class) => {
+                self.hint(class, place.page);
+                let rotor = local.rotor(class);
+                if rotor.get().is_some_and(|(page, slot)| page == place.page && slot > id.slot()) {
+                    rotor.set(place.page, id.slot());
+                }
+            }
+            _ => self.end_whole(place.page),
+        }
+        Ok(())
+    }
+
+    /// Frees a block, whoever has it reserved. For the heir of a dead one whose journal says that it is to go.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Stale`] if it was freed before.
+    #[cfg(not(loom))]
+    pub(crate) fn reclaim(&self, id: BlockId, local: &Local) -> Result<(), HeapError> {
+        let free = BlockWord::free(id.generation());
+        let place = self.turn(id, local, |_| true, free, HeapError::Stale { id })?;
+        match place.span {
+            Span::Slab(class) => self.hint(class, place.page),
+            _ => self.end_whole(place.page),
+        }
+        Ok(())
+    }
+
+    /// Returns where the bytes of a block lie, and how many they are: as many as were asked for at least.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Stale`].
+    #[cfg(not(loom))]
+    pub(crate) fn place(&self, id: BlockId, local: &Local) -> Result<Place<'a>, HeapError> {
+        let place = self.find(id, local)?;
+        // Acquire: pairs with the Release in `turn`: who finds the block kept sees what it was filled with.
+        let word = BlockWord::from_number(place.word.load(Acquire));
+        if word.is_free() || word.generation() != id.generation() {
+            return Err(HeapError::Stale { id });
+        }
+        Ok(place)
+    }
+
+    /// Returns the bytes of a block.
+    #[cfg(not(loom))]
+    pub(crate) fn bytes(&self, place: &Place<'_>) -> Option<shmkit_layout::Region<'a>> {
+        self.parts.area.bytes(place.at, place.len)
+    }
+
+    /// Returns how many bytes the pages are.
+    #[cfg(not(loom))]
+    pub(crate) fn area_len(&self) -> u64 {
+        self.pages() << self.parts.shift
+    }
+
+    /// Turns a block from one state into another.
+    fn turn(
+        &self,
+        id: BlockId,
+        local: &Local,
+        from: impl Fn(State) -> bool,
+        to: BlockWord,
+        otherwise: HeapError,
+    ) -> Result<Place<'a>, HeapError> {
+        let place = self.find(id, local)?;
+        // Relaxed: the compare-exchange below decides.
+        let found = BlockWord::from_number(place.word.load(Relaxed));
+        if found.is_free() || found.generation() != id.generation() {
+            return Err(HeapError::Stale { id });
+        }
+        if !from(found.state()) {
+            return Err(otherwise);
+        }
+        step();
+        // AcqRel: Release pairs with the Acquire of who reserves the place next, after a free, so that our last look at the
+        // bytes comes before its first, and of who reads the kept block; Acquire with the Release of who kept it.
+        match place.word.compare_exchange(found.get(), to.get(), AcqRel, Relaxed) {
+            Ok(_) => Ok(place),
+            Err(_) => Err(HeapError::Stale { id }),
+        }
+    }
+
+    /// Finds the word of a block, of whatever generation.
+    fn find(&self, id: BlockId, local: &Local) -> Result<Place<'a>, HeapError> {
+        let stale = HeapError::Stale { id };
+        let page = id.page();
+        let words = self.parts.pages.get(page as usize).ok_or(stale)?;
+        let at = page << self.parts.shift;
+        match (self.span(page)?, id.slot()) {
+            (Span::Whole(pages), BlockId::WHOLE) => {
+                let len = pages << self.parts.shift;
+                Ok(Place { word: &words.block, at, len, page, span: Span::Whole(pages) })
+            }
+            (Span::Slab(class), slot) if slot != BlockId::WHOLE => {
+                let slab = local.slab(class);
+                let words = self.parts.area.words(at, slab);
+                let word = words.get(slot as usize).ok_or(stale)?;
+                let at = at + u64::from(slab.start) + u64::from(slot) * u64::from(slab.size);
+                Ok(Place { word, at, len: slab.size.into(), page, span: Span::Slab(class) })
+            }
+            _ => Err(stale),
+        }
+    }
+
+    /// Returns what begins at a page.
+    fn span(&self, page: u64) -> Result<Span, HeapError> {
+        // Acquire: pairs with the Release in `begin`: the words of a slab are zero, that of a block is reserved.
+        let found = self.parts.pages[page as usize].word.load(Acquire);
+        let span = PageWord::from_number(found).span();
+        let corrupt = HeapError::Corrupt { page, found };
+        match span {
+            Some(Span::Whole(pages)) if page + pages > self.pages() => Err(corrupt),
+            Some(span) => Ok(span),
+            None => Err(corrupt),
+        }
+    }
+
+    fn pages(&self) -> u64 {
+        self.parts.pages.len() as u64
+    }
+}
+
+/// Shows how many there are, not all of them.
+impl core::fmt::Debug for RawHeap<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Parts { frame, seats, pages, shift, .. } = self.parts;
+        f.debug_struct("RawHeap")
+            .field("frame", frame)
+            .field("seats", &seats.len())
+            .field("pages", &pages.len())
+            .field("page", &(1_u64 << shift))
+            .finish()
+    }
+}

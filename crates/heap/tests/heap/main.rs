@@ -1,0 +1,8 @@
+//! What a heap promises, in one process; `tests/kill` has those who die.
+
+mod blocks;
+mod corrupt;
+mod deaths;
+mod support;
+mod swap;
+mod threads;

@@ -1,0 +1,156 @@
+//! Every interleaving of two participants that reserve, keep and free blocks, and a death before every step of one of them.
+//!
+//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test --release -p shmkit-heap --test loom`
+#![cfg(loom)]
+
+use core::alloc::Layout;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64 as Counter, Ordering::Relaxed};
+use std::sync::{Arc as StdArc, Mutex};
+
+use loom::sync::Arc;
+use loom::thread;
+use shmkit_atomic::AtomicU64;
+use shmkit_heap::{
+    Area, BlockId, HeapError, HeapFrame, Local, PageWords, Parts, RawHeap, SeatWords,
+};
+use shmkit_roster::model::ModelJudge;
+use shmkit_sync::crash;
+
+const PAGES: usize = 3;
+/// Blocks of a slab of the model.
+const SLOTS: usize = 2;
+
+struct Memory {
+    frame: HeapFrame,
+    seats: Vec<SeatWords>,
+    hints: Vec<AtomicU64>,
+    pages: Vec<PageWords>,
+    words: Vec<Vec<AtomicU64>>,
+}
+
+impl Memory {
+    fn new() -> Arc<Self> {
+        let words = || (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Self {
+            frame: HeapFrame::new(2, 12, PAGES as u64),
+            seats: (0..2).map(|_| SeatWords::new()).collect(),
+            hints: (0..RawHeap::hints(PAGES)).map(|_| AtomicU64::new(0)).collect(),
+            pages: (0..PAGES).map(|_| PageWords::new()).collect(),
+            words: (0..PAGES).map(|_| words()).collect(),
+        })
+    }
+
+    fn heap(&self) -> RawHeap<'_> {
+        RawHeap::new(Parts {
+            frame: &self.frame,
+            seats: &self.seats,
+            hints: &self.hints,
+            pages: &self.pages,
+            area: Area::new(&self.words),
+            shift: 12,
+        })
+    }
+}
+
+/// The blocks that somebody has: not loom's, it is the observer.
+#[derive(Default)]
+struct Held(Mutex<BTreeSet<(u32, BlockId)>>);
+
+impl Held {
+    fn take(&self, who: u32, id: BlockId) {
+        let place = |id: BlockId| id.get() & 0xff_ffff_ffff;
+        let mut held = self.0.lock().unwrap();
+        let other = held.iter().find(|(_, other)| place(*other) == place(id));
+        assert!(other.is_none(), "{who} was given {id:?}, which {other:?} has");
+        held.insert((who, id));
+    }
+
+    fn give(&self, who: u32, id: BlockId) {
+        self.0.lock().unwrap().remove(&(who, id));
+    }
+
+    fn forget(&self, who: u32) {
+        self.0.lock().unwrap().retain(|(holder, _)| *holder != who);
+    }
+}
+
+/// What one does: two blocks, of which one is freed at once.
+fn visit(heap: RawHeap<'_>, layout: Layout, judge: &ModelJudge, who: u32, held: &Held) {
+    let local = Local::new(12);
+    let reserve = || {
+        let id = heap.reserve(layout, judge, &local);
+        if let Ok(id) = id {
+            held.take(who, id);
+        }
+        id
+    };
+    let first = reserve().expect("there is one for each");
+    let free = |id| {
+        held.give(who, id);
+        heap.free(id, judge, &local).expect("it is mine");
+    };
+    match reserve() {
+        Ok(second) => free(second),
+        Err(HeapError::Full { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+    free(first);
+}
+
+/// One dies before any of its steps; the other gets its blocks all the same, and in the end all are free.
+fn nothing_is_lost(name: &str, layout: Layout, most: u64, most_preemptions: usize) {
+    let executions = StdArc::new(Counter::new(0));
+    for steps in 0.. {
+        let died = StdArc::new(AtomicBool::new(false));
+        let (any, count) = (died.clone(), executions.clone());
+        let mut builder = loom::model::Builder::new();
+        let preemptions = builder.preemption_bound.unwrap_or(2);
+        builder.preemption_bound = Some(preemptions.min(most_preemptions));
+        builder.check(move || {
+            count.fetch_add(1, Relaxed);
+            let (memory, held) = (Memory::new(), StdArc::new(Held::default()));
+            let mut judges = ModelJudge::new(2).into_iter();
+            let (mortal, other) = (judges.next().unwrap(), judges.next().unwrap());
+            let survivor = {
+                let (memory, held) = (memory.clone(), held.clone());
+                thread::spawn(move || {
+                    visit(memory.heap(), layout, &other, 2, &held);
+                    other
+                })
+            };
+            let life = || visit(memory.heap(), layout, &mortal, 1, &held);
+            if crash::after(steps, life).is_err() {
+                any.store(true, Relaxed);
+                held.forget(1);
+                mortal.die();
+            }
+            let survivor = survivor.join().unwrap();
+            let (heap, local) = (memory.heap(), Local::new(12));
+            let account = heap.survey(&survivor).unwrap();
+            assert_eq!((account.reserved_blocks, account.kept_blocks), (0, 0));
+            for _ in 0..most {
+                let id = heap.reserve(layout, &survivor, &local).expect("all are free");
+                heap.keep(id, &survivor, &local).unwrap();
+            }
+            assert_eq!(heap.survey(&survivor).unwrap().kept_blocks, most);
+        });
+        if !died.load(Relaxed) {
+            println!("{name}: {steps} crash points, {} executions", executions.load(Relaxed));
+            assert!(steps > 5, "it does next to nothing");
+            return;
+        }
+    }
+}
+
+#[test]
+fn no_small_block_is_lost_or_given_twice() {
+    // Of three pages one slab each, if both make one.
+    nothing_is_lost("small", Layout::from_size_align(40, 1).unwrap(), 4, 2);
+}
+
+#[test]
+fn no_page_is_lost_or_given_twice() {
+    // A page of its own, for the sake of its alignment.
+    nothing_is_lost("whole", Layout::from_size_align(40, 256).unwrap(), 3, 1);
+}
