@@ -17,7 +17,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pipe", &["atomic", "layout", "roster", "sync"]),
     ("segment", &["atomic", "layout", "roster", "sync"]),
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
-    ("shmkit", &["atomic", "layout", "roster", "sync", "cell", "heap", "pipe", "segment", "tracker"]),
+    (
+        "shmkit",
+        &["atomic", "layout", "roster", "sync", "cell", "heap", "pipe", "segment", "tracker"],
+    ),
     ("cli", &["shmkit"]),
     ("xtask", &[]),
 ];

@@ -4,6 +4,9 @@
 #[path = "../../fuzz/src/attach.rs"]
 mod attach;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/heap.rs"]
+mod heap;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/input.rs"]
 mod input;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -45,4 +48,9 @@ fn any_positions_are_a_ring_or_an_error() {
 #[test]
 fn operations_in_any_order_are_answered_as_foretold() {
     replay("ops", ops::run);
+}
+
+#[test]
+fn no_block_of_a_heap_is_lost_or_given_twice_in_any_order_and_any_bytes_are_a_heap_or_an_error() {
+    replay("heap", heap::run);
 }

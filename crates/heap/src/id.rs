@@ -2,8 +2,7 @@
 
 use core::fmt;
 
-use bytemuck::{Pod, Zeroable};
-use shmkit_layout::{ShmSafe, TypeTag};
+use shmkit_layout::ShmSafe;
 
 /// The name of a block, the same in every process: where it lies, and the how manieth block it is that lies there.
 ///
@@ -13,13 +12,10 @@ use shmkit_layout::{ShmSafe, TypeTag};
 ///
 /// A structure keeps it in shared memory in place of a pointer. When its block was freed, it is
 /// [stale](crate::HeapError::Stale), also if there is another block at the same place: until 2^24-1 more have been there.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Zeroable, Pod)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ShmSafe)]
+#[shm(crate = shmkit_layout)]
 #[repr(transparent)]
 pub struct BlockId(u64);
-
-impl ShmSafe for BlockId {
-    const TAG: TypeTag = TypeTag::of::<Self>("shmkit.BlockId/1");
-}
 
 impl BlockId {
     /// No block: all zero bytes.

@@ -34,4 +34,4 @@ pub use crate::raw::area::Area;
 pub use crate::raw::frame::{HeapFrame, PageWords, SeatWords};
 pub use crate::raw::{Parts, RawHeap};
 #[cfg(not(loom))]
-pub use crate::{account::Account, block::Block, heap::Heap, swap::Swap};
+pub use crate::{block::Block, heap::Heap, swap::Swap};

@@ -15,15 +15,15 @@ use shmkit::roster::{Description, Judge, Link, OwnerId, Participant, Roster, Spe
 use shmkit::segment::Directory;
 use shmkit::{
     Array, ArraySpec, Atomic, AtomicArray, Barrier, Condvar, Count, CountingSemaphore, ErrorKind,
-    Event, Lock, LockError, Mutex, Objects, Once, OnceCell, Options, Pipe, RLock, ReentrantMutex,
-    RwLock, Seated, Segment, Semaphore, Value,
+    Event, Heap, Lock, LockError, Mutex, Objects, Once, OnceCell, Options, Pipe, RLock,
+    ReentrantMutex, RwLock, Seated, Segment, Semaphore, Value,
 };
 
 /// Places, and names: one each. No other number in the memory is 7.
 const PLACES: u32 = 7;
 const ENTRIES: u32 = 32;
 const DIRECTORY: u64 = 4096;
-const SIZE: u64 = 1 << 16;
+const SIZE: u64 = 1 << 18;
 /// For everything that has seats: as many as there are places would be a 7.
 const SEATS: u32 = 40;
 
@@ -148,6 +148,8 @@ fn take_everything_and_die<'m>(
     let pipe = object::<Pipe<u64, _>>(directory, "pipe", 8, v);
     forget((pipe.sender().unwrap(), pipe.receiver().unwrap()));
     named();
+    forget(object::<Heap<_>>(directory, "heap", 1 << 16, v).reserve_bytes(8).map_err(|_| ()));
+    named();
     let once = object::<Once<_>>(directory, "once", (), v);
     let _ = once.raw().begin(v, Duration::from_secs(5)).unwrap();
     named();
@@ -208,9 +210,9 @@ fn no_word_of_any_object_keeps_the_name_of_a_place_that_begins_anew() {
         let victim = Victim { participant, lost: AtomicBool::new(false) };
         take_everything_and_die(&memory, victim, &others[0], &mut made);
         // Two of a reentrant mutex, a recursive lock, and all that is done once; of a lock that is written two; of a pipe
-        // both ends, and who began the session. Who lost its place in a wait may have taken the lock again just before.
+        // both ends, and who began the session; of a heap its seat. Who lost its place in a wait may have taken the lock again just before.
         let awaited = made.pop();
-        assert_eq!(made, [1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 3, 2, 2], "round {round}");
+        assert_eq!(made, [1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 3, 1, 2, 2], "round {round}");
         assert!(matches!(awaited, Some(1 | 2)), "round {round}: {awaited:?}");
         for other in &others {
             assert_eq!(other.verdict(OwnerId::new(id).unwrap()), Verdict::Dead);

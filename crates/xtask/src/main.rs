@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 /// The crates that have loom models.
 const LOOM: [&str; 3] = ["shmkit-sync", "shmkit-heap", "shmkit-pipe"];
 /// The fuzz targets.
-const FUZZ: [&str; 3] = ["attach", "ops", "ring"];
+const FUZZ: [&str; 4] = ["attach", "heap", "ops", "ring"];
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]
@@ -63,7 +63,7 @@ enum Task {
         /// For how long, each, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// `attach`, `ops`, `ring`
+        /// `attach`, `heap`, `ops`, `ring`
         targets: Vec<String>,
     },
     /// Ratios against named peers in one run (release build)

@@ -1,6 +1,7 @@
 //! Who dies with reserved blocks.
 
 use shmkit_heap::{Heap, HeapError};
+use shmkit_layout::Object;
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 
