@@ -6,7 +6,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 use shmkit_layout::Region;
-use shmkit_roster::{Description, Judge, Link, OwnerId, Participant, Roster, Verdict};
+use shmkit_roster::{Description, Judge, Link, OwnerId, Participant, Roster, Spent, Verdict};
 
 use crate::Fault;
 
@@ -17,11 +17,16 @@ const PAGE: u64 = 4096;
 /// Bytes for the object.
 const OBJECT: u64 = 128 << 10;
 
+/// How the names of the dead are swept out of an object.
+pub(crate) type Sweep = fn(Region<'_>, &Spent) -> Result<(), &'static str>;
+
 /// A memfd of its own for each take.
 #[derive(Debug)]
 pub struct Arena {
     map: MmapRaw,
     file: OwnedFd,
+    slots: u32,
+    sweep: Option<Sweep>,
 }
 
 impl Arena {
@@ -31,14 +36,31 @@ impl Arena {
     ///
     /// Those of the system calls.
     pub fn new() -> Result<Self, Fault> {
+        let arena = Self::of(SLOTS, None)?;
+        // SAFETY: zeroed bytes that nobody else knows.
+        unsafe { Roster::init(arena.region(), SLOTS) }.map_err(broken)?;
+        Ok(arena)
+    }
+
+    /// Makes an arena for so many participants, of whom each can be called by one name only: `sweep` is called whenever
+    /// somebody joins where another one was before.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::new`].
+    pub(crate) fn of_few_names(slots: u32, sweep: Sweep) -> Result<Self, Fault> {
+        let arena = Self::of(slots, Some(sweep))?;
+        // SAFETY: zeroed bytes that nobody else knows.
+        unsafe { Roster::init_numbered(arena.region(), slots, slots) }.map_err(broken)?;
+        Ok(arena)
+    }
+
+    fn of(slots: u32, sweep: Option<Sweep>) -> Result<Self, Fault> {
         let file = memfd_create("shmkit-kill", MFdFlags::MFD_CLOEXEC)?;
-        let len = object_at() + OBJECT;
+        let len = object_at(slots) + OBJECT;
         ftruncate(&file, len as i64)?;
         let map = MmapOptions::new().len(len as usize).map_raw(&file)?;
-        let arena = Self { map, file };
-        // SAFETY: zeroed bytes that nobody else knows.
-        unsafe { Roster::init(arena.region(), SLOTS) }.map_err(|e| Fault::broken(e.to_string()))?;
-        Ok(arena)
+        Ok(Self { map, file, slots, sweep })
     }
 
     fn region(&self) -> Region<'_> {
@@ -49,7 +71,7 @@ impl Arena {
 
     /// Returns the bytes of the object.
     pub fn object(&self) -> Region<'_> {
-        self.region().sub(object_at(), OBJECT).expect("inside the mapping")
+        self.region().sub(object_at(self.slots), OBJECT).expect("inside the mapping")
     }
 
     /// Joins the roster. To be called in an actor.
@@ -58,9 +80,13 @@ impl Arena {
     ///
     /// That of `join`.
     pub fn join(&self) -> Result<Participant<'_>, Fault> {
-        // SAFETY: `new` made a roster of this size at the region's first byte.
-        let roster = unsafe { Roster::attach(self.region(), SLOTS) }
-            .map_err(|e| Fault::broken(e.to_string()))?;
+        // SAFETY: a roster of this size was made at the region's first byte.
+        let roster = unsafe { Roster::attach(self.region(), self.slots) }.map_err(broken)?;
+        let roster = match self.sweep {
+            None => roster,
+            // SAFETY: nobody is named but in the object.
+            Some(sweep) => unsafe { roster.swept_by(self.object(), sweep) },
+        };
         let file = self.file.as_fd().try_clone_to_owned()?;
         // SAFETY: the mapping is of this file.
         unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }
@@ -68,9 +94,13 @@ impl Arena {
     }
 }
 
+fn broken(error: impl std::fmt::Display) -> Fault {
+    Fault::broken(error.to_string())
+}
+
 /// The object's first byte, from the mapping's.
-fn object_at() -> u64 {
-    Roster::bytes(SLOTS).next_multiple_of(PAGE)
+fn object_at(slots: u32) -> u64 {
+    Roster::bytes(slots).next_multiple_of(PAGE)
 }
 
 /// Who makes the object: the director, who is no participant.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use shmkit_atomic::Ordering::{AcqRel, Acquire};
 use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, OffsetError};
+use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{Barrier, BarrierError};
 
 use crate::arena::{Me, NOBODY};
@@ -30,12 +31,13 @@ const AGAIN: u32 = 2;
 const PASSED: usize = 0;
 const TOLD: usize = 1;
 const NUMBERS: usize = 2;
+/// Which word of the sheet has a bit for the name of each one that is killed.
+const DOOMED: usize = 3;
 
 /// Where the barrier's word lies, and its parties' cells, in bytes.
 const WORD: u64 = 16;
 const CELLS: u64 = 32;
-/// Of a cell: the id of the first to join, and that it has registered.
-const FIRST: u64 = 1 << 10;
+/// Of the upper half of a cell: that its party has registered.
 const REGISTERED: u64 = 1 << 30;
 
 /// How often a party is given the chance to be woken.
@@ -78,7 +80,7 @@ fn scene(
     Scene::new(format!("barrier/{name}"), about, floor, move |stage, point| {
         let arena = arena()?;
         let mut victim = stage.victim(VICTIM, &|actor| {
-            open(&arena, |barrier| {
+            doomed(actor, &arena, |barrier| {
                 actor.mark();
                 operation(barrier).map_err(|e| Fault::hung(format!("the victim: {e}")))?;
                 actor.mark();
@@ -92,7 +94,15 @@ fn scene(
         }
         let reached = victim.advance(Unit::Instruction, point)?;
         let killed = victim.kill();
-        finish(stage, &arena, survivors, waiting, reached, killed)
+        finish(
+            stage,
+            &arena,
+            survivors,
+            waiting,
+            has_left_something(stage, &arena)?,
+            reached,
+            killed,
+        )
     })
 }
 
@@ -102,7 +112,7 @@ fn heir() -> Scene {
     Scene::new("barrier/heir", about, 40, |stage, point| {
         let arena = arena()?;
         let register = |actor: &Actor<'_>| {
-            open(&arena, |barrier| {
+            doomed(actor, &arena, |barrier| {
                 actor.mark();
                 // It may be told of the first one's death.
                 let _ = barrier.party();
@@ -114,14 +124,17 @@ fn heir() -> Scene {
         for survivor in &mut survivors[..2] {
             survivor.cue(GO);
             survivor.await_asleep(WAITING)?;
+            // Who comes next is to find out first.
+            survivor.stop()?;
         }
         stage.dead(6, &register, Spread(100).at(point))?;
+        let first = has_left_something(stage, &arena)?;
         let mut victim = stage.victim(VICTIM, &register)?;
         let reached = victim.advance(Unit::Instruction, point)?;
         let killed = victim.kill();
-        // Whether or not the two have left something to be noticed.
-        once(stage, 7, &arena, |barrier| barrier.abort())?;
-        finish(stage, &arena, survivors, 2, reached, killed)
+        survivors[..2].iter().try_for_each(Cast::resume)?;
+        let left = first || has_left_something(stage, &arena)?;
+        finish(stage, &arena, survivors, 2, left, reached, killed)
     })
 }
 
@@ -132,7 +145,7 @@ fn full() -> Scene {
     Scene::new("barrier/full", about, 80, move |stage, point| {
         let arena = arena()?;
         let mut victim = stage.victim(VICTIM, &|actor| {
-            open(&arena, |barrier| {
+            doomed(actor, &arena, |barrier| {
                 let party = || barrier.party().map_err(|e| Fault::hung(format!("the victim: {e}")));
                 let _others = [party()?, party()?];
                 actor.mark();
@@ -147,7 +160,7 @@ fn full() -> Scene {
         for survivor in &survivors[..2] {
             survivor.cue(GO);
         }
-        finish(stage, &arena, survivors, 2, reached, killed)
+        finish(stage, &arena, survivors, 2, has_left_something(stage, &arena)?, reached, killed)
     })
 }
 
@@ -171,7 +184,7 @@ fn woken() -> Scene {
 fn play_woken(stage: &Stage, point: u32) -> Result<(Take, bool), Fault> {
     let arena = arena()?;
     let mut victim = stage.victim(VICTIM, &|actor| {
-        open(&arena, |barrier| {
+        doomed(actor, &arena, |barrier| {
             actor.mark();
             barrier.wait().map_err(|e| Fault::hung(format!("the victim: {e}")))?;
             actor.mark();
@@ -188,15 +201,18 @@ fn play_woken(stage: &Stage, point: u32) -> Result<(Take, bool), Fault> {
     let woken = victim.await_wake()?;
     let reached = victim.advance_awake(point)?;
     let killed = victim.kill();
-    Ok((finish(stage, &arena, survivors, 2, reached, killed)?, woken))
+    let left = has_left_something(stage, &arena)?;
+    Ok((finish(stage, &arena, survivors, 2, left, reached, killed)?, woken))
 }
 
 /// The first `waiting` survivors pass together or are told together; then all three meet, after a reset if it is broken.
+/// `left`: whether the dead have left something by which the survivors must find out by themselves.
 fn finish(
     stage: &Stage,
     arena: &Arena,
     mut survivors: [Cast<'_>; 3],
     waiting: usize,
+    left: bool,
     reached: Reached,
     killed: u64,
 ) -> Result<Take, Fault> {
@@ -204,8 +220,8 @@ fn finish(
         // Acquire: pairs with the AcqRel in `meet`.
         stage.sheet().words[at].load(Acquire)
     };
-    if abandoned(arena)? {
-        // The dead one had not arrived, nor decided anything: they wait for another.
+    if !left {
+        // The dead had not arrived, nor decided anything: they wait for another.
         once(stage, 4, arena, |barrier| barrier.abort())?;
     }
     // Else they find out by themselves.
@@ -237,20 +253,21 @@ fn finish(
     Ok(Take::new(reached, killed, [last]))
 }
 
-/// Returns whether the victim, the first to join, has left nothing that anybody could notice.
-fn abandoned(arena: &Arena) -> Result<bool, Fault> {
+/// Returns whether the dead have left something that anybody could notice.
+fn has_left_something(stage: &Stage, arena: &Arena) -> Result<bool, Fault> {
     let broken = |e: OffsetError| Fault::broken(e.to_string());
     let word = Offset::new(WORD).and_then(|at| arena.object().get::<AtomicU32>(at));
     let cells = Offset::new(CELLS)
         .and_then(|at| arena.object().slice::<AtomicU64>(at, PARTIES as usize))
         .map_err(broken)?;
-    // Acquire: what was done before the word moved.
+    // Acquire: what was done before the word moved. And pairs with the AcqRel in `doomed`.
     let moved = word.map_err(broken)?.load(Acquire) != 0;
+    let doomed = stage.sheet().words[DOOMED].load(Acquire);
     let counted = cells.iter().map(|cell| cell.load(Acquire)).any(|cell| {
-        let (id, pass) = (cell >> 32, cell as u32);
-        id == FIRST | REGISTERED || id == FIRST && pass == 1
+        let (id, arrived) = (cell >> 32 & !REGISTERED, cell as u32 == 1);
+        id != 0 && doomed >> id & 1 != 0 && (cell >> 32 & REGISTERED != 0 || arrived)
     });
-    Ok(!moved && !counted)
+    Ok(moved || counted)
 }
 
 /// One waits the first time, if it is told to, and again.
@@ -304,8 +321,29 @@ fn open(
     arena: &Arena,
     then: impl FnOnce(Barrier<Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
+    join(arena, |_, barrier| then(barrier))
+}
+
+/// As [`open`], of somebody who will be killed: it notes its name.
+fn doomed(
+    actor: &Actor<'_>,
+    arena: &Arena,
+    then: impl FnOnce(Barrier<Me<'_>>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    join(arena, |id, barrier| {
+        // AcqRel: pairs with the Acquire in `has_left_something`.
+        actor.sheet().words[DOOMED].fetch_or(1 << id.get(), AcqRel);
+        then(barrier)
+    })
+}
+
+fn join(
+    arena: &Arena,
+    then: impl FnOnce(OwnerId, Barrier<Me<'_>>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let me = arena.join()?;
+    let id = me.me().ok_or_else(|| Fault::hung("it has lost its place"))?;
     // SAFETY: `arena` made a barrier for so many here.
     let barrier = unsafe { Barrier::attach(arena.object(), PARTIES.into(), &me) };
-    then(barrier.map_err(|e| Fault::broken(e.to_string()))?)
+    then(id, barrier.map_err(|e| Fault::broken(e.to_string()))?)
 }

@@ -14,6 +14,8 @@ const SURVIVORS: [usize; 2] = [1, 2];
 const MAKER: usize = 3;
 /// Who dies before the victim.
 const DEAD: usize = 4;
+/// What that one makes.
+const BIG: &str = "big";
 
 /// The actor has the segment open.
 const INSIDE: u32 = 1;
@@ -27,7 +29,8 @@ const LEAVE: u32 = 2;
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
     let about = "making an object in a segment killed; others find it whole or make it";
-    let heirs = "the heir of a killed maker of an object killed; others find it whole or make it";
+    let heirs =
+        "the heir of a killed maker of a bigger object killed; others find it whole or make it";
     [("directory/object", about, false), ("directory/heir", heirs, true)].map(scene).into()
 }
 
@@ -46,7 +49,7 @@ fn scene((name, about, heir): (&'static str, &'static str, bool)) -> Scene {
 
 fn play(stage: &Stage, name: &str, heir: bool, point: u32) -> Result<Take, Fault> {
     let mut maker = stage.cast(MAKER, &|actor| {
-        let options = Options::new(4096).participants(8).objects(4);
+        let options = Options::new(8192).participants(8).objects(4);
         let segment = options.create(name).map_err(|e| Fault::hung(e.to_string()))?;
         object(&segment, "before")?;
         actor.phase(INSIDE);
@@ -61,7 +64,16 @@ fn play(stage: &Stage, name: &str, heir: bool, point: u32) -> Result<Take, Fault
         Ok(())
     };
     if heir {
-        stage.dead(DEAD, &making, Spread(600).at(point))?;
+        // Bigger than what is made in its place: what it has written to lies under two others.
+        let bigger = |actor: &Actor<'_>| {
+            let segment = open(name)?;
+            actor.mark();
+            let made = segment.object::<Value<[u64; 128]>>(BIG, [7; 128]);
+            made.map_err(|e| Fault::hung(format!("object: {e}")))?;
+            actor.mark();
+            Ok(())
+        };
+        stage.dead(DEAD, &bigger, Spread(900).at(point))?;
     }
     let mut victim = stage.victim(VICTIM, &making)?;
     let survivor = |actor: &Actor<'_>| {
@@ -94,6 +106,7 @@ pub(crate) fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault>
     actor.through();
     let objects = segment.objects().map_err(|e| Fault::hung(format!("objects: {e}")))?;
     let mut names: Vec<String> = objects.into_iter().map(|entry| entry.name).collect();
+    names.retain(|name| name != BIG);
     names.sort();
     if names == ["after", "before", "disputed"] {
         return Ok(());

@@ -6,6 +6,7 @@ mod condvar;
 mod condvar_heirs;
 mod counting;
 mod directory;
+mod era;
 mod event;
 pub mod fault;
 pub mod glibc;
@@ -21,6 +22,7 @@ pub mod random;
 mod ring;
 mod ring_copy;
 mod ring_session;
+mod rows;
 mod rwlock;
 mod semaphore;
 
@@ -36,6 +38,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(condvar_heirs::scenes());
     all.extend(rwlock::scenes());
     all.extend(semaphore::scenes());
+    all.extend(rows::scenes());
     all.extend(counting::scenes());
     all.extend(event::scenes());
     all.extend(barrier::scenes());
@@ -44,6 +47,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(ring::scenes());
     all.extend(heap::scenes());
     all.extend(directory::scenes());
+    all.extend(era::scenes());
     all.extend(life::scenes());
     all
 }

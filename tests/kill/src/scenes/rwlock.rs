@@ -78,7 +78,7 @@ struct Plot {
     floor: u32,
 }
 
-const PLOTS: [Plot; 9] = [
+const PLOTS: [Plot; 10] = [
     Plot {
         name: "rwlock/read",
         about: "read killed; then a reader and a writer come",
@@ -159,6 +159,15 @@ const PLOTS: [Plot; 9] = [
         others: [Read, Write],
         fate: Fate::Killed,
         floor: 60,
+    },
+    Plot {
+        name: "rwlock/writing-heir",
+        about: "a writer that repairs what a dead one left killed; a reader and a writer come",
+        before: Before::DeadWriter,
+        victim: (From::Outside, Write),
+        others: [Read, Write],
+        fate: Fate::Killed,
+        floor: 80,
     },
 ];
 

@@ -4,7 +4,7 @@ use shmkit_layout::Object;
 use shmkit_sync::{Semaphore, SemaphoreError};
 
 use crate::arena::{Me, NOBODY};
-use crate::{Actor, Arena, Fault, Scene, Spread, Take, Unit};
+use crate::{Actor, Arena, Fault, Scene, Take, Unit};
 
 /// Permits of the semaphore.
 const PERMITS: u32 = 3;
@@ -29,7 +29,7 @@ pub(crate) struct Kind {
     pub take_all: fn(&Arena, &Actor<'_>) -> Result<(), Fault>,
 }
 
-const OWNED: Kind = Kind {
+pub(super) const OWNED: Kind = Kind {
     name: "semaphore/permits",
     floor: 100,
     make: |arena| {
@@ -51,24 +51,12 @@ const OWNED: Kind = Kind {
         open(arena, |semaphore| {
             actor.await_cue(GO)?;
             actor.phase(WAITING);
-            let all = semaphore
-                .acquire_many(PERMITS)
-                .map_err(|e| Fault::hung(format!("acquire: {e}")))?;
-            actor.sheet().enter(actor.seat(), None)?;
-            match semaphore.try_acquire() {
-                Err(SemaphoreError::WouldBlock) => {}
-                Ok(_) => return Err(Fault::double_owner("there is a permit too many")),
-                Err(other) => return Err(Fault::hung(format!("try_acquire: {other}"))),
-            }
-            actor.sheet().exit(actor.seat())?;
-            drop(all);
-            actor.through();
-            Ok(())
+            take_all(&semaphore, actor)
         })
     },
 };
 
-fn open(
+pub(super) fn open(
     arena: &Arena,
     then: impl FnOnce(Semaphore<Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -78,32 +66,25 @@ fn open(
     then(semaphore.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
+/// Takes all permits, finds that there is not one more, gives them back.
+pub(super) fn take_all(semaphore: &Semaphore<Me<'_>>, actor: &Actor<'_>) -> Result<(), Fault> {
+    let all = semaphore.acquire_many(PERMITS).map_err(|e| Fault::hung(format!("acquire: {e}")))?;
+    actor.sheet().enter(actor.seat(), None)?;
+    match semaphore.try_acquire() {
+        Err(SemaphoreError::WouldBlock) => {}
+        Ok(_) => return Err(Fault::double_owner("there is a permit too many")),
+        Err(other) => return Err(Fault::hung(format!("try_acquire: {other}"))),
+    }
+    actor.sheet().exit(actor.seat())?;
+    drop(all);
+    actor.through();
+    Ok(())
+}
+
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
-    vec![scene(OWNED), heir(OWNED)]
+    vec![scene(OWNED)]
 }
-
-/// Two do the same one after the other, and both are killed: the second one may have inherited from the first.
-fn heir(kind: Kind) -> Scene {
-    let about = "the heir of one killed as it takes 2 of 3 killed, too; survivors take all 3";
-    Scene::new("semaphore/heir", about, kind.floor, move |stage, point| {
-        let arena = Arena::new()?;
-        (kind.make)(&arena)?;
-        let taker = |actor: &Actor<'_>| (kind.take_some)(&arena, actor);
-        stage.dead(3, &taker, FIRST_DIES.at(point))?;
-        let mut victim = stage.victim(0, &taker)?;
-        let survivor = |actor: &Actor<'_>| (kind.take_all)(&arena, actor);
-        let (early, late) = (stage.cast(1, &survivor)?, stage.cast(2, &survivor)?);
-        let reached = victim.advance(Unit::Instruction, point)?;
-        let killed = victim.kill();
-        early.cue(GO);
-        late.cue(GO);
-        Ok(Take::new(reached, killed, [early.finish()?, late.finish()?]))
-    })
-}
-
-/// Within what the first one does.
-const FIRST_DIES: Spread = Spread(150);
 
 /// Who takes and gives back permits is killed; one survivor waits for all of them, another comes later.
 pub(crate) fn scene(kind: Kind) -> Scene {
