@@ -5,18 +5,11 @@ use std::time::Duration;
 use shmkit::{
     Array, ArrayError, Atomic, LockError, LockFailure, Objects, Options, Segment, ShmSafe, Value,
 };
-use shmkit_tests::cell::{self, Fields, KEY, ROUNDS, Wide};
+use shmkit_tests::cell::{Fields, ROUNDS, Wide};
 
-use crate::support::{Peer, wait_until};
+use crate::support::{By, Peer, wait_until};
 
 const TEN: [i32; 10] = [680, 626, 934, 821, 150, 233, 548, 982, 714, 831];
-
-/// How a peer comes to be.
-#[derive(Clone, Copy, Debug)]
-enum By {
-    Exec,
-    Fork,
-}
 
 fn segment() -> Segment {
     Options::new(1 << 16).anonymous().unwrap()
@@ -24,19 +17,12 @@ fn segment() -> Segment {
 
 #[track_caller]
 fn peer(by: By, segment: &Segment, script: &str, args: &[&str]) -> Peer {
-    match by {
-        By::Exec => Peer::heir(&format!("cell/{script}"), args, KEY, segment),
-        By::Fork => Peer::fork(script, |channel| {
-            segment.join_after_fork().unwrap();
-            let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-            cell::play(script, &args, segment, channel);
-        }),
-    }
+    by.peer(&format!("cell/{script}"), args, segment)
 }
 
 /// Plays a scene with a freshly executed peer and with a forked one, each in a segment of its own.
 fn both(scene: impl Fn(By, &Segment)) {
-    for by in [By::Exec, By::Fork] {
+    for by in By::ALL {
         scene(by, &segment());
     }
 }

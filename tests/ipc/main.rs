@@ -3,6 +3,7 @@
 mod cell;
 mod conformance;
 mod corpus;
+mod crowds;
 mod directory;
 mod namespaces;
 mod patience;

@@ -7,7 +7,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use shmkit::{LockError, LockFailure, Mutex, Objects, Options, Segment};
-use shmkit_tests::sync::{Pair, play_forked};
+use shmkit_tests::play_forked;
+use shmkit_tests::sync::Pair;
 
 use crate::support::{Peer, new_pid_namespace, wait_until_in_futex};
 
@@ -36,7 +37,7 @@ impl First {
                 prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
                 assert_eq!(std::process::id(), 1);
                 assert_eq!(channel.hear(), "go");
-                play_forked("obey", &[], segment, channel).unwrap();
+                play_forked("sync/obey", &[], segment, channel);
                 std::process::exit(0);
             }
             channel.say(&pid.to_string());
@@ -154,7 +155,7 @@ fn a_process_with_the_pid_of_the_dead_is_another() {
 fn an_owner_that_stands_still_for_five_seconds_is_alive() {
     let segment = segment();
     let mut owner = Peer::fork("obey", |channel| {
-        play_forked("obey", &[], &segment, channel).unwrap();
+        play_forked("sync/obey", &[], &segment, channel);
     });
     owner.expect("ready");
     owner.say("lock");

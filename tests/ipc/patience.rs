@@ -2,31 +2,18 @@
 
 use nix::sys::signal::Signal;
 use shmkit::{Objects, Options, Segment};
-use shmkit_tests::patience::{self, KEY, WAITS};
+use shmkit_tests::patience::{self, WAITS};
 
-use crate::support::Peer;
-
-#[derive(Clone, Copy)]
-enum By {
-    Exec,
-    Fork,
-}
+use crate::support::{By, Peer};
 
 #[track_caller]
 fn peer(by: By, segment: &Segment, script: &str, args: &[&str]) -> Peer {
-    match by {
-        By::Exec => Peer::heir(&format!("patience/{script}"), args, KEY, segment),
-        By::Fork => Peer::fork(script, |channel| {
-            let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
-            segment.join_after_fork().unwrap();
-            patience::play(script, &args, segment, channel);
-        }),
-    }
+    by.peer(&format!("patience/{script}"), args, segment)
 }
 
 /// Plays a scene for everything that can be waited for, with executed and with forked peers, while all of it is ours.
 fn everywhere(scene: impl Fn(By, &Segment, &str)) {
-    for by in [By::Exec, By::Fork] {
+    for by in By::ALL {
         for what in WAITS {
             let segment = Options::new(1 << 16).anonymous().unwrap();
             patience::make(&segment).unwrap();

@@ -5,16 +5,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use shmkit::{LockError, LockFailure, Objects, Options, RwLock, Segment};
-use shmkit_tests::rwlock::{self, KEY, Pair, visit};
+use shmkit_tests::rwlock::{self, Pair, visit};
 
-use crate::support::{Peer, wait_until};
-
-/// How a peer comes to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum By {
-    Exec,
-    Fork,
-}
+use crate::support::{By, Peer, wait_until};
 
 /// A segment with a pair of numbers under a lock, and a plain lock.
 struct Scene {
@@ -36,13 +29,7 @@ impl Scene {
 
     #[track_caller]
     fn peer(&self, script: &str) -> Peer {
-        let segment = &self.segment;
-        match self.by {
-            By::Exec => Peer::heir(&format!("rwlock/{script}"), &[], KEY, segment),
-            By::Fork => Peer::fork(script, |channel| {
-                rwlock::play_forked(script, segment, channel).unwrap();
-            }),
-        }
+        self.by.peer(&format!("rwlock/{script}"), &[], &self.segment)
     }
 
     /// So many peers that do as they are told.
@@ -58,7 +45,7 @@ impl Scene {
 
 /// Plays a scene with freshly executed peers and with forked ones.
 fn both(scene: impl Fn(&Scene)) {
-    for by in [By::Exec, By::Fork] {
+    for by in By::ALL {
         scene(&Scene::new(by));
     }
 }

@@ -6,16 +6,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use shmkit::{LockError, LockFailure, Mutex, Objects, Options, Segment, Semaphore, SemaphoreError};
 use shmkit_sync::ReleaseError;
-use shmkit_tests::sync::{self, KEY, Pair};
+use shmkit_tests::sync::{self, Pair};
 
-use crate::support::{Peer, wait_until};
-
-/// How a peer comes to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum By {
-    Exec,
-    Fork,
-}
+use crate::support::{By, Peer, wait_until};
 
 /// A segment with a pair of numbers under a lock, a counter under another, and two permits.
 struct Scene {
@@ -42,14 +35,7 @@ impl Scene {
 
     #[track_caller]
     fn peer(&self, script: &str, args: &[&str]) -> Peer {
-        let segment = &self.segment;
-        match self.by {
-            By::Exec => Peer::heir(&format!("sync/{script}"), args, KEY, segment),
-            By::Fork => Peer::fork(script, |channel| {
-                let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-                sync::play_forked(script, &args, segment, channel).unwrap();
-            }),
-        }
+        self.by.peer(&format!("sync/{script}"), args, &self.segment)
     }
 
     /// A peer that does as it is told.
@@ -63,7 +49,7 @@ impl Scene {
 
 /// Plays a scene with freshly executed peers and with forked ones.
 fn both(scene: impl Fn(&Scene)) {
-    for by in [By::Exec, By::Fork] {
+    for by in By::ALL {
         scene(&Scene::new(by));
     }
 }

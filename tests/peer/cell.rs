@@ -8,9 +8,6 @@ use shmkit::{
 
 use crate::Channel;
 
-/// The key under which an executed peer inherits its segment.
-pub const KEY: &str = "cell";
-
 /// A value that takes so long to write that a kill often comes in the middle.
 pub type Wide = [u64; 2048];
 
@@ -31,18 +28,12 @@ pub struct Fields {
     pub z: i64,
 }
 
-/// The script of a freshly executed peer.
-pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
-    let segment = Segment::inherited(KEY).expect("inherited");
-    play(script, args, &segment, channel);
-}
-
 /// The script of a peer that has its segment; a forked one joins it first.
 ///
 /// # Panics
 ///
 /// If there is no such script, or the script finds something wrong.
-pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     match script {
         "values" => values(segment),
         "raw-values" => raw_values(segment),

@@ -6,6 +6,7 @@
 
 pub mod cell;
 mod channel;
+mod crowds;
 pub mod directory;
 mod heirs;
 mod leaked;
@@ -20,31 +21,67 @@ pub mod sync;
 mod tracker;
 pub mod waiting;
 
+use shmkit::Segment;
+
 pub use crate::channel::Channel;
 
-/// Runs the script `name`.
+/// The key under which an executed peer inherits the segment that it plays in.
+pub const KEY: &str = "segment";
+
+/// Before a script's name: the peer opens the segment that its first argument names, instead of inheriting one.
+pub const BY_NAME: &str = "by-name:";
+
+/// Runs the script `name` of a freshly executed peer.
 ///
 /// # Panics
 ///
 /// If there is no such script, or the script finds something wrong.
 pub fn run(name: &str, args: &[String], channel: &mut Channel) {
-    let (subject, script) = name.split_once('/').expect("a script is called <subject>/<script>");
+    if let Some(name) = name.strip_prefix(BY_NAME) {
+        let segment = Segment::open(&args[0]).expect("open");
+        return play(name, &args[1..], &segment, channel);
+    }
+    let (subject, script) = split(name);
     match subject {
-        "cell" => cell::run(script, args, channel),
         "channel" => echo(script, args, channel),
         "directory" => directory::run(script, args, channel),
         "heirs" => heirs::run(script, args),
-        "locking" => locking::run(script, args, channel),
-        "patience" => patience::run(script, args, channel),
-        "sync" => sync::run(script, args, channel),
         "tracker" => tracker::run(script, args, channel),
-        "waiting" => waiting::run(script, args, channel),
         "pipe" => pipe::run(script, args, channel),
         "roster" => roster::run(script, args, channel),
-        "rwlock" => rwlock::run(script, channel),
         "segment" => segment::run(script, args, channel),
+        _ => play(name, args, &Segment::inherited(KEY).expect("inherited"), channel),
+    }
+}
+
+/// Joins in a forked child, and plays the script `name` there.
+///
+/// # Panics
+///
+/// As [`run`], or if it cannot join.
+pub fn play_forked(name: &str, args: &[&str], segment: &Segment, channel: &mut Channel) {
+    segment.join_after_fork().expect("joined");
+    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+    play(name, &args, segment, channel);
+}
+
+/// The scripts of a peer that has joined its segment.
+fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+    let (subject, script) = split(name);
+    match subject {
+        "cell" => cell::play(script, args, segment, channel),
+        "crowds" => crowds::play(script, args, segment, channel),
+        "locking" => locking::play(script, args, segment, channel),
+        "patience" => patience::play(script, args, segment, channel),
+        "rwlock" => rwlock::play(script, segment, channel),
+        "sync" => sync::play(script, args, segment, channel),
+        "waiting" => waiting::play(script, args, segment, channel),
         _ => panic!("no script {name}"),
     }
+}
+
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('/').expect("a script is called <subject>/<script>")
 }
 
 /// Proves the channel itself: says its arguments, then what it hears, until it hears `end`.

@@ -8,14 +8,11 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use shmkit::{
     Acquired, Atomic, Condvar, Lock, LockError, LockFailure, Mutex, MutexGuard, Objects, RLock,
-    Segment, SegmentError, ShareSegment, WaitError, Wakeup,
+    Segment, ShareSegment, WaitError, Wakeup,
 };
 
-use crate::Channel;
 use crate::sync::catch_signals;
-
-/// The key under which an executed peer inherits its segment.
-pub const KEY: &str = "locking";
+use crate::{Channel, KEY};
 
 /// What everybody finds in the segment, or makes.
 #[derive(Debug)]
@@ -55,41 +52,12 @@ impl Things {
     }
 }
 
-/// The script of a freshly executed peer, which inherits its segment, or opens the one that its first argument names.
-pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
-    let (segment, args) = match args.split_first() {
-        Some((name, args)) if name != "-" => (Segment::open(name).expect("open"), args),
-        _ => (Segment::inherited(KEY).expect("inherited"), args.get(1..).unwrap_or_default()),
-    };
-    play(script, args, &segment, channel);
-}
-
-/// Joins in a forked child and plays a script.
-///
-/// # Errors
-///
-/// [`SegmentError`] of the join.
-///
-/// # Panics
-///
-/// As [`play`].
-pub fn play_forked(
-    script: &str,
-    args: &[String],
-    segment: &Segment,
-    channel: &mut Channel,
-) -> Result<(), SegmentError> {
-    segment.join_after_fork()?;
-    play(script, args, segment, channel);
-    Ok(())
-}
-
 /// The script of a peer that has joined its segment.
 ///
 /// # Panics
 ///
 /// If there is no such script, or the script finds something wrong.
-pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     match script {
         "obey" => Obedient { segment, things: &Things::of(segment), guard: None }.obey(channel),
         "count" => count(&Things::of(segment), args[0].parse().expect("a number")),
@@ -260,7 +228,7 @@ impl<'a> Obedient<'a> {
     /// Hands the segment on to a child of its own that runs the peers' program, which acquires and releases what this peer has.
     fn pass_on(&self, program: &str) -> String {
         let mut command = Command::new(program);
-        command.args(["locking/count", "-", "1"]).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(["locking/count", "1"]).stdin(Stdio::null()).stdout(Stdio::null());
         let status =
             command.share_segment(KEY, self.segment).expect("shared").status().expect("started");
         assert!(status.success(), "{status}");

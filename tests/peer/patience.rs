@@ -9,9 +9,6 @@ use shmkit::{Judge, ObjectError, Objects, OwnerId, Patience, Segment};
 
 use crate::Channel;
 
-/// The key under which an executed peer inherits its segment.
-pub const KEY: &str = "patience";
-
 /// Everything that can be waited for, by the name of its script.
 pub const WAITS: [&str; 25] = [
     "reentrant",
@@ -74,19 +71,13 @@ pub fn make(segment: &Segment) -> Result<(), ObjectError> {
     Ok(())
 }
 
-/// The script of a freshly executed peer.
-pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
-    let segment = Segment::inherited(KEY).expect("inherited");
-    play(script, args, &segment, channel);
-}
-
 /// `sit`: says who it is, and waits to be killed. Others wait for what they are called after: until they are told to stop
 /// by a signal, or for as long as the participant of the argument lives.
 ///
 /// # Panics
 ///
 /// If there is no such script.
-pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     if script == "sit" {
         channel.say(&segment.participant().me().expect("joined").get().to_string());
         channel.hear();

@@ -2,50 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use shmkit::{
-    LockError, LockFailure, RwLock, RwLockReadGuard, RwLockWriteGuard, Segment, SegmentError,
-};
+use shmkit::{LockError, LockFailure, RwLock, RwLockReadGuard, RwLockWriteGuard, Segment};
 use shmkit_sync::FutexLock;
 
 use crate::Channel;
 
-/// The key under which an executed peer inherits its segment.
-pub const KEY: &str = "rwlock";
-
 /// Two numbers that are equal unless somebody is in the middle.
 pub type Pair = [u64; 2];
-
-/// The script of a freshly executed peer.
-pub(crate) fn run(script: &str, channel: &mut Channel) {
-    let segment = Segment::inherited(KEY).expect("inherited");
-    play(script, &segment, channel);
-}
-
-/// Joins in a forked child and plays a script.
-///
-/// # Errors
-///
-/// [`SegmentError`] of the join.
-///
-/// # Panics
-///
-/// As [`play`].
-pub fn play_forked(
-    script: &str,
-    segment: &Segment,
-    channel: &mut Channel,
-) -> Result<(), SegmentError> {
-    segment.join_after_fork()?;
-    play(script, segment, channel);
-    Ok(())
-}
 
 /// The script of a peer that has joined its segment.
 ///
 /// # Panics
 ///
 /// If there is no such script, or the script finds something wrong.
-pub fn play(script: &str, segment: &Segment, channel: &mut Channel) {
+pub(crate) fn play(script: &str, segment: &Segment, channel: &mut Channel) {
     match script {
         "obey" => {
             let lock = segment.find("pair").expect("pair");

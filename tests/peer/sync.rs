@@ -4,51 +4,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use shmkit::{LockError, LockFailure, Mutex, MutexGuard, Permit, Segment, SegmentError, Semaphore};
+use shmkit::{LockError, LockFailure, Mutex, MutexGuard, Permit, Segment, Semaphore};
 use shmkit_atomic::futex::{self, Wake};
 use shmkit_atomic::{AtomicU32, Deadline, Ordering};
 use shmkit_sync::RawMutex;
 
 use crate::Channel;
 
-/// The key under which an executed peer inherits its segment.
-pub const KEY: &str = "sync";
-
 /// Two numbers that are equal unless somebody is in the middle.
 pub type Pair = [u64; 2];
-
-/// The script of a freshly executed peer.
-pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
-    let segment = Segment::inherited(KEY).expect("inherited");
-    play(script, args, &segment, channel);
-}
-
-/// Joins in a forked child and plays a script.
-///
-/// # Errors
-///
-/// [`SegmentError`] of the join.
-///
-/// # Panics
-///
-/// As [`play`].
-pub fn play_forked(
-    script: &str,
-    args: &[String],
-    segment: &Segment,
-    channel: &mut Channel,
-) -> Result<(), SegmentError> {
-    segment.join_after_fork()?;
-    play(script, args, segment, channel);
-    Ok(())
-}
 
 /// The script of a peer that has joined its segment.
 ///
 /// # Panics
 ///
 /// If there is no such script, or the script finds something wrong.
-pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     match script {
         "obey" => {
             let mutex = segment.find("pair").expect("pair");

@@ -7,13 +7,10 @@ use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use shmkit::{
     ActionError, Array, Atomic, Barrier, BarrierError, CountingSemaphore, Event, Mutex,
-    ObjectError, Objects, OnceCell, Party, Segment, SegmentError,
+    ObjectError, Objects, OnceCell, Party, Segment,
 };
 
 use crate::Channel;
-
-/// The key under which an executed peer inherits its segment.
-pub const KEY: &str = "waiting";
 
 /// Two numbers that are equal, or half-written.
 pub type Pair = [u64; 2];
@@ -41,38 +38,12 @@ pub fn make(segment: &Segment) -> Result<(), ObjectError> {
     Ok(())
 }
 
-/// The script of a freshly executed peer.
-pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
-    let segment = Segment::inherited(KEY).expect("inherited");
-    play(script, args, &segment, channel);
-}
-
-/// Joins in a forked child and plays a script.
-///
-/// # Errors
-///
-/// [`SegmentError`] of the join.
-///
-/// # Panics
-///
-/// As [`play`].
-pub fn play_forked(
-    script: &str,
-    args: &[String],
-    segment: &Segment,
-    channel: &mut Channel,
-) -> Result<(), SegmentError> {
-    segment.join_after_fork()?;
-    play(script, args, segment, channel);
-    Ok(())
-}
-
 /// The script of a peer that has joined its segment.
 ///
 /// # Panics
 ///
 /// If there is no such script, or the script finds something wrong.
-pub fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
+pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     let number = || args[0].parse::<u32>().expect("a number");
     match script {
         "obey" => obey(segment, channel),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use shmkit::{Acquired, Lock, LockFailure, NotOwner, Objects, Options, Segment, UnlockError};
+use shmkit_tests::BY_NAME;
 
 use super::locking::{By, Scene, all, end, pid};
 use crate::support::{Peer, unique};
@@ -135,7 +136,7 @@ fn lck_17_a_running_process_is_told_of_a_lock_by_its_name() {
     lock.acquire().unwrap();
     let again = Segment::open(&name).unwrap();
     assert_eq!(again.lock("lock").unwrap().owner(), lock.owner());
-    let mut peer = Peer::execute("locking/obey", &[&name], |_| ());
+    let mut peer = Peer::execute(&format!("{BY_NAME}locking/obey"), &[&name], |_| ());
     peer.expect("ready");
     peer.told("try-acquire", "WouldBlock");
     lock.release().unwrap();

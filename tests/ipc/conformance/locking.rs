@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use shmkit::{Options, Segment};
-use shmkit_tests::locking::{self, KEY, Things};
+use shmkit_tests::BY_NAME;
+use shmkit_tests::locking::Things;
 
-use crate::support::{Peer, unique};
+use crate::support::{self, Peer, unique};
 
 /// How a peer comes to be, and to its segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,15 +46,14 @@ impl Scene {
     #[track_caller]
     pub(super) fn peer(&self, script: &str, args: &[&str]) -> Peer {
         let Self { segment, name, by } = self;
-        let place = if *by == By::Name { name } else { "-" };
-        let all: Vec<&str> = [&[place], args].concat();
+        let script = &format!("locking/{script}");
         match by {
-            By::Fork => Peer::fork(script, |channel| {
-                let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-                locking::play_forked(script, &args, segment, channel).unwrap();
-            }),
-            By::Inheritance => Peer::heir(&format!("locking/{script}"), &all, KEY, segment),
-            By::Name => Peer::execute(&format!("locking/{script}"), &all, |_| ()),
+            By::Fork => support::By::Fork.peer(script, args, segment),
+            By::Inheritance => support::By::Exec.peer(script, args, segment),
+            By::Name => {
+                let args = [&[name.as_str()], args].concat();
+                Peer::execute(&format!("{BY_NAME}{script}"), &args, |_| ())
+            }
         }
     }
 

@@ -12,16 +12,9 @@ mod sem;
 mod val;
 
 use shmkit::{Barrier, CountingSemaphore, Event, Objects, OnceCell, Options, Segment};
-use shmkit_tests::waiting::{self, KEY, Pair};
+use shmkit_tests::waiting::{self, Pair};
 
-use crate::support::Peer;
-
-/// How a peer comes to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum By {
-    Exec,
-    Fork,
-}
+use crate::support::{By, Peer};
 
 /// A segment with one of each, and its peers.
 struct Scene {
@@ -56,14 +49,7 @@ impl Scene {
 
     #[track_caller]
     fn peer(&self, script: &str, args: &[&str]) -> Peer {
-        let segment = &self.segment;
-        match self.by {
-            By::Exec => Peer::heir(&format!("waiting/{script}"), args, KEY, segment),
-            By::Fork => Peer::fork(script, |channel| {
-                let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-                waiting::play_forked(script, &args, segment, channel).unwrap();
-            }),
-        }
+        self.by.peer(&format!("waiting/{script}"), args, &self.segment)
     }
 
     /// A peer that does as it is told.
@@ -83,7 +69,7 @@ impl Scene {
 
 /// Plays a scene with freshly executed peers and with forked ones.
 fn both(scene: impl Fn(&Scene)) {
-    for by in [By::Exec, By::Fork] {
+    for by in By::ALL {
         scene(&Scene::new(by));
     }
 }

@@ -4,9 +4,9 @@ use shmkit::{
     Acquired, Array, ArrayError, Atomic, AtomicArray, GivenLock, Lock, LockError, LockFailure,
     ObjectErrorKind, Objects, Options, RLock, Segment, ShmSafe, Synchronized, TypeCode, Value,
 };
-use shmkit_tests::cell::{self, KEY, ROUNDS};
+use shmkit_tests::cell::{self, ROUNDS};
 
-use crate::support::Peer;
+use crate::support::{By, Peer};
 
 fn segment() -> Segment {
     Options::new(1 << 16).anonymous().unwrap()
@@ -14,15 +14,10 @@ fn segment() -> Segment {
 
 /// Plays a scene with a freshly executed peer and with a forked one, each in a segment of its own.
 fn both(scene: impl Fn(&Segment, &dyn Fn(&str) -> Peer)) {
-    let given = segment();
-    scene(&given, &|script| Peer::heir(&format!("cell/{script}"), &[], KEY, &given));
-    let inherited = segment();
-    scene(&inherited, &|script| {
-        Peer::fork(script, |channel| {
-            inherited.join_after_fork().unwrap();
-            cell::play(script, &[], &inherited, channel);
-        })
-    });
+    for by in By::ALL {
+        let segment = segment();
+        scene(&segment, &|script| by.peer(&format!("cell/{script}"), &[], &segment));
+    }
 }
 
 /// VAL-03: by default the lock is a recursive one, so that `with v.get_lock(): v.value += 1` is one step.

@@ -10,10 +10,31 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use shmkit_segment::{Segment, ShareSegment};
-use shmkit_tests::Channel;
+use shmkit_tests::{Channel, KEY, play_forked};
 
 /// How long a peer may take for anything.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// How a peer comes to be that plays in a segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum By {
+    Exec,
+    Fork,
+}
+
+impl By {
+    /// Every way.
+    pub(crate) const ALL: [Self; 2] = [Self::Exec, Self::Fork];
+
+    /// Starts a peer that plays `<subject>/<script>`.
+    #[track_caller]
+    pub(crate) fn peer(self, script: &str, args: &[&str], segment: &Segment) -> Peer {
+        match self {
+            Self::Exec => Peer::heir(script, args, KEY, segment),
+            Self::Fork => Peer::fork(script, |channel| play_forked(script, args, segment, channel)),
+        }
+    }
+}
 
 /// A process at the other end, freshly executed or forked; killed if the test forgets it.
 #[derive(Debug)]
