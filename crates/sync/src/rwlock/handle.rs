@@ -25,6 +25,11 @@ use crate::{
 /// All *processes* of the roster can read together, each with as many threads as it likes, unless the lock is made with
 /// fewer [`Seated::seats`](crate::Seated::seats).
 ///
+/// To read costs the same however many read. To write costs a look at every seat in a row of seats where anybody *ever*
+/// read: at one cache line for each of the first 64 participants that have, and at most at all of the lock's seats (8 bytes
+/// each, as many as the roster has places). The rows are not forgotten when their readers go, for that would take a second
+/// fence in every read.
+///
 /// ```text
 /// 0 RwLockFrame | 40, or the next multiple of T's alignment: T | padding to 128 | readers' cells, as Seating lays them out
 /// ```
