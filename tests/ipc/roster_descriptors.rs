@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::{Uid, setuid};
 use shmkit_roster::{Judge, OwnerId, Participant, Verdict};
+use shmkit_tests::Channel;
 use shmkit_tests::roster::Table;
 
 use crate::roster::{forked, wait_until_dead};
@@ -26,6 +27,26 @@ pub(crate) fn by_mapping(verdict: &str) -> &str {
 fn close_descriptor(me: &Participant<'_>) {
     // SAFETY: the descriptor is ours; that its owner does not know is the test.
     assert_eq!(unsafe { libc::close(me.file().unwrap().as_raw_fd()) }, 0);
+}
+
+/// Says what it knows of somebody, and again when it hears that that one is dead.
+fn say_before_and_after(channel: &mut Channel, me: &Participant<'_>, id: OwnerId) {
+    for _ in ["alive", "dead"] {
+        channel.say(&format!("{:?}", me.verdict(id)));
+        channel.hear();
+    }
+}
+
+/// Hears that from a judge without a descriptor of its own, and kills that somebody in between.
+#[track_caller]
+fn hear_before_and_after(mut judge: Peer, peer: Peer, table: &Table, id: OwnerId) {
+    judge.expect(by_mapping("Alive"));
+    peer.kill();
+    wait_until_dead(&table.join(), id);
+    judge.say("dead now");
+    judge.expect(by_mapping("Dead"));
+    judge.say("end");
+    judge.join();
 }
 
 fn own_table() {
@@ -51,22 +72,13 @@ fn a_strangers_locks_never_answer_for_ours() {
             let replaced =
                 unsafe { libc::dup2(stranger.file().as_raw_fd(), me.file().unwrap().as_raw_fd()) };
             assert_ne!(replaced, -1);
-            for _ in ["alive", "dead"] {
-                channel.say(&format!("{:?}", me.verdict(id)));
-                channel.hear();
-            }
+            say_before_and_after(channel, &me, id);
             assert!(me.id().is_some() && !me.is_lost());
         });
         judge.expect("joined");
         let (peer, id) = forked(&table);
         judge.say(&id.get().to_string());
-        judge.expect(by_mapping("Alive"));
-        peer.kill();
-        wait_until_dead(&table.join(), id);
-        judge.say("dead now");
-        judge.expect(by_mapping("Dead"));
-        judge.say("end");
-        judge.join();
+        hear_before_and_after(judge, peer, &table, id);
     }
 }
 
@@ -76,8 +88,7 @@ fn a_closed_descriptor_never_makes_a_death() {
     let (peer, id) = forked(&table);
     let judge = Peer::fork("judge", |_| {
         let me = table.join();
-        // SAFETY: the descriptor is ours; that its owner does not know is the test.
-        unsafe { libc::close(me.file().unwrap().as_raw_fd()) };
+        close_descriptor(&me);
         assert_eq!(format!("{:?}", me.verdict(id)), by_mapping("Alive"));
         assert!(me.id().is_some());
     });
@@ -89,13 +100,10 @@ fn a_closed_descriptor_never_makes_a_death() {
 fn a_nameless_roster_without_a_descriptor_is_asked_by_its_mapping() {
     let table = Table::new(8);
     let (peer, id) = forked(&table);
-    let mut judge = Peer::fork("judge", |channel| {
+    let judge = Peer::fork("judge", |channel| {
         let me = table.join();
         close_descriptor(&me);
-        for _ in ["alive", "dead"] {
-            channel.say(&format!("{:?}", me.verdict(id)));
-            channel.hear();
-        }
+        say_before_and_after(channel, &me, id);
         if Uid::effective().is_root() {
             // Who may not open it that way cannot tell, and is not told of a death.
             setuid(Uid::from_raw(65534)).unwrap();
@@ -103,13 +111,7 @@ fn a_nameless_roster_without_a_descriptor_is_asked_by_its_mapping() {
         }
         assert!(me.id().is_some() && !me.is_lost());
     });
-    judge.expect(by_mapping("Alive"));
-    peer.kill();
-    wait_until_dead(&table.join(), id);
-    judge.say("dead now");
-    judge.expect(by_mapping("Dead"));
-    judge.say("end");
-    judge.join();
+    hear_before_and_after(judge, peer, &table, id);
 }
 
 /// One thread closes our number in a table of its own, the others go on with theirs.
