@@ -103,7 +103,6 @@ fn ends_know_how_full_the_pipe_is() {
 
 #[test]
 fn bytes_are_a_stream() {
-    let _watchdog = Watchdog::start();
     let judges = ModelJudge::new(2);
     let mut bytes = Bytes::new();
     let region = bytes.region();
@@ -143,7 +142,6 @@ impl Read for Patient<'_, '_, '_> {
 
 #[test]
 fn a_stream_that_is_told_to_stop_is_not_asked_again() {
-    let _watchdog = Watchdog::start();
     let judges = ModelJudge::new(2);
     let mut bytes = Bytes::new();
     // SAFETY: the bytes are zero, and this test's alone.

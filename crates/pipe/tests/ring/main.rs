@@ -7,7 +7,7 @@ mod news;
 mod sessions;
 
 use std::ptr::NonNull;
-use std::sync::{Mutex, mpsc};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,33 +44,9 @@ fn attach<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Ring<'a, J> {
     unsafe { Ring::attach(region, len, judge) }.unwrap()
 }
 
-/// Ends the program if a test takes longer than any does: one that waits for ever is a failure like others.
-struct Watchdog(mpsc::Sender<()>);
-
-impl Watchdog {
-    fn start() -> Self {
-        let (end, ended) = mpsc::channel();
-        let test = thread::current().name().unwrap_or("a test").to_owned();
-        thread::spawn(move || {
-            if ended.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("{test} hangs");
-                std::process::abort();
-            }
-        });
-        Self(end)
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        let _ = self.0.send(());
-    }
-}
-
 /// Runs `scene` with a region, a pipe of `capacity` in it, and the judges of three participants, the first of which
 /// made the pipe.
 fn scene(capacity: u64, scene: impl FnOnce(Region<'_>, &[ModelJudge])) {
-    let _watchdog = Watchdog::start();
     let judges = ModelJudge::new(3);
     let mut bytes = Bytes::new();
     let region = bytes.region();

@@ -1,5 +1,8 @@
 //! A judge for loom, fuzzers and unit tests: participants are numbers, deaths are stores.
 
+#[cfg(not(loom))]
+mod watchdog;
+
 use std::sync::Arc;
 
 use shmkit_atomic::AtomicU32;
@@ -17,8 +20,13 @@ pub struct ModelJudge {
 
 impl ModelJudge {
     /// Makes the judges of `participants` participants, called 1, 2, 3, …
+    ///
+    /// If they are not all gone within two minutes, the model stands still, and the program is aborted with the name of this
+    /// thread, which is a test's: whatever waits for ever is a failure like others.
     pub fn new(participants: u32) -> Vec<Self> {
         let dead: Arc<[AtomicU32]> = (0..participants).map(|_| AtomicU32::new(0)).collect();
+        #[cfg(not(loom))]
+        watchdog::watch(Arc::downgrade(&dead));
         (1..=participants)
             .map(|number| Self { me: OwnerId::new(number), dead: dead.clone() })
             .collect()
