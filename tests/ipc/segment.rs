@@ -8,7 +8,9 @@ use std::path::Path;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::{Judge, NoForks, OwnerId, Verdict};
-use shmkit_segment::{ErrorKind, OpenOptions, Options, Outcome, Segment, ShareSegment, sweep};
+use shmkit_segment::{
+    ErrorKind, OpenOptions, Options, RemoveOutcome, Segment, ShareSegment, sweep,
+};
 use shmkit_tests::segment::{last, small};
 
 use crate::support::{Peer, wait_until};
@@ -120,17 +122,17 @@ fn where_everybody_was_killed_the_next_visitor_removes() {
     let path = directory.path();
     let open = OpenOptions::new().directory(path);
     let both = [joined("create", path), joined("open", path)];
-    assert_eq!(open.remove_if_dead("it").unwrap(), Outcome::InUse);
+    assert_eq!(open.remove_if_dead("it").unwrap(), RemoveOutcome::InUse);
     let [one, two] = both;
     one.kill();
-    assert_eq!(open.remove_if_dead("it").unwrap(), Outcome::InUse);
+    assert_eq!(open.remove_if_dead("it").unwrap(), RemoveOutcome::InUse);
     two.kill();
-    assert_eq!(open.remove_if_dead("it").unwrap(), Outcome::Removed);
-    assert_eq!(open.remove_if_dead("it").unwrap(), Outcome::Gone);
+    assert_eq!(open.remove_if_dead("it").unwrap(), RemoveOutcome::Removed);
+    assert_eq!(open.remove_if_dead("it").unwrap(), RemoveOutcome::Gone);
 
     joined("create", path).kill();
     let swept = sweep::full(path).unwrap();
-    assert!(matches!(swept[..], [sweep::Swept { outcome: Ok(Outcome::Removed), .. }]));
+    assert!(matches!(swept[..], [sweep::Swept { outcome: Ok(RemoveOutcome::Removed), .. }]));
     assert_eq!(names(path), 0);
 }
 
@@ -168,7 +170,7 @@ fn a_stopped_process_is_alive() {
     let stopped = joined("create", directory.path());
     stopped.stop();
     let open = OpenOptions::new().directory(directory.path());
-    assert_eq!(open.remove_if_dead("it").unwrap(), Outcome::InUse);
+    assert_eq!(open.remove_if_dead("it").unwrap(), RemoveOutcome::InUse);
     stopped.resume();
     leave(stopped);
     assert_eq!(names(directory.path()), 0);

@@ -20,7 +20,7 @@ use crate::inspect::{self, Expected};
 use crate::maker::{Election, Office, time_to_make};
 use crate::name::Place;
 use crate::patience::{is_passing, pause};
-use crate::remove::{self, Dead, Outcome, Terms};
+use crate::remove::{self, Dead, RemoveOutcome, Terms};
 use crate::shared::Shared;
 use crate::status::{Identity, Status};
 use crate::sweep;
@@ -254,20 +254,22 @@ fn clear(place: &Place, options: &Checked, deadline: Deadline) -> Result<(), Fai
         ))
     };
     match remove::if_dead_by(place, options.owner, deadline)? {
-        Outcome::Removed | Outcome::Gone => Ok(()),
-        Outcome::Persistent => exists("is persistent", "open it, unlink it, or use another name"),
-        Outcome::Foreign => {
+        RemoveOutcome::Removed | RemoveOutcome::Gone => Ok(()),
+        RemoveOutcome::Persistent => {
+            exists("is persistent", "open it, unlink it, or use another name")
+        }
+        RemoveOutcome::Foreign => {
             exists("is not a segment of the user that is expected", "use another name")
         }
-        Outcome::Damaged(defect) => exists(
+        RemoveOutcome::Damaged(defect) => exists(
             &format!("is a segment that this program cannot use ({defect})"),
             "have it removed if nobody lives there (`shmkit gc --damaged`), or use another name",
         ),
-        Outcome::Linked(names) => exists(
+        RemoveOutcome::Linked(names) => exists(
             &format!("is dead, but has other names ({names} in all)"),
             "remove them, or use another name",
         ),
-        Outcome::InUse | Outcome::Dead => {
+        RemoveOutcome::InUse | RemoveOutcome::Dead => {
             exists("is in use", "open it, use `open_or_create`, or use another name")
         }
     }

@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::inspect::{Expected, Room};
 use crate::name::{DIRECTORY, Place};
 use crate::patience::PATIENCE;
-use crate::remove::{self, Dead, Outcome, Terms};
+use crate::remove::{self, Dead, RemoveOutcome, Terms};
 use crate::{Segment, SegmentError};
 
 /// What to expect of a segment that somebody else made.
@@ -154,19 +154,19 @@ impl OpenOptions {
     /// # If a peer dies
     ///
     /// while it does this: the name is there or not, and the next one is not held up.
-    pub fn remove_if_dead(&self, name: &str) -> Result<Outcome, SegmentError> {
+    pub fn remove_if_dead(&self, name: &str) -> Result<RemoveOutcome, SegmentError> {
         let run =
             || remove::consider(&Place::new(&self.directory, name)?, self.terms(Dead::Remove));
         run().map_err(|failure| failure.during(format!("remove segment {name:?} if it is dead")))
     }
 
     /// Says what [`remove_if_dead`](Self::remove_if_dead) would do, and removes nothing: where that would remove, this
-    /// answers [`Dead`](Outcome::Dead).
+    /// answers [`Dead`](RemoveOutcome::Dead).
     ///
     /// # Errors
     ///
     /// What keeps the file from being looked at.
-    pub fn survey(&self, name: &str) -> Result<Outcome, SegmentError> {
+    pub fn survey(&self, name: &str) -> Result<RemoveOutcome, SegmentError> {
         let run =
             || remove::consider(&Place::new(&self.directory, name)?, self.terms(Dead::Report));
         run().map_err(|failure| failure.during(format!("look whether segment {name:?} is dead")))

@@ -11,7 +11,7 @@ use shmkit_roster::{OwnerId, Participant};
 
 use crate::error::Failure;
 use crate::name::Place;
-use crate::remove::{Outcome, Remover, Trouble, attempt, try_attempt};
+use crate::remove::{RemoveOutcome, Remover, Trouble, attempt, try_attempt};
 use crate::status::Identity;
 
 /// How long it looks again, while other removers are at work or a program that was started in the microseconds of this
@@ -27,14 +27,14 @@ pub(crate) fn out(
     place: &Place,
     identity: Identity,
     me: Option<OwnerId>,
-) -> Result<Outcome, Failure> {
+) -> Result<RemoveOutcome, Failure> {
     let left = Remover::Left(identity, me);
     let deadline = Deadline::after(PATIENCE);
     let mut pause = PAUSE;
     loop {
         match try_attempt(place, left) {
             Ok(Some(outcome)) => return Ok(outcome),
-            Ok(None) if deadline.has_passed() => return Ok(Outcome::InUse),
+            Ok(None) if deadline.has_passed() => return Ok(RemoveOutcome::InUse),
             // Other threads may have every number that comes free.
             Err(Trouble::Open(Errno::EMFILE)) => match with_own_descriptors(place, left) {
                 Ok(Some(outcome)) => return Ok(outcome),
@@ -57,13 +57,16 @@ pub(crate) fn out_but_for(
     place: &Place,
     identity: Identity,
     me: &Participant<'_>,
-) -> Result<Outcome, Failure> {
+) -> Result<RemoveOutcome, Failure> {
     let exiting = Remover::Exiting(identity, me);
-    Ok(attempt(place, exiting)?.unwrap_or(Outcome::InUse))
+    Ok(attempt(place, exiting)?.unwrap_or(RemoveOutcome::InUse))
 }
 
 /// Does it in a thread whose descriptors are its own, so that there is a number for one more.
-fn with_own_descriptors(place: &Place, left: Remover<'_>) -> Result<Option<Outcome>, Failure> {
+fn with_own_descriptors(
+    place: &Place,
+    left: Remover<'_>,
+) -> Result<Option<RemoveOutcome>, Failure> {
     let keep = place.at().0.as_raw_fd();
     let run = || match close_all_but(keep) {
         Ok(()) => attempt(place, left),
@@ -156,14 +159,14 @@ mod tests {
     #[test]
     fn the_last_one_out_waits_for_the_locks_that_it_has_left_behind() {
         with_ghost(Duration::from_millis(20), |place, identity, ghost| {
-            assert_eq!(out(place, identity, Some(ghost)).unwrap(), Outcome::Removed);
+            assert_eq!(out(place, identity, Some(ghost)).unwrap(), RemoveOutcome::Removed);
         });
     }
 
     #[test]
     fn the_last_one_out_waits_for_nobody_who_lives() {
         with_ghost(Duration::from_millis(20), |place, identity, _| {
-            assert_eq!(out(place, identity, None).unwrap(), Outcome::InUse);
+            assert_eq!(out(place, identity, None).unwrap(), RemoveOutcome::InUse);
         });
     }
 
@@ -171,7 +174,7 @@ mod tests {
     fn the_last_one_out_does_not_wait_for_ever() {
         with_ghost(Duration::from_secs(2), |place, identity, ghost| {
             let began = Instant::now();
-            assert_eq!(out(place, identity, Some(ghost)).unwrap(), Outcome::InUse);
+            assert_eq!(out(place, identity, Some(ghost)).unwrap(), RemoveOutcome::InUse);
             assert!(began.elapsed() >= PATIENCE);
             assert!(began.elapsed() < Duration::from_millis(1900));
         });

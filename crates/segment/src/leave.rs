@@ -7,7 +7,7 @@ use shmkit_roster::{OwnerId, Participant};
 use crate::error::{ErrorKind, Failure};
 use crate::last;
 use crate::name::Place;
-use crate::remove::Outcome;
+use crate::remove::RemoveOutcome;
 use crate::status::Identity;
 use crate::table::Entry;
 
@@ -112,8 +112,8 @@ impl LastOut {
 
     fn out_of(&self, place: &Place, me: Option<OwnerId>) -> Result<Leave, Failure> {
         match last::out(place, self.entry.identity(), me)? {
-            Outcome::Removed => Ok(Leave::Removed),
-            Outcome::Damaged(defect) => Err(defect.into()),
+            RemoveOutcome::Removed => Ok(Leave::Removed),
+            RemoveOutcome::Damaged(defect) => Err(defect.into()),
             _ => Ok(Leave::Left),
         }
     }

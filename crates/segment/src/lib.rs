@@ -79,7 +79,7 @@ pub use crate::leave::Leave;
 pub use crate::locate::{LocateError, Located, Locator};
 pub use crate::name::{DIRECTORY, MAX_NAME, PREFIX};
 pub use crate::options::Options;
-pub use crate::remove::Outcome;
+pub use crate::remove::RemoveOutcome;
 pub use crate::sealed::SealedMemory;
 pub use crate::segment::Segment;
 pub use crate::share::{ShareSegment, Sharing};

@@ -19,7 +19,7 @@ use crate::status::{At, Identity, Status};
 /// What became of a name that was to be removed if nobody uses the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum RemoveOutcome {
     /// Nobody lived in it: the name was removed, and the memory with it.
     Removed,
     /// Nobody lives in it: a [survey](crate::sweep::survey) would have it removed.
@@ -94,12 +94,12 @@ pub(crate) fn if_dead_by(
     place: &Place,
     owner: Option<u32>,
     deadline: Deadline,
-) -> Result<Outcome, Failure> {
+) -> Result<RemoveOutcome, Failure> {
     let remover = Remover::Visitor(Terms { owner, ..Terms::mine(Dead::Remove) });
     let mut ghosts = None;
     loop {
         match attempt(place, remover)? {
-            Some(Outcome::InUse)
+            Some(RemoveOutcome::InUse)
                 if !ghosts.get_or_insert_with(|| Deadline::after(GHOSTS)).has_passed() => {}
             Some(outcome) => return Ok(outcome),
             None => {}
@@ -109,42 +109,48 @@ pub(crate) fn if_dead_by(
 }
 
 /// Looks at the segment of a name, and removes it if it is dead and that is wanted.
-pub(crate) fn consider(place: &Place, terms: Terms) -> Result<Outcome, Failure> {
-    Ok(attempt(place, Remover::Visitor(terms))?.unwrap_or(Outcome::InUse))
+pub(crate) fn consider(place: &Place, terms: Terms) -> Result<RemoveOutcome, Failure> {
+    Ok(attempt(place, Remover::Visitor(terms))?.unwrap_or(RemoveOutcome::InUse))
 }
 
 /// As [`consider`]; `None` if it is worth another look: another remover is at work, or was a moment ago, or what keeps
 /// the segment is the locks of the one that has left.
-pub(crate) fn attempt(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>, Failure> {
+pub(crate) fn attempt(
+    place: &Place,
+    remover: Remover<'_>,
+) -> Result<Option<RemoveOutcome>, Failure> {
     try_attempt(place, remover).map_err(|trouble| trouble.tell(place))
 }
 
 /// As [`attempt`], with an error that can be told apart.
-pub(crate) fn try_attempt(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>, Trouble> {
+pub(crate) fn try_attempt(
+    place: &Place,
+    remover: Remover<'_>,
+) -> Result<Option<RemoveOutcome>, Trouble> {
     // To open a pipe would wake who waits at its other end: only what is a file is opened.
     if let Remover::Visitor(_) = remover
         && Status::of_path(place.path()).is_ok_and(|status| !status.is_regular)
     {
-        return Ok(Some(Outcome::Foreign));
+        return Ok(Some(RemoveOutcome::Foreign));
     }
     // A child forked now would inherit the description that is about to hold the remover's lock.
     let _no_forks = NoForks::hold().ok();
     without_forks(place, remover)
 }
 
-fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>, Trouble> {
+fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<RemoveOutcome>, Trouble> {
     // Nobody gives its number away in the microseconds that this takes but who knows nothing of it, and then nothing bears
     // our name there.
     let at = place.at();
     let file = match open_at(at) {
         Ok(file) => file,
-        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Some(Outcome::Gone)),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Some(RemoveOutcome::Gone)),
         // Who took part in it could open it before.
         Err(Errno::EACCES) if remover.only().is_some() => {
             return Err(Trouble::Open(Errno::EACCES));
         }
         Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO | Errno::ENODEV | Errno::EACCES) => {
-            return Ok(Some(Outcome::Foreign));
+            return Ok(Some(RemoveOutcome::Foreign));
         }
         Err(errno) => return Err(Trouble::Open(errno)),
     };
@@ -156,22 +162,22 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>,
         Remover::Left(..) | Remover::Exiting(..) => true,
     };
     if !status.is_regular || !is_trusted {
-        return Ok(Some(Outcome::Foreign));
+        return Ok(Some(RemoveOutcome::Foreign));
     }
     let header = match inspect::try_read(file, status.size).map_err(Trouble::Read)? {
         Ok(header) => header,
-        Err(HeaderError::Magic { .. }) => return Ok(Some(Outcome::Foreign)),
+        Err(HeaderError::Magic { .. }) => return Ok(Some(RemoveOutcome::Foreign)),
         Err(defect) => return unusable(at, file, &status, defect, remover).map(Some),
     };
     if remover.only().is_some_and(|only| only != Identity::new(&status, &header)) {
-        return Ok(Some(Outcome::Gone));
+        return Ok(Some(RemoveOutcome::Gone));
     }
     let dead = match remover {
         Remover::Left(..) | Remover::Exiting(..) => Dead::Remove,
         Remover::Visitor(terms) => terms.dead,
     };
     if header.is_persistent(inspect::now()) {
-        return Ok(Some(Outcome::Persistent));
+        return Ok(Some(RemoveOutcome::Persistent));
     }
     if dead == Dead::Report {
         let in_use = removal::in_use(file).map_err(Trouble::Locks)?;
@@ -190,17 +196,17 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<Outcome>,
         }
         // Only now: our own ghost, which does not come back, is not taken for somebody else.
         let holder = removal::holder(file).map_err(Trouble::Locks)?;
-        return Ok((holder == Some(Holder::Participant)).then_some(Outcome::InUse));
+        return Ok((holder == Some(Holder::Participant)).then_some(RemoveOutcome::InUse));
     };
     remove_name(at, &status, Names::One, removal).map(Some)
 }
 
 /// What a survey says of a segment.
-fn found(in_use: bool, links: u64) -> Outcome {
+fn found(in_use: bool, links: u64) -> RemoveOutcome {
     match in_use {
-        true => Outcome::InUse,
-        false if links > 1 => Outcome::Linked(links),
-        false => Outcome::Dead,
+        true => RemoveOutcome::InUse,
+        false if links > 1 => RemoveOutcome::Linked(links),
+        false => RemoveOutcome::Dead,
     }
 }
 
@@ -213,17 +219,17 @@ fn unusable(
     status: &Status,
     defect: HeaderError,
     remover: Remover<'_>,
-) -> Result<Outcome, Trouble> {
-    let Remover::Visitor(terms) = remover else { return Ok(Outcome::Damaged(defect)) };
+) -> Result<RemoveOutcome, Trouble> {
+    let Remover::Visitor(terms) = remover else { return Ok(RemoveOutcome::Damaged(defect)) };
     let is_whole = matches!(
         defect,
         HeaderError::Version { .. } | HeaderError::ByteOrder | HeaderError::Width { .. }
     );
     if !is_whole && !terms.damaged {
-        return Ok(Outcome::Damaged(defect));
+        return Ok(RemoveOutcome::Damaged(defect));
     }
     if is_whole && inspect::is_persistent(file).map_err(Trouble::Read)? {
-        return Ok(Outcome::Persistent);
+        return Ok(RemoveOutcome::Persistent);
     }
     if terms.dead == Dead::Report {
         let in_use = removal::in_use(file).map_err(Trouble::Locks)?;
@@ -231,7 +237,7 @@ fn unusable(
     }
     match removal::nobody_alive(file).map_err(Trouble::Locks)? {
         Some(removal) => remove_name(at, status, Names::One, removal),
-        None => Ok(Outcome::InUse),
+        None => Ok(RemoveOutcome::InUse),
     }
 }
 
@@ -298,7 +304,7 @@ fn unlink_without_forks(place: &Place, only: Option<Identity>) -> Result<bool, T
     let Some(removal) = removal::remover(file).map_err(Trouble::Locks)? else {
         return Ok(false);
     };
-    Ok(remove_name(at, &status, Names::Any, removal)? == Outcome::Removed)
+    Ok(remove_name(at, &status, Names::Any, removal)? == RemoveOutcome::Removed)
 }
 
 /// How many names a file may have whose name is removed.
@@ -315,14 +321,14 @@ fn remove_name(
     status: &Status,
     names: Names,
     removal: Removal<'_>,
-) -> Result<Outcome, Trouble> {
+) -> Result<RemoveOutcome, Trouble> {
     // While the file is open here, no other file can have its device and number.
     let named = Status::at(at)
         .ok()
         .filter(|named| (named.device, named.inode) == (status.device, status.inode));
-    let Some(now) = named else { return Ok(Outcome::Gone) };
+    let Some(now) = named else { return Ok(RemoveOutcome::Gone) };
     if names == Names::One && now.links > 1 {
-        return Ok(Outcome::Linked(now.links));
+        return Ok(RemoveOutcome::Linked(now.links));
     }
     let (directory, path) = at;
     match unlinkat(directory, path, UnlinkatFlags::NoRemoveDir) {
@@ -330,9 +336,9 @@ fn remove_name(
             if now.links == 1 {
                 removal.end_with_file();
             }
-            Ok(Outcome::Removed)
+            Ok(RemoveOutcome::Removed)
         }
-        Err(Errno::ENOENT) => Ok(Outcome::Gone),
+        Err(Errno::ENOENT) => Ok(RemoveOutcome::Gone),
         Err(errno) => Err(Trouble::Unlink(errno)),
     }
 }

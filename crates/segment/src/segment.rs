@@ -15,7 +15,7 @@ use crate::inspect::{self, Plan};
 use crate::leave::Leave;
 use crate::name::Place;
 use crate::shared::Shared;
-use crate::{OpenOptions, Outcome, attach, inherit, remove};
+use crate::{OpenOptions, RemoveOutcome, attach, inherit, remove};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
 ///
@@ -151,7 +151,7 @@ impl Segment {
     /// # If a peer dies
     ///
     /// while it does this: the name is there or not, and the next one is not held up.
-    pub fn remove_if_dead(name: &str) -> Result<Outcome, SegmentError> {
+    pub fn remove_if_dead(name: &str) -> Result<RemoveOutcome, SegmentError> {
         OpenOptions::new().remove_if_dead(name)
     }
 

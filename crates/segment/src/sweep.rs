@@ -16,7 +16,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::SegmentError;
 use crate::error::{ErrorKind, Failure};
 use crate::name::{PREFIX, Place};
-use crate::remove::{self, Dead, Outcome, Terms};
+use crate::remove::{self, Dead, RemoveOutcome, Terms};
 
 /// Most files that a creator looks at.
 pub const SAMPLE: usize = 8;
@@ -34,7 +34,7 @@ pub struct Swept {
     /// The file.
     pub path: PathBuf,
     /// What became of it, or why it could not be considered.
-    pub outcome: Result<Outcome, SegmentError>,
+    pub outcome: Result<RemoveOutcome, SegmentError>,
 }
 
 /// Removes every dead segment in `directory`, and says of each file that is called like a segment what became of it.
@@ -100,8 +100,9 @@ fn consider_some(own: &Place) {
 
 /// Sweeps a full file system; returns whether anything was removed.
 pub(crate) fn makes_room(directory: &Path) -> bool {
-    full(directory)
-        .is_ok_and(|swept| swept.iter().any(|swept| matches!(swept.outcome, Ok(Outcome::Removed))))
+    full(directory).is_ok_and(|swept| {
+        swept.iter().any(|swept| matches!(swept.outcome, Ok(RemoveOutcome::Removed)))
+    })
 }
 
 fn each(directory: &Path, dead: Dead) -> Result<Vec<Swept>, SegmentError> {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
-use shmkit_segment::{DIRECTORY, OpenOptions, Outcome, PREFIX, SegmentError};
+use shmkit_segment::{DIRECTORY, OpenOptions, PREFIX, RemoveOutcome, SegmentError};
 
 use crate::examine::{Examined, Failure, Foreign, examine};
 use crate::list::{ListError, candidates};
@@ -146,14 +146,14 @@ impl Sweep {
             false => options.remove_if_dead(name),
         };
         match outcome {
-            Ok(Outcome::Removed) => Fate::Removed,
-            Ok(Outcome::Dead) => Fate::Removable,
-            Ok(Outcome::InUse) => Fate::InUse,
-            Ok(Outcome::Persistent) => Fate::Persistent,
-            Ok(Outcome::Linked(names)) => Fate::Foreign(Foreign::Links(names)),
-            Ok(Outcome::Damaged(defect)) => Fate::Foreign(Foreign::Header(defect)),
+            Ok(RemoveOutcome::Removed) => Fate::Removed,
+            Ok(RemoveOutcome::Dead) => Fate::Removable,
+            Ok(RemoveOutcome::InUse) => Fate::InUse,
+            Ok(RemoveOutcome::Persistent) => Fate::Persistent,
+            Ok(RemoveOutcome::Linked(names)) => Fate::Foreign(Foreign::Links(names)),
+            Ok(RemoveOutcome::Damaged(defect)) => Fate::Foreign(Foreign::Header(defect)),
             // Not even who may remove everything may open it.
-            Ok(Outcome::Foreign) if owner != geteuid().as_raw() => {
+            Ok(RemoveOutcome::Foreign) if owner != geteuid().as_raw() => {
                 Fate::Foreign(Foreign::Owner(owner))
             }
             // Another file has taken the name since it was examined.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
-use shmkit_segment::{ErrorKind, OpenOptions, Outcome, Segment};
+use shmkit_segment::{ErrorKind, OpenOptions, RemoveOutcome, Segment};
 
 use crate::{Name, directory, refused, small};
 
@@ -40,7 +40,7 @@ fn a_foreign_file_is_refused_and_never_touched() {
         refused(small().open_or_create(&name), kind, &[]);
         refused(small().create(&name), ErrorKind::AlreadyExists, &["another name"]);
         if !content.is_empty() {
-            assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
+            assert_eq!(Segment::remove_if_dead(&name).unwrap(), RemoveOutcome::Foreign);
             let says = ["\\x9fshmk", "another program", "another name"];
             refused(OpenOptions::new().unlink(&name), kind, &says);
         }
@@ -61,12 +61,12 @@ fn a_truncated_file_is_refused_and_removed_when_that_is_wanted() {
         let says = ["cut off", "gc --damaged", "another name"];
         refused(small().create(&name), ErrorKind::AlreadyExists, &says);
         for outcome in [open.survey(&name), open.remove_if_dead(&name)] {
-            assert!(matches!(outcome.unwrap(), Outcome::Damaged(_)), "{len}");
+            assert!(matches!(outcome.unwrap(), RemoveOutcome::Damaged(_)), "{len}");
         }
-        assert_eq!(damaged.survey(&name).unwrap(), Outcome::Dead);
+        assert_eq!(damaged.survey(&name).unwrap(), RemoveOutcome::Dead);
     }
     assert!(name.exists());
-    assert_eq!(damaged.remove_if_dead(&name).unwrap(), Outcome::Removed);
+    assert_eq!(damaged.remove_if_dead(&name).unwrap(), RemoveOutcome::Removed);
     assert!(!name.exists());
     drop(name.create());
 }
@@ -96,11 +96,11 @@ fn a_damaged_segment_that_somebody_lives_in_stays() {
     let segment = name.create();
     overwrite(&name, 32, &[0; 8]);
     let damaged = OpenOptions::new().damaged(true);
-    assert_eq!(damaged.survey(&name).unwrap(), Outcome::InUse);
-    assert_eq!(damaged.remove_if_dead(&name).unwrap(), Outcome::InUse);
+    assert_eq!(damaged.survey(&name).unwrap(), RemoveOutcome::InUse);
+    assert_eq!(damaged.remove_if_dead(&name).unwrap(), RemoveOutcome::InUse);
     assert!(segment.is_linked());
     drop(segment);
-    assert_eq!(damaged.remove_if_dead(&name).unwrap(), Outcome::Removed);
+    assert_eq!(damaged.remove_if_dead(&name).unwrap(), RemoveOutcome::Removed);
 }
 
 #[test]
@@ -129,15 +129,15 @@ fn what_another_version_left_is_removed_and_what_it_uses_or_keeps_is_not() {
             nix::fcntl::fcntl(&living, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
         };
         lock(nix::libc::F_WRLCK);
-        assert_eq!(open.survey(&name).unwrap(), Outcome::InUse);
-        assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::InUse);
+        assert_eq!(open.survey(&name).unwrap(), RemoveOutcome::InUse);
+        assert_eq!(open.remove_if_dead(&name).unwrap(), RemoveOutcome::InUse);
         lock(nix::libc::F_UNLCK);
-        assert_eq!(open.survey(&name).unwrap(), Outcome::Dead);
+        assert_eq!(open.survey(&name).unwrap(), RemoveOutcome::Dead);
         let flags = if at == 12 { 1_u32.swap_bytes() } else { 1 };
         overwrite(&name, 20, &flags.to_ne_bytes());
-        assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::Persistent);
+        assert_eq!(open.remove_if_dead(&name).unwrap(), RemoveOutcome::Persistent);
         overwrite(&name, 20, &[0; 4]);
-        assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::Removed);
+        assert_eq!(open.remove_if_dead(&name).unwrap(), RemoveOutcome::Removed);
     }
 }
 
@@ -156,13 +156,13 @@ fn anothers_dead_segment_is_removed_for_who_says_whose() {
         name
     };
     let name = anothers();
-    assert_eq!(open().remove_if_dead(&name).unwrap(), Outcome::Foreign);
+    assert_eq!(open().remove_if_dead(&name).unwrap(), RemoveOutcome::Foreign);
     refused(small().create(&name), ErrorKind::AlreadyExists, &["not a segment of the user"]);
     let theirs = open().owner(65534);
-    assert_eq!(theirs.survey(&name).unwrap(), Outcome::Dead);
+    assert_eq!(theirs.survey(&name).unwrap(), RemoveOutcome::Dead);
     let wrong = open().owner(65533);
-    assert_eq!(wrong.remove_if_dead(&name).unwrap(), Outcome::Foreign);
-    assert_eq!(theirs.remove_if_dead(&name).unwrap(), Outcome::Removed);
+    assert_eq!(wrong.remove_if_dead(&name).unwrap(), RemoveOutcome::Foreign);
+    assert_eq!(theirs.remove_if_dead(&name).unwrap(), RemoveOutcome::Removed);
     drop(name);
     let name = anothers();
     assert!(small().owner(None).create(&name).unwrap().is_linked());
@@ -254,7 +254,7 @@ fn what_is_no_regular_file_is_refused_at_once() {
         refused(small().open_or_create(&name), ErrorKind::NotRegular, &says);
         refused(OpenOptions::new().unlink(&name), ErrorKind::NotRegular, &says);
         refused(small().create(&name), ErrorKind::AlreadyExists, &["not a segment"]);
-        assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Foreign);
+        assert_eq!(Segment::remove_if_dead(&name).unwrap(), RemoveOutcome::Foreign);
         assert!(name.exists());
     };
     fs::create_dir(name.path()).unwrap();

@@ -11,7 +11,7 @@ use shmkit_atomic::AtomicU8;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Offset;
 use shmkit_roster::Judge;
-use shmkit_segment::{ErrorKind, Leave, OpenOptions, Options, Outcome, Segment};
+use shmkit_segment::{ErrorKind, Leave, OpenOptions, Options, RemoveOutcome, Segment};
 
 use crate::{Name, refused, small};
 
@@ -176,10 +176,10 @@ fn what_is_persistent_until_somebody_opens_it_goes_with_who_did() {
     drop(made);
     assert!(name.exists());
     let open = OpenOptions::new().directory(directory.path());
-    assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::Persistent);
+    assert_eq!(open.remove_if_dead(&name).unwrap(), RemoveOutcome::Persistent);
     let one = open.open(&name).unwrap();
     assert_eq!(last(&one).load(Relaxed), 7);
-    assert_eq!(open.remove_if_dead(&name).unwrap(), Outcome::InUse);
+    assert_eq!(open.remove_if_dead(&name).unwrap(), RemoveOutcome::InUse);
     assert_eq!(one.leave().unwrap(), Leave::Removed);
     assert!(!name.exists());
     // Its maker may be the last one as well.
@@ -197,7 +197,7 @@ fn what_is_persistent_for_a_time_is_an_ordinary_segment_afterwards() {
     let options = small().persistent(true);
     let open = OpenOptions::new();
     drop(options.clone().expires_after(Duration::from_secs(3600)).create(&long).unwrap());
-    assert_eq!(open.remove_if_dead(&long).unwrap(), Outcome::Persistent);
+    assert_eq!(open.remove_if_dead(&long).unwrap(), RemoveOutcome::Persistent);
     open.unlink(&long).unwrap();
     // Half a second is rounded up to one.
     let kept = options.clone().expires_after(Duration::from_millis(500)).create(&short).unwrap();
@@ -206,7 +206,11 @@ fn what_is_persistent_for_a_time_is_an_ordinary_segment_afterwards() {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(open.remove_if_dead(&short).unwrap(), Outcome::InUse, "who lives in it goes on");
+    assert_eq!(
+        open.remove_if_dead(&short).unwrap(),
+        RemoveOutcome::InUse,
+        "who lives in it goes on"
+    );
     drop(kept);
     assert!(!short.exists());
     // A creator takes the name of a dead one.

@@ -6,16 +6,16 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
-use shmkit_segment::{ErrorKind, OpenOptions, Outcome, Segment, sweep};
+use shmkit_segment::{ErrorKind, OpenOptions, RemoveOutcome, Segment, sweep};
 
 use crate::{Name, directory, refused, small};
 
 #[test]
 fn a_living_or_missing_segment_is_not_removed() {
     let name = Name::new("alive");
-    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Gone);
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), RemoveOutcome::Gone);
     let segment = name.create();
-    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::InUse);
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), RemoveOutcome::InUse);
     assert!(segment.is_linked());
 }
 
@@ -23,7 +23,7 @@ fn a_living_or_missing_segment_is_not_removed() {
 fn a_persistent_segment_is_not_removed() {
     let name = Name::new("kept");
     drop(small().persistent(true).create(&name).unwrap());
-    assert_eq!(Segment::remove_if_dead(&name).unwrap(), Outcome::Persistent);
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), RemoveOutcome::Persistent);
     assert!(name.exists());
 }
 
@@ -55,7 +55,7 @@ fn a_sweep_removes_the_dead_alone() {
         let text = |swept: sweep::Swept| {
             let name = swept.path.file_name().unwrap().to_str().unwrap().to_owned();
             let outcome = match swept.outcome.unwrap() {
-                Outcome::Damaged(_) => "Damaged".to_owned(),
+                RemoveOutcome::Damaged(_) => "Damaged".to_owned(),
                 outcome => format!("{outcome:?}"),
             };
             (name, outcome)
@@ -99,9 +99,9 @@ fn the_dead_with_other_names_is_left_and_a_creator_told() {
     let path = directory.path().join("shmkit.mine");
     fs::hard_link(&path, directory.path().join("kept")).unwrap();
     let open = OpenOptions::new().directory(directory.path());
-    assert_eq!(open.remove_if_dead("mine").unwrap(), Outcome::Linked(2));
+    assert_eq!(open.remove_if_dead("mine").unwrap(), RemoveOutcome::Linked(2));
     let survey = sweep::survey(directory.path()).unwrap();
-    assert_eq!(*survey[0].outcome.as_ref().unwrap(), Outcome::Linked(2));
+    assert_eq!(*survey[0].outcome.as_ref().unwrap(), RemoveOutcome::Linked(2));
     let create = small().directory(directory.path());
     let says = ["is dead", "has other names (2 in all)", "remove them"];
     refused(create.create("mine"), ErrorKind::AlreadyExists, &says);
@@ -129,7 +129,7 @@ fn a_creator_waits_for_another_remover() {
     dead(directory.path(), "mine");
     let remover = be_remover(&directory.path().join("shmkit.mine"));
     let open = OpenOptions::new().directory(directory.path());
-    assert_eq!(open.remove_if_dead("mine").unwrap(), Outcome::InUse);
+    assert_eq!(open.remove_if_dead("mine").unwrap(), RemoveOutcome::InUse);
     let (begin, begun) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         let creator = scope.spawn(|| {

@@ -15,7 +15,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_roster::removal;
 use shmkit_segment::{
-    ErrorKind, OpenOptions, Options, Outcome, PREFIX, Segment, SegmentError, sweep,
+    ErrorKind, OpenOptions, Options, PREFIX, RemoveOutcome, Segment, SegmentError, sweep,
 };
 
 use crate::board::DONE;
@@ -199,7 +199,8 @@ fn work(actor: &Actor<'_>, directory: &Path, remove: Remove) -> Result<(), Fault
                 let swept = sweep::full(directory).map_err(|e| failed("sweep", &e))?;
                 count(SWEEPS).fetch_add(1, Relaxed);
                 for file in swept {
-                    if file.outcome.map_err(|e| failed("sweep of a file", &e))? == Outcome::Removed
+                    if file.outcome.map_err(|e| failed("sweep of a file", &e))?
+                        == RemoveOutcome::Removed
                     {
                         count(REMOVALS).fetch_add(1, Relaxed);
                     }
@@ -234,7 +235,7 @@ fn join(random: &mut Random, directory: &Path) -> Result<(Option<Segment>, bool)
 
 fn remove(directory: &Path) -> Result<bool, Fault> {
     let outcome = opening(directory).remove_if_dead(NAME);
-    Ok(outcome.map_err(|e| failed("remove_if_dead", &e))? == Outcome::Removed)
+    Ok(outcome.map_err(|e| failed("remove_if_dead", &e))? == RemoveOutcome::Removed)
 }
 
 /// The mistake: somebody may come between the question and the deed.
@@ -250,7 +251,7 @@ fn visit(directory: &Path) -> Result<(), Fault> {
     let outcome =
         opening(directory).remove_if_dead(NAME).map_err(|e| failed("remove_if_dead", &e))?;
     match outcome {
-        Outcome::Removed | Outcome::Gone => Ok(()),
+        RemoveOutcome::Removed | RemoveOutcome::Gone => Ok(()),
         other => Err(Fault::leaked(format!("{other:?}"))),
     }
 }
