@@ -239,6 +239,32 @@ fn files_are_short() {
     }
 }
 
+/// What can grow must not break who matches it; what cannot says why, so that whoever matches it may count on that.
+#[test]
+fn every_public_enum_is_open_or_says_why_it_is_closed() {
+    let mut found = Vec::new();
+    for (name, text) in files("crates", "rs") {
+        // Programs, and what only models see.
+        if ["/tests/", "/examples/", "crates/xtask/", "crates/sync/src/crash.rs"]
+            .iter()
+            .any(|e| name.contains(e))
+        {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub enum "))
+        {
+            let head = lines[..at].iter().rev().take_while(|line| !line.is_empty());
+            let told =
+                |line: &&str| *line == "#[non_exhaustive]" || line.starts_with("/// Closed: ");
+            if !head.into_iter().any(told) {
+                found.push(format!("{name}:{}: {line}", at + 1));
+            }
+        }
+    }
+    assert!(found.is_empty(), "`#[non_exhaustive]`, or `/// Closed: why`:\n{}", found.join("\n"));
+}
+
 /// What whoever finds a crate alone needs: what it is, what may be done with it, and what has changed.
 #[test]
 fn every_package_carries_its_papers() {

@@ -118,6 +118,7 @@ impl Error for ArrayError {
 
 /// Why a converted number was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SetError<C, E = LockFailure> {
     /// The number does not fit in the cell's type. It was not wrapped, nothing was stored.
     Conversion(C),

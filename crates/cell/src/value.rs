@@ -397,9 +397,7 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
-        if len != 1 {
-            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
-        }
+        ShapeError::unless_one(len)?;
         // SAFETY: the caller's promises.
         unsafe { Self::place(region, keeper) }
     }

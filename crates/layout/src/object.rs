@@ -176,6 +176,17 @@ pub enum ShapeError {
     },
 }
 
+impl ShapeError {
+    /// Checks the length of an object that is one: for [`Object::attach`].
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError::Length`] if it is another.
+    pub fn unless_one(len: u64) -> Result<(), Self> {
+        if len == 1 { Ok(()) } else { Err(Self::Length { found: len, min: 1, max: 1 }) }
+    }
+}
+
 impl From<OffsetError> for ShapeError {
     fn from(error: OffsetError) -> Self {
         Self::Place(error)

@@ -17,6 +17,7 @@ use crate::file::carries_mark;
 ///
 /// It must be nobody else's: a lock belongs to the description, and lives as long as anybody has it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Description {
     /// Reopen the descriptor through `/proc/thread-self/fd`: the usual way.
     Proc,
@@ -41,6 +42,8 @@ pub enum Description {
 }
 
 /// Whether the file is to be found by name.
+///
+/// Closed: a file has names or has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// It has a name: to join it when the name is gone is [`Unlinked`](crate::JoinErrorKind::Unlinked).

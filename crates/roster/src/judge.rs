@@ -8,6 +8,9 @@ use crate::OwnerId;
 use crate::Person;
 
 /// What is known of an owner.
+///
+/// Closed: who asks has to do something else about each, and a new one that fell under *all others* would rob somebody or wait for
+/// ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Its address space exists: it may still write.

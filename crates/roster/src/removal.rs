@@ -124,6 +124,8 @@ pub fn in_use(file: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 /// Whose lock keeps a remover out.
+///
+/// Closed: nobody else locks these bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Somebody who is alive, or is joining. There may be removers too.

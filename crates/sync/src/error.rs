@@ -125,6 +125,21 @@ impl<G> LockError<G> {
         }
     }
 
+    /// Has `repair` make good what is wrong with the data of a lock that was taken: for `lock_or_repair` and its like, which
+    /// tell how.
+    ///
+    /// # Errors
+    ///
+    /// The failure, if the lock was not taken.
+    pub fn repaired(taken: Result<G, Self>, repair: impl FnOnce(&mut G)) -> Result<G, LockFailure> {
+        let mut guard = match taken {
+            Ok(guard) => return Ok(guard),
+            Err(error) => error.into_guard()?,
+        };
+        repair(&mut guard);
+        Ok(guard)
+    }
+
     /// Returns the error without the guard: the lock is released, if it was taken. It lives as long as it likes, and goes to
     /// any thread.
     ///

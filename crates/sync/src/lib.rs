@@ -55,6 +55,8 @@
 //!   roster.
 
 mod barrier;
+#[cfg(not(loom))]
+mod beside;
 mod condvar;
 mod counting;
 #[cfg(loom)]

@@ -2,6 +2,9 @@
 
 use shmkit_roster::OwnerId;
 
+#[cfg(not(loom))]
+use crate::LockError;
+
 /// Of the state: an owner died; nobody has answered for the data yet.
 pub(crate) const INCONSISTENT: u32 = 1;
 /// Of the state: the heir of a dead owner released the lock without answering for the data, too.
@@ -10,6 +13,8 @@ pub(crate) const UNRECOVERABLE: u32 = 2;
 pub(crate) const POISONED: u32 = 4;
 
 /// In which condition the data was found. In all three cases the caller holds the lock.
+///
+/// Closed: these are all that the state of a robust lock can say, in POSIX as here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// As the last holder left it.
@@ -21,6 +26,8 @@ pub enum Outcome {
 }
 
 /// How a lock was acquired that guards no data of its own. In both cases the caller holds it.
+///
+/// Closed: somebody died, or nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquired {
     /// Nobody died while it held the lock.
@@ -69,6 +76,23 @@ impl Taken {
     #[cfg_attr(loom, expect(dead_code, reason = "for the guard, which is not modelled"))]
     pub(crate) fn is_plain(self) -> bool {
         self.state == 0
+    }
+
+    /// Says in which condition the data was found, to who gets the guard.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn tell<G>(self, guard: G) -> Result<G, LockError<G>> {
+        if self.is_plain() { Ok(guard) } else { Err(self.complain(guard)) }
+    }
+
+    #[cfg(not(loom))]
+    #[cold]
+    fn complain<G>(self, guard: G) -> LockError<G> {
+        match self.outcome() {
+            Outcome::Clean => LockError::Poisoned(guard),
+            Outcome::OwnerDied => LockError::OwnerDied(guard),
+            Outcome::NotRecoverable => LockError::NotRecoverable(guard),
+        }
     }
 
     #[inline]

@@ -141,6 +141,8 @@ impl fmt::Debug for Patience<'_> {
 }
 
 /// Why a [`Wait`](crate::Wait) was given up.
+///
+/// Closed: a machine that waits turns each into an error of its own, and must not forget one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GivenUp {
     /// The deadline passed.

@@ -18,6 +18,8 @@ pub mod model;
 use model as imp;
 
 /// Why [`wait`] returned. All but `TimedOut` mean: look at the word again.
+///
+/// Closed: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
     /// Somebody woke us; or nobody did (the kernel may wake for no reason).

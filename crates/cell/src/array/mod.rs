@@ -275,13 +275,10 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         &self,
         repair: impl FnOnce(&mut [T]),
     ) -> Result<ArrayGuard<'_, T, &K>, LockFailure> {
-        let mut guard = match self.lock() {
-            Ok(guard) => return Ok(guard),
-            Err(error) => error.into_guard()?,
-        };
-        repair(&mut guard);
-        guard.make_consistent();
-        Ok(guard)
+        LockError::repaired(self.lock(), |guard| {
+            repair(guard);
+            guard.make_consistent();
+        })
     }
 
     /// Takes the lock if it is free.

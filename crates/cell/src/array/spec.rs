@@ -15,6 +15,7 @@ use crate::LINE;
 
 /// What a new [`Array`] or [`AtomicArray`](crate::AtomicArray) holds. A length of 0 is possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArraySpec<T> {
     /// So many zeros.
     Zeroed(usize),

@@ -7,7 +7,7 @@ use shmkit_atomic::Ordering::{Relaxed, Release, SeqCst};
 use shmkit_atomic::{AtomicU64, Deadline, compiler_fence};
 use shmkit_layout::{Object, Offset, Region, Shape};
 use shmkit_roster::{Judge, OwnerId};
-use shmkit_sync::{LockFailure, RawMutex, Outcome};
+use shmkit_sync::{LockFailure, Outcome, RawMutex};
 
 use super::entry::{Name, Record};
 use super::error::Reason;

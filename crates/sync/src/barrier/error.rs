@@ -112,6 +112,7 @@ impl Error for BarrierError {}
 
 /// Why a party that would have done an action did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ActionError<E> {
     /// It arrived last, and its action failed with this: the barrier is broken by it.
     Action(E),

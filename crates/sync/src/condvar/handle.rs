@@ -396,9 +396,7 @@ unsafe impl<K: Judge> Object<K> for Condvar<K> {
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
-        if len != 1 {
-            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
-        }
+        ShapeError::unless_one(len)?;
         let seating =
             Seating::packed(Seating::check(region.get::<CondvarFrame>(Offset::ZERO)?.seats())?);
         // SAFETY: the caller's promises.

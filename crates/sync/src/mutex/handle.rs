@@ -5,14 +5,12 @@ use core::ptr::NonNull;
 use std::time::Duration;
 
 use shmkit_atomic::Deadline;
-use shmkit_layout::{
-    CachePadded, InPlace, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe,
-    TypeTag, align_up,
-};
+use shmkit_layout::{InPlace, Kind, Object, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::{Judge, OwnerId, Seat};
 
+use crate::beside::Beside;
 use crate::outcome::Taken;
-use crate::{LockError, LockFailure, MutexGuard, Outcome, Patience, RawMutex};
+use crate::{LockError, LockFailure, MutexGuard, Patience, RawMutex};
 
 /// A value that one process at a time may use, and that outlives every one of them.
 ///
@@ -134,14 +132,11 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
         &self,
         repair: impl FnOnce(&mut T),
     ) -> Result<MutexGuard<'_, T, &K>, LockFailure> {
-        let mut guard = match self.lock() {
-            Ok(guard) => return Ok(guard),
-            Err(error) => error.into_guard()?,
-        };
-        repair(&mut guard);
-        guard.make_consistent();
-        self.clear_poison();
-        Ok(guard)
+        LockError::repaired(self.lock(), |guard| {
+            repair(guard);
+            guard.make_consistent();
+            self.clear_poison();
+        })
     }
 
     /// Takes the lock if nobody alive holds it.
@@ -325,35 +320,8 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     fn guard<G: Judge>(&self, me: OwnerId, taken: Taken, keeper: G) -> LockResult<'static, T, G> {
         // SAFETY: `me` has just taken `raw`, which guards `data` (`place`); the guard has a keeper of both.
         let guard = unsafe { MutexGuard::new(self.raw, self.data, keeper, me, taken.dead) };
-        if taken.is_plain() { Ok(guard) } else { Err(Self::complain(guard, taken)) }
+        taken.tell(guard)
     }
-
-    /// Says what is wrong with the data.
-    #[cold]
-    fn complain<G>(guard: G, taken: Taken) -> LockError<G> {
-        match taken.outcome() {
-            Outcome::Clean => LockError::Poisoned(guard),
-            Outcome::OwnerDied => LockError::OwnerDied(guard),
-            Outcome::NotRecoverable => LockError::NotRecoverable(guard),
-        }
-    }
-
-    /// Where the value begins, in bytes.
-    const DATA: u64 = match align_up(size_of::<RawMutex>() as u64, align_of::<T>() as u64) {
-        Some(bytes) => bytes,
-        None => panic!("an alignment beyond every address"),
-    };
-    /// Alone in its cache lines: what a neighbour does must not slow down who holds the lock.
-    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
-        align_of::<T>() as u64
-    } else {
-        align_of::<CachePadded<u8>>() as u64
-    };
-    /// Size of lock, value and padding.
-    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
-        Some(bytes) => bytes,
-        None => panic!("a value beyond every address"),
-    };
 
     /// Finds lock and value in `region`.
     ///
@@ -363,8 +331,7 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
-        let raw = region.get::<RawMutex>(Offset::ZERO)?;
-        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        let (raw, data) = Beside::find(region)?;
         Ok(Self { raw, data, keeper })
     }
 }
@@ -385,14 +352,12 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
         // SAFETY: the caller's promises.
         let mutex = unsafe { Self::place(region, keeper) }?;
         // Zero bytes are a free lock (caller).
-        region.write(Offset::new(Self::DATA)?, spec)?;
+        Beside::<RawMutex, T>::write(region, spec)?;
         Ok(mutex)
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
-        if len != 1 {
-            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
-        }
+        ShapeError::unless_one(len)?;
         // SAFETY: the caller's promises.
         unsafe { Self::place(region, keeper) }
     }
@@ -404,14 +369,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Mutex<T, K> {
     type Values = T;
 
     fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
-        Ok(Shape {
-            kind: Self::KIND,
-            tag: Self::TAG,
-            len: 1,
-            bytes: Self::BYTES,
-            align: Self::ALIGN,
-            names: RawMutex::NAMES.alone(),
-        })
+        Ok(Beside::<RawMutex, T>::shape(Self::KIND, RawMutex::NAMES.alone()))
     }
 
     unsafe fn init_with(
@@ -421,9 +379,9 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Mutex<T, K> {
         keeper: K,
     ) -> Result<Self, ShapeError> {
         // SAFETY: the caller's promises.
-        let mut mutex = unsafe { Self::place(region, keeper) }?;
-        // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses it (caller).
-        fill(unsafe { mutex.data.as_mut() });
+        let mutex = unsafe { Self::place(region, keeper) }?;
+        // SAFETY: found and kept (`place`), and nobody else uses it (caller).
+        unsafe { Beside::<RawMutex, T>::fill(mutex.data, fill) };
         Ok(mutex)
     }
 }

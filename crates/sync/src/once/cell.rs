@@ -6,12 +6,10 @@ use core::ptr::NonNull;
 use std::time::Duration;
 
 use shmkit_atomic::Deadline;
-use shmkit_layout::{
-    CachePadded, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag,
-    align_up,
-};
+use shmkit_layout::{Kind, Object, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::{Judge, OwnerId, Seat};
 
+use crate::beside::Beside;
 use crate::once::handle::{Run, show};
 use crate::once::raw::Turn;
 use crate::{OnceError, Patience, RawOnce};
@@ -289,8 +287,8 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
             return Err(OnceError::NotJoined.into());
         }
         // Killed in the middle, nobody ever reads it.
-        let written = Offset::new(Self::DATA).and_then(|at| self.region.write(at, value));
-        written.expect("`place` has found room for the value");
+        Beside::<RawOnce, T>::write(self.region, value)
+            .expect("`place` has found room for the value");
         // SAFETY: the value is written, and only who is at it writes.
         unsafe { run.finish() }?;
         Ok(self.made()?)
@@ -301,15 +299,15 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
         let Some((run, state)) = Run::new(self.raw, &self.keeper, turn) else {
             return self.made();
         };
-        let mut data = self.data;
+        let data = self.data;
         if state.failures() != 0 {
             // What somebody has left who did not come to its end. Without one the bytes are zero, as they were made.
             // SAFETY: mapped and aligned (`place`); only who is at it writes, which we are, and nobody reads yet.
             unsafe { data.write_bytes(0, 1) };
         }
         // Killed in the middle, nobody ever reads it.
-        // SAFETY: as above; any bytes are a `T: ShmSafe`.
-        fill(unsafe { data.as_mut() });
+        // SAFETY: as above.
+        unsafe { Beside::<RawOnce, T>::fill(data, fill) };
         // SAFETY: the value is written, and only who is at it writes. Refused in a child that `fill` has forked.
         unsafe { run.finish() }?;
         self.made()
@@ -321,23 +319,6 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
         self.get().ok_or(OnceError::Corrupt { word: 0 })
     }
 
-    /// Where the value begins, in bytes.
-    const DATA: u64 = match align_up(size_of::<RawOnce>() as u64, align_of::<T>() as u64) {
-        Some(bytes) => bytes,
-        None => panic!("an alignment beyond every address"),
-    };
-    /// Alone in its cache lines: what a neighbour does must not slow down who reads it.
-    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
-        align_of::<T>() as u64
-    } else {
-        align_of::<CachePadded<u8>>() as u64
-    };
-    /// Size of word, value and padding.
-    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
-        Some(bytes) => bytes,
-        None => panic!("a value beyond every address"),
-    };
-
     /// Finds word and value in `region`.
     ///
     /// # Safety
@@ -346,8 +327,7 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
     unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
-        let raw = region.get::<RawOnce>(Offset::ZERO)?;
-        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        let (raw, data) = Beside::find(region)?;
         Ok(Self { raw, data, region, keeper })
     }
 }
@@ -362,14 +342,7 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for OnceCell<T, K> {
     type Spec = ();
 
     fn shape((): &(), _: u32) -> Result<Shape, ShapeError> {
-        Ok(Shape {
-            kind: Self::KIND,
-            tag: Self::TAG,
-            len: 1,
-            bytes: Self::BYTES,
-            align: Self::ALIGN,
-            names: RawOnce::NAMES,
-        })
+        Ok(Beside::<RawOnce, T>::shape(Self::KIND, RawOnce::NAMES))
     }
 
     unsafe fn init(region: Region<'_>, (): (), keeper: K) -> Result<Self, ShapeError> {
@@ -379,9 +352,7 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for OnceCell<T, K> {
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
-        if len != 1 {
-            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
-        }
+        ShapeError::unless_one(len)?;
         // SAFETY: the caller's promises.
         unsafe { Self::place(region, keeper) }
     }
@@ -398,6 +369,7 @@ impl<T: ShmSafe + fmt::Debug, K: Judge> fmt::Debug for OnceCell<T, K> {
 
 /// Why [`OnceCell::get_or_try_init`] has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InitError<E> {
     /// The initialiser failed, with this. The next one may try.
     Failed(E),

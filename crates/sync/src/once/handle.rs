@@ -328,9 +328,7 @@ unsafe impl<K: Judge> Object<K> for Once<K> {
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
-        if len != 1 {
-            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
-        }
+        ShapeError::unless_one(len)?;
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
         Ok(Self { raw: region.get(Offset::ZERO)?, keeper })

@@ -51,6 +51,8 @@ const _: () = assert!(size_of::<RawOnce>() == 24, "part of the segment format");
 unsafe impl Shared for RawOnce {}
 
 /// What who came to do it found.
+///
+/// Closed: it is done, or it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "who has to do it holds everybody else up until it has"]
 pub enum Turn {

@@ -5,15 +5,13 @@ use core::ptr::NonNull;
 use std::time::Duration;
 
 use shmkit_atomic::Deadline;
-use shmkit_layout::{
-    CachePadded, InPlace, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe,
-    TypeTag, align_up,
-};
+use shmkit_layout::{InPlace, Kind, Object, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::{Judge, OwnerId, Seat};
 
+use crate::beside::Beside;
 use crate::outcome::Taken;
 use crate::{
-    LockError, LockFailure, Outcome, Patience, RawReentrantMutex, ReentrantMutexGuard, ThreadToken,
+    LockError, LockFailure, Patience, RawReentrantMutex, ReentrantMutexGuard, ThreadToken,
 };
 
 /// A value that one thread of one process at a time may use, and that a thread may lock again while it holds it.
@@ -295,33 +293,8 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
         let guard = unsafe {
             ReentrantMutexGuard::new(self.raw, self.data, keeper, (me, thread), taken.dead)
         };
-        if taken.is_plain() {
-            return Ok(guard);
-        }
-        Err(match taken.outcome() {
-            Outcome::Clean => LockError::Poisoned(guard),
-            Outcome::OwnerDied => LockError::OwnerDied(guard),
-            Outcome::NotRecoverable => LockError::NotRecoverable(guard),
-        })
+        taken.tell(guard)
     }
-
-    /// Where the value begins, in bytes.
-    const DATA: u64 = match align_up(size_of::<RawReentrantMutex>() as u64, align_of::<T>() as u64)
-    {
-        Some(bytes) => bytes,
-        None => panic!("an alignment beyond every address"),
-    };
-    /// Alone in its cache lines: what a neighbour does must not slow down who holds the lock.
-    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
-        align_of::<T>() as u64
-    } else {
-        align_of::<CachePadded<u8>>() as u64
-    };
-    /// Size of lock, value and padding.
-    const BYTES: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
-        Some(bytes) => bytes,
-        None => panic!("a value beyond every address"),
-    };
 
     /// Finds lock and value in `region`.
     ///
@@ -331,8 +304,7 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
     unsafe fn place(region: Region<'_>, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
-        let raw = region.get::<RawReentrantMutex>(Offset::ZERO)?;
-        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        let (raw, data) = Beside::find(region)?;
         Ok(Self { raw, data, keeper })
     }
 }
@@ -353,14 +325,12 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for ReentrantMutex<T, K> {
         // SAFETY: the caller's promises.
         let mutex = unsafe { Self::place(region, keeper) }?;
         // Zero bytes are a free lock (caller).
-        region.write(Offset::new(Self::DATA)?, spec)?;
+        Beside::<RawReentrantMutex, T>::write(region, spec)?;
         Ok(mutex)
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
-        if len != 1 {
-            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
-        }
+        ShapeError::unless_one(len)?;
         // SAFETY: the caller's promises.
         unsafe { Self::place(region, keeper) }
     }
@@ -372,14 +342,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for ReentrantMutex<T, K> {
     type Values = T;
 
     fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
-        Ok(Shape {
-            kind: Self::KIND,
-            tag: Self::TAG,
-            len: 1,
-            bytes: Self::BYTES,
-            align: Self::ALIGN,
-            names: RawReentrantMutex::NAMES,
-        })
+        Ok(Beside::<RawReentrantMutex, T>::shape(Self::KIND, RawReentrantMutex::NAMES))
     }
 
     unsafe fn init_with(
@@ -389,9 +352,9 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for ReentrantMutex<T, K> {
         keeper: K,
     ) -> Result<Self, ShapeError> {
         // SAFETY: the caller's promises.
-        let mut mutex = unsafe { Self::place(region, keeper) }?;
-        // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses it (caller).
-        fill(unsafe { mutex.data.as_mut() });
+        let mutex = unsafe { Self::place(region, keeper) }?;
+        // SAFETY: found and kept (`place`), and nobody else uses it (caller).
+        unsafe { Beside::<RawReentrantMutex, T>::fill(mutex.data, fill) };
         Ok(mutex)
     }
 }

@@ -10,8 +10,7 @@ use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::outcome::Taken;
 use crate::{
-    LockError, LockFailure, Outcome, Patience, RawRwLock, Reading, RwLockReadGuard,
-    RwLockWriteGuard,
+    LockError, LockFailure, Patience, RawRwLock, Reading, RwLockReadGuard, RwLockWriteGuard,
 };
 
 /// A value that many processes may look at together, or one change, and that outlives every one of them.
@@ -197,14 +196,11 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         &self,
         repair: impl FnOnce(&mut T),
     ) -> Result<RwLockWriteGuard<'_, T, &K>, LockFailure> {
-        let mut guard = match self.write() {
-            Ok(guard) => return Ok(guard),
-            Err(error) => error.into_guard()?,
-        };
-        repair(&mut guard);
-        guard.make_consistent();
-        self.clear_poison();
-        Ok(guard)
+        LockError::repaired(self.write(), |guard| {
+            repair(guard);
+            guard.make_consistent();
+            self.clear_poison();
+        })
     }
 
     /// Enters as the one writer if nobody alive is in.
@@ -314,7 +310,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         // SAFETY: `me` has just got `reading` from `raw`, which guards `data` (`place`); the guard has
         // a keeper of both.
         let guard = unsafe { RwLockReadGuard::new(self.raw, reading, self.data, keeper, me) };
-        complain(guard, found)
+        found.tell(guard)
     }
 
     /// Makes the guard of a writer that has `keeper`, ours or a clone of it, and says what is wrong with the data.
@@ -327,20 +323,8 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         // SAFETY: `me` has just got into `raw` as the writer, which guards `data` (`place`); the guard has
         // a keeper of both.
         let guard = unsafe { RwLockWriteGuard::new(self.raw, self.data, keeper, me, taken.dead) };
-        complain(guard, taken)
+        taken.tell(guard)
     }
-}
-
-/// Puts a guard into what says in which condition the data was found.
-fn complain<G>(guard: G, taken: Taken) -> Result<G, LockError<G>> {
-    if taken.is_plain() {
-        return Ok(guard);
-    }
-    Err(match taken.outcome() {
-        Outcome::Clean => LockError::Poisoned(guard),
-        Outcome::OwnerDied => LockError::OwnerDied(guard),
-        Outcome::NotRecoverable => LockError::NotRecoverable(guard),
-    })
 }
 
 /// Shows who is in and in which condition the data is, not the data.

@@ -1,33 +1,20 @@
 //! Where a readers-writer lock lies: its words, the value, and its readers' cells.
 
 use shmkit_layout::{
-    CachePadded, InPlace, Kind, NameWords, Object, Offset, Region, Schema, Shape, ShapeError,
-    ShmSafe, TypeTag, align_up,
+    InPlace, Kind, NameWords, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag,
 };
 use shmkit_roster::Judge;
 
+use crate::beside::Beside;
 use crate::seats::Seats;
 use crate::{HolderCell, RawRwLock, RwLock, RwLockFrame, Seated, Seating};
 
 impl<T: ShmSafe, K: Judge> RwLock<T, K> {
-    /// Where the value begins, in bytes.
-    const DATA: u64 = match align_up(size_of::<RwLockFrame>() as u64, align_of::<T>() as u64) {
-        Some(bytes) => bytes,
-        None => panic!("an alignment beyond every address"),
-    };
-    /// Alone in its cache lines: what a neighbour does must not slow down who is in.
-    const ALIGN: u64 = if align_of::<T>() > align_of::<CachePadded<u8>>() {
-        align_of::<T>() as u64
-    } else {
-        align_of::<CachePadded<u8>>() as u64
-    };
     /// Where the readers' cells begin, in bytes: in lines of their own.
-    const CELLS: u64 = match align_up(Self::DATA + size_of::<T>() as u64, Self::ALIGN) {
-        Some(bytes) => {
-            assert!(bytes < u32::MAX as u64, "a value of 4 GiB: put it into an array");
-            bytes
-        }
-        None => panic!("a value beyond every address"),
+    const CELLS: u64 = {
+        let bytes = Beside::<RwLockFrame, T>::BYTES;
+        assert!(bytes < u32::MAX as u64, "a value of 4 GiB: put it into an array");
+        bytes
     };
 
     /// Finds lock, value and cells in `region`.
@@ -38,8 +25,7 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     unsafe fn place(region: Region<'_>, seating: Seating, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
-        let frame = region.get::<RwLockFrame>(Offset::ZERO)?;
-        let data = region.place::<T>(Offset::new(Self::DATA)?, 1)?;
+        let (frame, data) = Beside::<RwLockFrame, T>::find(region)?;
         let seats: Seats<'static, HolderCell> = Seats::place(region, Self::CELLS, seating)?;
         Ok(Self { raw: RawRwLock::seated(frame, seats), data, keeper })
     }
@@ -64,14 +50,12 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for RwLock<T, K> {
         let lock = unsafe { Self::place(region, seating, keeper) }?;
         // The other bytes are zero (caller): a free lock.
         region.get::<RwLockFrame>(Offset::ZERO)?.set_seats(seating.seats());
-        region.write(Offset::new(Self::DATA)?, spec.what)?;
+        Beside::<RwLockFrame, T>::write(region, spec.what)?;
         Ok(lock)
     }
 
     unsafe fn attach(region: Region<'_>, len: u64, keeper: K) -> Result<Self, ShapeError> {
-        if len != 1 {
-            return Err(ShapeError::Length { found: len, min: 1, max: 1 });
-        }
+        ShapeError::unless_one(len)?;
         let seating =
             Seating::spread(Seating::check(region.get::<RwLockFrame>(Offset::ZERO)?.seats())?);
         // SAFETY: the caller's promises.
@@ -89,14 +73,10 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for RwLock<T, K> {
         let seating = Seating::spread(size.or(places)?);
         let cells = NameWords::upper(Self::CELLS as u32, 8, seating.cells() as u32);
         let [word, writing] = RawRwLock::NAMES;
-        Ok(Shape {
-            kind: Self::KIND,
-            tag: Self::TAG,
-            len: 1,
-            bytes: Self::CELLS + seating.bytes().next_multiple_of(Self::ALIGN),
-            align: Self::ALIGN,
-            names: [word, writing, cells, NameWords::NONE],
-        })
+        let names = [word, writing, cells, NameWords::NONE];
+        let alone = Beside::<RwLockFrame, T>::shape(Self::KIND, names);
+        let seats = seating.bytes().next_multiple_of(alone.align);
+        Ok(Shape { bytes: Self::CELLS + seats, ..alone })
     }
 
     unsafe fn init_with(
@@ -107,11 +87,11 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for RwLock<T, K> {
     ) -> Result<Self, ShapeError> {
         let seating = Seating::spread(size.or(keeper.places())?);
         // SAFETY: the caller's promises.
-        let mut lock = unsafe { Self::place(region, seating, keeper) }?;
+        let lock = unsafe { Self::place(region, seating, keeper) }?;
         // The other bytes are zero (caller): a free lock.
         region.get::<RwLockFrame>(Offset::ZERO)?.set_seats(seating.seats());
-        // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses it (caller).
-        fill(unsafe { lock.data.as_mut() });
+        // SAFETY: found and kept (`place`), and nobody else uses it (caller).
+        unsafe { Beside::<RwLockFrame, T>::fill(lock.data, fill) };
         Ok(lock)
     }
 }

@@ -15,6 +15,7 @@ const LEFT: u32 = 1 << 31;
 
 /// What the other side of a ring is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Peer {
     /// Nobody has come yet, or nobody since those whose end was told of before.
     Absent,
