@@ -11,7 +11,8 @@ use nix::sys::socket::{
     sendmsg, socketpair,
 };
 use nix::unistd::{getegid, geteuid};
-use shmkit_roster::{Description, JoinErrorKind, Judge, Link, Participant, Verdict, removal};
+use shmkit_roster::{Description, JoinErrorKind, Judge, Link, NoForks, Participant, Verdict, removal};
+use shmkit_tests::Channel;
 use shmkit_tests::roster::Table;
 
 use crate::roster::{ShmFile, forked, hear_id, wait_until_dead};
@@ -219,6 +220,36 @@ fn a_ticket_does_without_proc() {
     let id = hear_id(&mut peer);
     assert_eq!(me.verdict(id), Verdict::Alive);
     peer.kill();
+    wait_until_dead(&me, id);
+}
+
+/// Its locks would stand for both, so that the death of one would be nobody's as long as the other lives.
+#[test]
+fn a_ticket_is_good_for_one() {
+    let table = Table::new(4);
+    let me = table.join();
+    // A child of another test that is forked now would have the ticket, too.
+    let no_forks = NoForks::hold().unwrap();
+    let ticket = table.fresh();
+    let join = |channel: &mut Channel| {
+        own_mounts();
+        mount(Some("none"), "/proc", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        let ticket = ticket.try_clone().unwrap();
+        match table.try_join(Description::Ticket(ticket), Link::Nameless) {
+            Ok(me) => channel.say(&me.id().unwrap().get().to_string()),
+            Err(error) => channel.say(&format!("{:?}", error.kind())),
+        }
+        channel.hear();
+    };
+    let mut first = Peer::fork("first", join);
+    let id = hear_id(&mut first);
+    let mut second = Peer::fork("second", join);
+    second.expect("TicketUsed");
+    second.kill();
+    drop(ticket);
+    drop(no_forks);
+    assert_eq!(me.verdict(id), Verdict::Alive);
+    first.kill();
     wait_until_dead(&me, id);
 }
 

@@ -9,6 +9,9 @@
 //!
 //! No signal handler runs in a thread that has the lock, or that is about to take it or to give it back: it might fork.
 //!
+//! Who forgets a [`NoForks`] keeps the lock for ever. So both wait for seconds at most: a join fails then, and a fork takes
+//! place beside whatever it is.
+//!
 //! What this does *not* see: a raw `clone` and `_Fork` run no handlers. A child made so during the microseconds of a
 //! join, that neither executes nor exits, keeps its parent's place until it ends.
 //!
@@ -18,6 +21,7 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use std::io;
+use std::time::Duration;
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::{AtomicPtr, AtomicU32, Deadline, futex};
@@ -33,6 +37,9 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 /// And another may sleep on the word.
 const CONTENDED: u32 = 2;
+
+/// How long a thread waits for others that join or fork, which takes them microseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// 1 when the handlers are registered.
 static REGISTERED: AtomicU32 = AtomicU32::new(0);
@@ -64,6 +71,9 @@ thread_local! {
     /// How often this thread holds the join lock. A fork keeps it, as the child's thread is a copy of ours.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 
+    /// Whether `DEPTH` stands for the lock, and not for a fork that waited for it in vain.
+    static HAS_LOCK: Cell<bool> = const { Cell::new(true) };
+
     /// The signals that were blocked before this thread took the join lock. Means nothing while `DEPTH` is 0.
     static MASK: Cell<Option<libc::sigset_t>> = const { Cell::new(None) };
 }
@@ -93,15 +103,26 @@ impl NoForks {
     ///
     /// # Errors
     ///
-    /// The handlers that forks need could not be registered: no memory.
+    /// The handlers that forks need could not be registered: no memory. Or another thread joins or forks for seconds
+    /// already: it has forgotten a `NoForks`, or what holds one.
     ///
     /// # If a peer dies
     ///
     /// The lock is this process's own.
     pub fn hold() -> io::Result<Self> {
+        Self::hold_within(PATIENCE)
+    }
+
+    fn hold_within(patience: Duration) -> io::Result<Self> {
         register()?;
-        enter();
-        Ok(Self { _thread: PhantomData })
+        if enter(patience) {
+            return Ok(Self { _thread: PhantomData });
+        }
+        leave();
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "another thread of this process keeps forks and joins off: it has forgotten a guard (`NoForks`, `Removal`)",
+        ))
     }
 }
 
@@ -127,25 +148,36 @@ pub fn in_every_child(run: Option<fn()>) -> io::Result<()> {
     Ok(())
 }
 
-/// Blocks signals and takes the lock, if this thread has not.
-fn enter() {
+/// Blocks signals and takes the lock, if this thread has not; `false` if it was not to be had, but the signals are blocked.
+fn enter(patience: Duration) -> bool {
     let depth = DEPTH.get();
     if depth > 0 {
         DEPTH.set(depth + 1);
-        return;
+        return HAS_LOCK.get();
     }
     // A handler that runs before this call has left again, whatever it did: `depth` is still right.
     let mask = block_signals();
     MASK.set(Some(mask));
     DEPTH.set(1);
+    HAS_LOCK.set(take(patience));
+    HAS_LOCK.get()
+}
+
+/// Takes the lock; `false` if it was not to be had.
+fn take(patience: Duration) -> bool {
     // Acquire: pairs with the Release in `leave`.
     if LOCK.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
-        return;
+        return true;
     }
+    let deadline = Deadline::after(patience);
     // Acquire: as above. Whoever waited once leaves CONTENDED behind: others may still sleep.
     while LOCK.swap(CONTENDED, Acquire) != FREE {
-        futex::wait(&LOCK, CONTENDED, Deadline::NEVER);
+        if deadline.has_passed() {
+            return false;
+        }
+        futex::wait(&LOCK, CONTENDED, deadline);
     }
+    true
 }
 
 /// Gives the lock back and lets signals in again, if this was the last hold.
@@ -155,8 +187,8 @@ fn leave() {
     if depth > 0 {
         return;
     }
-    // Release: pairs with the Acquire in `enter`, so that the next thread sees what this one did.
-    if LOCK.swap(FREE, Release) == CONTENDED {
+    // Release: pairs with the Acquire in `take`, so that the next thread sees what this one did.
+    if HAS_LOCK.get() && LOCK.swap(FREE, Release) == CONTENDED {
         futex::wake(&LOCK, 1);
     }
     // The last step: a handler that runs from here on finds the lock not held, and may overwrite the mask.
@@ -182,7 +214,7 @@ fn register() -> io::Result<()> {
 }
 
 extern "C" fn prepare() {
-    enter();
+    enter(PATIENCE);
 }
 
 extern "C" fn parent() {
@@ -193,6 +225,10 @@ extern "C" fn child() {
     // Relaxed: the child has one thread.
     FORKS.fetch_add(1, Relaxed);
     person::forget();
+    if !HAS_LOCK.get() {
+        // Whoever has the lock stayed behind. Release: as in `leave`.
+        LOCK.store(FREE, Release);
+    }
     leave();
     // Acquire: pairs with the Release in `in_every_child`.
     let run = CHILD.load(Acquire);
@@ -308,6 +344,28 @@ mod tests {
             assert_eq!(HANDLED.load(Relaxed), 1, "at depth 0, and the child was whole");
             assert!(!blocked());
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_what_was_forgotten() {
+        let patience = Duration::from_millis(20);
+        // A process of its own: nobody can join here any more.
+        in_child(|| {
+            std::thread::spawn(|| core::mem::forget(NoForks::hold().unwrap())).join().unwrap();
+            for _ in 0..2 {
+                let error = NoForks::hold_within(patience).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                assert!(!blocked());
+                // What a fork does, on both sides.
+                assert!(!enter(patience));
+                parent();
+                assert!(!blocked());
+            }
+            assert!(!enter(patience));
+            child();
+            assert!(!blocked());
+            drop(NoForks::hold_within(patience).unwrap());
+        });
     }
 
     #[test]

@@ -14,7 +14,9 @@ const UNKNOWN: u32 = u32::MAX;
 /// A number that differs from boot to boot, 1 to 2^32-2; `None` if there is no `/proc`.
 ///
 /// A hash of the kernel's boot id. In containers that are given one of their own it differs from container to container:
-/// a roster that is shared between two of them sees a reboot at every join, which costs names and time, no more.
+/// a roster that is shared between two of them sees a reboot whenever a place goes from the one to the other. If the roster
+/// knows how its memory is swept, that costs a sweep. If not, it costs an eighth of the names that the place has left,
+/// which a hundred such changes use up.
 pub(crate) fn current() -> Option<u32> {
     let known = match BOOT.load(Relaxed) {
         NOT_ASKED => {

@@ -11,7 +11,8 @@ use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::sys::stat::{Mode, fstat};
 
-use crate::file::carries_mark;
+use crate::file::{carries_mark, is_used};
+use crate::{JoinError, JoinErrorKind};
 
 /// Where the private description comes from that carries a participant's locks.
 ///
@@ -33,7 +34,8 @@ pub enum Description {
     /// Where the receiver can open files through `/proc` after all, the ticket only says which, and it does not matter
     /// who else has it. Where it cannot, the ticket itself carries the locks:
     ///
-    /// - Whoever else has it (a sender that keeps its copy, a child) keeps the participant's place after its death.
+    /// - Whoever else has it (a sender that keeps its copy, a child) keeps the participant's place after its death. To join
+    ///   by it as well is refused ([`JoinErrorKind::TicketUsed`](crate::JoinErrorKind::TicketUsed)).
     /// - If it is a duplicate of somebody's *data* descriptor, that somebody does not see the locks, takes the living
     ///   participant for dead, and robs it. Only the receiver's own data descriptor is recognised
     ///   ([`JoinErrorKind::Ticket`](crate::JoinErrorKind::Ticket)). Send nothing but a description that was opened for
@@ -101,20 +103,20 @@ fn open_link(link: fmt::Arguments<'_>) -> io::Result<OwnedFd> {
 
 /// Returns a description of the ticket's file that nobody else has: another one if it can be opened, which leaves the
 /// ticket in its place, or else the ticket.
-pub(crate) fn redeem(ticket: &mut Option<OwnedFd>) -> io::Result<OwnedFd> {
-    let fd = ticket.as_ref().ok_or(io::ErrorKind::NotFound)?;
+pub(crate) fn redeem(ticket: &mut Option<OwnedFd>) -> Result<OwnedFd, JoinError> {
+    let failed = |error: io::Error| JoinError::with(JoinErrorKind::Description, error);
+    let fd = ticket.as_ref().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     // No fork handlers run in `posix_spawn`: the program that it starts must not keep what will carry the locks.
-    fcntl::fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    fcntl::fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|errno| failed(errno.into()))?;
     match reopen(fd.as_fd()) {
         Ok(own) => Ok(own),
         // Not for lack of a number: the ticket may be somebody's data descriptor.
-        Err(e) if is_out_of_descriptors(&e) => Err(e),
+        Err(e) if is_out_of_descriptors(&e) => Err(failed(e)),
         // Its locks would stand for two: whoever asks by the same description does not see them.
-        Err(_) if carries_mark(fd.as_fd()) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the ticket is another participant's own descriptor: have one made by `ticket`",
-        )),
-        Err(_) => ticket.take().ok_or_else(|| io::ErrorKind::NotFound.into()),
+        Err(_) if carries_mark(fd.as_fd()) => Err(JoinError::new(JoinErrorKind::Ticket)),
+        // Or neither's death would free them.
+        Err(_) if is_used(fd.as_fd()) => Err(JoinError::new(JoinErrorKind::TicketUsed)),
+        Err(_) => ticket.take().ok_or_else(|| failed(io::ErrorKind::NotFound.into())),
     }
 }
 

@@ -122,8 +122,10 @@ pub enum JoinErrorKind {
     Unsupported,
     /// The kernel had no memory for a lock: the limit of a control group, above all, or a file server that keeps none.
     NoMemory,
-    /// The ticket shares its description with the file.
+    /// The ticket shares its description with the file's descriptor, or with another participant's.
     Ticket,
+    /// Somebody has joined by this very ticket, and may live: each participant needs one of its own.
+    TicketUsed,
     /// No description of its own could be made.
     Description,
     /// The description leads to another file.
@@ -187,6 +189,10 @@ impl fmt::Display for JoinError {
             ),
             Ticket => f.write_str(
                 "the ticket is a duplicate of the file's descriptor, not a description of its own; \
+                 let the sender open the file once more for it",
+            ),
+            TicketUsed => f.write_str(
+                "somebody has joined by this ticket, and each participant needs one of its own; \
                  let the sender open the file once more for it",
             ),
             Description if self.is_out_of_descriptors() => f.write_str(

@@ -139,6 +139,21 @@ pub(crate) fn carries_mark(file: BorrowedFd<'_>) -> bool {
     (unsafe { libc::fcntl(file.as_raw_fd(), F_GETSIG) }) == MARK
 }
 
+/// What a description carries by which somebody has joined who had it from another: its locks are that one's.
+const USED: libc::c_int = 63;
+
+/// Notes on a ticket that its description is a participant's from now on, for all who have copies of it.
+pub(crate) fn mark_used(ticket: BorrowedFd<'_>) {
+    // SAFETY: sets a number of the description that only what sends signals reads.
+    unsafe { libc::fcntl(ticket.as_raw_fd(), F_SETSIG, USED) };
+}
+
+/// Returns whether somebody has joined by this ticket.
+pub(crate) fn is_used(ticket: BorrowedFd<'_>) -> bool {
+    // SAFETY: asks for a number.
+    (unsafe { libc::fcntl(ticket.as_raw_fd(), F_GETSIG) }) == USED
+}
+
 fn stored(file: OwnedFd) -> u32 {
     file.into_raw_fd().cast_unsigned()
 }

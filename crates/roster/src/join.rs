@@ -10,6 +10,7 @@ use crate::anchor::Anchor;
 use crate::atfork::NoForks;
 use crate::description::{self, Node, Status};
 use crate::era::Spent;
+use crate::file;
 use crate::identity::Identity;
 use crate::range::{self, Range};
 use crate::slot::Slot;
@@ -63,12 +64,12 @@ impl Join<'_> {
             return Ok(id); // Another thread was faster.
         }
         // 1: a description that nobody else has.
+        let failed = |error| JoinError::with(JoinErrorKind::Description, error);
         let own = match source {
-            Source::Proc => description::reopen(self.file),
-            Source::Path(path) => description::open(path),
-            Source::Ticket(ticket) => description::redeem(ticket),
+            Source::Proc => description::reopen(self.file).map_err(failed)?,
+            Source::Path(path) => description::open(path).map_err(failed)?,
+            Source::Ticket(ticket) => description::redeem(ticket)?,
         };
-        let own = own.map_err(|e| JoinError::with(JoinErrorKind::Description, e))?;
         let status = Status::of(own.as_fd()).map_err(JoinError::system)?;
         if status.node != self.node {
             return Err(JoinError::new(JoinErrorKind::OtherFile));
@@ -86,18 +87,14 @@ impl Join<'_> {
             }
             other => other?,
         };
-        // What was opened here is no duplicate of the data descriptor.
-        if matches!(source, Source::Ticket(_)) && !self.sees(id)? {
-            // It is not closed with `own`, nor are its locks.
+        if let Err(error) = self.prove(source, id) {
             if let Some(held) = self.roster.held(id) {
-                range::unlock(own.as_fd(), held).map_err(lock_error)?;
+                give_back(own.as_fd(), held);
             }
-            return Err(JoinError::new(JoinErrorKind::Ticket));
+            return Err(error);
         }
-        if let Source::Ticket(Some(ticket)) = source
-            && self.is_shared(ticket.as_fd(), id)?
-        {
-            return Err(JoinError::new(JoinErrorKind::Ticket));
+        if let Source::Ticket(None) = source {
+            file::mark_used(own.as_fd());
         }
         // 6: no descriptor. There are file systems (overlayfs) whose mappings keep another description than the
         // descriptor's: what everybody will ask the kernel must have the right answer from now on.
@@ -162,7 +159,11 @@ impl Join<'_> {
         if !range::try_lock(own, guess).map_err(lock_error)? {
             return Ok(None);
         }
-        self.take_locked(own, n, slot, guess)
+        let taken = self.take_locked(own, n, slot, guess);
+        if taken.is_err() {
+            give_back(own, Range::slot(salt, n));
+        }
+        taken
     }
 
     /// Takes the name that a slot gives out of which some is locked, from its first byte on.
@@ -214,6 +215,19 @@ impl Join<'_> {
         Ok(())
     }
 
+    /// Sees to it that what was joined by is good for it: that everybody else sees the lock, as long as this process
+    /// lives and no longer.
+    fn prove(self, source: &Source<'_>, id: OwnerId) -> Result<(), JoinError> {
+        let is_good = match source {
+            // What was opened here is no duplicate of the data descriptor.
+            Source::Proc | Source::Path(_) => true,
+            // The ticket itself.
+            Source::Ticket(None) => self.sees(id)?,
+            Source::Ticket(Some(ticket)) => !self.is_shared(ticket.as_fd(), id)?,
+        };
+        if is_good { Ok(()) } else { Err(JoinError::new(JoinErrorKind::Ticket)) }
+    }
+
     /// Returns whether a ticket that was only reopened is a duplicate of the data descriptor. That did no harm here;
     /// where there is no `/proc` it would, and had better not be found out there.
     fn is_shared(self, ticket: BorrowedFd<'_>, id: OwnerId) -> Result<bool, JoinError> {
@@ -232,6 +246,13 @@ impl Join<'_> {
         let Some(mark) = self.roster.mark(id) else { return Ok(false) };
         range::conflict(self.file, mark).map(|lock| lock.is_some()).map_err(lock_error)
     }
+}
+
+/// Gives up what was locked, for a join that fails: the description is not closed with `own` if it came by a ticket of
+/// which somebody else has a copy.
+fn give_back(own: BorrowedFd<'_>, range: Range) {
+    // Cannot fail for what is locked; if it did, the lock would go with the description.
+    let _ = range::unlock(own, range);
 }
 
 fn lock_error(error: io::Error) -> JoinError {
@@ -290,6 +311,23 @@ mod tests {
         let id = join.take_locked(own.as_fd(), 0, slot, first).unwrap();
         assert_eq!(id, OwnerId::new(1));
         assert_eq!(alive(), (1..9).collect::<Vec<_>>());
+    }
+
+    /// It may be a ticket's, of which the sender has a copy.
+    #[test]
+    fn a_join_that_fails_leaves_no_lock_to_its_description() {
+        let file = memfd();
+        let bytes = Bytes::of(&file, Roster::bytes(2));
+        let (roster, identity) = (bytes.roster(2), Identity::new().unwrap());
+        let node = Status::of(file.as_fd()).unwrap().node;
+        let join =
+            Join { roster, identity: &identity, file: file.as_fd(), node, link: Link::Named };
+        let (_, slot) = roster.round().next().unwrap();
+        let ticket = reopen(&file);
+        // A memfd has no name.
+        let error = join.take_slot(ticket.as_fd(), 0, slot).unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::Unlinked);
+        assert_eq!(range::conflict(file.as_fd(), Range::EVERYBODY).unwrap(), None);
     }
 
     #[test]

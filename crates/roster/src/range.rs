@@ -63,7 +63,7 @@ impl Range {
     pub(crate) const EVERYBODY: Self = Self { start: REMOVER, len: END - REMOVER };
 
     /// All bytes of a slot.
-    const fn slot(salt: Salt, slot: u32) -> Self {
+    pub(crate) const fn slot(salt: Salt, slot: u32) -> Self {
         Self { start: SLOTS + salt.get() + slot as u64 * SLOT, len: SLOT }
     }
 

@@ -282,8 +282,8 @@ pub(crate) enum By {
 
 pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
     use JoinErrorKind::{
-        Description, Exhausted, Full, OtherFile, Removing, System, Ticket, Unlinked, Unsupported,
-        Unswept,
+        Description, Exhausted, Full, OtherFile, Removing, System, Ticket, TicketUsed, Unlinked,
+        Unsupported, Unswept,
     };
     let errno = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())
@@ -339,6 +339,12 @@ pub(crate) fn cannot_join(error: JoinError, by: By) -> Failure {
             ErrorKind::Join,
             "the ticket is a duplicate of the descriptor, where a description of its own was \
              expected: make it with `Segment::ticket`"
+                .to_owned(),
+        ),
+        (TicketUsed, _) => (
+            ErrorKind::Join,
+            "somebody has joined by this ticket, and each participant needs one of its own: make \
+             another with `Segment::ticket`"
                 .to_owned(),
         ),
         (Unsupported, _) => (

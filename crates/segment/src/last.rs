@@ -115,6 +115,7 @@ mod tests {
 
     use super::*;
     use crate::inspect::{open_file, read};
+    use crate::remove::{GHOSTS, if_dead_by};
     use crate::status::Status;
     use crate::{OpenOptions, Options};
 
@@ -167,6 +168,17 @@ mod tests {
     fn the_last_one_out_waits_for_nobody_who_lives() {
         with_ghost(Duration::from_millis(20), |place, identity, _| {
             assert_eq!(out(place, identity, None).unwrap(), RemoveOutcome::InUse);
+        });
+    }
+
+    /// What is started while somebody joins has the locks until it is executed.
+    #[test]
+    fn who_makes_a_segment_anew_looks_again_before_it_says_that_somebody_lives_there() {
+        with_ghost(Duration::from_secs(1), |place, _, _| {
+            let began = Instant::now();
+            let looked = if_dead_by(place, None, Deadline::NEVER).unwrap();
+            assert_eq!(looked, Outcome::InUse);
+            assert!(began.elapsed() >= GHOSTS);
         });
     }
 

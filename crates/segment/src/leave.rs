@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use shmkit_roster::{OwnerId, Participant};
+use shmkit_roster::{NoForks, OwnerId, Participant};
 
 use crate::error::{ErrorKind, Failure};
 use crate::last;
@@ -59,14 +59,23 @@ impl LastOut {
     /// Remembers where the file lies, if that was not known, and holds the folder.
     pub(crate) fn found_at(&self, place: Place) {
         if self.place.get().is_none() {
-            // The first one stays: both led to this file.
-            let _ = self.place.set(place.held(self.entry.identity()));
+            self.set_place(place.held(self.entry.identity()));
         }
     }
 
     /// As [`found_at`](Self::found_at), for a name that the file was given a moment ago.
     pub(crate) fn named(&self, place: Place) {
-        let _ = self.place.set(place.held_as_named());
+        self.set_place(place.held_as_named());
+    }
+
+    fn set_place(&self, place: Place) {
+        // A child forked in the middle of it would wait for ever for the thread that is not there to end it.
+        let no_forks = NoForks::hold().ok();
+        // The first one stays: both led to this file.
+        let rejected = self.place.set(place);
+        drop(no_forks);
+        // Frees, which nothing does while forks are held off.
+        drop(rejected);
     }
 
     /// Says who has left.

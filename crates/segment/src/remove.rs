@@ -86,7 +86,7 @@ impl Remover<'_> {
 
 /// How long a creator looks again at what is in use. A program that is started in the microseconds of a join has its
 /// locks until it executes, though nobody lives there.
-const GHOSTS: Duration = Duration::from_millis(10);
+pub(crate) const GHOSTS: Duration = Duration::from_millis(10);
 
 /// Removes a name if nobody lives in the segment and the terms allow it, for a creator: it waits for other removers, who
 /// are done in microseconds, and looks again before it says that somebody lives there.
