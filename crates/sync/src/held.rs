@@ -135,6 +135,11 @@ impl<L: Lock, T: ?Sized, K: Judge> Held<L, T, K> {
         self.hold.dead = dead;
     }
 
+    /// The lock was given up and could not be taken again: it is not ours to release.
+    pub(crate) fn lost(&mut self) {
+        self.hold.id = OwnerId::GONE;
+    }
+
     /// Returns the judge in whose name the lock was taken.
     pub(crate) fn judge(&self) -> &K {
         &self.hold.keeper

@@ -191,15 +191,17 @@ impl<G> WaitError<G> {
     }
 
     #[cfg(not(loom))]
-    pub(crate) fn new(why: Unwaited, guard: G) -> Self {
+    pub(crate) fn new(why: Unwaited, guard: G) -> Self
+    where
+        G: crate::Waitable,
+    {
         match why {
             Unwaited::NotOwner => Self::NotOwner(guard),
             Unwaited::OtherLock => Self::OtherLock(guard),
             Unwaited::TooManyWaiters => Self::TooManyWaiters(guard),
             Unwaited::Corrupt { .. } => Self::Corrupt(guard),
             Unwaited::Lost(failure) => {
-                // There is no lock any more that it could release.
-                core::mem::forget(guard);
+                guard.lost();
                 Self::Lost(failure)
             }
         }

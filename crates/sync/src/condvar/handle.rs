@@ -320,7 +320,7 @@ impl<K: Judge> Condvar<K> {
         }
         // SAFETY: a guard, which stays with its thread, or an `RLock`, whose owner is a thread, is what this thread has
         // taken, in the name of the guard's judge, who is asked about its owners. The data is borrowed through the guard
-        // only (a reentrant mutex has no other, `is_alone`), which we own, and which is forgotten if its lock is lost
+        // only (a reentrant mutex has no other, `is_alone`), which we own, and which ends if its lock is lost
         // (`WaitError::new`). An `RLock` guards nothing.
         let end = unsafe { self.raw.wait_with(monitor, guard.judge(), patience) };
         let Over { end, taken } = match end {

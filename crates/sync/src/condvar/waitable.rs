@@ -73,5 +73,9 @@ pub(crate) mod sealed {
 
         /// Learns that it was given up and taken again.
         fn retaken(&mut self, taken: Taken) -> Complaint;
+
+        /// Ends after it was given up and could not be taken again: what this thread had may be another's, of this very
+        /// process, by now. It releases nothing, but lets go of its keeper.
+        fn lost(self);
     }
 }

@@ -281,6 +281,9 @@ macro_rules! waits {
                 // Told here, and nowhere else: the lock does not remember it.
                 acquired(self.raw, &self.keeper, taken).dead_owner().map(|_| Outcome::OwnerDied)
             }
+
+            /// The handle releases nothing when it is dropped.
+            fn lost(self) {}
         }
     };
 }
@@ -395,6 +398,10 @@ impl<K: Judge> waitable::sealed::Lock for RLockGuard<'_, K> {
     fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
         self.acquired = acquired(self.raw, &self.keeper, taken);
         self.acquired.dead_owner().map(|_| Outcome::OwnerDied)
+    }
+
+    fn lost(mut self) {
+        self.id = OwnerId::GONE;
     }
 }
 

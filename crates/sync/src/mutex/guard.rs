@@ -47,6 +47,10 @@ impl<T: ShmSafe, K: Judge> waitable::sealed::Lock for MutexGuard<'_, T, K> {
         self.held.retaken(taken.dead);
         (!taken.is_plain()).then_some(taken.outcome())
     }
+
+    fn lost(mut self) {
+        self.held.lost();
+    }
 }
 
 /// The lock of a [`Mutex`](crate::Mutex) while it is held; dropping it releases the lock.

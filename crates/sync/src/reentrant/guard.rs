@@ -109,6 +109,10 @@ impl<T: ShmSafe, K: Judge> waitable::sealed::Lock for ReentrantMutexGuard<'_, T,
         self.dead = taken.dead;
         (!taken.is_plain()).then_some(taken.outcome())
     }
+
+    fn lost(mut self) {
+        self.id = OwnerId::GONE;
+    }
 }
 
 impl<T: ShmSafe, K: Judge> Deref for ReentrantMutexGuard<'_, T, K> {

@@ -1,5 +1,6 @@
 //! Whoever loses its place in the roster, and whose word is taken about the dead.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use shmkit_atomic::Ordering::Relaxed;
@@ -13,12 +14,12 @@ use crate::{Bytes, FEW, LONG, failure, until};
 
 const NOTIFIED: u32 = 1 << 31;
 
-fn condvar<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Condvar<&'a J> {
+fn condvar<K: Judge>(region: Region<'_>, judge: K) -> Condvar<K> {
     // SAFETY: the bytes are zero, or hold one, which nothing is written into.
     unsafe { Condvar::init(region.sub(0, 640).unwrap(), FEW, judge) }.unwrap()
 }
 
-fn number<'a, J: Judge>(region: Region<'a>, judge: &'a J) -> Mutex<u64, &'a J> {
+fn number<K: Judge>(region: Region<'_>, judge: K) -> Mutex<u64, K> {
     // SAFETY: the bytes are zero: a mutex over 0.
     unsafe { Mutex::attach(region.sub(1280, 128).unwrap(), 1, judge) }.unwrap()
 }
@@ -213,7 +214,27 @@ unsafe impl Judge for Fading {
     }
 }
 
-/// It waits for a second; then its place is free, and nobody notifies it instead of another.
+/// The keeper of an owned guard.
+#[derive(Clone)]
+struct Share<'f>(&'f Fading, Arc<()>);
+
+// SAFETY: the model's answers, or none.
+unsafe impl Judge for Share<'_> {
+    fn me(&self) -> Option<OwnerId> {
+        self.0.me()
+    }
+
+    fn verdict(&self, owner: OwnerId) -> Verdict {
+        self.0.verdict(owner)
+    }
+
+    fn place(&self) -> *const () {
+        self.0.place()
+    }
+}
+
+/// It waits for a second; then its place is free, and nobody notifies it instead of another. Its keeper is let go, or the
+/// process could not leave.
 #[test]
 fn who_cannot_take_the_lock_again_leaves_no_sleeper_behind() {
     let mut bytes = Bytes::new();
@@ -223,15 +244,20 @@ fn who_cannot_take_the_lock_again_leaves_no_sleeper_behind() {
     let (numbers, issued) = (number(region, &other), condvar(region, &other));
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let (numbers, issued) = (number(region, &fading), condvar(region, &fading));
-            let guard = numbers.lock().unwrap();
-            issued.wait_timeout(guard, Duration::from_millis(1)).map(drop).map_err(|e| e.detach())
+            let keeper = Share(&fading, Arc::new(()));
+            let guard = number(region, keeper.clone()).lock_owned().unwrap();
+            let issued = condvar(region, keeper.clone());
+            let waited = issued.wait_timeout(guard, Duration::from_millis(1));
+            drop(issued);
+            let waited = waited.map(drop).map_err(|e| e.detach());
+            (waited, Arc::strong_count(&keeper.1))
         });
         until(|| issued.waiters() == 1);
         let held = numbers.lock().unwrap();
         fading.blind.store(true, Relaxed);
-        let waited = waiter.join().unwrap();
+        let (waited, keepers) = waiter.join().unwrap();
         assert!(matches!(waited, Err(WaitError::Lost(LockFailure::CannotJudge))), "{waited:?}");
+        assert_eq!(keepers, 1);
         assert_eq!(issued.notify_one(&held), Ok(0));
     });
 }
