@@ -11,7 +11,9 @@ use nix::sys::socket::{
     sendmsg, socketpair,
 };
 use nix::unistd::{getegid, geteuid};
-use shmkit_roster::{Description, JoinErrorKind, Judge, Link, NoForks, Participant, Verdict, removal};
+use shmkit_roster::{
+    Description, JoinErrorKind, Judge, Link, NoForks, Participant, Verdict, removal,
+};
 use shmkit_tests::Channel;
 use shmkit_tests::roster::Table;
 

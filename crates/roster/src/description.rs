@@ -107,7 +107,8 @@ pub(crate) fn redeem(ticket: &mut Option<OwnedFd>) -> Result<OwnedFd, JoinError>
     let failed = |error: io::Error| JoinError::with(JoinErrorKind::Description, error);
     let fd = ticket.as_ref().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     // No fork handlers run in `posix_spawn`: the program that it starts must not keep what will carry the locks.
-    fcntl::fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|errno| failed(errno.into()))?;
+    fcntl::fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+        .map_err(|errno| failed(errno.into()))?;
     match reopen(fd.as_fd()) {
         Ok(own) => Ok(own),
         // Not for lack of a number: the ticket may be somebody's data descriptor.
