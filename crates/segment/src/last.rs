@@ -177,7 +177,7 @@ mod tests {
         with_ghost(Duration::from_secs(1), |place, _, _| {
             let began = Instant::now();
             let looked = if_dead_by(place, None, Deadline::NEVER).unwrap();
-            assert_eq!(looked, Outcome::InUse);
+            assert_eq!(looked, RemoveOutcome::InUse);
             assert!(began.elapsed() >= GHOSTS);
         });
     }
