@@ -152,8 +152,7 @@ fn scene(name: &str, about: &str, floor: u32, heir: bool, does: Does) -> Scene {
         late.cue(GO);
         let through = [early, late.finish()?];
         // Nobody is there any more: what is left is the structure's.
-        let end = stage
-            .cast(4, &|_: &Actor<'_>| open(&arena, |heap, owner, me| account(heap, owner, me)))?;
+        let end = stage.cast(4, &|_: &Actor<'_>| open(&arena, account))?;
         end.finish()?;
         Ok(Take::new(reached, killed, through))
     })
