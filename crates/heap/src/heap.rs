@@ -137,6 +137,11 @@ impl<K: Judge> Heap<K> {
         self.raw.place(id, &self.local).map(|place| place.len)
     }
 
+    /// Returns how many bytes a block has that is reserved for this; `None` if none can be.
+    pub fn len_for(&self, layout: Layout) -> Option<u64> {
+        self.raw.len_for(layout, &self.local)
+    }
+
     /// Returns the bytes of a block.
     ///
     /// # Errors
@@ -168,6 +173,11 @@ impl<K: Judge> Heap<K> {
     /// Returns the bytes that the heap takes, its tables included.
     pub fn size(&self) -> u64 {
         self.bytes
+    }
+
+    /// Returns what keeps the memory mapped, and this process a participant.
+    pub fn keeper(&self) -> &K {
+        &self.keeper
     }
 
     /// Returns the machine below.

@@ -13,7 +13,8 @@ use crate::{Block, BlockId, Heap, HeapError};
 /// truth: before the one store that changes it, the change never was, and after it, it is done.
 ///
 /// ```text
-/// 0 armed: which word, as the structure counts them, plus 1; 0 for no change | 8 before | 16 after
+/// 0 armed: 63 .. 1 which word, as the structure counts them, plus 1 | 0 the block after is new; 0 for no change
+/// 8 before | 16 after
 /// ```
 ///
 /// All zero bytes are one at rest. *If a peer dies* in a change, whoever inherits the structure's lock calls
@@ -38,7 +39,7 @@ impl Swap {
     /// Returns which word was being changed when somebody died, if that is so.
     pub fn pending(&self) -> Option<u64> {
         // Acquire: pairs with the Release in `replace`, though the structure's lock has ordered it already.
-        self.armed.load(Acquire).checked_sub(1)
+        (self.armed.load(Acquire) >> 1).checked_sub(1)
     }
 }
 
@@ -49,8 +50,8 @@ impl Default for Swap {
 }
 
 impl<K: Judge> Heap<K> {
-    /// Puts `block`, or [`NONE`](BlockId::NONE), into `word`, which the structure calls number `which`, and frees the block
-    /// that was there. Under the structure's lock.
+    /// Puts `block`, or [`NONE`](BlockId::NONE), into `word`, which the structure calls number `which`, below 2^63-1, and frees
+    /// the block that was there. Under the structure's lock.
     ///
     /// # Errors
     ///
@@ -66,14 +67,45 @@ impl<K: Judge> Heap<K> {
         word: &AtomicU64,
         block: Option<Block<'_, K>>,
     ) -> Result<(), HeapError> {
+        let after = block.as_ref().map_or(BlockId::NONE, Block::id);
+        self.change(swap, which, word, after, block)
+    }
+
+    /// Puts `after`, a block that the structure has already, into `word` in place of the one that was there, which is freed:
+    /// so a link is taken out of a chain. Under the structure's lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`replace`](Self::replace).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`replace`](Self::replace).
+    pub fn unlink(
+        &self,
+        swap: &Swap,
+        which: u64,
+        word: &AtomicU64,
+        after: BlockId,
+    ) -> Result<(), HeapError> {
+        self.change(swap, which, word, after, None)
+    }
+
+    fn change(
+        &self,
+        swap: &Swap,
+        which: u64,
+        word: &AtomicU64,
+        after: BlockId,
+        new: Option<Block<'_, K>>,
+    ) -> Result<(), HeapError> {
         // Relaxed, all but where it is said: under the structure's lock, and after a kill what was stored first was stored.
         let before = BlockId::from_number(word.load(Relaxed));
-        let after = block.as_ref().map_or(BlockId::NONE, Block::id);
         swap.before.store(before.get(), Relaxed);
         swap.after.store(after.get(), Relaxed);
         // Release: a journal that is armed is whole.
-        swap.armed.store(which + 1, Release);
-        if let Some(block) = block
+        swap.armed.store((which + 1) << 1 | u64::from(new.is_some()), Release);
+        if let Some(block) = new
             && let Err(error) = block.keep()
         {
             swap.armed.store(0, Release);
@@ -106,8 +138,14 @@ impl<K: Judge> Heap<K> {
         let Some(which) = swap.pending() else { return Ok(()) };
         let word = word(which).ok_or(HeapError::Corrupt { page: 0, found: which })?;
         let after = swap.after.load(Relaxed);
-        let goes = if word.load(Relaxed) == after { swap.before.load(Relaxed) } else { after };
-        let goes = BlockId::from_number(goes);
+        let goes = BlockId::from_number(if word.load(Relaxed) == after {
+            swap.before.load(Relaxed)
+        } else if swap.armed.load(Relaxed) & 1 != 0 {
+            after
+        } else {
+            // The block after is the structure's, whatever became of this.
+            0
+        });
         if !goes.is_none() {
             match self.reclaim(goes) {
                 // Whoever died here before has done it, or others have: it was reserved.

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::ShmSafe;
 use crate::plain::opaque;
-use crate::schema::{Form, Schema, Text, hash_of_name};
+use crate::schema::{Form, Schema, Text, hash_of_name, hash_of_pair};
 
 /// Longest name that is shown in full, in bytes.
 const NAME: usize = 32;
@@ -55,6 +55,28 @@ impl TypeTag {
         Self::build(text, hash_of_name(name), 0, 0)
     }
 
+    /// Returns the tag of what leads from values of one type to values of another: a map's.
+    pub const fn pair(from: Self, to: Self) -> Self {
+        let mut name = Text::new();
+        name.push(from.text());
+        name.push(" => ");
+        name.push(to.text());
+        Self::build(name, hash_of_pair(from.hash, to.hash), 0, 0)
+    }
+
+    /// The name, or as much of it as is UTF-8.
+    const fn text(&self) -> &str {
+        let mut len = 0;
+        while len < NAME && self.name[len] != 0 {
+            len += 1;
+        }
+        let (name, _) = self.name.split_at(len);
+        match core::str::from_utf8(name) {
+            Ok(name) => name,
+            Err(_) => "?",
+        }
+    }
+
     const fn build(name: Text<NAME>, hash: u64, size: u32, align: u32) -> Self {
         assert!(!name.as_str().is_empty(), "a type tag needs a name");
         Self { name: name.shortened(), hash, size, align }
@@ -77,8 +99,7 @@ impl TypeTag {
 
     /// Returns the name; what a peer wrote that is not UTF-8 shows as `?`.
     pub fn name(&self) -> &str {
-        let len = self.name.iter().position(|&b| b == 0).unwrap_or(NAME);
-        core::str::from_utf8(&self.name[..len]).unwrap_or("?")
+        self.text()
     }
 
     /// Returns the size of one value, in bytes.

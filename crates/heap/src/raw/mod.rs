@@ -184,6 +184,15 @@ impl<'a> RawHeap<'a> {
         Ok(())
     }
 
+    /// Returns how many bytes a block has that is reserved for this.
+    #[cfg(not(loom))]
+    pub(crate) fn len_for(&self, layout: Layout, local: &Local) -> Option<u64> {
+        match Class::of(layout) {
+            Some(class) => Some(local.slab(class).size.into()),
+            None => self.pages_of(layout).ok().map(|pages| pages << self.parts.shift),
+        }
+    }
+
     /// Returns where the bytes of a block lie, and how many they are: as many as were asked for at least.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ impl RawHeap<'_> {
     }
 
     /// Returns how many pages such a block takes.
-    fn pages_of(&self, layout: Layout) -> Result<u64, HeapError> {
+    pub(super) fn pages_of(&self, layout: Layout) -> Result<u64, HeapError> {
         let size = layout.size() as u64;
         let pages = size.max(1).div_ceil(1 << self.parts.shift);
         if layout.align() > Self::MAX_ALIGN || pages > Self::MAX_PAGES {

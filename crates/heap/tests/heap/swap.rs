@@ -29,7 +29,7 @@ fn a_change_of_a_word_that_there_is_not_is_corrupt() {
     let memory = Memory::new(1 << 18, 1);
     let heap = memory.heap();
     // A journal as a killed one leaves it.
-    let words = [5_u64, 0, 0].map(AtomicU64::new);
+    let words = [10_u64, 0, 0].map(AtomicU64::new);
     // SAFETY: three words, as a journal has them.
     let swap = unsafe { &*words.as_ptr().cast::<Swap>() };
     assert_eq!(swap.pending(), Some(4));

@@ -170,6 +170,11 @@ const fn string(mut hash: u64, text: &str) -> u64 {
     word(hash, bytes.len() as u128)
 }
 
+/// Returns the hash of two definitions in this order.
+pub(crate) const fn hash_of_pair(first: u64, second: u64) -> u64 {
+    word(word(BASIS, first as u128), second as u128)
+}
+
 /// Returns the hash of a name with no type behind it.
 pub(crate) const fn hash_of_name(name: &str) -> u64 {
     string(BASIS, name)

@@ -12,7 +12,7 @@ use core::fmt;
 
 pub use self::definition::{Definition, DefinitionError};
 pub use self::difference::Difference;
-pub(crate) use self::encode::hash_of_name;
+pub(crate) use self::encode::{hash_of_name, hash_of_pair};
 
 /// What the bytes of a type mean: its name, size and alignment, and what it consists of.
 ///

@@ -14,6 +14,7 @@ mod heap;
 mod life;
 mod lock;
 mod locks;
+mod map;
 mod office;
 mod once;
 pub mod pause;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(cell::scenes());
     all.extend(ring::scenes());
     all.extend(heap::scenes());
+    all.extend(map::scenes());
     all.extend(directory::scenes());
     all.extend(era::scenes());
     all.extend(life::scenes());

@@ -1,0 +1,7 @@
+//! What a map promises, in one process; `tests/kill` has those who die.
+
+mod cache;
+mod corrupt;
+mod entries;
+mod support;
+mod threads;

@@ -1,0 +1,151 @@
+//! Scenes of a map: whoever is killed, each entry is the old one or the new one, and nothing of its memory is lost.
+
+use shmkit_collections::{MapError, MapSpec, ShmMap};
+use shmkit_layout::Object;
+
+use crate::arena::{Me, NOBODY};
+use crate::{Actor, Arena, Fault, Scene, Spread, Take, Unit};
+
+/// Bytes of the map.
+const MAP: u64 = 128 << 10;
+/// Values are several words, all of them equal, or they are torn.
+type Wide = [u64; 4];
+type Map<'a> = ShmMap<u64, Wide, Me<'a>>;
+
+/// Keys that are there from the beginning, and those that come.
+const OLD: u64 = 12;
+const ALL: u64 = 16;
+
+/// The survivor is about to use the map.
+const USING: u32 = 1;
+/// Go and use it.
+const GO: u32 = 1;
+
+/// Returns the scenes.
+pub(crate) fn scenes() -> Vec<Scene> {
+    let insert = "entries put in and replaced, killed; each is old or new, and no byte is lost";
+    let remove = "entries taken out, killed; each is there or not, and no byte is lost";
+    let update = "entries updated, killed; each is old or new, and no byte is lost";
+    let heir = "the heir of one killed as it changes entries killed, too; as above";
+    vec![
+        scene("map/insert", insert, 1000, false, |map| {
+            (8..ALL).try_for_each(|key| put(map, key, 1))
+        }),
+        scene("map/remove", remove, 1000, false, remove_some),
+        scene("map/update", update, 1000, false, |map| {
+            (0..6).try_for_each(|key| map.update(&key, |value| *value = [9; 4]).map(drop))
+        }),
+        scene("map/heir", heir, 1000, true, |map| {
+            remove_some(map)?;
+            (8..ALL).try_for_each(|key| put(map, key, 1))
+        }),
+    ]
+}
+
+fn remove_some(map: &Map<'_>) -> Result<(), MapError> {
+    (0..6).try_for_each(|key| map.remove(&key).map(drop))
+}
+
+fn put(map: &Map<'_>, key: u64, fill: u64) -> Result<(), MapError> {
+    map.insert(&key, &[fill; 4]).map(drop)
+}
+
+fn hung(error: MapError) -> Fault {
+    Fault::hung(error.to_string())
+}
+
+/// One changes the map and is killed; one survivor uses it at that moment, another comes later.
+fn scene(
+    name: &str,
+    about: &str,
+    floor: u32,
+    heir: bool,
+    does: fn(&Map<'_>) -> Result<(), MapError>,
+) -> Scene {
+    Scene::new(name, about, floor, move |stage, point| {
+        let arena = Arena::new()?;
+        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+        let made =
+            unsafe { ShmMap::<u64, Wide, _>::init(arena.object(), MapSpec::bytes(MAP), &NOBODY) };
+        made.map(drop).map_err(|e| Fault::broken(e.to_string()))?;
+        let filler = |_: &Actor<'_>| {
+            open(&arena, |map| (0..OLD).try_for_each(|key| put(map, key, 0)).map_err(hung))
+        };
+        stage.cast(4, &filler)?.finish()?;
+        let user = |actor: &Actor<'_>| {
+            open(&arena, |map| {
+                actor.mark();
+                does(map).map_err(hung)?;
+                actor.mark();
+                Ok(())
+            })
+        };
+        if heir {
+            stage.dead(3, &user, Spread(3000).at(point))?;
+        }
+        let mut victim = stage.victim(0, &user)?;
+        let survivor = |actor: &Actor<'_>| {
+            open(&arena, |map| {
+                actor.await_cue(GO)?;
+                actor.phase(USING);
+                survive(map)?;
+                actor.through();
+                Ok(())
+            })
+        };
+        let (mut early, late) = (stage.cast(1, &survivor)?, stage.cast(2, &survivor)?);
+        let reached = victim.advance(Unit::Instruction, point)?;
+        early.cue(GO);
+        early.await_asleep(USING)?;
+        let killed = victim.kill();
+        let early = early.finish()?;
+        late.cue(GO);
+        let through = [early, late.finish()?];
+        // Nobody is there any more: what is left is the map's entries.
+        stage.cast(5, &|_: &Actor<'_>| open(&arena, account))?.finish()?;
+        Ok(Take::new(reached, killed, through))
+    })
+}
+
+fn open(arena: &Arena, then: impl FnOnce(&Map<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    let me = arena.join()?;
+    // SAFETY: the scene made a map of these types and so many bytes here.
+    let map = unsafe { Map::attach(arena.object(), MAP, &me) };
+    then(&map.map_err(|e| Fault::broken(e.to_string()))?)
+}
+
+/// Finds every entry whole, and uses all of them.
+fn survive(map: &Map<'_>) -> Result<(), Fault> {
+    whole(map)?;
+    for key in 0..ALL {
+        put(map, key, 2).map_err(hung)?;
+    }
+    for key in (0..ALL).step_by(2) {
+        map.remove(&key).map_err(hung)?;
+    }
+    whole(map)
+}
+
+fn whole(map: &Map<'_>) -> Result<(), Fault> {
+    for (key, value) in map.entries().map_err(hung)? {
+        if key >= ALL || value != [value[0]; 4] {
+            return Err(Fault::torn(format!("entry {key} is {value:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn account(map: &Map<'_>) -> Result<(), Fault> {
+    whole(map)?;
+    let (account, len) = (map.check().map_err(hung)?, map.entries().map_err(hung)?.len() as u64);
+    if account.is_complete()
+        && (account.kept_blocks, account.reserved_blocks) == (len, 0)
+        && map.len() == len
+    {
+        return Ok(());
+    }
+    Err(Fault::leaked(format!(
+        "{account}; there are {len} entries, and the map says {}",
+        map.len()
+    )))
+}
