@@ -369,6 +369,7 @@
 //! | `BoundedSemaphore(2)` of which others release | [`segment.bounded_semaphore("items", 2)`](Objects::bounded_semaphore) | the bound is never passed |
 //! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
 //! | `Barrier(3)` | [`segment.barrier("lap", 3)`](Objects::barrier) | a dead party breaks it instead of hanging all |
+//! | `Manager().dict()` | [`segment.map::<str, [u8]>("table", 1 << 20)`](Objects::map) | in shared memory, without a server process; keys and values are bytes |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |
 //! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
@@ -380,7 +381,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `frames`, `phases`, `kitchen`,
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `cache`, `frames`, `phases`, `kitchen`,
 //! `migration`, `printer`, `prefork`.
 //!
 //! # Features
@@ -405,6 +406,8 @@ pub use bytemuck;
 #[doc(inline)]
 pub use shmkit_cell as cell;
 #[doc(inline)]
+pub use shmkit_collections as collections;
+#[doc(inline)]
 pub use shmkit_heap as heap;
 #[doc(inline)]
 pub use shmkit_layout as layout;
@@ -424,6 +427,7 @@ pub use shmkit_cell::{
     AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Synchronized,
     TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
+pub use shmkit_collections::{Item, MapError, MapSpec, ShmMap};
 pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, Swap};
 #[doc(hidden)]
 pub use shmkit_layout::__derive;

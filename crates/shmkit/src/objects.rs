@@ -6,8 +6,8 @@ use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Event, Heap, Lock, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock, Seated, Segment,
-    Semaphore, ShmSafe, Value,
+    Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock,
+    Seated, Segment, Semaphore, ShmMap, ShmSafe, Value,
 };
 
 mod sealed {
@@ -269,6 +269,17 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn heap(&self, name: &str, bytes: u64) -> Result<Heap, ObjectError>;
 
+    /// A [`ShmMap`] of so many bytes from keys to values, each a `ShmSafe` type, `str` or `[u8]`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn map<Q: Item + ?Sized, V: Item + ?Sized>(
+        &self,
+        name: &str,
+        spec: impl Into<MapSpec>,
+    ) -> Result<ShmMap<Q, V>, ObjectError>;
+
     /// A [`Pipe`] that can hold at least `capacity` items; it is rounded up to a power of two.
     ///
     /// # Errors
@@ -410,6 +421,14 @@ impl Objects for Segment {
 
     fn heap(&self, name: &str, bytes: u64) -> Result<Heap, ObjectError> {
         self.object(name, bytes)
+    }
+
+    fn map<Q: Item + ?Sized, V: Item + ?Sized>(
+        &self,
+        name: &str,
+        spec: impl Into<MapSpec>,
+    ) -> Result<ShmMap<Q, V>, ObjectError> {
+        self.object(name, spec.into())
     }
 
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError> {

@@ -15,15 +15,15 @@ use shmkit::roster::{Description, Judge, Link, OwnerId, Participant, Roster, Spe
 use shmkit::segment::Directory;
 use shmkit::{
     Array, ArraySpec, Atomic, AtomicArray, Barrier, Condvar, Count, CountingSemaphore, ErrorKind,
-    Event, Heap, Lock, LockError, Mutex, Objects, Once, OnceCell, Options, Pipe, RLock,
-    ReentrantMutex, RwLock, Seated, Segment, Semaphore, Value,
+    Event, Heap, Lock, LockError, MapSpec, Mutex, Objects, Once, OnceCell, Options, Pipe, RLock,
+    ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, Value,
 };
 
 /// Places, and names: one each. No other number in the memory is 7.
 const PLACES: u32 = 7;
 const ENTRIES: u32 = 32;
 const DIRECTORY: u64 = 4096;
-const SIZE: u64 = 1 << 18;
+const SIZE: u64 = 1 << 19;
 /// For everything that has seats: as many as there are places would be a 7.
 const SEATS: u32 = 40;
 
@@ -150,6 +150,9 @@ fn take_everything_and_die<'m>(
     named();
     forget(object::<Heap<_>>(directory, "heap", 1 << 16, v).reserve_bytes(8).map_err(|_| ()));
     named();
+    let map = object::<ShmMap<u8, u64, _>>(directory, "map", MapSpec::bytes(1 << 17), v);
+    map.insert(&0, &0).unwrap();
+    named();
     let once = object::<Once<_>>(directory, "once", (), v);
     let _ = once.raw().begin(v, Duration::from_secs(5)).unwrap();
     named();
@@ -210,9 +213,9 @@ fn no_word_of_any_object_keeps_the_name_of_a_place_that_begins_anew() {
         let victim = Victim { participant, lost: AtomicBool::new(false) };
         take_everything_and_die(&memory, victim, &others[0], &mut made);
         // Two of a reentrant mutex, a recursive lock, and all that is done once; of a lock that is written two; of a pipe
-        // both ends, and who began the session; of a heap its seat. Who lost its place in a wait may have taken the lock again just before.
+        // both ends, and who began the session; of a heap its seat, in a map too. Who lost its place in a wait may have taken the lock again just before.
         let awaited = made.pop();
-        assert_eq!(made, [1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 3, 1, 2, 2], "round {round}");
+        assert_eq!(made, [1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 3, 1, 1, 2, 2], "round {round}");
         assert!(matches!(awaited, Some(1 | 2)), "round {round}: {awaited:?}");
         for other in &others {
             assert_eq!(other.verdict(OwnerId::new(id).unwrap()), Verdict::Dead);

@@ -62,6 +62,13 @@ fn plates_are_served_though_a_waiter_was_killed() {
 }
 
 #[test]
+fn a_cache_is_whole_after_a_worker_was_killed() {
+    let killed = "1 of 4 workers was killed\nanswers were found: true\n";
+    let whole = "entries were evicted: true\nwrong entries: 0\nlost blocks: 0\n";
+    assert_eq!(run("cache"), format!("{killed}{whole}"));
+}
+
+#[test]
 fn a_migration_is_done_again_after_a_death() {
     let printed = run("migration");
     assert_eq!(

@@ -5,7 +5,7 @@ use shmkit::{
 };
 
 fn segment() -> Segment {
-    Options::new(1 << 18).anonymous().unwrap()
+    Options::new(1 << 19).anonymous().unwrap()
 }
 
 #[test]
@@ -30,7 +30,8 @@ fn every_kind_is_made_and_found_again() {
         segment.once("once").unwrap();
         segment.barrier("barrier", 3).unwrap();
         segment.once_cell::<[u8; 3]>("cell").unwrap();
-        segment.heap("heap", 1 << 17).unwrap();
+        segment.heap("heap", 1 << 16).unwrap();
+        segment.map::<str, u32>("map", 1 << 17).unwrap();
     }
     let shown: Vec<String> =
         segment.objects().unwrap().iter().map(|entry| entry.shape.to_string()).collect();
@@ -55,7 +56,8 @@ fn every_kind_is_made_and_found_again() {
             "once",
             "barrier, length 3",
             "once cell of [u8; 3] (3 bytes)",
-            "heap, length 131072",
+            "heap, length 65536",
+            "map of str => u32, length 131072",
         ]
     );
 }
