@@ -13,6 +13,7 @@ mod roster_descriptors;
 mod roster_file;
 mod roster_fork;
 mod rwlock;
+mod schema;
 mod segment;
 mod segment_exit;
 mod segment_faults;

@@ -15,6 +15,7 @@ pub mod patience;
 pub mod pipe;
 pub mod roster;
 pub mod rwlock;
+pub mod schema;
 pub mod segment;
 pub mod segment_faults;
 pub mod sync;
@@ -49,6 +50,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "tracker" => tracker::run(script, args, channel),
         "pipe" => pipe::run(script, args, channel),
         "roster" => roster::run(script, args, channel),
+        "schema" => schema::run(script, args, channel),
         "segment" => segment::run(script, args, channel),
         _ => play(name, args, &Segment::inherited(KEY).expect("inherited"), channel),
     }

@@ -102,6 +102,8 @@ pub(super) enum Reason {
     WrongType {
         found: Box<Shape>,
         asked: String,
+        /// Between two types of one name.
+        difference: Option<String>,
     },
     WrongLength {
         found: Shape,
@@ -164,7 +166,11 @@ impl fmt::Display for Reason {
             Self::Exists { found } => {
                 write!(f, "there is one already, {found}: find it, or use another name")
             }
-            Self::WrongType { found, asked } => write!(
+            Self::WrongType { found, difference: Some(difference), .. } => write!(
+                f,
+                "it is {found}, of another definition: {difference}; build both sides from the same one, or use another name"
+            ),
+            Self::WrongType { found, asked, difference: None } => write!(
                 f,
                 "it is {found}, asked for was {asked}: use the same type on both sides, or another name"
             ),

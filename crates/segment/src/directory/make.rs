@@ -65,7 +65,10 @@ impl<'a> Directory<'a> {
                 return unsafe { self.use_same(found, &wanted.shape, keeper) };
             }
             // SAFETY: the caller's promise.
-            unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) }
+            let object = unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) }?;
+            drop(held);
+            self.keep_schema::<O, K>(&keeper);
+            Ok(object)
         };
         run().map_err(|reason| reason.of(name))
     }
@@ -112,11 +115,14 @@ impl<'a> Directory<'a> {
         let run = move || {
             let held = self.hold(&keeper)?;
             let mut scan = self.scan();
-            match scan.seek(wanted.name)? {
-                Some(found) => Err(Reason::Exists { found: found.shape }),
-                // SAFETY: the caller's promise.
-                None => unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) },
+            if let Some(found) = scan.seek(wanted.name)? {
+                return Err(Reason::Exists { found: found.shape });
             }
+            // SAFETY: the caller's promise.
+            let object = unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) }?;
+            drop(held);
+            self.keep_schema::<O, K>(&keeper);
+            Ok(object)
         };
         run().map_err(|reason| reason.of(name))
     }
@@ -132,7 +138,9 @@ impl<'a> Directory<'a> {
     {
         let same_type = (found.shape.kind, found.shape.tag) == (asked.kind, asked.tag);
         if !same_type {
-            return Err(Reason::WrongType { found: found.shape.into(), asked: asked.to_string() });
+            let difference = self.differs::<O, K>(&found.shape, keeper);
+            let (found, asked) = (found.shape.into(), asked.to_string());
+            return Err(Reason::WrongType { found, asked, difference });
         }
         if found.shape != *asked {
             return Err(Reason::WrongLength { found: found.shape, asked: Box::new(*asked) });

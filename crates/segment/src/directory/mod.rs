@@ -16,6 +16,7 @@
 mod entry;
 mod error;
 mod make;
+mod schema;
 mod segment;
 pub(crate) mod sweep;
 #[cfg(test)]
@@ -209,10 +210,9 @@ impl<'a> Directory<'a> {
     /// As [`find_with`](Self::find_with).
     unsafe fn use_found<O: Object<K>, K>(self, found: Record, keeper: K) -> Result<O, Reason> {
         if (found.shape.kind, found.shape.tag) != (O::KIND, O::TAG) {
-            return Err(Reason::WrongType {
-                found: found.shape.into(),
-                asked: asked(O::KIND, O::TAG),
-            });
+            let difference = self.differs::<O, K>(&found.shape, keeper);
+            let (found, asked) = (found.shape.into(), asked(O::KIND, O::TAG));
+            return Err(Reason::WrongType { found, asked, difference });
         }
         let region = self.region.sub(found.offset, found.shape.bytes).map_err(Reason::Place)?;
         // SAFETY: the entry is published, so `init` of an object of this kind and tag has returned (`make`), and its
