@@ -167,6 +167,13 @@ pub enum ShapeError {
         /// The most that is possible.
         max: u64,
     },
+    /// A number that the object is to begin with is above the most that it may ever have.
+    Start {
+        /// The first value given.
+        value: u64,
+        /// The most that was given.
+        bound: u64,
+    },
     /// A field of the object has a value that no object of this kind ever has.
     Corrupt {
         /// What the field means.
@@ -200,6 +207,10 @@ impl fmt::Display for ShapeError {
             Self::Length { found, min, max } => {
                 write!(f, "a length of {found} was given, where {min} to {max} are possible")
             }
+            Self::Start { value, bound } => write!(
+                f,
+                "a first value of {value} was given, above its bound of {bound}: begin lower, or raise the bound"
+            ),
             Self::Corrupt { field, found } => write!(
                 f,
                 "the object is corrupt: its {field} is {found:#x}, which no peer of this version writes; make the segment anew"

@@ -362,13 +362,15 @@
 //! | `RawArray('i', 10)` | [`segment.atomic_array::<i32>("row", 10)`](Objects::atomic_array) | |
 //! | `Lock()` | [`segment.mutex("lock", data)`](Objects::mutex) | guards data; survives its owner |
 //! | `Lock()`, released by another process | [`segment.lock("lock")`](Objects::lock) | who comes after a dead holder is told who it was |
-//! | `Condition(lock)` | [`segment.condvar("changed")`](Objects::condvar), with a [`Mutex`] or [`RLock`] | a killed waiter or notifier harms nobody |
+//! | `Condition()` | [`segment.condvar("changed")`](Objects::condvar), with a [`Mutex`] | a killed waiter or notifier harms nobody |
+//! | `Condition(lock)` | [`segment.condvar("changed")?.with_lock(&lock)`](Condvar::with_lock), with an [`RLock`] or [`Lock`] | a lock of another segment is refused there |
 //! | `RLock()` | [`segment.rlock("lock")`](Objects::rlock), [`reentrant_mutex`](Objects::reentrant_mutex) | the owner is a thread of a process, as in Python; survives it |
 //! | `BoundedSemaphore(2)` | [`segment.semaphore("slots", 2)`](Objects::semaphore) | permits of the dead come back |
 //! | `Semaphore(2)` | [`segment.counting_semaphore("items", 2)`](Objects::counting_semaphore) | anybody releases; a death loses what it took |
-//! | `BoundedSemaphore(2)` of which others release | [`segment.bounded_semaphore("items", 2)`](Objects::bounded_semaphore) | the bound is never passed |
+//! | `BoundedSemaphore(2)` of which others release | [`segment.bounded_semaphore("items", 2)`](Objects::bounded_semaphore) | the bound is never passed; [`Count`] may begin below it |
 //! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
 //! | `Barrier(3)` | [`segment.barrier("lap", 3)`](Objects::barrier) | a dead party breaks it instead of hanging all |
+//! | `Barrier(3, timeout=5)` | `lap.wait_timeout(FIVE)` at each wait | a limit belongs to a wait, not to the barrier, so that each program has its own |
 //! | `Manager().dict()` | [`segment.map::<str, [u8]>("table", 1 << 20)`](Objects::map) | in shared memory, without a server process; keys and values are bytes |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |

@@ -171,7 +171,7 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn lock(&self, name: &str) -> Result<Lock, ObjectError>;
 
-    /// A [`Condvar`], to wait with the lock that it is first used with.
+    /// A [`Condvar`], to wait with the lock that it is [made with](Condvar::with_lock) or first used with.
     ///
     /// # Errors
     ///
@@ -220,19 +220,26 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore, ObjectError>;
 
-    /// A [`CountingSemaphore`] without a bound: Python's `Semaphore`.
+    /// A [`CountingSemaphore`]: Python's `Semaphore`, without a bound if only a number is given. A [`Count`] may have one
+    /// above its first value, as `Count::bounded(8).starting_at(0)`.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn counting_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError>;
+    fn counting_semaphore(
+        &self,
+        name: &str,
+        count: impl Into<Count>,
+    ) -> Result<CountingSemaphore, ObjectError>;
 
     /// A [`CountingSemaphore`] that is never released above its first value: Python's `BoundedSemaphore`.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn bounded_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError>;
+    fn bounded_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError> {
+        self.counting_semaphore(name, Count::bounded(value))
+    }
 
     /// A [`Barrier`] for so many parties, 1 to 65,536.
     ///
@@ -395,12 +402,12 @@ impl Objects for Segment {
         self.object(name, Seated::new(permits))
     }
 
-    fn counting_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError> {
-        self.object(name, Count::unbounded(value))
-    }
-
-    fn bounded_semaphore(&self, name: &str, value: u32) -> Result<CountingSemaphore, ObjectError> {
-        self.object(name, Count::bounded(value))
+    fn counting_semaphore(
+        &self,
+        name: &str,
+        count: impl Into<Count>,
+    ) -> Result<CountingSemaphore, ObjectError> {
+        self.object(name, count.into())
     }
 
     fn barrier(&self, name: &str, parties: u32) -> Result<Barrier, ObjectError> {

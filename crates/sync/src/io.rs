@@ -1,10 +1,11 @@
 //! What each error is to those who speak of [`io::Error`], and whether it is a time-out.
 
+use core::error::Error;
 use std::io::{self, ErrorKind};
 
 use crate::{
-    BarrierError, CountingError, EventError, Guard, LockError, LockFailure, NotOwner, NotifyError,
-    OnceError, ReleaseError, SemaphoreError, UnlockError, WaitError, Wakeup,
+    ActionError, BarrierError, CountingError, EventError, Guard, InitError, LockError, LockFailure,
+    NotOwner, NotifyError, OnceError, ReleaseError, SemaphoreError, UnlockError, WaitError, Wakeup,
 };
 
 /// The kinds of errors that carry no guard; what is not in the list is [`ErrorKind::Other`].
@@ -56,11 +57,45 @@ kinds! {
         OwnerDied | PeerDied => ConnectionReset, Recursive => Deadlock, Corrupt => InvalidData;
 }
 
+impl<E> ActionError<E> {
+    /// Returns whether the deadline passed before all had come.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Barrier(error) if error.is_timeout())
+    }
+}
+
+impl<E> InitError<E> {
+    /// Returns whether the deadline passed before somebody else was done.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Once(error) if error.is_timeout())
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<ActionError<E>> for io::Error {
+    fn from(error: ActionError<E>) -> Self {
+        let kind = match &error {
+            ActionError::Action(_) => ErrorKind::Other,
+            ActionError::Barrier(error) => error.kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<InitError<E>> for io::Error {
+    fn from(error: InitError<E>) -> Self {
+        let kind = match &error {
+            InitError::Failed(_) => ErrorKind::Other,
+            InitError::Once(error) => error.kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl From<NotifyError> for io::Error {
     fn from(error: NotifyError) -> Self {
         let kind = match error {
             NotifyError::NotOwner => ErrorKind::PermissionDenied,
-            NotifyError::OtherLock => ErrorKind::InvalidInput,
+            NotifyError::OtherLock | NotifyError::OtherSegment => ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
     }
@@ -128,7 +163,9 @@ impl<G: Guard> From<WaitError<G>> for io::Error {
     fn from(error: WaitError<G>) -> Self {
         let kind = match &error {
             WaitError::NotOwner(_) => ErrorKind::PermissionDenied,
-            WaitError::OtherLock(_) | WaitError::NotAlone(_) => ErrorKind::InvalidInput,
+            WaitError::OtherLock(_) | WaitError::OtherSegment(_) | WaitError::NotAlone(_) => {
+                ErrorKind::InvalidInput
+            }
             WaitError::Interrupted(_) => ErrorKind::Interrupted,
             WaitError::PeerDied(..) => ErrorKind::ConnectionReset,
             WaitError::Corrupt(_) => ErrorKind::InvalidData,

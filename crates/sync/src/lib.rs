@@ -3,13 +3,25 @@
 //! * [`Mutex`]: a value that one process at a time may use. Who finds the owner dead takes over and is told so.
 //! * [`ReentrantMutex`]: the same for one *thread* at a time, which may lock it again while it holds it.
 //! * [`Lock`] and [`RLock`]: Python's, without data: anybody may release the one, its owner may acquire the other again.
-//! * [`Condvar`]: to sleep on until somebody has made a condition true, with any of these but `Lock`.
+//! * [`Condvar`]: to sleep on until somebody has made a condition true, with any of these.
 //! * [`RwLock`]: a value that many processes may read at a time, or one change. A killed reader keeps nobody out.
 //! * [`Semaphore`]: permits that processes hold. Those of the dead come back.
 //! * [`CountingSemaphore`]: a number that anybody raises and anybody lowers. A death loses what it had taken.
 //! * [`Event`]: a flag to wait for.
 //! * [`Barrier`]: where threads of any processes wait for each other.
 //! * [`Once`] and [`OnceCell`]: what is done, or made, by whichever process comes first.
+//!
+//! Two of these names are one letter from each other, and mean different things: an **`RLock`** is Python's, a lock without
+//! data that its thread may take *again* (R as in *recursive*); an **`RwLock`** is `std`'s, a value that many may *read*. Of
+//! the locks that one at a time has, this is the choice:
+//!
+//! | | guards a value | guards nothing: Python's |
+//! | --- | --- | --- |
+//! | taken once | [`Mutex`]: the guard gives `&mut T` | [`Lock`]: anybody may release it |
+//! | taken again by its thread | [`ReentrantMutex`]: the guard gives a `&Cell<T>` | [`RLock`]: its thread releases it as often |
+//!
+//! The left column is for Rust: what is wrong with the data is remembered until somebody has answered for it. The right one
+//! is for what comes from Python, and for code whose data lie elsewhere: a death is told once, to the next one.
 //!
 //! All lie in a [`Region`](shmkit_layout::Region) of whatever memory the processes share, and are used by a
 //! *participant*, who is known to the others by an id and whose death they learn from the kernel: see
@@ -94,6 +106,7 @@ pub use crate::barrier::{
 };
 pub use crate::condvar::{
     error::{NotifyError, Unwaited, WaitError, Wakeup},
+    monitor::Monitor,
     raw::RawCondvar,
     sleepers::{CondvarFrame, SleeperCell},
 };

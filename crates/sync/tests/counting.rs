@@ -111,9 +111,21 @@ fn sem_05_and_06_a_wait_lasts_as_long_as_asked() {
 fn sem_07_a_value_that_cannot_be_is_refused() {
     type S<'a> = CountingSemaphore<&'a ModelJudge>;
     for value in [1 << 31, u32::MAX] {
-        for count in [Count::unbounded(value), Count::bounded(value)] {
-            assert!(matches!(S::shape(&count, 2), Err(ShapeError::Length { .. })), "{value}");
-        }
+        let error = S::shape(&Count::unbounded(value), 2).unwrap_err();
+        assert_eq!(error, ShapeError::Start { value: value.into(), bound: MAX.into() });
+        let error = S::shape(&Count::bounded(value), 2).unwrap_err();
+        assert!(matches!(error, ShapeError::Length { .. }), "{value}");
+    }
+    let mut bytes = Bytes::new();
+    let judges = ModelJudge::new(1);
+    for value in [9, MAX, u32::MAX] {
+        let count = Count::bounded(8).starting_at(value);
+        let error = ShapeError::Start { value: value.into(), bound: 8 };
+        assert_eq!(S::shape(&count, 2), Err(error), "before anything is made");
+        // SAFETY: the bytes are zero, and nobody else has seen them.
+        let made = unsafe { CountingSemaphore::init(bytes.region(), count, &judges[0]) };
+        assert_eq!(made.err(), Some(error));
+        assert!(error.to_string().contains("above its bound of 8"), "{error}");
     }
     assert!(S::shape(&Count::unbounded(MAX), 2).is_ok());
 }
@@ -142,6 +154,20 @@ fn bsm_01_and_02_the_first_value_is_the_bound() {
     assert_eq!(sem.value(), 1);
     sem.release(1).unwrap();
     assert_eq!((sem.value(), sem.bound()), (2, 2));
+}
+
+#[test]
+fn a_first_value_below_the_bound_rises_to_it_and_no_further() {
+    let judges = ModelJudge::new(2);
+    let mut bytes = Bytes::new();
+    let sem = make(bytes.region(), Count::bounded(2).starting_at(0), &judges[0]);
+    assert_eq!((sem.value(), sem.bound()), (0, 2));
+    assert_eq!(sem.try_acquire(), Err(CountingError::WouldBlock));
+    sem.release(2).unwrap();
+    assert!(matches!(sem.release(1), Err(CountingError::PastBound { value: 2, bound: 2, .. })));
+    // SAFETY: made above.
+    let theirs = unsafe { CountingSemaphore::attach(bytes.region(), 2, &judges[1]) }.unwrap();
+    assert_eq!((theirs.try_acquire(), theirs.value(), theirs.bound()), (Ok(()), 1, 2));
 }
 
 #[test]

@@ -85,6 +85,8 @@ pub enum NotifyError {
     NotOwner,
     /// The condition variable belongs to another lock.
     OtherLock,
+    /// The lock lies in another segment than the condition variable, or was found through another participant.
+    OtherSegment,
 }
 
 impl fmt::Display for NotifyError {
@@ -92,7 +94,10 @@ impl fmt::Display for NotifyError {
         f.write_str(match self {
             Self::NotOwner => "the caller does not hold the lock: take it first",
             Self::OtherLock => {
-                "the condition was first waited for with another lock, or this one lies in another mapping or is another participant's: use one lock, in the same segment"
+                "the condition belongs to another lock, which it was made with or first waited for with: use that one"
+            }
+            Self::OtherSegment => {
+                "the lock lies in another segment than the condition variable, or both were found through different participants: make them in one segment, and find them through the same `Segment`"
             }
         })
     }
@@ -118,9 +123,11 @@ pub enum WaitError<G = ()> {
     Poisoned(G, Wakeup),
     /// The thread did not wait, or not any longer: what it gave is not a lock that it holds.
     NotOwner(G),
-    /// The thread did not wait: the condition variable belongs to another lock, or the lock was taken in the name of
-    /// another participant than the condition variable's handle is for.
+    /// The thread did not wait: the condition variable belongs to another lock.
     OtherLock(G),
+    /// The thread did not wait: the lock lies in another segment than the condition variable, or was found through another
+    /// participant.
+    OtherSegment(G),
     /// The thread did not wait: it has taken the [`ReentrantMutex`](crate::ReentrantMutex) more than once, and other guards
     /// may have lent the data. (An [`RLock`](crate::RLock), which has none, is given up however often it was acquired.)
     NotAlone(G),
@@ -153,6 +160,7 @@ impl<G> WaitError<G> {
             | Self::Poisoned(guard, _)
             | Self::NotOwner(guard)
             | Self::OtherLock(guard)
+            | Self::OtherSegment(guard)
             | Self::NotAlone(guard)
             | Self::TooManyWaiters(guard)
             | Self::Corrupt(guard)
@@ -171,6 +179,7 @@ impl<G> WaitError<G> {
             Self::Poisoned(_, wakeup) => WaitError::Poisoned((), wakeup),
             Self::NotOwner(_) => WaitError::NotOwner(()),
             Self::OtherLock(_) => WaitError::OtherLock(()),
+            Self::OtherSegment(_) => WaitError::OtherSegment(()),
             Self::NotAlone(_) => WaitError::NotAlone(()),
             Self::TooManyWaiters(_) => WaitError::TooManyWaiters(()),
             Self::Corrupt(_) => WaitError::Corrupt(()),
@@ -215,6 +224,7 @@ impl<G> WaitError<G> {
             Self::Poisoned(..) => "Poisoned",
             Self::NotOwner(_) => "NotOwner",
             Self::OtherLock(_) => "OtherLock",
+            Self::OtherSegment(_) => "OtherSegment",
             Self::NotAlone(_) => "NotAlone",
             Self::TooManyWaiters(_) => "TooManyWaiters",
             Self::Corrupt(_) => "Corrupt",
@@ -246,6 +256,7 @@ impl<G> fmt::Display for WaitError<G> {
             Self::Poisoned(..) => crate::LockError::Poisoned(()).fmt(f),
             Self::NotOwner(_) => Unwaited::NotOwner.fmt(f),
             Self::OtherLock(_) => Unwaited::OtherLock.fmt(f),
+            Self::OtherSegment(_) => NotifyError::OtherSegment.fmt(f),
             Self::NotAlone(_) => f.write_str(
                 "this thread has taken the lock more than once, so that its data may be lent: wait with the only guard, or use an `RLock` beside the data",
             ),

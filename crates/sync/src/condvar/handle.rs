@@ -9,6 +9,7 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, Seat};
 
+use crate::condvar::monitor::Monitor;
 use crate::condvar::raw::Over;
 use crate::seats::Seats;
 use crate::who::Who;
@@ -19,10 +20,10 @@ use crate::{
 
 /// Something to sleep on until somebody else has made a condition true.
 ///
-/// The condition is about data under a lock, a [`Mutex`](crate::Mutex), [`ReentrantMutex`](crate::ReentrantMutex) or
-/// [`RLock`](crate::RLock), which the waiting threads give up while they sleep. A condition variable belongs to the lock
-/// that it is first waited with; both lie in the same segment (the same mapping). A lock may have several condition
-/// variables.
+/// The condition is about data under a lock, a [`Mutex`](crate::Mutex), [`ReentrantMutex`](crate::ReentrantMutex),
+/// [`RLock`](crate::RLock) or [`Lock`](crate::Lock), which the waiting threads give up while they sleep. A condition
+/// variable belongs to the lock that it is [made](Self::with_lock) or first waited with; both lie in the same segment (the
+/// same mapping). A lock may have several condition variables.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
 /// handle is its place and a keeper `K`; threads may share it. As many threads can
@@ -78,8 +79,8 @@ use crate::{
 /// # });
 ///
 /// // Another:
-/// let box_ = letters.lock().map_err(|error| error.to_string())?;
-/// let mut box_ = arrived.wait_while(box_, |letters| *letters == 0).map_err(|error| error.to_string())?;
+/// let box_ = letters.lock()?;
+/// let mut box_ = arrived.wait_while(box_, |letters| *letters == 0)?;
 /// *box_ -= 1;
 /// # Ok(())
 /// # })?;
@@ -104,6 +105,21 @@ impl<K: Judge + Copy> Copy for Condvar<K> {}
 pub type WaitResult<G, W> = Result<(G, W), WaitError<G>>;
 
 impl<K: Judge> Condvar<K> {
+    /// Says which lock it belongs to, in all processes: Python's `Condition(lock)`. Without it the first one that is waited
+    /// with is. An [`RLock`](crate::RLock) or a [`Lock`](crate::Lock) need not be held for this; of another lock it is the
+    /// guard.
+    ///
+    /// So who makes the two learns at once that they do not go together, and not the first one who waits.
+    ///
+    /// # Errors
+    ///
+    /// [`NotifyError::OtherSegment`] if the lock lies in another segment, [`NotifyError::OtherLock`] if it belongs to
+    /// another one already; `NotOwner` in a forked child that has not joined.
+    pub fn with_lock<G: Waitable>(self, lock: &G) -> Result<Self, NotifyError> {
+        self.monitor(lock).and_then(|monitor| self.raw.bind(monitor.mutex()))?;
+        Ok(self)
+    }
+
     /// Gives up the lock, sleeps until somebody notifies this thread, and takes the lock again.
     ///
     /// It also returns when an owner of the lock has died meanwhile ([`Wakeup::OwnerDied`], which this form does not
@@ -222,15 +238,7 @@ impl<K: Judge> Condvar<K> {
     ///
     /// [`NotifyError`] if the caller does not hold the lock, or it is not the lock of this condition variable.
     pub fn notify<G: Waitable>(&self, guard: &G, n: u32) -> Result<u32, NotifyError> {
-        match guard.monitor() {
-            Some((id, _)) if self.keeper.me() == Some(id) && !self.is_of(guard) => {
-                Err(NotifyError::OtherLock)
-            }
-            Some((id, monitor)) if self.keeper.me() == Some(id) => {
-                self.raw.notify_with(monitor, guard.judge(), n)
-            }
-            _ => Err(NotifyError::NotOwner),
-        }
+        self.raw.notify_with(self.monitor(guard)?, guard.judge(), n)
     }
 
     /// Wakes the thread that has waited longest, if there is one, and returns how many that were.
@@ -296,10 +304,16 @@ impl<K: Judge> Condvar<K> {
         guard.monitor().is_some_and(|(id, monitor)| me == Some(id) && monitor.is_held(id))
     }
 
-    /// Returns whether a lock was taken in the name of the participant whose handle this is. If it is another's, it may be
-    /// of another roster, whose ids mean nothing here.
-    fn is_of<G: Waitable>(&self, guard: &G) -> bool {
-        guard.judge().place() == self.keeper.place()
+    /// Returns the lock, if it was taken in the name of the participant whose handle this is. If it is another's, it may be
+    /// of another roster, whose ids mean nothing here, and in another mapping.
+    fn monitor<'g, G: Waitable>(&self, guard: &'g G) -> Result<Monitor<'g>, NotifyError> {
+        let ours = guard.monitor().filter(|&(id, _)| self.keeper.me() == Some(id));
+        let (_, monitor) = ours.ok_or(NotifyError::NotOwner)?;
+        if guard.judge().place() == self.keeper.place() {
+            Ok(monitor)
+        } else {
+            Err(NotifyError::OtherSegment)
+        }
     }
 
     /// The whole of all forms of waiting.
@@ -308,20 +322,21 @@ impl<K: Judge> Condvar<K> {
         mut guard: G,
         patience: impl Into<Patience<'p>>,
     ) -> WaitResult<G, Wakeup> {
-        let Some((_, monitor)) = guard.monitor().filter(|&(id, _)| self.keeper.me() == Some(id))
-        else {
-            return Err(WaitError::NotOwner(guard));
+        let monitor = match self.monitor(&guard) {
+            Ok(monitor) => monitor,
+            Err(NotifyError::OtherSegment) => return Err(WaitError::OtherSegment(guard)),
+            Err(NotifyError::NotOwner | NotifyError::OtherLock) => {
+                return Err(WaitError::NotOwner(guard));
+            }
         };
-        if !self.is_of(&guard) {
-            return Err(WaitError::OtherLock(guard));
-        }
         if !guard.is_alone() {
             return Err(WaitError::NotAlone(guard));
         }
         // SAFETY: a guard, which stays with its thread, or an `RLock`, whose owner is a thread, is what this thread has
         // taken, in the name of the guard's judge, who is asked about its owners. The data is borrowed through the guard
         // only (a reentrant mutex has no other, `is_alone`), which we own, and which ends if its lock is lost
-        // (`WaitError::new`). An `RLock` guards nothing.
+        // (`WaitError::new`). An `RLock` guards nothing, and neither does a `Lock`, whose owner
+        // is any thread of this process.
         let end = unsafe { self.raw.wait_with(monitor, guard.judge(), patience) };
         let Over { end, taken } = match end {
             Ok(over) => over,

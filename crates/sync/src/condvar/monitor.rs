@@ -1,15 +1,38 @@
-//! What a condition variable does with a lock, of either kind.
+//! What a condition variable does with a lock, of whichever kind.
 
 use shmkit_roster::OwnerId;
 
-use crate::{NotOwner, RawMutex, RawReentrantMutex, ThreadToken};
+use crate::outcome::Taken;
+use crate::{NotOwner, Outcome, RawLock, RawMutex, RawReentrantMutex, ThreadToken};
 
 /// The lock of a condition variable.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(loom, expect(unreachable_pub, reason = "for guards, which are not modelled"))]
+#[non_exhaustive]
 pub enum Monitor<'m> {
+    /// One that a process holds.
     Mutex(&'m RawMutex),
+    /// One that a thread holds, however often: it is given up altogether, and then held as often again.
     Reentrant(&'m RawReentrantMutex),
+    /// One that a process holds, and that others may release: who waits or notifies meanwhile is not excluded any more.
+    Lock(&'m RawLock),
+}
+
+impl<'m> From<&'m RawMutex> for Monitor<'m> {
+    fn from(mutex: &'m RawMutex) -> Self {
+        Self::Mutex(mutex)
+    }
+}
+
+impl<'m> From<&'m RawReentrantMutex> for Monitor<'m> {
+    fn from(mutex: &'m RawReentrantMutex) -> Self {
+        Self::Reentrant(mutex)
+    }
+}
+
+impl<'m> From<&'m RawLock> for Monitor<'m> {
+    fn from(lock: &'m RawLock) -> Self {
+        Self::Lock(lock)
+    }
 }
 
 impl<'m> Monitor<'m> {
@@ -18,13 +41,14 @@ impl<'m> Monitor<'m> {
         match self {
             Self::Mutex(mutex) => mutex,
             Self::Reentrant(mutex) => mutex.mutex(),
+            Self::Lock(lock) => lock.mutex(),
         }
     }
 
     /// Returns whether the caller holds it, as far as it has an owner of that kind: this process, or this thread.
     pub(crate) fn is_held(self, me: OwnerId) -> bool {
         match self {
-            Self::Mutex(mutex) => mutex.owner() == Some(me),
+            Self::Mutex(_) | Self::Lock(_) => self.mutex().owner() == Some(me),
             Self::Reentrant(mutex) => mutex.is_mine(me, ThreadToken::current()),
         }
     }
@@ -32,7 +56,7 @@ impl<'m> Monitor<'m> {
     /// Returns how often the caller, who holds it, has taken it.
     pub(crate) fn levels(self) -> u32 {
         match self {
-            Self::Mutex(_) => 1,
+            Self::Mutex(_) | Self::Lock(_) => 1,
             Self::Reentrant(mutex) => mutex.levels(),
         }
     }
@@ -42,6 +66,18 @@ impl<'m> Monitor<'m> {
         match self {
             Self::Mutex(mutex) => mutex.release(me),
             Self::Reentrant(mutex) => mutex.end(me),
+            // Not another's: somebody may have released ours meanwhile, and a third have acquired it.
+            Self::Lock(lock) => lock.give_up(Some(me)).map_err(|_| NotOwner),
+        }
+    }
+
+    /// Returns how it was found by who has taken it again.
+    pub(crate) fn outcome(self, taken: Taken) -> Outcome {
+        match self {
+            Self::Mutex(_) | Self::Reentrant(_) => taken.outcome(),
+            // Its state is not looked at: told once, to who takes it from the dead.
+            Self::Lock(_) if taken.dead.is_some() => Outcome::OwnerDied,
+            Self::Lock(_) => Outcome::Clean,
         }
     }
 

@@ -21,8 +21,7 @@ use crate::patience::GivenUp;
 use crate::seats::Seats;
 use crate::wait::Wait;
 use crate::{
-    LockFailure, NotifyError, Outcome, Patience, RawMutex, RawReentrantMutex, Seating, Unwaited,
-    Wakeup, mutex,
+    LockFailure, NotifyError, Outcome, Patience, RawMutex, Seating, Unwaited, Wakeup, mutex,
 };
 
 /// Faults are only seeded in models.
@@ -110,8 +109,8 @@ pub(crate) struct Over {
 
 impl Over {
     /// What the caller of a raw wait is told.
-    fn told(self) -> Result<(Wakeup, Outcome), Unwaited> {
-        let outcome = self.taken.outcome();
+    fn told(self, monitor: Monitor<'_>) -> Result<(Wakeup, Outcome), Unwaited> {
+        let outcome = monitor.outcome(self.taken);
         match self.end {
             Ok(wakeup) => Ok((wakeup, outcome)),
             Err(word) => Err(Unwaited::Corrupt { word, outcome }),
@@ -138,15 +137,16 @@ impl<'a> RawCondvar<'a> {
         self.sleepers.seats()
     }
 
-    /// Gives up `mutex`, which this process holds, sleeps until it is notified, for as long as the caller has `patience`,
-    /// and takes `mutex` again, for as long as that takes. Returns why it woke, and in which condition it found the mutex.
+    /// Gives up `lock`, which the caller holds, sleeps until it is notified, for as long as the caller has `patience`, and
+    /// takes `lock` again, for as long as that takes. Returns why it woke, and in which condition it found the lock: of a
+    /// [`RawLock`](crate::RawLock), which remembers nothing, whether it was taken from somebody dead.
     ///
     /// Told to stop when it has been notified, it hands that on to whoever has slept longest of those who slept at the
     /// time; if there is nobody, it *is* notified.
     ///
     /// # Errors
     ///
-    /// [`Unwaited`]; after [`Unwaited::Lost`] the mutex is not held.
+    /// [`Unwaited`]; after [`Unwaited::Lost`] the lock is not held.
     ///
     /// # If a peer dies
     ///
@@ -154,73 +154,35 @@ impl<'a> RawCondvar<'a> {
     ///
     /// # Safety
     ///
-    /// It is the calling thread that took the mutex; nothing that the mutex guards is borrowed, and nobody counts on
+    /// It is the calling thread that took the lock; nothing that the lock guards is borrowed, and nobody counts on
     /// its being held after an error.
-    pub unsafe fn wait<'p, J: Judge + ?Sized>(
+    pub unsafe fn wait<'m, 'p, J: Judge + ?Sized>(
         self,
-        mutex: &RawMutex,
+        lock: impl Into<Monitor<'m>>,
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<(Wakeup, Outcome), Unwaited> {
+        let monitor = lock.into();
         // SAFETY: the caller's promise.
-        let over = unsafe { self.wait_with(Monitor::Mutex(mutex), judge, patience) };
-        over?.told()
-    }
-
-    /// [`wait`](Self::wait) with a mutex that this thread holds, however often: it is given up altogether, and then held
-    /// as often again.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
-    ///
-    /// # If a peer dies
-    ///
-    /// As the documentation of this type says.
-    ///
-    /// # Safety
-    ///
-    /// As for [`wait`](Self::wait).
-    pub unsafe fn wait_reentrant<'p, J: Judge + ?Sized>(
-        self,
-        mutex: &RawReentrantMutex,
-        judge: &J,
-        patience: impl Into<Patience<'p>>,
-    ) -> Result<(Wakeup, Outcome), Unwaited> {
-        // SAFETY: the caller's promise.
-        let over = unsafe { self.wait_with(Monitor::Reentrant(mutex), judge, patience) };
-        over?.told()
+        let over = unsafe { self.wait_with(monitor, judge, patience) };
+        over?.told(monitor)
     }
 
     /// Wakes the `n` threads that have waited longest, or all if there are fewer, and returns how many that were.
     ///
-    /// For the thread that took `mutex`, which knows only the *process* that holds it: were two threads of this process to
+    /// For the thread that took `lock`, of which a mutex knows only the *process* that holds it: were two threads of this process to
     /// notify at a time, they would count one sleeper twice, and another would sleep on. (Guards see to it.)
     ///
     /// # Errors
     ///
     /// [`NotifyError`]; nobody was woken.
-    pub fn notify<J: Judge + ?Sized>(
+    pub fn notify<'m, J: Judge + ?Sized>(
         self,
-        mutex: &RawMutex,
+        lock: impl Into<Monitor<'m>>,
         judge: &J,
         n: u32,
     ) -> Result<u32, NotifyError> {
-        self.notify_with(Monitor::Mutex(mutex), judge, n)
-    }
-
-    /// [`notify`](Self::notify) with a mutex that this thread holds, however often.
-    ///
-    /// # Errors
-    ///
-    /// As [`notify`](Self::notify).
-    pub fn notify_reentrant<J: Judge + ?Sized>(
-        self,
-        mutex: &RawReentrantMutex,
-        judge: &J,
-        n: u32,
-    ) -> Result<u32, NotifyError> {
-        self.notify_with(Monitor::Reentrant(mutex), judge, n)
+        self.notify_with(lock.into(), judge, n)
     }
 
     /// Returns how many threads slept a moment ago whom nobody had notified yet, the dead counting until somebody looks.
@@ -234,7 +196,7 @@ impl<'a> RawCondvar<'a> {
         self.sleepers
     }
 
-    /// [`wait`](Self::wait) with either kind of lock.
+    /// [`wait`](Self::wait), telling all that was found.
     ///
     /// # Safety
     ///
@@ -280,7 +242,7 @@ impl<'a> RawCondvar<'a> {
             Wait::new(patience, stay.me, stay.judge).watched(&self.sleepers.frame().watch);
         loop {
             stay.held.set(None);
-            // Cannot be refused: it is held.
+            // Refused only if it is a lock that somebody else has released: it is given up, then.
             let _ = monitor.let_go(stay.me);
             let slept = self.sleep(stay, &mut wait);
             if stay.is_out_of_place() {
@@ -340,8 +302,8 @@ impl<'a> RawCondvar<'a> {
         Ok(self.sleepers.notify(me, judge, n))
     }
 
-    /// Under the lock: makes sure that it is *the* lock.
-    fn bind(self, mutex: &RawMutex) -> Result<(), NotifyError> {
+    /// Makes sure that it is *the* lock, from now on.
+    pub(crate) fn bind(self, mutex: &RawMutex) -> Result<(), NotifyError> {
         let frame = self.sleepers.frame();
         let here = core::ptr::from_ref(frame).addr() as u64;
         // Never 0: they are two objects. The same in every process that has both in one mapping.

@@ -3,14 +3,23 @@
 use shmkit_layout::ShmSafe;
 use shmkit_roster::Judge;
 
-use crate::{MutexGuard, Outcome, RLock, RLockGuard, ReentrantMutexGuard};
+use crate::{Lock, LockGuard, MutexGuard, Outcome, RLock, RLockGuard, ReentrantMutexGuard};
 
 /// A lock that a thread holds, and can give up while it waits on a [`Condvar`](crate::Condvar): a [`MutexGuard`], a
-/// [`ReentrantMutexGuard`], an [`RLockGuard`], or an [`RLock`] that this thread has acquired, or a
-/// reference to it.
+/// [`ReentrantMutexGuard`], an [`RLockGuard`] or a [`LockGuard`]; or an [`RLock`] that this thread, or a [`Lock`] that this
+/// process has acquired, or a reference to it.
 ///
-/// The last two are given up altogether, however often the thread has acquired them, and held as often again when the
-/// wait is over. A `ReentrantMutexGuard` must be its thread's only one.
+/// An `RLock` is given up altogether, however often the thread has acquired it, and held as often again when the wait is
+/// over. A `ReentrantMutexGuard` must be its thread's only one.
+///
+/// A `Lock` may be released by anybody. Whoever releases it beneath somebody who waits, notifies or holds it lets a second
+/// one in: a notification may then reach nobody. So it is for conditions whose users release what they have acquired; and
+/// who releases it for a dead one takes from the others that they are told of the death.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no lock that can be given up to wait for a condition",
+    note = "the guard of a `Mutex` or `ReentrantMutex` is, and a `Lock` or an `RLock`, their guards and references to them",
+    note = "who waits for an `RwLock`'s data to change keeps a `Mutex` beside it"
+)]
 pub trait Waitable: sealed::Lock {
     /// What a predicate looks at: a mutex's data; of the others the lock itself, which leads to what data it has.
     type Data: ?Sized;
@@ -40,6 +49,9 @@ macro_rules! itself {
 }
 
 itself!(K, ReentrantMutexGuard<'_, T, K>, T);
+itself!(K, LockGuard<'_, K>);
+itself!(K, Lock<K>);
+itself!(K, &Lock<K>);
 itself!(K, RLockGuard<'_, K>);
 itself!(K, RLock<K>);
 itself!(K, &RLock<K>);

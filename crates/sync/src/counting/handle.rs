@@ -46,6 +46,16 @@ use crate::{CountingError, Patience, RawCountingSemaphore};
 /// assert_eq!(slots.value(), 1);
 /// slots.release(1)?; // here or in any other process
 /// assert!(matches!(slots.release(1), Err(CountingError::PastBound { .. })));
+///
+/// # let memory = MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+/// # let base = std::ptr::NonNull::new(memory.as_mut_ptr()).unwrap();
+/// # // SAFETY: as above.
+/// # let region = unsafe { Region::from_raw_parts(base, memory.len()) };
+/// // What is to be filled first begins below its bound.
+/// let queued = Count::bounded(8).starting_at(0);
+/// // SAFETY: as above.
+/// let queued = unsafe { CountingSemaphore::init(region, queued, participant) }?;
+/// assert_eq!((queued.value(), queued.bound()), (0, 8));
 /// # Ok(())
 /// # }
 /// ```
@@ -68,9 +78,35 @@ impl Count {
         Self { value, bound: RawCountingSemaphore::MAX_VALUE }
     }
 
-    /// A semaphore that is never released above its first value.
-    pub const fn bounded(value: u32) -> Self {
-        Self { value, bound: value }
+    /// A semaphore that is never released above `bound`, which is its first value unless
+    /// [another](Self::starting_at) is given.
+    pub const fn bounded(bound: u32) -> Self {
+        Self { value: bound, bound }
+    }
+
+    /// Begins with `value` instead: `Count::bounded(8).starting_at(0)` is eight places, none of them free yet.
+    ///
+    /// A value above the bound is refused where the semaphore is made, by [`ShapeError::Start`].
+    #[must_use]
+    pub const fn starting_at(self, value: u32) -> Self {
+        Self { value, ..self }
+    }
+
+    /// Returns the first value and the bound, if such a semaphore can be.
+    fn check(self) -> Result<(u32, u32), ShapeError> {
+        let Self { value, bound } = self;
+        check(bound.into())?;
+        if value > bound {
+            return Err(ShapeError::Start { value: value.into(), bound: bound.into() });
+        }
+        Ok((value, bound))
+    }
+}
+
+/// A semaphore without a bound.
+impl From<u32> for Count {
+    fn from(value: u32) -> Self {
+        Self::unbounded(value)
     }
 }
 
@@ -195,9 +231,7 @@ unsafe impl<K: Judge> Object<K> for CountingSemaphore<K> {
     type Spec = Count;
 
     fn shape(count: &Count, _: u32) -> Result<Shape, ShapeError> {
-        // The value as well: a semaphore without a bound has one that cannot be, too.
-        check(count.value.into())?;
-        let len = check(count.bound.into())?.into();
+        let len = count.check()?.1.into();
         Ok(Shape {
             kind: Self::KIND,
             tag: Self::TAG,
@@ -209,11 +243,11 @@ unsafe impl<K: Judge> Object<K> for CountingSemaphore<K> {
     }
 
     unsafe fn init(region: Region<'_>, count: Count, keeper: K) -> Result<Self, ShapeError> {
-        check(count.value.into())?;
+        let (value, bound) = count.check()?;
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
         let raw = region.get::<RawCountingSemaphore>(Offset::ZERO)?;
-        raw.set(count.value, check(count.bound.into())?);
+        raw.set(value, bound);
         Ok(Self { raw, keeper })
     }
 

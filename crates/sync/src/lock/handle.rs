@@ -10,8 +10,11 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, OwnerId, Seat};
 
+use crate::condvar::monitor::Monitor;
+use crate::condvar::waitable;
 use crate::lock::rlock::is_alive;
-use crate::{Acquired, LockFailure, Patience, RawLock, RawMutex, UnlockError};
+use crate::outcome::Taken;
+use crate::{Acquired, Guard, LockFailure, Outcome, Patience, RawLock, RawMutex, UnlockError};
 
 /// A lock that guards no data of its own, that one process acquires and any process may release.
 ///
@@ -21,7 +24,8 @@ use crate::{Acquired, LockFailure, Patience, RawLock, RawMutex, UnlockError};
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
 /// handle is its place and a keeper `K`; threads may share it.
 ///
-/// Where nobody but the owner is to release it, a [`Mutex`](crate::Mutex) sees to that, and keeps the data with it.
+/// It is Python's `Lock`. Beside it, a [`Mutex`](crate::Mutex) is one that nobody but its owner releases, and that keeps the
+/// data with it; an [`RLock`](crate::RLock) is one that its thread may acquire again.
 ///
 /// # If a peer dies
 ///
@@ -241,6 +245,36 @@ impl<K: Judge> Lock<K> {
     }
 }
 
+/// The lock itself, and a reference to it, which is as good: it is the process that has acquired it, or has not.
+macro_rules! waits {
+    ($lock:ty) => {
+        impl<K: Judge> waitable::sealed::Lock for $lock {
+            type Judge = K;
+
+            fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
+                Some((self.keeper.me()?, Monitor::Lock(self.raw)))
+            }
+
+            fn judge(&self) -> &K {
+                &self.keeper
+            }
+
+            fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
+                // Told here, and nowhere else: the lock does not remember it.
+                taken.dead.map(|_| Outcome::OwnerDied)
+            }
+
+            /// The handle releases nothing when it is dropped.
+            fn lost(self) {}
+        }
+
+        impl<K: Judge> Guard for $lock {}
+    };
+}
+
+waits!(Lock<K>);
+waits!(&Lock<K>);
+
 const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
 const BYTES: u64 = match align_up(size_of::<RawLock>() as u64, ALIGN) {
     Some(bytes) => bytes,
@@ -314,6 +348,30 @@ impl<K: Judge> LockGuard<'_, K> {
         acquired
     }
 }
+
+impl<K: Judge> waitable::sealed::Lock for LockGuard<'_, K> {
+    type Judge = K;
+
+    fn monitor(&self) -> Option<(OwnerId, Monitor<'_>)> {
+        let ours = self.keeper.me() == Some(self.id);
+        ours.then_some((self.id, Monitor::Lock(self.raw)))
+    }
+
+    fn judge(&self) -> &K {
+        &self.keeper
+    }
+
+    fn retaken(&mut self, taken: Taken) -> waitable::Complaint {
+        self.acquired = taken.dead.into();
+        taken.dead.map(|_| Outcome::OwnerDied)
+    }
+
+    fn lost(mut self) {
+        self.id = OwnerId::GONE;
+    }
+}
+
+impl<K: Judge> Guard for LockGuard<'_, K> {}
 
 impl<K: Judge> Drop for LockGuard<'_, K> {
     #[inline]

@@ -94,6 +94,11 @@ impl RawLock {
         self.mutex.owner()
     }
 
+    /// Returns the mutex that excludes.
+    pub(crate) fn mutex(&self) -> &RawMutex {
+        &self.mutex
+    }
+
     /// [`acquire`](Self::acquire) for who knows its id already.
     #[inline]
     pub(crate) fn take<'p, J: Judge + ?Sized>(

@@ -23,6 +23,10 @@ use crate::{
 /// Two ways of using it: [`acquire`](Self::acquire) and [`release`](Self::release), or [`lock`](Self::lock), whose guard
 /// releases when dropped. They may be mixed.
 ///
+/// It is Python's `RLock` (R as in *recursive*), and no readers-writer lock: that is [`RwLock`](crate::RwLock). Beside it, a
+/// [`ReentrantMutex`](crate::ReentrantMutex) is the same with data, which remembers whether anybody put them right; a
+/// [`Lock`](crate::Lock) is not recursive, and anybody may release it.
+///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
 /// handle is its place and a keeper `K`; threads may share it, and exclude each other.
 ///

@@ -14,6 +14,9 @@ use crate::{LockError, LockFailure, MutexGuard, Patience, RawMutex};
 
 /// A value that one process at a time may use, and that outlives every one of them.
 ///
+/// It is `std`'s `Mutex`. Beside it, a [`Lock`](crate::Lock) guards nothing and is released by anybody, as Python's; a
+/// [`ReentrantMutex`](crate::ReentrantMutex) may be locked again by the thread that has it.
+///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
 /// handle is its place and a keeper `K`; threads may share it.
 ///
@@ -64,7 +67,7 @@ use crate::{LockError, LockFailure, MutexGuard, Patience, RawMutex};
 ///         *total = 0; // Count again.
 ///         total.make_consistent();
 ///     }
-///     Err(error) => return Err(error.to_string().into()),
+///     Err(error) => return Err(error.into()),
 /// }
 /// # assert_eq!(*total.lock().unwrap(), 1);
 /// # Ok(())

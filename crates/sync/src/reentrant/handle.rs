@@ -18,7 +18,7 @@ use crate::{
 ///
 /// For code that locks, and calls code that locks. The guard gives a [`Cell`](core::cell::Cell), not a `&mut T`: the
 /// calls further out have guards, too. (Where no function calls another with the lock held, a [`Mutex`](crate::Mutex)
-/// gives more for less.)
+/// gives more for less.) An [`RLock`](crate::RLock) is the same without data, to be acquired and released by hand: Python's.
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`], use it in other processes with [`Object::attach`]. The
 /// handle is its place and a keeper `K`; threads may share it, and exclude each other.
@@ -52,9 +52,9 @@ use crate::{
 ///
 /// // SAFETY: the bytes are zero, and nobody else has seen them yet.
 /// let total = unsafe { ReentrantMutex::init(region, 0_u64, participant) }?;
-/// let add = |n| total.lock().map(|total| total.set(total.get() + n)).map_err(|e| e.to_string());
+/// let add = |n| total.lock().map(|total| total.set(total.get() + n));
 ///
-/// let outer = total.lock().map_err(|error| error.to_string())?;
+/// let outer = total.lock()?;
 /// add(1)?; // locks again
 /// add(2)?;
 /// assert_eq!(outer.get(), 3);

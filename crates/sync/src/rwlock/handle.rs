@@ -15,6 +15,8 @@ use crate::{
 
 /// A value that many processes may look at together, or one change, and that outlives every one of them.
 ///
+/// It is `std`'s `RwLock`. An [`RLock`](crate::RLock) is something else: Python's *recursive* lock, which one thread has.
+///
 /// It lies in a [`Region`](shmkit_layout::Region): make one with [`Object::init`](shmkit_layout::Object::init), use it in other
 /// processes with [`Object::attach`](shmkit_layout::Object::attach). The
 /// handle is its place and a keeper `K`; threads may share it.
@@ -71,7 +73,7 @@ use crate::{
 ///         writing.make_consistent();
 ///         writing
 ///     }
-///     Err(error) => return Err(error.to_string().into()),
+///     Err(error) => return Err(error.into()),
 /// };
 /// writing[3] = 7;
 /// let reading = RwLockWriteGuard::downgrade(writing);

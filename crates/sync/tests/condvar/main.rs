@@ -3,6 +3,7 @@
 
 mod deaths;
 mod judges;
+mod locks;
 
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Object, Offset, Region, ShapeError};
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{
-    Acquired, Condvar, LockFailure, Mutex, NotifyError, RLock, ReentrantMutex, Seated, WaitError,
-    Wakeup,
+    Acquired, Condvar, Lock, LockFailure, Mutex, NotifyError, RLock, ReentrantMutex, Seated,
+    WaitError, Wakeup,
 };
 
 /// Far longer than anything here takes.
@@ -74,6 +75,12 @@ impl<'a> Scene<'a> {
         let region = self.region.sub(1664, 128).unwrap();
         // SAFETY: the bytes are zero: a lock.
         unsafe { RLock::attach(region, 1, self.judge) }.unwrap()
+    }
+
+    fn lock(self) -> Lock<&'a ModelJudge> {
+        let region = self.region.sub(1792, 128).unwrap();
+        // SAFETY: the bytes are zero: a lock.
+        unsafe { Lock::attach(region, 1, self.judge) }.unwrap()
     }
 }
 
@@ -334,10 +341,15 @@ fn a_lock_of_another_roster_is_refused() {
         let strangers = ModelJudge::new(1);
         let theirs = Scene { judge: &strangers[0], ..mine };
         let guard = mine.number().lock_owned().unwrap();
-        assert_eq!(theirs.condvar().notify_one(&guard), Err(NotifyError::OtherLock));
+        assert_eq!(theirs.condvar().notify_one(&guard), Err(NotifyError::OtherSegment));
+        let error = theirs.condvar().with_lock(&guard).unwrap_err();
+        assert_eq!(error, NotifyError::OtherSegment, "at once, when the two are made");
+        assert!(error.to_string().contains("in one segment"), "{error}");
         let waited = theirs.condvar().wait_timeout(guard, Duration::ZERO);
-        let Err(WaitError::OtherLock(guard)) = waited else { panic!("waited") };
+        let Err(WaitError::OtherSegment(guard)) = waited else { panic!("waited") };
         assert_eq!(*guard, 0);
+        let lock = mine.region.get::<AtomicU64>(Offset::ZERO).unwrap();
+        assert_eq!(lock.load(Relaxed), 0, "it belongs to nobody yet");
     });
 }
 

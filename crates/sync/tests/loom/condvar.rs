@@ -11,8 +11,8 @@ use shmkit_atomic::futex::model::death;
 use shmkit_roster::Judge;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::{
-    CondvarFrame, LockFailure, NotifyError, Outcome, RawCondvar, RawMutex, RawReentrantMutex,
-    Seating, SleeperCell, ThreadToken, Unwaited, Wakeup, crash,
+    CondvarFrame, LockFailure, NotifyError, Outcome, RawCondvar, RawLock, RawMutex,
+    RawReentrantMutex, Seating, SleeperCell, ThreadToken, Unwaited, Wakeup, crash,
 };
 
 use crate::{Lives, model, seeded, with_every_crash, with_every_crash_and};
@@ -347,8 +347,7 @@ fn a_wait_gives_up_every_level() {
                     lock.0.lock(&process, Deadline::NEVER).unwrap();
                 }
                 // SAFETY: this thread has taken the lock, which guards nothing.
-                let end =
-                    unsafe { lock.1.raw().wait_reentrant(&lock.0, &process, Deadline::NEVER) };
+                let end = unsafe { lock.1.raw().wait(&lock.0, &process, Deadline::NEVER) };
                 assert_eq!(end, Ok((Wakeup::Notified, Outcome::Clean)));
                 assert_eq!(lock.0.depth(&process), 3);
                 for _ in 0..3 {
@@ -360,7 +359,7 @@ fn a_wait_gives_up_every_level() {
         loop {
             lock.0.lock(&process, Deadline::NEVER).unwrap();
             assert_eq!(lock.0.depth(&process), 1);
-            let woken = lock.1.raw().notify_reentrant(&lock.0, &process, 1).unwrap();
+            let woken = lock.1.raw().notify(&lock.0, &process, 1).unwrap();
             // SAFETY: taken above.
             unsafe { lock.0.unlock(&process) }.unwrap();
             if woken == 1 {
@@ -368,9 +367,40 @@ fn a_wait_gives_up_every_level() {
             }
             thread::yield_now();
         }
-        assert_eq!(lock.1.raw().notify_reentrant(&lock.0, &process, 1), Err(NotifyError::NotOwner));
+        assert_eq!(lock.1.raw().notify(&lock.0, &process, 1), Err(NotifyError::NotOwner));
         waiting.join().unwrap();
         assert_eq!(lock.1.raw().waiters(), 0);
+    });
+}
+
+/// A lock that anybody may release is as good, as long as nobody does.
+#[test]
+fn a_lock_that_has_no_owner_is_given_up_and_taken_again() {
+    model(|| {
+        let lock = Arc::new((RawLock::new(), Told::new()));
+        let [one, two] = ModelJudge::new(2).try_into().unwrap();
+        let waiting = {
+            let lock = lock.clone();
+            thread::spawn(move || {
+                lock.0.acquire(&two, Deadline::NEVER).unwrap();
+                // SAFETY: this thread has taken the lock, which guards nothing.
+                let end = unsafe { lock.1.raw().wait(&lock.0, &two, Deadline::NEVER) };
+                assert_eq!(end, Ok((Wakeup::Notified, Outcome::Clean)));
+                assert_eq!(lock.0.owner(), two.me());
+                lock.0.release(&two).unwrap();
+            })
+        };
+        loop {
+            lock.0.acquire(&one, Deadline::NEVER).unwrap();
+            let woken = lock.1.raw().notify(&lock.0, &one, 1).unwrap();
+            lock.0.release(&one).unwrap();
+            if woken == 1 {
+                break;
+            }
+            thread::yield_now();
+        }
+        waiting.join().unwrap();
+        assert_eq!((lock.1.raw().waiters(), lock.0.owner()), (0, None));
     });
 }
 
