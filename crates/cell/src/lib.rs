@@ -34,6 +34,7 @@ mod atomic;
 mod code;
 mod error;
 mod held;
+mod io;
 mod synchronized;
 mod value;
 

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use shmkit_roster::Judge;
 
-use crate::{BatchError, PipeError, Receiver, SendError, Sender};
+use crate::{BatchError, ClaimError, PipeError, Receiver, SendError, Sender};
 
 /// As a file: waits for room for the first byte, and writes what there is room for. Each write is published at once.
 impl<K: Judge> Write for Sender<u8, K> {
@@ -43,6 +43,17 @@ impl From<PipeError> for io::Error {
             PipeError::NotJoined | PipeError::NotMine | PipeError::CannotJudge { .. } => {
                 io::ErrorKind::Other
             }
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<ClaimError> for io::Error {
+    fn from(error: ClaimError) -> Self {
+        let kind = match error {
+            ClaimError::Taken { .. } => io::ErrorKind::ResourceBusy,
+            ClaimError::Corrupt { .. } => io::ErrorKind::InvalidData,
+            ClaimError::NotJoined | ClaimError::CannotJudge { .. } => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }

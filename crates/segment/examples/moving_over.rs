@@ -65,9 +65,9 @@ fn parent() -> Result<(), Box<dyn Error>> {
             *guard += 1;
             guard.make_consistent();
         }
-        Err(error) => return Err(error.to_string().into()),
+        Err(error) => return Err(error.into()),
     }
-    let total = *count.lock().map_err(|error| error.to_string())?;
+    let total = *count.lock()?;
     println!("parent: {total}");
     assert_eq!(total, 51);
     Ok(())
@@ -79,9 +79,9 @@ fn child(os_id: &str) -> Result<(), Box<dyn Error>> {
     // SAFETY: the owner made it before it started us.
     let count = unsafe { Mutex::<u64, _>::attach(place, 1, &me) }?;
     for _ in 0..50 {
-        *count.lock().map_err(|error| error.to_string())? += 1;
+        *count.lock()? += 1;
     }
-    let _held = count.lock().map_err(|error| error.to_string())?;
+    let _held = count.lock()?;
     println!("counted to 50, and keep the lock");
     std::io::stdout().flush()?;
     loop {

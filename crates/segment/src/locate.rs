@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -214,6 +215,20 @@ pub enum LocateError {
     },
     /// The segment is there, and the object is not what was sent.
     Object(ObjectError),
+}
+
+/// With this error as the inner one, whose sources say everything.
+impl From<LocateError> for io::Error {
+    fn from(error: LocateError) -> Self {
+        let kind = match &error {
+            LocateError::NoName => io::ErrorKind::InvalidInput,
+            LocateError::WrongType { .. } => io::ErrorKind::InvalidData,
+            LocateError::Segment(error) => error.io_kind(),
+            LocateError::Reused { .. } => io::ErrorKind::NotFound,
+            LocateError::Object(error) => error.io_kind(),
+        };
+        Self::new(kind, error)
+    }
 }
 
 impl fmt::Display for LocateError {

@@ -73,7 +73,7 @@ fn lock(counter: &Mutex<Counter>) -> Result<MutexGuard<'_, Counter>, Box<dyn Err
             guard.make_consistent();
             Ok(guard)
         }
-        Err(error) => Err(error.to_string().into()),
+        Err(error) => Err(error.into()),
     }
 }
 

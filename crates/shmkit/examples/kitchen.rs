@@ -35,13 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     waiters[0].wait()?;
 
     for plate in 1..=PLATES {
-        let mut state = counter.lock().map_err(|error| error.to_string())?;
+        let mut state = counter.lock()?;
         state[READY] += 1;
         changed.notify_one(&state)?;
         drop(state);
         until(|| counter.lock().is_ok_and(|state| state[SERVED] == plate))?;
     }
-    let mut state = counter.lock().map_err(|error| error.to_string())?;
+    let mut state = counter.lock()?;
     state[CLOSED] = 1;
     let told = changed.notify_all(&state)?;
     let served = state[SERVED];
@@ -56,12 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn serve(segment: &Segment) -> Result<(), Box<dyn Error>> {
     let (counter, changed) = things(segment)?;
-    let mut state = counter.lock().map_err(|error| error.to_string())?;
+    let mut state = counter.lock()?;
     loop {
         // The lock is given up while it sleeps, and held again when it looks.
         let busy = |state: &mut Counter| state[READY] == 0 && state[CLOSED] == 0;
-        let (guard, still) =
-            changed.wait_while_timeout(state, busy, LIMIT).map_err(|error| error.to_string())?;
+        let (guard, still) = changed.wait_while_timeout(state, busy, LIMIT)?;
         state = guard;
         if still {
             return Err("nobody cooks".into());

@@ -23,9 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let prices = segment.rwlock("prices", [[0; 2]; 16])?;
         return match role.as_str() {
             "read" => read(prices),
-            "die-reading" => hold(prices.read().map_err(|error| error.to_string())?),
+            "die-reading" => hold(prices.read()?),
             _ => {
-                let mut table = prices.write().map_err(|error| error.to_string())?;
+                let mut table = prices.write()?;
                 table[7][0] = 1000; // and not the other
                 hold(table)
             }
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         wait_for_line(reader)?;
     }
     for change in 0..CHANGES {
-        let mut table = prices.write().map_err(|error| error.to_string())?;
+        let mut table = prices.write()?;
         let article = change as usize % table.len();
         table[article] = [change, gross(change)];
     }
@@ -89,7 +89,7 @@ fn read(prices: RwLock<Prices>) -> Result<(), Box<dyn Error>> {
         let _ = done.send(end.is_none());
     });
     while told.try_recv().is_err() {
-        let table = prices.read().map_err(|error| error.to_string())?;
+        let table = prices.read()?;
         for &[net, sum] in table.iter() {
             assert_eq!(gross(net), sum, "half a price");
         }

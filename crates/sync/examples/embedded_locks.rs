@@ -69,7 +69,7 @@ fn parent() -> Result<(), Box<dyn Error>> {
 
     let worker = start("worker", &file)?.wait_with_output()?;
     assert!(worker.status.success());
-    let accounts = ledger.lock().map_err(|error| error.to_string())?;
+    let accounts = ledger.lock()?;
     println!("accounts {:?}", *accounts);
     assert_eq!(accounts.iter().sum::<u64>(), 100);
     Ok(())
@@ -88,7 +88,7 @@ fn child(role: &str) -> Result<(), Box<dyn Error>> {
     let (ledger, doors) = attach(region, &me)?;
 
     let _permit = doors.acquire()?;
-    let mut accounts = ledger.lock().map_err(|error| error.to_string())?;
+    let mut accounts = ledger.lock()?;
     accounts[0] -= 10;
     if role == "thief" {
         println!("!");

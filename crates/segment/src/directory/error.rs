@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use shmkit_layout::{OffsetError, Shape, ShapeError};
@@ -70,6 +71,26 @@ impl ObjectError {
                 _ => Is::Busy,
             },
             Reason::Corrupt { .. } | Reason::Place(_) | Reason::Attach(_) => Is::Corrupt,
+        }
+    }
+
+    /// Returns whether it failed because a peer held the directory all the time that this was to wait.
+    pub fn is_timeout(&self) -> bool {
+        matches!(&*self.reason, Reason::Lock { failure, .. } if failure.is_timeout())
+    }
+
+    /// Returns the kind of the standard library that comes nearest.
+    pub fn io_kind(&self) -> io::ErrorKind {
+        use ObjectErrorKind as Is;
+        match self.kind() {
+            Is::InvalidName | Is::InvalidSpec => io::ErrorKind::InvalidInput,
+            Is::NotFound | Is::NoDirectory => io::ErrorKind::NotFound,
+            Is::Exists => io::ErrorKind::AlreadyExists,
+            Is::WrongShape | Is::Corrupt => io::ErrorKind::InvalidData,
+            Is::Full | Is::NoRoom => io::ErrorKind::StorageFull,
+            Is::Busy if self.is_timeout() => io::ErrorKind::TimedOut,
+            Is::Busy => io::ErrorKind::ResourceBusy,
+            Is::NotJoined | Is::CannotJudge => io::ErrorKind::Other,
         }
     }
 
@@ -144,6 +165,13 @@ impl Reason {
 
     pub(super) fn of_directory(self) -> ObjectError {
         ObjectError { name: None, reason: Box::new(self) }
+    }
+}
+
+/// With this error as the inner one, whose text says everything.
+impl From<ObjectError> for io::Error {
+    fn from(error: ObjectError) -> Self {
+        Self::new(error.io_kind(), error)
     }
 }
 

@@ -1,0 +1,105 @@
+//! What each error is to those who speak of [`io::Error`], and whether it is a time-out.
+
+use core::error::Error;
+use std::io::{self, ErrorKind};
+
+use shmkit_sync::LockFailure;
+
+use crate::{ArrayError, OutOfRange, SetError, UnknownTypeCode};
+
+impl ArrayError {
+    /// Returns whether the deadline passed before the lock was free.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_timeout())
+    }
+}
+
+impl<C> SetError<C, LockFailure> {
+    /// Returns whether the deadline passed before the lock was free.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_timeout())
+    }
+}
+
+impl<C> SetError<C, ArrayError> {
+    /// Returns whether the deadline passed before the lock was free.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_timeout())
+    }
+}
+
+impl From<OutOfRange> for io::Error {
+    fn from(error: OutOfRange) -> Self {
+        Self::new(ErrorKind::InvalidInput, error)
+    }
+}
+
+impl From<UnknownTypeCode> for io::Error {
+    fn from(error: UnknownTypeCode) -> Self {
+        Self::new(ErrorKind::InvalidInput, error)
+    }
+}
+
+impl From<ArrayError> for io::Error {
+    fn from(error: ArrayError) -> Self {
+        let kind = match error {
+            ArrayError::OutOfRange(_)
+            | ArrayError::NoSuchRange { .. }
+            | ArrayError::Count { .. }
+            | ArrayError::ZeroStep => ErrorKind::InvalidInput,
+            ArrayError::OwnerDied | ArrayError::Poisoned => ErrorKind::Other,
+            ArrayError::Failed(failure) => Self::from(failure).kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// With the kind of what kept the number from being stored.
+impl<C, E> From<SetError<C, E>> for io::Error
+where
+    C: Error + Send + Sync + 'static,
+    E: Error + Send + Sync + Copy + Into<Self> + 'static,
+{
+    fn from(error: SetError<C, E>) -> Self {
+        let kind = match &error {
+            SetError::Conversion(_) => ErrorKind::InvalidInput,
+            SetError::Failed(failure) => (*failure).into().kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(error: impl Into<io::Error>) -> ErrorKind {
+        error.into().kind()
+    }
+
+    #[test]
+    fn every_error_is_an_error_of_io_with_its_text() {
+        let range = OutOfRange { index: 3, len: 3 };
+        assert_eq!(kind(range), ErrorKind::InvalidInput);
+        assert_eq!(kind(ArrayError::from(range)), ErrorKind::InvalidInput);
+        assert_eq!(kind(ArrayError::OwnerDied), ErrorKind::Other);
+        for (failure, expected) in [
+            (LockFailure::TimedOut, ErrorKind::TimedOut),
+            (LockFailure::WouldBlock, ErrorKind::WouldBlock),
+            (LockFailure::Interrupted, ErrorKind::Interrupted),
+        ] {
+            let timed_out = failure == LockFailure::TimedOut;
+            let array = ArrayError::Failed(failure);
+            assert_eq!((kind(array), array.is_timeout()), (expected, timed_out));
+            let set = SetError::<std::num::TryFromIntError, _>::Failed(failure);
+            assert_eq!((kind(set), set.is_timeout()), (expected, timed_out));
+            let set = SetError::<std::num::TryFromIntError, _>::Failed(array);
+            assert_eq!((kind(set), set.is_timeout()), (expected, timed_out));
+        }
+        let conversion = u8::try_from(256_u32).unwrap_err();
+        let set = SetError::<_, LockFailure>::Conversion(conversion);
+        assert!(!set.is_timeout());
+        assert!(io::Error::from(set).to_string().contains("does not fit"));
+        assert_eq!(kind(set), ErrorKind::InvalidInput);
+    }
+}
