@@ -96,7 +96,7 @@ mod watch;
 
 pub use crate::judge::{Judge, Verdict, ask};
 pub use crate::owner::OwnerId;
-pub use crate::thread::ThreadToken;
+pub use crate::thread::{ThreadToken, is_alone};
 #[cfg(not(loom))]
 pub use crate::{
     atfork::{NoForks, in_every_child},

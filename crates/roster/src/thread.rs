@@ -50,6 +50,14 @@ impl ThreadToken {
     }
 }
 
+/// Returns whether the calling thread is the only one in its address space, as far as is known: whatever this process has
+/// to do, it has to do. In a model it never is.
+///
+/// Where the kernel may not be asked (a filter of system calls, and no `/proc`) it is not known.
+pub fn is_alone() -> bool {
+    imp::is_alone()
+}
+
 impl fmt::Debug for ThreadToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ThreadToken({})", self.number)
@@ -61,6 +69,8 @@ mod imp {
     use core::cell::Cell;
     use core::num::NonZeroU32;
 
+    use nix::errno::Errno;
+    use nix::sys::stat::stat;
     use shmkit_atomic::AtomicU32;
     use shmkit_atomic::Ordering::Relaxed;
 
@@ -88,6 +98,17 @@ mod imp {
         token.set(Some(number));
         number
     }
+
+    pub(super) fn is_alone() -> bool {
+        // SAFETY: to who shares its address space with nobody this does nothing, and others it is refused.
+        // <https://man7.org/linux/man-pages/man2/unshare.2.html>
+        if unsafe { libc::unshare(libc::CLONE_VM) } == 0 {
+            return true;
+        }
+        // A filter, as many containers have one: two names of its own, and one of each thread's folder.
+        Errno::last() != Errno::EINVAL
+            && stat("/proc/self/task").is_ok_and(|folder| folder.st_nlink == 3)
+    }
 }
 
 #[cfg(loom)]
@@ -105,6 +126,10 @@ mod imp {
 
     pub(super) fn pretend(number: NonZeroU32) {
         TOKEN.with(|token| token.set(number));
+    }
+
+    pub(super) fn is_alone() -> bool {
+        false
     }
 }
 
@@ -124,5 +149,24 @@ mod tests {
         numbers.dedup();
         assert_eq!(numbers.len(), 5, "given twice: {numbers:?}");
         assert!(!numbers.contains(&0));
+    }
+
+    #[test]
+    fn a_thread_is_alone_when_the_others_have_ended() {
+        crate::testing::in_child(|| {
+            let (go, gone) = std::sync::mpsc::channel::<()>();
+            // The child of a fork has one thread.
+            let before = is_alone();
+            let other = std::thread::spawn(move || gone.recv().is_err());
+            let beside = is_alone();
+            drop(go);
+            let ended = other.join().is_ok();
+            // Joined is not gone: the kernel takes a moment more.
+            let after = (0..1000).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                is_alone()
+            });
+            assert!(before && !beside && ended && after);
+        });
     }
 }

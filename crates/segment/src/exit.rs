@@ -12,9 +12,9 @@
 //!   lives there, with the lock that keeps joiners out of all other places. Two such processes that exit in the same
 //!   moment each see the other, and leave the name to the next visitor.
 
-use nix::sys::stat::stat;
 use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::Relaxed;
+use shmkit_roster::is_alone;
 
 use crate::shared::Shared;
 use crate::table;
@@ -40,10 +40,4 @@ extern "C" fn leave_all() {
         // Not dropped here, should it be the last handle: what a drop does is done.
         std::mem::forget(shared);
     }
-}
-
-/// Returns whether this thread is the only one of the process; without `/proc` that is not known.
-fn is_alone() -> bool {
-    // Two names of its own, and one of each thread's folder.
-    stat("/proc/self/task").is_ok_and(|folder| folder.st_nlink == 3)
 }

@@ -23,6 +23,9 @@ pub enum LockFailure {
     Interrupted,
     /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
     PeerDied(OwnerId),
+    /// This process holds the lock, or what keeps the caller out, and no thread of it but the caller could give it up: it
+    /// would wait for itself for ever. Told to who waits without an end, in a process of one thread.
+    WouldDeadlock,
     /// This thread has taken the lock 2^32-1 times already. Only of locks that a thread may take again.
     TooDeep,
     /// As many processes read as the lock has seats for readers, all of them alive. Only of readers-writer locks that were
@@ -53,6 +56,9 @@ impl fmt::Display for LockFailure {
             Self::PeerDied(peer) => {
                 write!(f, "participant {peer} died, as long as whose life the wait was to last")
             }
+            Self::WouldDeadlock => f.write_str(
+                "this process holds the lock already, and has no other thread that could release it: end the guard before the lock is asked for again",
+            ),
             Self::TooDeep => f.write_str(
                 "this thread has taken the lock 2^32-1 times: release it as often as it is taken",
             ),
@@ -275,6 +281,9 @@ pub enum SemaphoreError {
     Interrupted,
     /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
     PeerDied(OwnerId),
+    /// This process holds so many permits that there can never be enough, and no thread of it but the caller could give them
+    /// back. Told to who waits without an end, in a process of one thread.
+    WouldDeadlock,
     /// More permits were asked for than there are.
     TooMany {
         /// How many were asked for.
@@ -313,6 +322,7 @@ impl From<LockFailure> for SemaphoreError {
             LockFailure::CannotJudge => Self::CannotJudge,
             LockFailure::Interrupted => Self::Interrupted,
             LockFailure::PeerDied(peer) => Self::PeerDied(peer),
+            LockFailure::WouldDeadlock => Self::WouldDeadlock,
             LockFailure::Corrupt { word } => Self::Corrupt { word },
         }
     }
@@ -331,6 +341,9 @@ impl fmt::Display for SemaphoreError {
             ),
             Self::Interrupted => LockFailure::Interrupted.fmt(f),
             Self::PeerDied(peer) => LockFailure::PeerDied(*peer).fmt(f),
+            Self::WouldDeadlock => f.write_str(
+                "this process itself holds permits that are missing, and has no other thread that could give them back: give them back before more are asked for",
+            ),
             Self::TooMany { asked, permits } => write!(
                 f,
                 "{asked} permits were asked for and the semaphore has {permits}: ask for fewer, or make it with more"

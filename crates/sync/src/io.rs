@@ -45,9 +45,10 @@ fn kind_of(error: &impl Kind) -> ErrorKind {
 
 kinds! {
     LockFailure: TimedOut => TimedOut, WouldBlock => WouldBlock, Interrupted => Interrupted,
-        PeerDied => ConnectionReset, Corrupt => InvalidData;
+        PeerDied => ConnectionReset, WouldDeadlock => Deadlock, Corrupt => InvalidData;
     SemaphoreError: TimedOut => TimedOut, WouldBlock => WouldBlock, Interrupted => Interrupted,
-        PeerDied => ConnectionReset, TooMany => InvalidInput, Corrupt => InvalidData;
+        PeerDied => ConnectionReset, WouldDeadlock => Deadlock, TooMany => InvalidInput,
+        Corrupt => InvalidData;
     CountingError: TimedOut => TimedOut, WouldBlock => WouldBlock, Interrupted => Interrupted,
         PeerDied => ConnectionReset, PastBound => InvalidInput;
     EventError: TimedOut => TimedOut, Interrupted => Interrupted, PeerDied => ConnectionReset;

@@ -47,11 +47,13 @@ pub struct Patience<'h> {
     deadline: Deadline,
     hook: Option<Hook<'h>>,
     peer: Option<OwnerId>,
+    /// Others than the holder may end what is waited for.
+    anybody: bool,
 }
 
 impl<'h> Patience<'h> {
     /// For ever.
-    pub const ENDLESS: Self = Self { deadline: Deadline::NEVER, hook: None, peer: None };
+    pub const ENDLESS: Self = Self { deadline: Deadline::NEVER, hook: None, peer: None, anybody: false };
 
     /// The same, but `hook` may end it: asked whenever a signal handler has run, and at the end of every slice. The wait
     /// ends in *interrupted* at once; what it had been given is kept, or goes to somebody else.
@@ -65,7 +67,12 @@ impl<'h> Patience<'h> {
     where
         'h: 'n,
     {
-        Patience { deadline: self.deadline, hook: Some(hook), peer: self.peer }
+        Patience {
+            deadline: self.deadline,
+            hook: Some(hook),
+            peer: self.peer,
+            anybody: self.anybody,
+        }
     }
 
     /// The same, but only as long as `peer` lives: who is to set the event, release the permit, notify. The wait ends in
@@ -78,6 +85,17 @@ impl<'h> Patience<'h> {
     /// Returns when it ends, whatever happens.
     pub const fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// The same, for what others than its holder may end as well.
+    pub(crate) const fn ended_by_anybody(self) -> Self {
+        Self { anybody: true, ..self }
+    }
+
+    /// Returns whether nothing ends it but the holder of what is waited for. (A hook may be a program's signal handler,
+    /// which may do anything.)
+    pub(crate) fn is_endless(&self) -> bool {
+        self.deadline == Deadline::NEVER && self.hook.is_none() && !self.anybody
     }
 
     /// Returns whether to wait at all.

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::futex::Wake;
-use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_roster::{Judge, OwnerId, Verdict, ask, is_alone};
 
 use crate::patience::GivenUp;
 use crate::watch::{SHARE, Watch};
@@ -127,6 +127,12 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             _ if self.is_blind(|_| true) => Err(GivenUp::CannotJudge),
             _ => Err(GivenUp::TimedOut),
         }
+    }
+
+    /// Returns whether a wait for what `holder` is to give up is one for the waiting thread itself: it is this process, and
+    /// there is no other thread in it. To be asked before a sleep.
+    pub(crate) fn is_for_itself(&self, holder: Option<OwnerId>) -> bool {
+        holder == Some(self.me) && self.patience.is_endless() && is_alone()
     }
 
     /// Whether nobody can tell of somebody that matters, and when to give that up is as asked.

@@ -61,9 +61,10 @@ impl From<GivenUp> for BarrierError {
 impl From<LockFailure> for BarrierError {
     fn from(failure: LockFailure) -> Self {
         match failure {
-            // A mutex that is not recursive is never taken too often.
+            // A mutex that is not recursive is never taken too often, and a barrier's is held for a few instructions.
             LockFailure::TimedOut
             | LockFailure::WouldBlock
+            | LockFailure::WouldDeadlock
             | LockFailure::TooDeep
             | LockFailure::TooManyReaders { .. } => Self::TimedOut,
             LockFailure::NotJoined => Self::NotJoined,

@@ -107,7 +107,10 @@ impl RawLock {
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<Acquired, LockFailure> {
-        self.mutex.take(me, judge, patience).map(|taken| taken.dead.into())
+        if self.mutex.take_free(me) {
+            return Ok(Acquired::Clean);
+        }
+        self.mutex.wait(me, judge, patience.into().ended_by_anybody()).map(Acquired::from)
     }
 
     /// [`try_acquire`](Self::try_acquire) for who knows its id already.

@@ -315,6 +315,9 @@ impl RawMutex {
                 Ok(Attempt::Held { word, known }) => {
                     if probe {
                         wait.heard(known);
+                        if wait.is_for_itself(owner(word).ok().flatten()) {
+                            return Err(LockFailure::WouldDeadlock);
+                        }
                     }
                     word
                 }

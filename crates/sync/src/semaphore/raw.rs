@@ -146,6 +146,10 @@ impl<'a> RawSemaphore<'a> {
                     }
                     return Ok(());
                 }
+                Ok(Attempt::NotNow) if self.is_for_itself(&wait, me, count) => {
+                    self.pass_on(woken);
+                    return Err(SemaphoreError::WouldDeadlock);
+                }
                 Ok(Attempt::NotNow) => {}
                 Ok(Attempt::NoSeat) if roll.is_none() => {
                     looks = true;
@@ -165,6 +169,17 @@ impl<'a> RawSemaphore<'a> {
             (slept, woken) = (true, wake == Wake::Woken);
             looks = wait.slept(wake)?;
         }
+    }
+
+    /// Whether there can never be `count` permits as long as `me` keeps its own, and the wait is for itself.
+    fn is_for_itself<J: Judge + ?Sized>(
+        self,
+        wait: &Wait<'_, J>,
+        me: OwnerId,
+        count: u32,
+    ) -> bool {
+        // Exact, if there is no other thread to change it.
+        count > self.permits().saturating_sub(self.held_by(me)) && wait.is_for_itself(Some(me))
     }
 
     /// The ring that woke us was for somebody who takes.

@@ -31,6 +31,8 @@ enum Readers {
         cell: usize,
         /// Whether each of them is known to be alive, or was not asked about.
         known: bool,
+        /// Whether this process is among them.
+        ours: bool,
     },
 }
 
@@ -246,12 +248,18 @@ impl<'a> RawRwLock<'a> {
             if judge.me() != Some(me) {
                 return Err(LockFailure::NotJoined);
             }
-            let Readers::Some { known, .. } = readers else { return Ok(()) };
+            let Readers::Some { known, ours, .. } = readers else { return Ok(()) };
             if probe {
                 wait.heard(known);
             }
-            let slept =
-                wait.check().and_then(|()| wait.slept(self.frame.drain.sleep(armed, wait.until())));
+            let slept = if probe && ours && wait.is_for_itself(Some(me)) {
+                Err(LockFailure::WouldDeadlock)
+            } else {
+                let slept = wait
+                    .check()
+                    .and_then(|()| wait.slept(self.frame.drain.sleep(armed, wait.until())));
+                slept.map_err(LockFailure::from)
+            };
             match slept {
                 Ok(looks) => probe = looks,
                 Err(why) => {
@@ -260,7 +268,7 @@ impl<'a> RawRwLock<'a> {
                         // Cannot be refused: we hold it.
                         let _ = self.free(me);
                     }
-                    return Err(why.into());
+                    return Err(why);
                 }
             }
         }
@@ -288,7 +296,7 @@ impl<'a> RawRwLock<'a> {
     /// Looks at all cells, and empties those of the dead if asked to `probe`.
     fn look_for_readers<J: Judge + ?Sized>(self, me: OwnerId, judge: &J, probe: bool) -> Readers {
         let mut readers = Readers::None;
-        let mut known = true;
+        let (mut known, mut ours) = (true, false);
         for (i, cell) in self.taken() {
             let holding = cell.load();
             let Some(reader) = holding.owner().filter(|_| holding.count() > 0) else { continue };
@@ -304,7 +312,8 @@ impl<'a> RawRwLock<'a> {
                     verdict => known &= verdict != Verdict::Unknown,
                 }
             }
-            readers = Readers::Some { cell: i, known };
+            ours |= reader == me;
+            readers = Readers::Some { cell: i, known, ours };
         }
         readers
     }

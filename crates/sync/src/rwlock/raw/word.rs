@@ -136,6 +136,9 @@ impl RawRwLock<'_> {
                 Attempt::Held { word, known } => {
                     if probe {
                         wait.heard(known);
+                        if wait.is_for_itself(owner(word).ok().flatten()) {
+                            return Err(LockFailure::WouldDeadlock);
+                        }
                     }
                     word
                 }
