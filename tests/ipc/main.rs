@@ -6,6 +6,7 @@ mod corpus;
 mod crowds;
 mod directory;
 mod namespaces;
+mod oneself;
 mod patience;
 mod pipe;
 mod roster;

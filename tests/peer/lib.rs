@@ -11,6 +11,7 @@ pub mod directory;
 mod heirs;
 mod leaked;
 pub mod locking;
+pub mod oneself;
 pub mod patience;
 pub mod pipe;
 pub mod roster;
@@ -74,6 +75,7 @@ fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
         "cell" => cell::play(script, args, segment, channel),
         "crowds" => crowds::play(script, args, segment, channel),
         "locking" => locking::play(script, args, segment, channel),
+        "oneself" => oneself::play(script, segment, channel),
         "patience" => patience::play(script, args, segment, channel),
         "rwlock" => rwlock::play(script, segment, channel),
         "sync" => sync::play(script, args, segment, channel),

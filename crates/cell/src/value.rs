@@ -25,7 +25,8 @@ const LOOKS: u32 = 100;
 /// A value in shared memory, under a lock of its own.
 ///
 /// Reads and writes wait for the lock; it is not recursive, so that a thread that holds a guard and asks for another
-/// waits for itself. The threads of a process exclude each other as processes do. Handles are small and may be cloned.
+/// waits for itself, unless its process has no other thread: then it is told
+/// [`WouldDeadlock`](shmkit_sync::LockFailure::WouldDeadlock). The threads of a process exclude each other as processes do. Handles are small and may be cloned.
 ///
 /// A plain [`get`](Self::get) followed by a [`set`](Self::set) is two steps, between which others may write: use
 /// [`update`](Self::update), or [`Atomic`](crate::Atomic) for numbers.

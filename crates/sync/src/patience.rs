@@ -20,6 +20,10 @@ type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
 /// with *interrupted* or *peer died*, a value of its error type, unless it has got what it is for; nothing is taken, and
 /// what it had been given (a condition's notification, a semaphore's ring) goes to somebody else.
 ///
+/// A wait that has no end of its own, for what this process holds itself and has no other thread to give up, fails with
+/// *would deadlock*. Whether a thread waits for itself beside others is not known: a lock names its process, and another
+/// thread may be about to release it.
+///
 /// ```
 /// use std::ops::ControlFlow;
 /// use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +57,8 @@ pub struct Patience<'h> {
 
 impl<'h> Patience<'h> {
     /// For ever.
-    pub const ENDLESS: Self = Self { deadline: Deadline::NEVER, hook: None, peer: None, anybody: false };
+    pub const ENDLESS: Self =
+        Self { deadline: Deadline::NEVER, hook: None, peer: None, anybody: false };
 
     /// The same, but `hook` may end it: asked whenever a signal handler has run, and at the end of every slice. The wait
     /// ends in *interrupted* at once; what it had been given is kept, or goes to somebody else.

@@ -27,7 +27,9 @@ use crate::held::Held;
 /// Values in shared memory, under one lock.
 ///
 /// Operations wait for the lock; it is not recursive, so that a thread that holds a guard and calls an operation of
-/// the array waits for itself. Each has three more forms, which give up. Handles are small and may be cloned.
+/// the array waits for itself, unless its process has no other thread: then it is told
+/// [`WouldDeadlock`](LockFailure::WouldDeadlock). Each has three more forms, which give up. Handles are small and may be
+/// cloned.
 ///
 /// # If a peer dies
 ///

@@ -104,7 +104,8 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     /// Takes the lock, sleeping while somebody else holds it, for as long as it takes.
     ///
     /// The owner is the process: a thread that takes a lock which its process holds waits for the thread that holds
-    /// it, for ever if that is itself.
+    /// it, for ever if that is itself. In a
+    /// process of one thread, where nobody else can release it, that is [`LockFailure::WouldDeadlock`] instead.
     ///
     /// # Errors
     ///

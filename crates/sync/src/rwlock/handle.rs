@@ -168,6 +168,70 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
         self.read_by(deadline)
     }
 
+    /// Enters as a reader beside a writer that waits, sleeping only while somebody writes, for as long as it takes: for who
+    /// may be reading already.
+    ///
+    /// A thread that reads, and calls code that reads with [`read`](Self::read), sleeps when a writer has come in between,
+    /// and the writer waits for it. (It is told [`LockFailure::WouldDeadlock`] if neither wait has an end and it is the only
+    /// thread of its process; the lock does not know which thread of a process reads.) This one gets in. The price: readers
+    /// of this kind who come and go without a gap keep a writer out for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn read_recursive(&self) -> ReadResult<'_, T, &K> {
+        self.read_recursive_by(Deadline::NEVER)
+    }
+
+    /// Enters as a reader as [`read_recursive`](Self::read_recursive) does, if nobody alive writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_read`](Self::try_read).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`try_read`](Self::try_read).
+    pub fn try_read_recursive(&self) -> ReadResult<'_, T, &K> {
+        let me = self.me()?;
+        let reading = self.raw.try_take_read_again(me, &self.keeper)?;
+        self.admit_reader(me, reading, &self.keeper)
+    }
+
+    /// Enters as a reader as [`read_recursive`](Self::read_recursive) does, waiting for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_timeout`](Self::read_timeout).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn read_recursive_timeout(&self, wait: Duration) -> ReadResult<'_, T, &K> {
+        self.read_recursive_by(Deadline::after(wait))
+    }
+
+    /// Enters as a reader as [`read_recursive`](Self::read_recursive) does, waiting until `deadline` at most, or for as long
+    /// as a [`Patience`] lasts.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_deadline`](Self::read_deadline).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn read_recursive_deadline<'p>(
+        &self,
+        deadline: impl Into<Patience<'p>>,
+    ) -> ReadResult<'_, T, &K> {
+        self.read_recursive_by(deadline)
+    }
+
     /// Enters as the one writer, sleeping until everybody else has left, for as long as it takes.
     ///
     /// # Errors
@@ -292,6 +356,12 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     fn read_by<'p>(&self, patience: impl Into<Patience<'p>>) -> ReadResult<'_, T, &K> {
         let me = self.me()?;
         let reading = self.raw.take_read(me, &self.keeper, patience)?;
+        self.admit_reader(me, reading, &self.keeper)
+    }
+
+    fn read_recursive_by<'p>(&self, patience: impl Into<Patience<'p>>) -> ReadResult<'_, T, &K> {
+        let me = self.me()?;
+        let reading = self.raw.take_read_again(me, &self.keeper, patience)?;
         self.admit_reader(me, reading, &self.keeper)
     }
 

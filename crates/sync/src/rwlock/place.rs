@@ -72,8 +72,8 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for RwLock<T, K> {
     fn room(size: &Seated<()>, places: u32) -> Result<Shape, ShapeError> {
         let seating = Seating::spread(size.or(places)?);
         let cells = NameWords::upper(Self::CELLS as u32, 8, seating.cells() as u32);
-        let [word, writing] = RawRwLock::NAMES;
-        let names = [word, writing, cells, NameWords::NONE];
+        let [word, writing, entered] = RawRwLock::NAMES;
+        let names = [word, writing, entered, cells];
         let alone = Beside::<RwLockFrame, T>::shape(Self::KIND, names);
         let seats = seating.bytes().next_multiple_of(alone.align);
         Ok(Shape { bytes: Self::CELLS + seats, ..alone })

@@ -172,12 +172,7 @@ impl<'a> RawSemaphore<'a> {
     }
 
     /// Whether there can never be `count` permits as long as `me` keeps its own, and the wait is for itself.
-    fn is_for_itself<J: Judge + ?Sized>(
-        self,
-        wait: &Wait<'_, J>,
-        me: OwnerId,
-        count: u32,
-    ) -> bool {
+    fn is_for_itself<J: Judge + ?Sized>(self, wait: &Wait<'_, J>, me: OwnerId, count: u32) -> bool {
         // Exact, if there is no other thread to change it.
         count > self.permits().saturating_sub(self.held_by(me)) && wait.is_for_itself(Some(me))
     }

@@ -267,6 +267,67 @@ fn readers_that_sleep_are_all_woken() {
     });
 }
 
+/// Who reads, and reads again, is let in beside a writer that waits, or told that it is just looking; and beside a writer that
+/// writes nobody is.
+#[test]
+fn a_reader_gets_in_again_beside_a_writer_that_waits_and_no_other() {
+    model(|| {
+        let pair = Pair::new();
+        let [a, b, c] = ModelJudge::new(3).try_into().unwrap();
+        let again = |judge: &ModelJudge| match pair.lock().try_read_recursive(judge) {
+            Ok((reading, told)) => {
+                pair.check_whole(told);
+                pair.leave(judge, reading);
+            }
+            Err(failure) => assert_eq!(failure, LockFailure::WouldBlock),
+        };
+        let writer = {
+            let pair = pair.clone();
+            thread::spawn(move || pair.play(Write, &b))
+        };
+        let other = {
+            let pair = pair.clone();
+            thread::spawn(move || pair.play(Write, &c))
+        };
+        match pair.lock().try_read(&a) {
+            Ok((reading, _)) => {
+                let before = pair.look();
+                again(&a);
+                assert_eq!(pair.look(), before, "it changes under a reader");
+                pair.leave(&a, reading);
+            }
+            Err(_) => again(&a),
+        }
+        writer.join().unwrap();
+        other.join().unwrap();
+        pair.check(&a, 2);
+    });
+}
+
+/// The writer dies in the middle, wherever: who comes in beside its heir, which waits, is told.
+#[test]
+fn who_gets_in_beside_an_heir_that_waits_is_told() {
+    with_every_crash("rwlock, beside a waiting heir", |steps, lives| {
+        let pair = Pair::new();
+        let [mortal, heir, reader] = ModelJudge::new(3).try_into().unwrap();
+        let died = crash::after(steps, || pair.play(Write, &mortal)).is_err();
+        if died {
+            lives.died();
+            mortal.die();
+        }
+        let heir = {
+            let pair = pair.clone();
+            thread::spawn(move || pair.play(Write, &heir))
+        };
+        if let Ok((reading, told)) = pair.lock().try_read_recursive(&reader) {
+            pair.check_whole(told);
+            pair.leave(&reader, reading);
+        }
+        heir.join().unwrap();
+        pair.check(&reader, 1);
+    });
+}
+
 /// A try that comes to nothing sends nobody to sleep for ever.
 #[test]
 fn tries_that_fail_leave_nothing_behind() {

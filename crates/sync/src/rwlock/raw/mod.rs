@@ -1,23 +1,21 @@
 //! The robust readers-writer lock, without data.
 
+mod change;
 mod readers;
 mod show;
 mod word;
 
-use core::fmt;
-
-use shmkit_atomic::Ordering::{Relaxed, Release};
-use shmkit_atomic::fence;
+use shmkit_atomic::Ordering::Relaxed;
 #[cfg(not(loom))]
 use shmkit_layout::{NameWords, Shared};
 use shmkit_roster::{Judge, OwnerId};
 
-use crate::outcome::{INCONSISTENT, POISONED, Taken, UNRECOVERABLE};
+use crate::outcome::{POISONED, Taken};
 use crate::seats::Seats;
 use crate::watch::Watch;
 use crate::word::{Word, Word64};
 use crate::{Doorbell, HolderCell, LockFailure, NotOwner, Outcome, Patience, Seating};
-use word::{FREE, WAITERS, owner};
+use word::{Door, FREE, owner};
 
 /// The words of a readers-writer lock that are not its readers' cells. All zero bytes but the number of seats are a free
 /// one.
@@ -30,7 +28,8 @@ use word::{FREE, WAITERS, owner};
 /// drain     a doorbell: who holds the word sleeps on it until the readers have left
 /// watch     when one of those who sleep on the word asks again whether its holder lives
 /// seats     for how many readers it was made: stored once, by who makes the lock
-/// reserved  0
+/// entered   whether who holds the word looks for readers for the last time, or writes: its id; waits for them without an end: the
+///           same with bit 31; anything else: waits for them. Stored by who holds the word
 /// rows      a bit for each row of seats: whether anybody has ever had one of them. It goes before the seat
 /// ```
 #[derive(Debug)]
@@ -43,7 +42,7 @@ pub struct RwLockFrame {
     drain: Doorbell,
     watch: Watch,
     seats: Word,
-    reserved: Word,
+    entered: Word,
     rows: Word64,
 }
 
@@ -65,7 +64,7 @@ impl RwLockFrame {
             drain: Doorbell::new(),
             watch: Watch::new(),
             seats: Word::new(seats),
-            reserved: Word::new(0),
+            entered: Word::new(0),
             rows: Word64::new(0),
         }
     }
@@ -90,7 +89,8 @@ impl RwLockFrame {
 /// that is why readers who come and go never keep a writer out. Who releases the word wakes *all* who sleep on it, for
 /// readers share it.
 ///
-/// The holder is a *process*. Reading twice in one thread is a deadlock if a writer comes in between.
+/// The holder is a *process*. Who reads already, and reads again, must not sleep on the word: the writer that has it waits
+/// for that reader. [`read_recursive`](RawRwLock::read_recursive) gets in beside a writer that waits.
 ///
 /// *If a peer dies* while it reads, its seat counts as empty. If it dies while it *writes*, whoever comes next,
 /// reader or writer, inherits the word and marks the data: all are told until a writer has answered for them. A writer
@@ -129,9 +129,10 @@ impl<'a> RawRwLock<'a> {
         Self { frame, seats }
     }
 
-    /// The words of the frame that name participants: the word, and `writing`.
+    /// The words of the frame that name participants: the word, `writing`, and `entered`.
     #[cfg(not(loom))]
-    pub(crate) const NAMES: [NameWords; 2] = [NameWords::one(0), NameWords::one(12)];
+    pub(crate) const NAMES: [NameWords; 3] =
+        [NameWords::one(0), NameWords::one(12), NameWords::one(28)];
 
     /// Returns how many participants can read at a time.
     pub fn seats(self) -> u32 {
@@ -156,6 +157,45 @@ impl<'a> RawRwLock<'a> {
     ) -> Result<(Reading, Outcome), LockFailure> {
         let me = judge.me().ok_or(LockFailure::NotJoined)?;
         let reading = self.take_read(me, judge, patience)?;
+        Ok((reading, self.found().outcome()))
+    }
+
+    /// Enters as a reader beside a writer that waits, sleeping only while somebody writes, for as long as the caller has
+    /// `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`]; the caller is not in.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read).
+    pub fn read_recursive<'p, J: Judge + ?Sized>(
+        self,
+        judge: &J,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(Reading, Outcome), LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        let reading = self.take_read_again(me, judge, patience)?;
+        Ok((reading, self.found().outcome()))
+    }
+
+    /// Enters as a reader as [`read_recursive`](Self::read_recursive) does, if nobody alive writes. May refuse in the
+    /// moment in which a writer looks for readers.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure::WouldBlock`] and the others but `TimedOut`; the caller is not in.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`read`](Self::read), but at once.
+    pub fn try_read_recursive<J: Judge + ?Sized>(
+        self,
+        judge: &J,
+    ) -> Result<(Reading, Outcome), LockFailure> {
+        let me = judge.me().ok_or(LockFailure::NotJoined)?;
+        let reading = self.try_take_read_again(me, judge)?;
         Ok((reading, self.found().outcome()))
     }
 
@@ -317,11 +357,32 @@ impl<'a> RawRwLock<'a> {
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<Reading, LockFailure> {
-        match self.enter(me, judge) {
+        self.take_read_by(Door::Word, me, judge, patience)
+    }
+
+    /// [`read_recursive`](Self::read_recursive) for who knows its id already.
+    pub(crate) fn take_read_again<'p, J: Judge + ?Sized>(
+        self,
+        me: OwnerId,
+        judge: &J,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Reading, LockFailure> {
+        self.take_read_by(Door::Writer, me, judge, patience)
+    }
+
+    #[inline]
+    fn take_read_by<'p, J: Judge + ?Sized>(
+        self,
+        door: Door,
+        me: OwnerId,
+        judge: &J,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Reading, LockFailure> {
+        match self.enter(door, me, judge) {
             Ok(reading) => Ok(reading),
-            Err(_) => {
-                self.wait(me, judge, patience.into(), |probe| self.attempt_read(me, judge, probe))
-            }
+            Err(_) => self.wait(door, me, judge, patience.into(), |probe| {
+                self.attempt_read(door, me, judge, probe)
+            }),
         }
     }
 
@@ -331,9 +392,27 @@ impl<'a> RawRwLock<'a> {
         me: OwnerId,
         judge: &J,
     ) -> Result<Reading, LockFailure> {
-        match self.enter(me, judge) {
+        self.try_take_read_by(Door::Word, me, judge)
+    }
+
+    /// [`take_read_again`](Self::take_read_again) without a wait.
+    pub(crate) fn try_take_read_again<J: Judge + ?Sized>(
+        self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Reading, LockFailure> {
+        self.try_take_read_by(Door::Writer, me, judge)
+    }
+
+    fn try_take_read_by<J: Judge + ?Sized>(
+        self,
+        door: Door,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Reading, LockFailure> {
+        match self.enter(door, me, judge) {
             Ok(reading) => Ok(reading),
-            Err(_) => self.once(|| self.attempt_read(me, judge, true)),
+            Err(_) => self.once(|| self.attempt_read(door, me, judge, true)),
         }
     }
 
@@ -357,7 +436,8 @@ impl<'a> RawRwLock<'a> {
         let dead = if self.take_free(me) {
             None
         } else {
-            self.wait(me, judge, patience, |probe| self.attempt_write(me, judge, probe))?
+            let attempt = |probe| self.attempt_write(me, judge, probe);
+            self.wait(Door::Word, me, judge, patience, attempt)?
         };
         self.expel(me, judge, patience)?;
         Ok(self.begin(me, dead))
@@ -372,7 +452,7 @@ impl<'a> RawRwLock<'a> {
         // Readers are looked for first: taking the word for nothing would send others to sleep for nothing.
         self.check_empty(me, judge)?;
         let dead = self.once(|| self.attempt_write(me, judge, true))?;
-        if let Err(failure) = self.check_empty(me, judge) {
+        if let Err(failure) = self.check_last(me, judge) {
             // Who has lost its place is dead to the others: the word is theirs to inherit.
             if failure != LockFailure::NotJoined {
                 // Cannot be refused: we hold it.
@@ -406,63 +486,5 @@ impl<'a> RawRwLock<'a> {
             let _ = self.free(me);
         }
         Ok(Reading { seat: seat.map(|seat| seat as u32) })
-    }
-
-    /// Returns in which condition the data is, for who is in.
-    pub(crate) fn found(self) -> Taken {
-        // Relaxed: changed by who holds the word while nobody else is in, and we are in.
-        Taken::new(self.frame.state.load(Relaxed), None)
-    }
-
-    /// The word is ours and nobody reads: from here on the data may be changed.
-    fn begin(self, me: OwnerId, dead: Option<OwnerId>) -> Taken {
-        // Relaxed: for our heir, whom our death tells all that we did.
-        self.frame.writing.store(me.get(), Relaxed);
-        // Release: a fence, whose other half is the Acquire with which an heir learns of our death (`ask`). It keeps
-        // every change of the data behind the mark: killed in between, half of it would be there and nobody told.
-        fence(Release);
-        Taken::new(self.frame.state.load(Relaxed), dead)
-    }
-
-    /// The data is as it shall be: nobody need be told of our death any more.
-    fn end(self) {
-        // Relaxed: changed by who holds the word; its release publishes it.
-        if self.frame.state.load(Relaxed) & INCONSISTENT != 0 {
-            self.frame.state.fetch_or(UNRECOVERABLE, Relaxed);
-        }
-        // Release: as in `begin`, the other way: every change of the data stays before it.
-        self.frame.writing.store(0, Release);
-    }
-
-    /// Settles what the dead holder of the word, from whom we have just taken it, was at. Returns who had died in the
-    /// middle of a change. Killed in the middle, the next heir does it again.
-    fn inherit(self) -> Option<OwnerId> {
-        // Relaxed, all: changed by who holds the word, published by its release or by our death.
-        let writing = self.frame.writing.load(Relaxed);
-        if writing == 0 {
-            // It was still waiting for readers, or was one itself, or had ended.
-            return None;
-        }
-        self.frame.epoch.store(self.frame.epoch.load(Relaxed).wrapping_add(1), Relaxed);
-        if self.frame.state.load(Relaxed) & !POISONED == 0 {
-            self.frame.state.fetch_or(INCONSISTENT, Relaxed);
-        }
-        // Release: only when the state says it. Pairs with the Acquire with which our heir learns of our death (`ask`).
-        self.frame.writing.store(0, Release);
-        OwnerId::from_word(writing)
-    }
-
-    fn describe_state(self, debug: &mut fmt::DebugStruct<'_, '_>) {
-        let state = match self.frame.state.load(Relaxed) & !POISONED {
-            0 => "clean",
-            INCONSISTENT => "inconsistent",
-            _ => "unrecoverable",
-        };
-        debug
-            .field("writing", &(self.frame.writing.load(Relaxed) != 0))
-            .field("waiters", &(self.frame.word.load(Relaxed) & WAITERS != 0))
-            .field("state", &format_args!("{state}"))
-            .field("deaths", &self.epoch())
-            .field("poisoned", &self.is_poisoned());
     }
 }

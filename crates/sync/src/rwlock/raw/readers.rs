@@ -1,10 +1,10 @@
 //! The readers' side: cells, and the writer that waits until they are empty.
 
-use shmkit_atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use shmkit_atomic::Ordering::{Relaxed, Release, SeqCst};
 use shmkit_atomic::{fence, hint};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-use super::word::{Attempt, FREE, Seen, WAITERS};
+use super::word::{Attempt, Door, ENDLESS, Seen};
 use super::{RawRwLock, Reading};
 use crate::wait::Wait;
 use crate::watch::Watch;
@@ -54,19 +54,23 @@ fn is_dead<J: Judge + ?Sized>(judge: &J, me: OwnerId, holding: Holding) -> bool 
 }
 
 impl<'a> RawRwLock<'a> {
-    /// Enters as a reader if nobody holds the word and there is a seat.
+    /// Enters as a reader if the door is open and there is a seat.
     #[inline]
-    pub(super) fn enter<J: Judge + ?Sized>(self, me: OwnerId, judge: &J) -> Result<Reading, Out> {
-        // Relaxed: only so that a writer who waits for readers is not kept by those who will not get in.
-        if self.frame.word.load(Relaxed) & !WAITERS != FREE {
+    pub(super) fn enter<J: Judge + ?Sized>(
+        self,
+        door: Door,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<Reading, Out> {
+        // Only so that a writer who waits for readers is not kept by those who will not get in.
+        if !self.is_open(door) {
             return Err(Out::Barred);
         }
         let seat = self.count_in(me, judge).ok_or(Out::NoSeat)?;
-        // SeqCst: pairs with the fences in `expel` and `check_empty`. Either this one is first: then the writer finds
-        // our seat and waits; or the writer's is first: then we see its word, and are out.
+        // SeqCst: pairs with the fences in `look_last` and `check_empty`. Either this one is first: then the writer finds
+        // our seat and waits; or the writer's is first: then we see its word, and that it has entered, and are out.
         fence(SeqCst);
-        // Acquire: pairs with the Release in `free`: we see what the last writer has written.
-        if self.frame.word.load(Acquire) & !WAITERS == FREE {
+        if self.is_open(door) {
             return Ok(Reading { seat: Some(seat as u32) });
         }
         // Cannot be refused: we are counted.
@@ -77,6 +81,7 @@ impl<'a> RawRwLock<'a> {
     /// Tries to read, and settles what a dead holder of the word has left if asked to `probe`.
     pub(super) fn attempt_read<J: Judge + ?Sized>(
         self,
+        door: Door,
         me: OwnerId,
         judge: &J,
         probe: bool,
@@ -86,7 +91,7 @@ impl<'a> RawRwLock<'a> {
         if judge.me() != Some(me) {
             return Err(LockFailure::NotJoined);
         }
-        let out = match self.enter(me, judge) {
+        let out = match self.enter(door, me, judge) {
             Ok(reading) => {
                 // As above: others empty the seat, as one of the dead. Or it is our parent's.
                 if judge.me() == Some(me) {
@@ -210,12 +215,33 @@ impl<'a> RawRwLock<'a> {
         judge: &J,
         patience: Patience<'_>,
     ) -> Result<(), LockFailure> {
-        // SeqCst: pairs with the fence in `enter`.
-        fence(SeqCst);
-        match self.look_for_readers(me, judge, false) {
+        match self.look_last(me, judge, false, patience.is_endless()) {
             Readers::None => Ok(()),
             Readers::Some { cell, .. } => self.wait_for_readers(me, judge, patience, cell),
         }
+    }
+
+    /// The word is ours: looks for readers, with the door closed to those, too, whom a waiting writer does not keep out. If
+    /// there are any it is open again.
+    #[inline]
+    fn look_last<J: Judge + ?Sized>(
+        self,
+        me: OwnerId,
+        judge: &J,
+        probe: bool,
+        endless: bool,
+    ) -> Readers {
+        // Release: pairs with the Acquire in `is_waited_in`.
+        self.frame.entered.store(me.get(), Release);
+        // SeqCst: pairs with the fence in `enter`.
+        fence(SeqCst);
+        let readers = self.look_for_readers(me, judge, probe);
+        if readers != Readers::None {
+            let waits = if endless { me.get() | ENDLESS } else { 0 };
+            // Release: as above.
+            self.frame.entered.store(waits, Release);
+        }
+        readers
     }
 
     #[cold]
@@ -229,7 +255,7 @@ impl<'a> RawRwLock<'a> {
         for _ in 0..LOOKS {
             hint::spin_loop();
             if self.seats.get(busy).is_none_or(|cell| cell.load().count() == 0) {
-                match self.look_for_readers(me, judge, false) {
+                match self.look_last(me, judge, false, patience.is_endless()) {
                     Readers::None => return Ok(()),
                     Readers::Some { cell, .. } => busy = cell,
                 }
@@ -242,7 +268,7 @@ impl<'a> RawRwLock<'a> {
         let mut probe = true;
         loop {
             let armed = self.frame.drain.arm();
-            let readers = self.look_for_readers(me, judge, probe);
+            let readers = self.look_last(me, judge, probe, patience.is_endless());
             // One of those verdicts may have shown that the roster has lost our place. Then we are dead to the others,
             // and the word is theirs to inherit.
             if judge.me() != Some(me) {
@@ -283,6 +309,24 @@ impl<'a> RawRwLock<'a> {
         // SeqCst: pairs with the fence in `enter`.
         fence(SeqCst);
         let readers = self.look_for_readers(me, judge, true);
+        Self::refuse(readers, me, judge)
+    }
+
+    /// The word is ours: whether nobody alive reads.
+    pub(super) fn check_last<J: Judge + ?Sized>(
+        self,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<(), LockFailure> {
+        let readers = self.look_last(me, judge, true, false);
+        Self::refuse(readers, me, judge)
+    }
+
+    fn refuse<J: Judge + ?Sized>(
+        readers: Readers,
+        me: OwnerId,
+        judge: &J,
+    ) -> Result<(), LockFailure> {
         if judge.me() != Some(me) {
             return Err(LockFailure::NotJoined);
         }
@@ -325,7 +369,7 @@ impl<'a> RawRwLock<'a> {
 
     /// The seats that somebody has had.
     fn taken(self) -> impl Iterator<Item = (usize, &'a HolderCell)> + use<'a> {
-        // Relaxed: the fence before it, in `expel` and `check_empty`, is for the rows as for the seats.
+        // Relaxed: the fence before it, in `look_last` and `check_empty`, is for the rows as for the seats.
         self.seats.of(self.frame.rows.load(Relaxed))
     }
 }

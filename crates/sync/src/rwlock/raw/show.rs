@@ -7,7 +7,8 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_roster::Judge;
 
 use super::RawRwLock;
-use super::word::owner;
+use super::word::{WAITERS, owner};
+use crate::outcome::{INCONSISTENT, POISONED};
 #[cfg(not(loom))]
 use crate::who::Who;
 
@@ -30,6 +31,22 @@ impl RawRwLock<'_> {
             .collect();
         debug.field("readers", &readers);
         self.describe_state(debug);
+    }
+}
+
+impl RawRwLock<'_> {
+    fn describe_state(self, debug: &mut fmt::DebugStruct<'_, '_>) {
+        let state = match self.frame.state.load(Relaxed) & !POISONED {
+            0 => "clean",
+            INCONSISTENT => "inconsistent",
+            _ => "unrecoverable",
+        };
+        debug
+            .field("writing", &(self.frame.writing.load(Relaxed) != 0))
+            .field("waiters", &(self.frame.word.load(Relaxed) & WAITERS != 0))
+            .field("state", &format_args!("{state}"))
+            .field("deaths", &self.epoch())
+            .field("poisoned", &self.is_poisoned());
     }
 }
 

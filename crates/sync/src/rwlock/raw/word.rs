@@ -14,6 +14,18 @@ pub(super) const FREE: u32 = 0;
 /// Somebody may sleep on the word: who frees it wakes all.
 pub(super) const WAITERS: u32 = 1 << 31;
 
+/// Of `entered`: who holds the word waits for the readers, and nothing but their leaving ends that.
+pub(super) const ENDLESS: u32 = 1 << 31;
+
+/// Who keeps somebody out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// Who holds the word.
+    Word,
+    /// Who holds the word and does not just wait for readers to leave.
+    Writer,
+}
+
 /// What one attempt came to.
 pub(super) enum Attempt<R> {
     Taken(R),
@@ -108,10 +120,38 @@ impl RawRwLock<'_> {
         }
     }
 
+    /// Returns whether who comes through this door is let in now.
+    #[inline]
+    pub(super) fn is_open(self, door: Door) -> bool {
+        // Acquire: pairs with the Release in `free`: we see what the last writer has written.
+        let word = self.frame.word.load(Acquire) & !WAITERS;
+        word == FREE || (door == Door::Writer && self.is_waited_in(word))
+    }
+
+    /// Returns whether the holder of this word, without its mark, waits for readers to leave.
+    #[cold]
+    fn is_waited_in(self, word: u32) -> bool {
+        // Acquire: pairs with the Release in `look_last`. It may be the next holder's: then we see all that was written
+        // before that one came.
+        let entered = self.frame.entered.load(Acquire);
+        // Acquire: pairs with the Release in `inherit` and `end`. What a dead writer has left is in the state first.
+        entered != word && self.frame.writing.load(Acquire) == 0
+    }
+
+    /// Returns whether the holder of this word is this process, or waits without an end for it to read no longer.
+    fn is_ours_to_end(self, word: u32, me: OwnerId) -> bool {
+        let holder = word & !WAITERS;
+        // Relaxed, and exact if this process has no other thread: a holder that waits for us goes on to wait.
+        holder == me.get()
+            || (self.frame.entered.load(Relaxed) == holder | ENDLESS
+                && self.holdings().any(|holding| holding.owner() == Some(me)))
+    }
+
     /// Attempts, sleeping on the word in between. The attempt is told whether to probe.
     #[cold]
     pub(super) fn wait<R, J: Judge + ?Sized>(
         self,
+        door: Door,
         me: OwnerId,
         judge: &J,
         patience: Patience<'_>,
@@ -119,14 +159,18 @@ impl RawRwLock<'_> {
     ) -> Result<R, LockFailure> {
         let mut spin = Spin::new();
         while spin.again() {
-            // Relaxed: the attempt decides. It is dear, a reader's above all.
-            if self.frame.word.load(Relaxed) & !WAITERS == FREE
+            // The attempt decides. It is dear, a reader's above all.
+            if self.is_open(door)
                 && let Attempt::Taken(taken) = attempt(false)?
             {
                 return Ok(taken);
             }
         }
-        let mut wait = Wait::new(patience, me, judge).watched(&self.frame.watch);
+        let mut wait = Wait::new(patience, me, judge);
+        if door == Door::Word {
+            // Who waits for a writer to wait looks again after each slice: nobody wakes it then.
+            wait = wait.watched(&self.frame.watch);
+        }
         // Before the first sleep, and when a slice has run out: whether the holder lives.
         let mut probe = true;
         loop {
@@ -136,7 +180,7 @@ impl RawRwLock<'_> {
                 Attempt::Held { word, known } => {
                     if probe {
                         wait.heard(known);
-                        if wait.is_for_itself(owner(word).ok().flatten()) {
+                        if self.is_ours_to_end(word, me) && wait.is_for_itself(Some(me)) {
                             return Err(LockFailure::WouldDeadlock);
                         }
                     }
