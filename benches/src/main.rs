@@ -6,7 +6,9 @@ use anyhow::Result;
 mod contended;
 mod crowd;
 mod futex;
+mod heap;
 mod instructions;
+mod map;
 mod mutex;
 mod pthread;
 mod ring;
@@ -29,6 +31,8 @@ fn main() -> Result<()> {
         waiting::groups()?,
         ring::groups()?,
         segment::groups()?,
+        heap::groups()?,
+        map::groups()?,
     ];
     shmkit_benches::run(groups.into_iter().flatten().collect())
 }

@@ -156,6 +156,21 @@ impl<K: Judge> Heap<K> {
         self.region(id)
     }
 
+    /// Returns the bytes of a block that the caller knows to be there, since a word leads to it that belongs to the structure
+    /// whose lock is held: [`bytes`](Self::bytes) without the look at the block's own word, which lies in another cache line.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapError::Stale`] if nothing of such an id can lie in this heap.
+    ///
+    /// # Safety
+    ///
+    /// As for [`bytes`](Self::bytes).
+    #[inline]
+    pub unsafe fn linked_bytes(&self, id: BlockId) -> Result<Region<'_>, HeapError> {
+        self.raw.linked(id, &self.local).ok_or(HeapError::Stale { id })
+    }
+
     /// Goes through all blocks, frees what the dead had reserved, and returns where every byte is.
     ///
     /// # Errors

@@ -199,7 +199,7 @@ impl<'m, K: Judge> Part<'m, K> {
         }
         let corrupt = MapError::Corrupt { bucket };
         // SAFETY: freed under this part's lock only, and used no longer than that is held.
-        let block = unsafe { self.whole.heap.bytes(id) }.map_err(|_| corrupt)?;
+        let block = unsafe { self.whole.heap.linked_bytes(id) }.map_err(|_| corrupt)?;
         // SAFETY: an entry that is linked does not change but for its link, and is freed as said.
         unsafe { Entry::find(block) }.ok_or(corrupt).map(Some)
     }

@@ -209,6 +209,30 @@ impl<'a> RawHeap<'a> {
         Ok(place)
     }
 
+    /// Returns the bytes of a block that somebody says is there.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn linked(&self, id: BlockId, local: &Local) -> Option<shmkit_layout::Region<'a>> {
+        let page = id.page();
+        if page >= self.pages() {
+            return None;
+        }
+        let at = page << self.parts.shift;
+        let (at, len) = match (self.span(page).ok()?, id.slot()) {
+            (Span::Slab(class), slot) => {
+                let slab = local.slab(class);
+                if slot >= slab.slots {
+                    return None;
+                }
+                let start = u64::from(slab.start) + u64::from(slot) * u64::from(slab.size);
+                (at + start, u64::from(slab.size))
+            }
+            (Span::Whole(pages), BlockId::WHOLE) => (at, pages << self.parts.shift),
+            _ => return None,
+        };
+        self.parts.area.bytes(at, len)
+    }
+
     /// Returns the bytes of a block.
     #[cfg(not(loom))]
     pub(crate) fn bytes(&self, place: &Place<'_>) -> Option<shmkit_layout::Region<'a>> {
@@ -271,6 +295,7 @@ impl<'a> RawHeap<'a> {
     }
 
     /// Returns what begins at a page.
+    #[inline]
     fn span(&self, page: u64) -> Result<Span, HeapError> {
         // Acquire: pairs with the Release in `begin`: the words of a slab are zero, that of a block is reserved.
         let found = self.parts.pages[page as usize].word.load(Acquire);
