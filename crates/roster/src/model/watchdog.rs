@@ -1,5 +1,6 @@
 //! Ends a test program of which a model stands still: one that waits for ever is a failure like others, and has a name.
 
+use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,7 +33,11 @@ pub(super) fn watch(register: Weak<[AtomicU32]>) {
             loop {
                 thread::sleep(TICK);
                 if let Some(maker) = overdue(&mut models(), Instant::now()) {
-                    eprintln!("{maker}: a model has not ended within {LIMIT:?}: it stands still");
+                    // Not `eprintln!`, which a test's threads, this one among them, print for the test runner alone.
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "{maker}: a model has not ended within {LIMIT:?}: it stands still"
+                    );
                     std::process::abort();
                 }
             }
