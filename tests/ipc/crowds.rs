@@ -1,11 +1,12 @@
 //! As many processes and threads at one object as take part, and more than it has seats for: no number is hidden.
 
 use shmkit::{
-    Condvar, LockFailure, Mutex, Objects, Options, RwLock, Seated, Segment, Semaphore,
+    Condvar, LockError, LockFailure, Mutex, Objects, Options, RwLock, Seated, Segment, Semaphore,
     SemaphoreError, WaitError,
 };
+use shmkit_tests::BY_NAME;
 
-use crate::support::{By, Peer, wait_until};
+use crate::support::{By, Peer, unique, wait_until};
 
 /// Seats that are asked for: there are as many as fill a row.
 const FEW: u32 = 1;
@@ -118,4 +119,29 @@ fn who_comes_beyond_the_seats_is_told_so_and_does_not_wait() {
     drop(number);
     peer.expect("all awake");
     peer.join();
+}
+
+#[test]
+fn more_processes_are_killed_than_there_are_names() {
+    let name = unique("names");
+    let options = Options::new(1 << 17).participants(2).names(4);
+    let segment = options.create(&name).unwrap();
+    let lock = segment.mutex("lock", 0_u64).unwrap();
+    let reading = segment.rwlock("rwlock", 0_u64).unwrap();
+    let reading = reading.read().unwrap();
+    let semaphore = segment.semaphore("semaphore", 2).unwrap();
+    let permit = semaphore.acquire().unwrap();
+    for number in 1..=12 {
+        // The one place is another's each time, and each one that had it has died with everything.
+        let script = format!("{BY_NAME}crowds/die-with-all");
+        let mut peer = Peer::execute(&script, &[&name], |_| ());
+        peer.expect(&format!("number {number}"));
+        assert_eq!(lock.try_lock().map(drop).unwrap_err().failure(), Some(LockFailure::WouldBlock));
+        peer.kill();
+    }
+    drop(reading);
+    drop(permit);
+    drop(semaphore.acquire_many(2).unwrap());
+    let count = lock.lock().map(drop);
+    assert!(matches!(count, Err(LockError::OwnerDied(count)) if *count == 12));
 }

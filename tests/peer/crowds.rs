@@ -28,6 +28,7 @@ pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &m
             let _reading = rwlock.read().expect("nobody writes");
             barrier.wait_timeout(LONG).expect("all come, and all read");
         }
+        "die-with-all" => die_with_all(segment, channel),
         "wait" => {
             let threads = args[0].parse().expect("a number");
             wait(segment, threads);
@@ -48,6 +49,24 @@ fn stay<G, E: Debug>(taken: Result<G, E>, channel: &mut Channel) {
 
 fn of_the_lock<G>(error: LockError<G>) -> impl Debug {
     error.failure().expect("nobody dies")
+}
+
+/// Takes all that those have left who did the same, counts itself, and waits to be killed.
+fn die_with_all(segment: &Segment, channel: &mut Channel) {
+    let lock = segment.find::<Mutex<u64>>("lock").expect("a mutex");
+    let rwlock = segment.find::<RwLock<u64>>("rwlock").expect("an rwlock");
+    let semaphore = segment.find::<Semaphore>("semaphore").expect("a semaphore");
+    let mut count = match lock.try_lock() {
+        Ok(first) => first,
+        Err(LockError::OwnerDied(next)) => next,
+        Err(other) => panic!("{other}"),
+    };
+    *count += 1;
+    let _reading = rwlock.try_read().expect("nobody writes");
+    let _permit = semaphore.try_acquire().expect("one is the living one's, one is left");
+    assert!(rwlock.try_write().is_err() && semaphore.try_acquire().is_err());
+    channel.say(&format!("number {}", *count));
+    channel.hear();
 }
 
 /// So many threads wait at a time until the number is no longer 0.
