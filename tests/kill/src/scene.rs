@@ -129,8 +129,12 @@ impl Stage {
 pub struct Spread(pub u32);
 
 impl Spread {
-    /// Returns how many instructions the first one does.
+    /// Returns how many instructions the first one does: as many as it may if the second one runs to its end, which has the
+    /// most to do then.
     pub fn at(self, point: u32) -> u32 {
+        if point == u32::MAX {
+            return self.0 - 1;
+        }
         // A step without a common divisor with what is likely: neighbours die far from each other.
         point.wrapping_mul(37) % self.0
     }

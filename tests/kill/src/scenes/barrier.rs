@@ -114,8 +114,8 @@ fn heir() -> Scene {
         let register = |actor: &Actor<'_>| {
             doomed(actor, &arena, |barrier| {
                 actor.mark();
-                // It may be told of the first one's death.
-                let _ = barrier.party();
+                // It may be told of the first one's death; else it dies as a party.
+                std::mem::forget(barrier.party());
                 actor.mark();
                 Ok(())
             })
@@ -127,7 +127,7 @@ fn heir() -> Scene {
             // Who comes next is to find out first.
             survivor.stop()?;
         }
-        stage.dead(6, &register, Spread(100).at(point))?;
+        stage.dead(6, &register, Spread(400).at(point))?;
         let first = has_left_something(stage, &arena)?;
         let mut victim = stage.victim(VICTIM, &register)?;
         let reached = victim.advance(Unit::Instruction, point)?;

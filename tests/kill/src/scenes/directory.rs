@@ -64,11 +64,11 @@ fn play(stage: &Stage, name: &str, heir: bool, point: u32) -> Result<Take, Fault
         Ok(())
     };
     if heir {
-        // Bigger than what is made in its place: what it has written to lies under two others.
+        // Bigger than what is made in its place: what it has written to lies under two others, and is no word of theirs.
         let bigger = |actor: &Actor<'_>| {
             let segment = open(name)?;
             actor.mark();
-            let made = segment.object::<Value<[u64; 128]>>(BIG, [7; 128]);
+            let made = segment.object::<Value<[u64; 128]>>(BIG, [u64::MAX; 128]);
             made.map_err(|e| Fault::hung(format!("object: {e}")))?;
             actor.mark();
             Ok(())

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;
 use shmkit_atomic::AtomicU32;
-use shmkit_layout::{Object, Offset, Region};
+use shmkit_layout::{Filled, Object, Offset, Region};
 use shmkit_pipe::Pipe;
 use shmkit_roster::{Judge, OwnerId, Spent, Verdict};
 use shmkit_segment::Directory;
@@ -60,8 +60,12 @@ fn play(stage: &Stage, point: u32) -> Result<Take, Fault> {
     let mut dead = stage.cast(DEAD, &|actor| {
         let me = arena.join()?;
         take_everything(&arena, &me)?;
-        actor.phase(INSIDE);
-        actor.await_cue(LEAVE)
+        // Last, the lock of the directory: it dies amid the making of an object.
+        let amid = |_: &mut u64| {
+            actor.phase(INSIDE);
+            let _ = actor.await_cue(LEAVE);
+        };
+        object::<Filled<Mutex<u64, Me<'_>>, _>>(&arena, &me, "late", ((), amid)).map(drop)
     })?;
     dead.await_phase(INSIDE)?;
     dead.kill();
@@ -198,6 +202,8 @@ fn survive(actor: &Actor<'_>, arena: &Arena) -> Result<(), Fault> {
         Err(LockError::Failed(LockFailure::WouldBlock)) => {}
         other => return Err(Fault::double_owner(format!("the elder's lock: {other:?}"))),
     }
+    let late: Mutex<u64, _> = object(arena, me, "late", 0)?;
+    drop(late.lock().map_err(|e| hung("what was made late", e))?);
     actor.through();
     // The next one inherits it.
     forget(guard);

@@ -4,12 +4,14 @@
 use std::thread;
 use std::time::Duration;
 
-use shmkit_sync::SemaphoreError;
+use shmkit_layout::Object;
+use shmkit_sync::{RwLock, Seated, SemaphoreError};
 
 use super::condvar;
 use super::office::{self, With};
 use super::rwlock::{self, Role};
 use super::semaphore::{self, OWNED};
+use crate::arena::NOBODY;
 use crate::{Actor, Arena, Cast, Fault, LIMIT, Scene, Spread, Stage, Take, Unit};
 
 const VICTIM: usize = 0;
@@ -40,15 +42,31 @@ const CHANCE: Duration = Duration::from_millis(2);
 
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
-    vec![readers(), permits(false), permits(true), sleepers(true), sleepers(false)]
+    vec![
+        readers(false),
+        readers(true),
+        permits(false),
+        permits(true),
+        sleepers(true),
+        sleepers(false),
+    ]
 }
 
-/// A reader killed between two others, all in rows of their own: a writer waits for both who live, whoever goes first.
-fn readers() -> Scene {
-    let about = "read killed; a writer waits for who reads in the row before and in the row after";
-    Scene::new("rwlock/rows", about, 40, |stage, point| {
+/// A reader killed between two others, all in rows of their own, or with one home for all: a writer waits for both who live,
+/// whoever goes first.
+fn readers(one_home: bool) -> Scene {
+    let (name, about) = if one_home {
+        ("rwlock/one-home", "read killed in a seat beside its home; a writer waits for the others")
+    } else {
+        ("rwlock/rows", "read killed; a writer waits for who reads in the row before and after it")
+    };
+    Scene::new(name, about, 40, move |stage, point| {
         let arena = Arena::new()?;
-        (rwlock::WRITERS.make)(&arena)?;
+        let pair = Seated::new(rwlock::Pair::default());
+        let pair = if one_home { pair.seats(1) } else { pair };
+        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+        let made = unsafe { RwLock::init(arena.object(), pair, &NOBODY) };
+        made.map_err(|e| Fault::broken(e.to_string()))?;
         let reader = |actor: &Actor<'_>| {
             rwlock::open(&arena, |lock| {
                 rwlock::enter(actor, &lock, Role::Read, &mut || {
