@@ -43,6 +43,7 @@ impl Meeting {
         self.barrier().wait(None, judge, deadline, NONE).map_err(|error| match error {
             ActionError::Barrier(error) => error,
             ActionError::Action(never) => match never {},
+            other => panic!("{other:?}"),
         })
     }
 
