@@ -31,6 +31,8 @@ pub struct Things {
     pub other: Condvar,
     /// Something under the `rlock`.
     pub r_changed: Condvar,
+    /// Something under the `lock`.
+    pub l_changed: Condvar,
 }
 
 impl Things {
@@ -40,8 +42,11 @@ impl Things {
     ///
     /// If that fails.
     pub fn of(segment: &Segment) -> Self {
+        let lock = segment.lock("lock").expect("lock");
+        let l_changed = segment.condvar("l-changed").expect("l-changed");
         Self {
-            lock: segment.lock("lock").expect("lock"),
+            l_changed: l_changed.with_lock(&lock).expect("the same lock for all"),
+            lock,
             rlock: segment.rlock("rlock").expect("rlock"),
             number: segment.atomic("number", 0).expect("number"),
             state: segment.mutex("state", 0).expect("state"),
@@ -103,7 +108,7 @@ impl<'a> Obedient<'a> {
     }
 
     fn answer(&mut self, verb: &str, args: &[&str]) -> String {
-        let Things { lock, rlock, state, changed, other, r_changed, .. } = self.things;
+        let Things { lock, rlock, state, changed, other, r_changed, l_changed, .. } = self.things;
         let number = |i: usize| -> i64 { args[i].parse().expect("a number") };
         let millis = |i| Duration::from_millis(number(i) as u64);
         match verb {
@@ -152,6 +157,7 @@ impl<'a> Obedient<'a> {
                 (!busy).to_string()
             }),
             "r-wait" => r_wait(rlock, r_changed, number(0)),
+            "l-wait" => self.l_wait(lock, l_changed),
             "serve" => self.serve(),
             "pass-on" => self.pass_on(args[0]),
             _ => panic!("no verb {verb}"),
@@ -202,6 +208,21 @@ impl<'a> Obedient<'a> {
                 guard.make_consistent();
                 format!("owner died: {}", person.pid)
             }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// One wait with a lock without data.
+    fn l_wait(&self, lock: &Lock, condition: &Condvar) -> String {
+        let guard = lock.lock().expect("acquired");
+        assert_eq!(guard.acquired(), Acquired::Clean, "somebody died before");
+        match condition.wait_timeout(guard, Duration::from_secs(20)) {
+            Ok((guard, wakeup)) => {
+                assert_eq!(lock.owner(), self.segment.participant().id());
+                assert_eq!(guard.acquired(), Acquired::Clean);
+                format!("{wakeup:?}")
+            }
+            Err(WaitError::OwnerDied(guard, _)) => self.told(Ok(guard.acquired())),
             Err(error) => panic!("{error}"),
         }
     }

@@ -12,9 +12,9 @@ use std::process::{Command, Stdio};
 use std::ptr::NonNull;
 
 use memmap2::MmapRaw;
+use shmkit_cell::layout::{Object, Region};
+use shmkit_cell::roster::{Description, Link, Participant, Roster};
 use shmkit_cell::{Array, ArraySpec, Value};
-use shmkit_layout::{Object, Region};
-use shmkit_roster::{Description, Link, Participant, Roster};
 
 /// How many processes may take part at once.
 const SLOTS: u32 = 8;

@@ -44,6 +44,15 @@ pub use crate::code::{TypeCode, UnknownTypeCode};
 pub use crate::error::{ArrayError, OutOfRange, SetError};
 pub use crate::synchronized::{GivenLock, Synchronized};
 pub use crate::value::{OwnedValueGuard, Value, ValueGuard};
+/// What may lie in shared memory, and where: regions, offsets, types.
+#[doc(no_inline)]
+pub use shmkit_layout as layout;
+/// Who takes part, and who of them is alive.
+#[doc(no_inline)]
+pub use shmkit_roster as roster;
+/// The locks that a cell can be given, and how taking one fails.
+#[doc(no_inline)]
+pub use shmkit_sync as sync;
 
 use shmkit_atomic::Ordering::SeqCst;
 

@@ -137,7 +137,8 @@ pub unsafe trait Object<K>: Sized {
     unsafe fn init(region: Region<'_>, spec: Self::Spec, keeper: K) -> Result<Self, ShapeError>;
 
     /// Uses the object that somebody made in `region`, which begins at the object's first byte. `len` is the length
-    /// in its [`Shape`].
+    /// in its [`Shape`]: that of an array or a pipe, the bound of a semaphore, 1 of what is one. Whoever has the spec asks
+    /// [`shape`](Self::shape) for it. The keeper is `&Participant` for a mapping of one's own.
     ///
     /// # Errors
     ///

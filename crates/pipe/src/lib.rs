@@ -105,3 +105,9 @@ pub use crate::{
     receiver::Receiver,
     sender::Sender,
 };
+/// What may lie in shared memory, and where: regions, offsets, types.
+#[doc(no_inline)]
+pub use shmkit_layout as layout;
+/// Who takes part, and who of them is alive.
+#[doc(no_inline)]
+pub use shmkit_roster as roster;

@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::ptr::NonNull;
 
 use memmap2::MmapRaw;
-use shmkit_layout::{Object, Region, ShapeError};
-use shmkit_roster::{Description, Link, Participant, Roster};
+use shmkit_sync::layout::{Object, Region, ShapeError};
+use shmkit_sync::roster::{Description, Link, Participant, Roster};
 use shmkit_sync::{LockError, Mutex, Semaphore};
 
 /// How many participants there may be.

@@ -27,6 +27,25 @@
 //! *participant*, who is known to the others by an id and whose death they learn from the kernel: see
 //! [`shmkit_roster`]. `examples/embedded_locks.rs` puts two of them into a mapping of its own.
 //!
+//! # In a mapping of your own
+//!
+//! This crate is the one dependency that it takes: [`layout`] and [`roster`] are passed on. Of the processes that share the
+//! mapping one must *make* what lies there ([`Object::init`](layout::Object::init)), once, on bytes that are zero; all others
+//! use it ([`Object::attach`](layout::Object::attach)), and not before. Which one that is, nothing here decides. Where a
+//! parent makes all before it starts its children, it is decided. Where whoever comes first is to make it, this does,
+//! whoever is killed at whatever instruction:
+//!
+//! 1. Open the file, creating it if need be, and take `flock(LOCK_EX)`, which ends with its holder. (It is no record lock:
+//!    it does not get in the way of the roster's, nor they in its.)
+//! 2. If a mark of yours stands at a place of its own in the file, say in its first 8 bytes, all is made: attach.
+//! 3. If not, nobody uses the file: who was at it before you has died. Cut it to nothing and to its size again, which makes
+//!    all bytes zero; map it, make the roster and join it, make the objects, and *then* write the mark.
+//! 4. Let go of the lock.
+//!
+//! The mark is also where a version of your layout belongs: change it whenever you change what lies where.
+//!
+//! # Machines
+//!
 //! Below them are the machines, which hold no data and know no memory but their own words. They are what other
 //! primitives are made of, and what `tests/loom` tries in every interleaving with a death before every step:
 //!
@@ -164,4 +183,10 @@ pub use crate::{
     },
     semaphore::handle::{OwnedPermit, Permit, Semaphore},
 };
+/// What may lie in shared memory, and where: regions, offsets, types.
+#[doc(no_inline)]
+pub use shmkit_layout as layout;
+/// Who takes part, and who of them is alive.
+#[doc(no_inline)]
+pub use shmkit_roster as roster;
 pub use shmkit_roster::ThreadToken;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use shmkit::{Condvar, LockError, LockFailure, Wakeup};
+use shmkit::{Condvar, LockError, LockFailure, NotifyError, Objects, Options, Wakeup};
 use shmkit_tests::locking::Things;
 
 use super::locking::{By, Scene, all, end, pid};
@@ -225,6 +225,65 @@ fn cnd_12_a_lock_acquired_several_times_is_given_up_and_restored() {
         assert!(!things.rlock.locked());
         end([one, two]);
     });
+}
+
+#[test]
+fn cnd_12_a_lock_that_anybody_may_release_is_given_up_and_restored() {
+    all(|scene| {
+        let things = scene.things();
+        let [mut one, mut two] = scene.obedients();
+        one.say("l-wait");
+        until_waiting(&things.l_changed, 1);
+        two.say("l-wait");
+        until_waiting(&things.l_changed, 2);
+        let guard = things.lock.lock().unwrap();
+        assert_eq!(things.l_changed.notify_one(&guard), Ok(1));
+        drop(guard);
+        one.expect("Notified");
+        // And by hand, as Python's `Condition(lock)`.
+        things.lock.acquire().unwrap();
+        assert_eq!(things.l_changed.notify_all(&things.lock), Ok(1));
+        things.lock.release().unwrap();
+        two.expect("Notified");
+        assert!(!things.lock.locked());
+        end([one, two]);
+    });
+}
+
+#[test]
+fn cnd_15_a_killed_holder_of_a_lock_leaves_nobody_asleep() {
+    all(|scene| {
+        let things = scene.things();
+        let mut sleepers: [Peer; 3] = scene.obedients();
+        let mut holder = scene.obedient();
+        for sleeper in &mut sleepers {
+            sleeper.say("l-wait");
+        }
+        until_waiting(&things.l_changed, 3);
+        let dead = pid(&holder);
+        holder.told("acquire", "clean");
+        holder.kill();
+        let mut told: Vec<String> = sleepers.iter_mut().map(Peer::hear).collect();
+        told.sort();
+        assert_eq!(told, ["OwnerDied", "OwnerDied", &format!("owner died: {dead}")]);
+        assert!(!things.lock.locked());
+        end(sleepers);
+    });
+}
+
+#[test]
+fn a_condition_in_another_segment_than_its_lock_is_refused_when_it_is_made() {
+    let [one, other] = [(); 2].map(|()| Options::new(1 << 17).anonymous().unwrap());
+    let lock = one.lock("lock").unwrap();
+    let strange = other.condvar("changed").unwrap();
+    let refused = strange.with_lock(&lock).unwrap_err();
+    assert_eq!(refused, NotifyError::OtherSegment);
+    assert!(refused.to_string().contains("make them in one segment"), "{refused}");
+    one.condvar("changed").unwrap().with_lock(&lock).unwrap();
+    // And of two that are in one segment, each keeps to its own lock.
+    let rlock = one.rlock("rlock").unwrap();
+    let taken = one.condvar("changed").unwrap().with_lock(&rlock);
+    assert!(matches!(taken, Err(NotifyError::OtherLock)));
 }
 
 #[test]
