@@ -25,25 +25,35 @@
 #![doc = "```"]
 #![doc = include_str!("../examples/embedded_cells.rs")]
 #![doc = "```"]
-// Everything here is a handle on mapped bytes; loom's atomics cannot lie in bytes. What there is to model is the lock,
-// in `shmkit-sync`.
-#![cfg(not(loom))]
 
+#[cfg(not(loom))]
 mod array;
+#[cfg(not(loom))]
 mod atomic;
+#[cfg(not(loom))]
 mod code;
+#[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
 mod held;
+#[cfg(not(loom))]
 mod io;
+#[cfg(any(not(loom), test))]
+mod raw;
+#[cfg(not(loom))]
 mod synchronized;
+#[cfg(not(loom))]
 mod value;
 
-pub use crate::array::{Array, ArrayGuard, ArraySpec, OwnedArrayGuard};
-pub use crate::atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord};
-pub use crate::code::{TypeCode, UnknownTypeCode};
-pub use crate::error::{ArrayError, OutOfRange, SetError};
-pub use crate::synchronized::{GivenLock, Synchronized};
-pub use crate::value::{OwnedValueGuard, Value, ValueGuard};
+#[cfg(not(loom))]
+pub use crate::{
+    array::{Array, ArrayGuard, ArraySpec, OwnedArrayGuard},
+    atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord},
+    code::{TypeCode, UnknownTypeCode},
+    error::{ArrayError, OutOfRange, SetError},
+    synchronized::{GivenLock, Synchronized},
+    value::{OwnedValueGuard, Value, ValueGuard},
+};
 /// What may lie in shared memory, and where: regions, offsets, types.
 #[doc(no_inline)]
 pub use shmkit_layout as layout;
@@ -54,19 +64,7 @@ pub use shmkit_roster as roster;
 #[doc(no_inline)]
 pub use shmkit_sync as sync;
 
-use shmkit_atomic::Ordering::SeqCst;
-
 /// The alignment that every shape asks for: two objects in one cache line slow each other down. A handle can be attached
 /// at any address that is aligned for its fields.
+#[cfg(not(loom))]
 const LINE: u64 = align_of::<shmkit_layout::CachePadded<()>>() as u64;
-
-/// Keeps the compiler from moving a write over this point.
-///
-/// A kill cuts the program at one instruction: the stores before it have happened, those after it never will, on every
-/// processor, since interrupts are precise. The heir sees that prefix whole, because it learned of the death from the
-/// kernel, which released the record lock afterwards. So only the compiler can put steps of a commit in the wrong order.
-#[inline]
-fn in_program_order() {
-    // SeqCst: towards whoever looks after a kill at any instruction, as towards a signal handler; no instruction.
-    shmkit_atomic::compiler_fence(SeqCst);
-}

@@ -61,7 +61,7 @@ mod join;
 mod judge;
 #[cfg(any(loom, feature = "model"))]
 pub mod model;
-#[cfg(not(loom))]
+#[cfg(any(not(loom), test))]
 mod numbering;
 mod owner;
 #[cfg(not(loom))]
@@ -80,7 +80,7 @@ pub mod removal;
 mod salt;
 #[cfg(not(loom))]
 mod seat;
-#[cfg(not(loom))]
+#[cfg(any(not(loom), test))]
 mod slot;
 #[cfg(not(loom))]
 mod table;

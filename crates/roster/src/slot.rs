@@ -1,17 +1,20 @@
 //! One place in a roster, as it lies in memory.
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
+use shmkit_atomic::crash::step;
 use shmkit_atomic::{AtomicU32, fence};
+#[cfg(not(loom))]
 use shmkit_layout::Shared;
 
 use crate::OwnerId;
 use crate::numbering::Numbering;
+#[cfg(not(loom))]
 use crate::person::{Card, Person};
 
-/// One place. Written only by who holds its lock.
+/// One place, and who it was given to: a [`Card`], or in a model two words. Written only by who holds its lock.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Slot {
+pub(crate) struct RawSlot<C> {
     /// RENEWED, and in the lower 31 bits the last generation that was given out, 0 for none; at the last there is, the
     /// slot is spent.
     generation: AtomicU32,
@@ -19,8 +22,11 @@ pub(crate) struct Slot {
     /// joins, and after they died of it: the card is then nobody's.
     signed: AtomicU32,
     /// Who it was given to.
-    pub(crate) card: Card,
+    pub(crate) card: C,
 }
+
+#[cfg(not(loom))]
+pub(crate) type Slot = RawSlot<Card>;
 
 /// Of a generation: the slot has begun anew, so that later ones were given out, too.
 const RENEWED: u32 = 1 << 31;
@@ -28,17 +34,13 @@ const RENEWED: u32 = 1 << 31;
 const LEFT: u32 = 1 << 31;
 
 // SAFETY: atomics and a `repr(C)` struct of atomics, every pattern valid.
+#[cfg(not(loom))]
 unsafe impl Shared for Slot {}
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == 40, "part of the segment format");
 
-impl Slot {
-    /// Returns the generation that would be given out next, or none if the slot is spent; for who holds no lock, a hint.
-    pub(crate) fn next(&self, n: u32, numbering: Numbering) -> Option<u32> {
-        let next = (self.generation.load(Relaxed) & !RENEWED) + 1;
-        (next <= numbering.last(n)).then_some(next)
-    }
-
+impl<C> RawSlot<C> {
     /// Gives out the next name of this slot, which is number `n`, or none if it is spent. Only with the slot's lock.
     ///
     /// The number is spent before anybody is called so: killed in between, nobody ever has the name.
@@ -48,6 +50,7 @@ impl Slot {
         let next = (last & !RENEWED) + 1;
         // `id` refuses what is past the last, whatever a peer wrote here.
         let id = numbering.id(n, next)?;
+        step();
         self.generation.store(last & RENEWED | next, Relaxed);
         Some(id)
     }
@@ -56,22 +59,12 @@ impl Slot {
     /// them.
     pub(crate) fn begin_anew(&self) {
         // No card is left that the same generation could come to have again.
+        step();
         self.signed.store(0, Relaxed);
+        step();
         // Release: pairs with the Acquire of whoever takes the slot's lock next: killed from here on, it is swept. The
         // kernel orders it so, too.
         self.generation.store(RENEWED, Release);
-    }
-
-    #[cfg(test)]
-    pub(crate) fn set_generation(&self, last: u32) {
-        self.generation.store(last, Relaxed);
-    }
-
-    /// Leaves out an eighth of the names that are left. Only with the slot's lock.
-    pub(crate) fn jump(&self, n: u32, numbering: Numbering) {
-        let last = self.generation.load(Relaxed);
-        let rest = numbering.last(n).saturating_sub(last & !RENEWED);
-        self.generation.store(last + rest.div_ceil(8), Relaxed);
     }
 
     /// Returns whether all names are given out; for who holds no lock, a hint.
@@ -87,34 +80,33 @@ impl Slot {
         generation <= last || last & RENEWED != 0
     }
 
-    /// Writes this process's card under the generation that was given out last. Only with the name's lock.
-    pub(crate) fn sign(&self) {
-        self.write(Card::sign);
-    }
-
-    fn write(&self, write: impl FnOnce(&Card)) {
-        // Release: pairs with the Acquire fence in `read`. Who read a word of the new card sees the new generation (or
+    /// Writes a card under the generation that was given out last. Only with the name's lock.
+    fn write(&self, write: impl FnOnce(&C)) {
+        // Release: pairs with the Acquire fence in `read_by`. Who read a word of the new card sees the new generation (or
         // a later one) at its second look; who does not see it read nothing of the new card.
         fence(Release);
         write(&self.card);
-        // Release: pairs with the first Acquire in `read`, so that the whole card is seen.
+        // Release: pairs with the first Acquire in `read_by`, so that the whole card is seen.
+        step();
         self.signed.store(self.generation.load(Relaxed) & !RENEWED, Release);
     }
 
     /// Notes that the participant of this generation leaves in good order. Only by itself.
     pub(crate) fn leave(&self, generation: u32) {
-        // Relaxed: a note for people. Whoever has the slot next writes over it, and has the lock after us.
         if self.signed.load(Relaxed) == generation {
-            self.signed.store(generation | LEFT, Relaxed);
+            step();
+            // Release: as in `write`; who reads this store instead of the one there sees the whole card, too. Whoever has the
+            // slot next writes over it, and has the lock after us.
+            self.signed.store(generation | LEFT, Release);
         }
     }
 
-    /// Returns the generation that the slot has, its card, and whether who it is of has left in good order: the card that
-    /// belongs to it, or none if it is not signed, or given to another while we read.
-    pub(crate) fn read(&self) -> Option<(u32, Person, bool)> {
+    /// Returns the generation that the slot has, what `read` makes of its card, and whether who it is of has left in good
+    /// order; none if the card is not signed, or was given to another while it was read.
+    fn read_by<P>(&self, read: impl FnOnce(&C) -> P) -> Option<(u32, P, bool)> {
         // Acquire: pairs with the Release in `write`.
         let signed = self.signed.load(Acquire);
-        let person = self.card.read();
+        let person = read(&self.card);
         // Acquire: pairs with the Release fence in `write`.
         fence(Acquire);
         let generation = signed & !LEFT;
@@ -126,7 +118,42 @@ impl Slot {
     }
 }
 
-#[cfg(test)]
+#[cfg(not(loom))]
+impl Slot {
+    /// Returns the generation that would be given out next, or none if the slot is spent; for who holds no lock, a hint.
+    pub(crate) fn next(&self, n: u32, numbering: Numbering) -> Option<u32> {
+        let next = (self.generation.load(Relaxed) & !RENEWED) + 1;
+        (next <= numbering.last(n)).then_some(next)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_generation(&self, last: u32) {
+        self.generation.store(last, Relaxed);
+    }
+
+    /// Leaves out an eighth of the names that are left. Only with the slot's lock.
+    pub(crate) fn jump(&self, n: u32, numbering: Numbering) {
+        let last = self.generation.load(Relaxed);
+        let rest = numbering.last(n).saturating_sub(last & !RENEWED);
+        self.generation.store(last + rest.div_ceil(8), Relaxed);
+    }
+
+    /// Writes this process's card under the generation that was given out last. Only with the name's lock.
+    pub(crate) fn sign(&self) {
+        self.write(Card::sign);
+    }
+
+    /// Returns the generation that the slot has, its card, and whether who it is of has left in good order: the card that
+    /// belongs to it, or none if it is not signed, or given to another while we read.
+    pub(crate) fn read(&self) -> Option<(u32, Person, bool)> {
+        self.read_by(Card::read)
+    }
+}
+
+#[cfg(all(test, loom))]
+mod model;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::Roster;

@@ -9,49 +9,9 @@
 //! }
 //! ```
 
-use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, Ordering};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-loom::thread_local! {
-    /// How many steps this thread has left.
-    static LEFT: Cell<u32> = Cell::new(u32::MAX);
-}
-
-/// The participant has died in the middle of what it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Died;
-
-/// Runs `life` until its end, or until it has done `steps` steps and begins another one.
-///
-/// # Errors
-///
-/// [`Died`] in the second case. Nothing of `life` ran after its last step: it must hold nothing whose drop does more.
-pub fn after<R>(steps: u32, life: impl FnOnce() -> R) -> Result<R, Died> {
-    LEFT.with(|left| left.set(steps));
-    let end = catch_unwind(AssertUnwindSafe(life));
-    LEFT.with(|left| left.set(u32::MAX));
-    end.map_err(|payload| match payload.downcast::<Died>() {
-        Ok(died) => *died,
-        Err(panic) => resume_unwind(panic),
-    })
-}
-
-/// Makes a step, or dies before it. Models call it between the steps of their own data.
-pub fn step() {
-    let dead = LEFT.with(|left| match left.get() {
-        0 => true,
-        u32::MAX => false,
-        more => {
-            left.set(more - 1);
-            false
-        }
-    });
-    if dead {
-        // Not `panic!`: its hook would print a message for every death.
-        resume_unwind(Box::new(Died));
-    }
-}
+pub use shmkit_atomic::crash::{Died, Lives, after, everywhere, step};
 
 /// A mistake that a machine could contain, to show that the models find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

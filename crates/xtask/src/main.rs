@@ -12,8 +12,14 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
-/// The crates that have loom models.
-const LOOM: [&str; 3] = ["shmkit-sync", "shmkit-heap", "shmkit-pipe"];
+/// The crates that have loom models, and where: in a test of their own, or beside what nobody else sees.
+const LOOM: [(&str, &[&str]); 5] = [
+    ("shmkit-sync", &["--test", "loom"]),
+    ("shmkit-heap", &["--test", "loom"]),
+    ("shmkit-pipe", &["--test", "loom"]),
+    ("shmkit-roster", &["--lib"]),
+    ("shmkit-cell", &["--lib"]),
+];
 /// The fuzz targets.
 const FUZZ: [&str; 4] = ["attach", "heap", "ops", "ring"];
 
@@ -130,8 +136,9 @@ fn lint() -> Result<()> {
 
 /// loom's build goes into a folder of its own: another `--cfg` is another build of everything.
 fn loom(preemptions: u32) -> Result<()> {
-    for package in LOOM {
-        run(cargo(["test", "--release", "--package", package, "--test", "loom"])
+    for (package, target) in LOOM {
+        run(cargo(["test", "--release", "--package", package])
+            .args(target)
             .env("RUSTFLAGS", "--cfg loom -D warnings")
             .env("CARGO_TARGET_DIR", root().join("target/loom"))
             .env("LOOM_MAX_PREEMPTIONS", preemptions.to_string()))?;

@@ -8,9 +8,9 @@ use shmkit_roster::Judge;
 use shmkit_sync::{LockFailure, Patience};
 
 use super::Array;
-use super::journal::{CLEAN, PANICKED, WRITING};
 use crate::error::ArrayError;
 use crate::held::Held;
+use crate::raw::array::{CLEAN, PANICKED, WRITING};
 
 impl<T: ShmSafe, K: Judge> Array<T, K> {
     pub(super) fn get_by(

@@ -7,10 +7,10 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{Guard, LockFailure};
 
-use super::journal::{CLEAN, PANICKED, WRITING};
 use super::place::Place;
 use crate::error::ArrayError;
 use crate::held::Held;
+use crate::raw::array::{CLEAN, PANICKED, WRITING};
 
 /// A locked [`Array`](crate::Array): a slice of its elements, in place.
 ///

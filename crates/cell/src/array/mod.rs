@@ -3,7 +3,6 @@
 mod by;
 mod forms;
 mod guard;
-mod journal;
 mod place;
 mod spec;
 mod text;
@@ -19,10 +18,10 @@ use shmkit_sync::{LockError, LockFailure, Patience};
 pub use self::guard::{ArrayGuard, OwnedArrayGuard};
 pub use self::spec::ArraySpec;
 
-use self::journal::{CLEAN, PANICKED};
 use self::place::Place;
 use crate::error::{ArrayError, SetError};
 use crate::held::Held;
+use crate::raw::array::{CLEAN, PANICKED};
 
 /// Values in shared memory, under one lock.
 ///

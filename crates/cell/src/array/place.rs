@@ -5,9 +5,9 @@ use core::ptr::NonNull;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::Judge;
 
-use super::journal::RawArray;
 use crate::error::OutOfRange;
 use crate::held::Held;
+use crate::raw::array::RawArray;
 
 /// Where an array lies; what is done to the elements by who holds the lock.
 pub(super) struct Place<'a, T> {
@@ -44,8 +44,20 @@ impl<T: ShmSafe> Place<'_, T> {
     ///
     /// The caller holds the lock.
     pub(super) unsafe fn enter(self) -> u32 {
-        // SAFETY: the caller's promise; one slot and `len` elements lie inside the region (`Array::place`).
-        unsafe { self.raw.enter(self.journal, self.len) }
+        // SAFETY: the caller's promise, and `enter`'s that there is such an element.
+        self.raw.enter(self.len, |index| unsafe { self.carry_out(index) })
+    }
+
+    /// Copies the journal's value to an element.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock, and there is such an element.
+    unsafe fn carry_out(self, index: usize) {
+        // SAFETY: one slot and `len` elements lie inside the region (`Array::place`), and `index < len` (caller).
+        let element = unsafe { self.journal.add(1 + index) };
+        // SAFETY: both mapped and aligned, and nobody else uses them: the lock is held (caller). Any bytes are a `T` (`Pod`).
+        unsafe { self.journal.copy_to_nonoverlapping(element, 1) };
     }
 
     /// Returns the address of the first element.
@@ -80,8 +92,8 @@ impl<T: ShmSafe> Place<'_, T> {
     /// Makes the draft an element, under the lock.
     pub(super) fn commit<K: Judge>(self, _held: &Held<'_, K>, index: usize) {
         assert!(index < self.len, "checked by the callers, before they took the lock");
-        // SAFETY: the lock is held, `journal` is the slot before the elements (`Array::place`), and `index` is in range.
-        unsafe { self.raw.commit(self.journal, index) };
+        // SAFETY: the lock is held, and `index` is in range.
+        self.raw.commit(index, |index| unsafe { self.carry_out(index) });
     }
 
     pub(super) fn elements<'h, K: Judge>(self, _held: &'h Held<'_, K>) -> &'h [T] {

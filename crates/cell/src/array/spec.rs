@@ -9,9 +9,9 @@ use shmkit_roster::Judge;
 use shmkit_sync::RawMutex;
 
 use super::Array;
-use super::journal::RawArray;
 use super::place::Place;
 use crate::LINE;
+use crate::raw::array::RawArray;
 
 /// What a new [`Array`] or [`AtomicArray`](crate::AtomicArray) holds. A length of 0 is possible.
 #[derive(Clone, Debug, PartialEq, Eq)]

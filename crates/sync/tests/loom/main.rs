@@ -20,9 +20,9 @@ mod rwlock;
 mod seeded;
 mod semaphore;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::Mutex;
+
+use shmkit_sync::crash::{self, Lives};
 
 /// Tries every interleaving of `scene`, with two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 fn model(scene: impl Fn() + Send + Sync + 'static) {
@@ -49,38 +49,8 @@ fn with_every_crash_and(
     most_preemptions: usize,
     scene: impl Fn(u32, &Lives) + Send + Sync + 'static,
 ) {
-    let scene = Arc::new(scene);
-    let executions = Arc::new(AtomicU64::new(0));
-    let start = Instant::now();
-    for steps in 0.. {
-        let lives = Arc::new(Lives::default());
-        let (inner, all, count) = (scene.clone(), lives.clone(), executions.clone());
-        check(most_preemptions, move || {
-            count.fetch_add(1, Relaxed);
-            inner(steps, &all);
-        });
-        if !lives.any_died.load(Relaxed) {
-            let executions = executions.load(Relaxed);
-            println!(
-                "{name}: {steps} crash points, {executions} executions, {:.1?}",
-                start.elapsed()
-            );
-            assert!(steps > 3, "the participant that is to die does next to nothing");
-            return;
-        }
-    }
-}
-
-/// What became of the participant that may die, over all executions.
-#[derive(Debug, Default)]
-struct Lives {
-    any_died: AtomicBool,
-}
-
-impl Lives {
-    fn died(&self) {
-        self.any_died.store(true, Relaxed);
-    }
+    seeded::seed();
+    crash::everywhere(name, most_preemptions, scene);
 }
 
 /// How many are inside, for scenes that limit them. Not loom's atomics: it is the observer, not the observed.

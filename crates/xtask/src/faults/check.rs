@@ -54,9 +54,13 @@ impl Check {
                     tree.for_loom(command);
                 }
                 let (package, filter) = cargo_words.split_first().context("loom what?")?;
-                let args = ["test", "--release", "--package", package, "--test", "loom"];
-                build.args(args).arg("--no-run");
-                check.args(args).arg("--").args(filter).args(test_words);
+                let (_, target) = crate::LOOM
+                    .into_iter()
+                    .find(|(name, _)| name == package)
+                    .with_context(|| format!("{package} has no models"))?;
+                let args = ["test", "--release", "--package", package];
+                build.args(args).args(target).arg("--no-run");
+                check.args(args).args(target).arg("--").args(filter).args(test_words);
             }
             "kill" => {
                 let args = ["--release", "--package", "shmkit-kill"];

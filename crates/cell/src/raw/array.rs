@@ -1,13 +1,11 @@
 //! The words of an array, and what they say of a writer that is gone.
 
-use core::ptr::NonNull;
-
 use shmkit_atomic::Ordering::{Relaxed, Release};
+use shmkit_atomic::crash::{in_program_order, step};
 use shmkit_atomic::{AtomicU32, AtomicU64};
-use shmkit_layout::{Shared, ShmSafe};
+#[cfg(not(loom))]
+use shmkit_layout::Shared;
 use shmkit_sync::RawMutex;
-
-use crate::in_program_order;
 
 /// The words of an array; the journal's slot and the elements follow.
 ///
@@ -27,8 +25,10 @@ pub(crate) struct RawArray {
 }
 
 // SAFETY: `repr(C)`, a `Shared` mutex and atomics; every bit pattern of `pending` and `mark` has a meaning (`enter`).
+#[cfg(not(loom))]
 unsafe impl Shared for RawArray {}
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<RawArray>() == 32, "part of the segment format");
 
 /// Every element is whole.
@@ -40,26 +40,18 @@ pub(crate) const PANICKED: u32 = 2;
 
 impl RawArray {
     /// To be called by whoever has just taken the lock: carries out what a dead owner had decided, and returns the
-    /// mark. `journal` is the slot before the elements, of which there are `len`.
+    /// mark. `carry_out` copies the journal's value to an element, of which there are `len`.
     ///
     /// Whoever is killed in here leaves the same to the next one.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds the lock, and one slot and `len` elements are mapped from `journal` on.
-    pub(crate) unsafe fn enter<T: ShmSafe>(&self, journal: NonNull<T>, len: usize) -> u32 {
+    pub(crate) fn enter(&self, len: usize, carry_out: impl FnOnce(usize)) -> u32 {
         let pending = self.pending.load(Relaxed);
         if pending != 0 {
             match usize::try_from(pending - 1) {
-                Ok(index) if index < len => {
-                    // SAFETY: in the array: `index < len`, and the elements begin after one slot.
-                    let element = unsafe { journal.add(1 + index) };
-                    // SAFETY: both mapped and aligned, and the lock is held (caller); any bytes are a `T` (`Pod`).
-                    unsafe { element.copy_from_nonoverlapping(journal, 1) };
-                }
+                Ok(index) if index < len => carry_out(index),
                 // No peer of this version writes such an index: somebody has written over these words.
                 _ => self.mark.store(WRITING, Relaxed),
             }
+            step();
             // Release: the element is whole, or the mark set, before the journal is empty.
             self.pending.store(0, Release);
             in_program_order();
@@ -71,20 +63,16 @@ impl RawArray {
         }
     }
 
-    /// Writes the journal's value as an element, of which a killed writer leaves the old value or the new one.
-    ///
-    /// # Safety
-    ///
-    /// The lock must be held; `journal` must be the slot before the elements, and `index` that of an element.
-    pub(crate) unsafe fn commit<T: ShmSafe>(&self, journal: NonNull<T>, index: usize) {
+    /// Writes the journal's value as element `index`, of which a killed writer leaves the old value or the new one:
+    /// `carry_out` copies it there. Under the lock.
+    pub(crate) fn commit(&self, index: usize, carry_out: impl FnOnce(usize)) {
+        step();
         // Release: the journal is whole before it counts. From here on the write has happened: pairs with the load of
         // an heir in `enter`, which learned of this process's death from the kernel.
         self.pending.store(index as u64 + 1, Release);
         in_program_order();
-        // SAFETY: in the array, by the caller's promise; the elements begin after one slot.
-        let element = unsafe { journal.add(1 + index) };
-        // SAFETY: both mapped and aligned, and nobody else uses them: the lock is held (caller).
-        unsafe { journal.copy_to_nonoverlapping(element, 1) };
+        carry_out(index);
+        step();
         // Release: the element is whole before the journal is empty; pairs as above.
         self.pending.store(0, Release);
         // The next write's journal stays behind this.
@@ -93,9 +81,13 @@ impl RawArray {
 
     /// Sets the mark, before the first and after the last step of a bulk write.
     pub(crate) fn mark(&self, mark: u32) {
+        step();
         // Release: all elements are written before the mark is taken away; pairs with the load of an heir in `enter`.
         self.mark.store(mark, Release);
         // And it is set before the first of them.
         in_program_order();
     }
 }
+
+#[cfg(all(test, loom))]
+mod model;

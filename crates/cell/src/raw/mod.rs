@@ -1,0 +1,4 @@
+//! The words of the cells that have a lock, and the order in which they change: what loom checks.
+
+pub(crate) mod array;
+pub(crate) mod value;
