@@ -5,6 +5,7 @@ use anyhow::Result;
 
 mod contended;
 mod crowd;
+mod directory;
 mod futex;
 mod heap;
 mod instructions;
@@ -33,6 +34,7 @@ fn main() -> Result<()> {
         segment::groups()?,
         heap::groups()?,
         map::groups()?,
+        directory::groups()?,
     ];
     shmkit_benches::run(groups.into_iter().flatten().collect())
 }

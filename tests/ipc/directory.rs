@@ -93,7 +93,8 @@ fn a_maker_killed_half_way_leaves_no_object_and_no_wait() {
 fn makers_killed_anywhere_leave_every_object_whole_or_absent() {
     for round in 0..30 {
         let name = unique(&format!("directory-kill-{round}"));
-        let segment = Options::new(1 << 20).objects(501).create(&name).unwrap();
+        // Its table grows meanwhile.
+        let segment = Options::new(2 << 20).objects(4).create(&name).unwrap();
         let mut peer = Peer::execute("directory/make", &[&name], |_| ());
         peer.expect("ready");
         // It works while we look: what we see is whole at every moment.
@@ -134,6 +135,27 @@ fn a_peers_object_of_another_type_or_length_is_refused() {
         "{error}"
     );
     peer.join();
+}
+
+#[test]
+fn a_long_name_and_its_maker_are_seen_by_a_peer() {
+    let name = unique("directory-long");
+    let segment = Options::new(4096).objects(1).create(&name).unwrap();
+    let long = "größe".repeat(36) + "abc";
+    assert_eq!(long.len(), 255);
+    let _: Words = segment.make(&long, Spec::new(2, 5)).unwrap();
+    let peer = Peer::fork("child", |_| {
+        segment.join_after_fork().unwrap();
+        assert!(segment.find::<Words>(&long).unwrap().are(5));
+        assert_eq!(segment.find::<Words>(&long[..254]).unwrap_err().kind(), Is::NotFound);
+        let _: Words = segment.make("child's", Spec::new(1, 6)).unwrap();
+    });
+    peer.join();
+    let entries = segment.objects().unwrap();
+    assert_eq!((entries[0].name.as_str(), entries[1].name.as_str()), (long.as_str(), "child's"));
+    assert_eq!((entries[0].generation, entries[1].generation), (1, 2));
+    assert!(entries[0].creator.is_some() && entries[1].creator.is_some());
+    assert_ne!(entries[0].creator, entries[1].creator);
 }
 
 #[test]

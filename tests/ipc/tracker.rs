@@ -459,7 +459,7 @@ fn a_corrupt_segment_is_listed_with_what_is_wrong() {
     let directory = directory();
     let dead = dead_bytes(&directory);
     // The directory's first entry, behind header and roster: its state.
-    let at = dead.windows(5).position(|bytes| bytes == b"hits\0").unwrap() - 16;
+    let at = dead.windows(5).position(|bytes| bytes == b"hits\0").unwrap() - 32;
     let mut bad = dead.clone();
     bad[at] = 7;
     plant(&file(&directory, "a"), &bad);

@@ -18,7 +18,7 @@ use crate::{Offset, Region};
 pub const MAGIC: [u8; 8] = *b"\x9fshmk\r\n\0";
 
 /// The version of everything that lies in a segment: header, roster, directory and every primitive.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Reads as 0x01020304 where it was written on a machine of the same byte order.
 const ORDER: u32 = 0x0102_0304;
@@ -57,7 +57,7 @@ pub struct Header {
     pub roster: u64,
     /// How many participants the roster has room for, 1 to 16384.
     pub roster_slots: u32,
-    /// How many objects the directory has room for.
+    /// How many objects the directory has room for at first.
     pub directory_entries: u32,
     /// Where the directory begins, in bytes from the base; 0 if there is none.
     pub directory: u64,

@@ -38,48 +38,84 @@
 //! * `shared_memory`: a region over a `Shmem` of the unmaintained `shared_memory` crate that a program already has, so that it
 //!   can move over one primitive at a time.
 
+#[cfg(not(loom))]
 mod attach;
+#[cfg(not(loom))]
 mod checked;
+#[cfg(not(loom))]
 mod create;
+#[cfg(not(loom))]
 mod directory;
+#[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
 mod exit;
+#[cfg(not(loom))]
 mod expect;
+#[cfg(not(loom))]
 mod file;
+#[cfg(not(loom))]
 mod folder;
+#[cfg(not(loom))]
 mod fork;
+#[cfg(any(not(loom), test))]
+mod index;
+#[cfg(not(loom))]
 mod inherit;
+#[cfg(not(loom))]
 mod inspect;
+#[cfg(not(loom))]
 mod last;
+#[cfg(not(loom))]
 mod leave;
+#[cfg(not(loom))]
 mod list;
+#[cfg(not(loom))]
 mod locate;
+#[cfg(not(loom))]
 mod maker;
+#[cfg(not(loom))]
 mod name;
+#[cfg(not(loom))]
 mod options;
+#[cfg(not(loom))]
 mod patience;
+#[cfg(not(loom))]
 mod remove;
+#[cfg(not(loom))]
 mod sealed;
+#[cfg(not(loom))]
 mod segment;
+#[cfg(not(loom))]
 mod share;
+#[cfg(not(loom))]
 mod shared;
 #[cfg(feature = "shared_memory")]
+#[cfg(not(loom))]
 pub mod shmem;
+#[cfg(not(loom))]
 mod starting;
+#[cfg(not(loom))]
 mod status;
+#[cfg(not(loom))]
 pub mod sweep;
+#[cfg(not(loom))]
 mod table;
+#[cfg(not(loom))]
 mod token;
 
-pub use crate::directory::{Directory, Entry, ObjectError, ObjectErrorKind};
-pub use crate::error::{ErrorKind, SegmentError};
-pub use crate::expect::OpenOptions;
-pub use crate::fork::{join_all_after_fork, join_all_at_fork};
-pub use crate::leave::Leave;
-pub use crate::locate::{LocateError, Located, Locator};
-pub use crate::name::{DIRECTORY, MAX_NAME, PREFIX};
-pub use crate::options::Options;
-pub use crate::remove::RemoveOutcome;
-pub use crate::sealed::SealedMemory;
-pub use crate::segment::Segment;
-pub use crate::share::{ShareSegment, Sharing};
+#[cfg(not(loom))]
+pub use crate::{
+    directory::{Directory, Entry, ObjectError, ObjectErrorKind},
+    error::{ErrorKind, SegmentError},
+    expect::OpenOptions,
+    fork::{join_all_after_fork, join_all_at_fork},
+    leave::Leave,
+    locate::{LocateError, Located, Locator},
+    name::{DIRECTORY, MAX_NAME, PREFIX},
+    options::Options,
+    remove::RemoveOutcome,
+    sealed::SealedMemory,
+    segment::Segment,
+    share::{ShareSegment, Sharing},
+};

@@ -64,8 +64,8 @@ impl Options {
         self
     }
 
-    /// How many objects the directory has room for; by default 64. With 0 there is no directory, and the bytes are
-    /// yours.
+    /// How many objects the directory has room for; by default 64. With more of them it grows, by 200 bytes for each, which
+    /// it takes from the room for objects. With 0 there is no directory, and the bytes are yours.
     pub fn objects(mut self, objects: u32) -> Self {
         self.objects = objects;
         self

@@ -13,12 +13,13 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 /// The crates that have loom models, and where: in a test of their own, or beside what nobody else sees.
-const LOOM: [(&str, &[&str]); 5] = [
+const LOOM: [(&str, &[&str]); 6] = [
     ("shmkit-sync", &["--test", "loom"]),
     ("shmkit-heap", &["--test", "loom"]),
     ("shmkit-pipe", &["--test", "loom"]),
     ("shmkit-roster", &["--lib"]),
     ("shmkit-cell", &["--lib"]),
+    ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
 const FUZZ: [&str; 4] = ["attach", "heap", "ops", "ring"];

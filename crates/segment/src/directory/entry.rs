@@ -3,22 +3,30 @@
 use std::fmt;
 
 use shmkit_layout::{Offset, OffsetError, Region, Shape};
+use shmkit_roster::OwnerId;
 
 use super::error::Reason;
 use super::{MAX_ALIGN, ObjectError};
+use crate::index::FREE;
 
 /// Longest name of an object, in bytes.
-const NAME: usize = 48;
+pub(super) const NAME: usize = 255;
+/// How many bytes of a name lie in the entry; the rest of it lies before the object, padded with zeros to words.
+const SHORT: usize = 48;
 
-/// An entry behind its state: where the object is, what it is called, what it is. Read and written as words, because
-/// the compiler may not join volatile accesses to single bytes.
-const WORDS: usize = 21;
-/// Where they begin, in bytes from the entry's first. The state is at 0, a u32; bytes 4 to 7 are 0.
+/// Bytes of an entry.
+pub(super) const ENTRY: u64 = 192;
+/// An entry behind its state and its creator: where the object is, what it is called, what it is. Read and written as words,
+/// because the compiler may not join volatile accesses to single bytes.
+const WORDS: usize = 23;
+/// Where they begin, in bytes from the entry's first. The state is at 0, a u32.
 const WORDS_AT: u64 = 8;
-const NAME_WORDS: usize = NAME / 8;
+/// Who made it: an owner id, a u32.
+pub(super) const CREATOR_AT: u64 = 4;
+const NAME_WORDS: usize = SHORT / 8;
 const SHAPE_WORDS: usize = size_of::<Shape>() / 8;
-const _: () = assert!(1 + NAME_WORDS + SHAPE_WORDS == WORDS, "part of the segment format");
-const _: () = assert!(WORDS_AT + WORDS as u64 * 8 == super::ENTRY, "part of the segment format");
+const _: () = assert!(3 + NAME_WORDS + SHAPE_WORDS == WORDS, "part of the segment format");
+const _: () = assert!(WORDS_AT + WORDS as u64 * 8 == ENTRY, "part of the segment format");
 
 /// An object in a directory: its name and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +36,10 @@ pub struct Entry {
     pub name: String,
     /// What it is, of which values, how many, and the bytes it takes.
     pub shape: Shape,
+    /// The how many-th object of its directory it is, from 1. No other one of that directory ever has the same number.
+    pub generation: u32,
+    /// Who made it, for people: what a verdict says of this id is of use to nobody, for it may be somebody else's by now.
+    pub creator: Option<OwnerId>,
 }
 
 impl fmt::Display for Entry {
@@ -36,73 +48,177 @@ impl fmt::Display for Entry {
     }
 }
 
-/// The name of an object: 1 to 48 bytes of UTF-8 without control characters, padded with zeros.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name([u8; NAME]);
+/// The name of an object: 1 to 255 bytes of UTF-8 without control characters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name<'n> {
+    text: &'n str,
+    pub(super) hash: u32,
+}
 
-impl Name {
-    pub(super) fn new(name: &str) -> Result<Self, ObjectError> {
-        let why = if name.is_empty() {
-            "it is empty"
-        } else if name.len() > NAME {
-            "it is longer"
-        } else if name.chars().any(char::is_control) {
-            "it has a control character in it"
-        } else {
-            let mut bytes = [0; NAME];
-            bytes[..name.len()].copy_from_slice(name.as_bytes());
-            return Ok(Self(bytes));
-        };
-        Err(Reason::Name { why, len: name.len() }.of(name))
+impl<'n> Name<'n> {
+    pub(super) fn new(name: &'n str) -> Result<Self, ObjectError> {
+        match defect(name) {
+            None => Ok(Self { text: name, hash: hash(name.as_bytes()) }),
+            Some(why) => Err(Reason::Name { why, len: name.len() }.of(name)),
+        }
     }
 
-    /// Returns the name, if it is one that [`new`](Self::new) makes.
-    fn text(&self) -> Option<&str> {
-        let len = self.0.iter().position(|&b| b == 0).unwrap_or(NAME);
-        let (text, padding) = self.0.split_at(len);
-        let text = str::from_utf8(text).ok()?;
-        let good =
-            len > 0 && padding.iter().all(|&b| b == 0) && !text.chars().any(char::is_control);
-        good.then_some(text)
+    /// The bytes that lie in the entry, padded with zeros.
+    fn short(self) -> [u8; SHORT] {
+        let mut short = [0; SHORT];
+        let len = self.text.len().min(SHORT);
+        short[..len].copy_from_slice(&self.text.as_bytes()[..len]);
+        short
+    }
+
+    /// The bytes that lie before the object, as words padded with zeros.
+    fn rest(self) -> impl Iterator<Item = u64> {
+        self.text.as_bytes().get(SHORT..).unwrap_or_default().chunks(8).map(word)
+    }
+
+    /// The bytes that the rest of the name takes.
+    pub(super) fn rest_bytes(self) -> u64 {
+        rest_bytes(self.text.len() as u32)
+    }
+
+    /// Writes the rest of the name at byte `at` of the segment. To be used before it is published, under the lock.
+    pub(super) fn write_rest(self, segment: Region<'_>, at: u64) -> Result<(), OffsetError> {
+        for (i, word) in self.rest().enumerate() {
+            segment.write(Offset::new(at + i as u64 * 8)?, word)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether a record that was checked is of this name.
+    pub(super) fn is_of(self, record: &Record, segment: Region<'_>) -> Result<bool, OffsetError> {
+        if record.len as usize != self.text.len() || record.name != self.short() {
+            return Ok(false);
+        }
+        for (i, word) in self.rest().enumerate() {
+            if segment.read::<u64>(Offset::new(record.rest_at + i as u64 * 8)?)? != word {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
+/// Says why a text is no name.
+fn defect(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > NAME {
+        Some("it is longer")
+    } else if name.chars().any(char::is_control) {
+        Some("it has a control character in it")
+    } else {
+        None
+    }
+}
+
+/// Up to eight bytes, in memory order, padded with zeros.
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_ne_bytes(word)
+}
+
+/// The hash of a name: part of the segment format. Eight bytes a step; the last bits of each spread over all.
+pub(super) fn hash(name: &[u8]) -> u32 {
+    let mut hash = name.len() as u64;
+    for bytes in name.chunks(8) {
+        hash = (hash ^ word(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^= hash >> 32;
+    }
+    hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    (hash >> 32) as u32
+}
+
+/// The bytes that the rest of a name of `len` bytes takes.
+fn rest_bytes(len: u32) -> u64 {
+    u64::from(len).saturating_sub(SHORT as u64).next_multiple_of(8)
+}
+
 /// A private copy of an entry, which no peer can change between a check and its use.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
-    pub(super) name: Name,
     /// Where the object's first byte is, in bytes from the base of the segment.
     pub(super) offset: u64,
+    /// Where the rest of the name is, in bytes from the base; 0 if there is none.
+    rest_at: u64,
+    /// Bytes of the name.
+    len: u32,
+    pub(super) hash: u32,
+    /// The first bytes of the name, padded with zeros.
+    name: [u8; SHORT],
     pub(super) shape: Shape,
 }
 
 impl Record {
-    /// Copies the entry at byte `at` of the table out.
-    pub(super) fn read(table: Region<'_>, at: u64) -> Result<Self, OffsetError> {
-        let words: [u64; WORDS] = table.read(Offset::new(at + WORDS_AT)?)?;
-        let (name, shape) = words[1..].split_at(NAME_WORDS);
-        Ok(Self {
-            name: Name(bytemuck::pod_read_unaligned(bytemuck::cast_slice(name))),
+    pub(super) fn new(name: Name<'_>, rest_at: u64, offset: u64, shape: Shape) -> Self {
+        let len = name.text.len() as u32;
+        Self { offset, rest_at, len, hash: name.hash, name: name.short(), shape }
+    }
+
+    /// Copies the entry at byte `at` of the segment out.
+    pub(super) fn read(segment: Region<'_>, at: u64) -> Result<Self, OffsetError> {
+        segment.read(Offset::new(at + WORDS_AT)?).map(Self::of)
+    }
+
+    /// Returns the entry of which these are the bytes, and who made it, if it is published.
+    pub(super) fn published(bytes: &[u8; ENTRY as usize]) -> Option<(u32, Self, u32)> {
+        let words: [u64; 1 + WORDS] = bytemuck::pod_read_unaligned(bytes);
+        let [state, creator]: [u32; 2] = bytemuck::cast(words[0]);
+        let mut record = [0; WORDS];
+        record.copy_from_slice(&words[1..]);
+        (state != FREE).then(|| (state, Self::of(record), creator))
+    }
+
+    fn of(words: [u64; WORDS]) -> Self {
+        let (name, shape) = words[3..].split_at(NAME_WORDS);
+        Self {
             offset: words[0],
+            rest_at: words[1],
+            len: words[2] as u32,
+            hash: (words[2] >> 32) as u32,
+            name: bytemuck::pod_read_unaligned(bytemuck::cast_slice(name)),
             shape: bytemuck::pod_read_unaligned(bytemuck::cast_slice(shape)),
-        })
+        }
     }
 
-    /// Writes the entry at byte `at` of the table. To be used before it is published, under the lock.
-    pub(super) fn write(self, table: Region<'_>, at: u64) -> Result<(), OffsetError> {
-        let mut words = [self.offset; WORDS];
-        let (name, shape) = words[1..].split_at_mut(NAME_WORDS);
-        bytemuck::cast_slice_mut(name).copy_from_slice(&self.name.0);
+    /// Writes the entry at byte `at` of the segment. To be used before it is published, under the lock.
+    pub(super) fn write(
+        self,
+        segment: Region<'_>,
+        at: u64,
+        creator: Option<OwnerId>,
+    ) -> Result<(), OffsetError> {
+        let mut words = [0; WORDS];
+        words[0] = self.offset;
+        words[1] = self.rest_at;
+        words[2] = u64::from(self.hash) << 32 | u64::from(self.len);
+        let (name, shape) = words[3..].split_at_mut(NAME_WORDS);
+        bytemuck::cast_slice_mut(name).copy_from_slice(&self.name);
         bytemuck::cast_slice_mut(shape).copy_from_slice(bytemuck::bytes_of(&self.shape));
-        table.write(Offset::new(at + WORDS_AT)?, words)
+        segment.write(Offset::new(at + CREATOR_AT)?, creator.map_or(0, OwnerId::get))?;
+        segment.write(Offset::new(at + WORDS_AT)?, words)
     }
 
-    /// Returns the field, and its value, that makes this entry one that no peer of this version writes into a segment
-    /// of `len` bytes, where the objects before it end at `start`.
-    pub(super) fn defect(&self, start: u64, len: u64) -> Option<(&'static str, u64)> {
+    /// Fails if no peer of this version writes this as entry `index` of a segment of `len` bytes, where the objects before
+    /// it end at `start`, or later.
+    pub(super) fn check(&self, index: u32, start: u64, len: u64) -> Result<(), Reason> {
+        self.defect(start, len)
+            .map_or(Ok(()), |(field, found)| Err(Reason::Corrupt { field, index, found }))
+    }
+
+    /// Returns the field that is wrong, and its value.
+    fn defect(&self, start: u64, len: u64) -> Option<(&'static str, u64)> {
         let Shape { bytes, align, .. } = self.shape;
-        if self.name.0[0] == 0 {
+        if self.name[0] == 0 {
             return Some(("first byte of the name", 0));
+        }
+        if self.len == 0 || self.len as usize > NAME {
+            return Some(("length of the name", self.len.into()));
         }
         if !align.is_power_of_two() || align > MAX_ALIGN {
             return Some(("alignment", align));
@@ -110,26 +226,47 @@ impl Record {
         if self.offset < start || !self.offset.is_multiple_of(align) {
             return Some(("offset", self.offset));
         }
+        let rest = rest_bytes(self.len);
+        let rest_end = self.rest_at.checked_add(rest);
+        let is_before = self.rest_at >= start && rest_end.is_some_and(|end| end <= self.offset);
+        if rest > 0 && !(is_before && self.rest_at.is_multiple_of(8)) {
+            return Some(("place of the name", self.rest_at));
+        }
         match self.offset.checked_add(bytes) {
             Some(end) if end <= len => None,
             _ => Some(("size", bytes)),
         }
     }
 
-    /// Returns one past the object's last byte, for a record without a [`defect`](Self::defect).
+    /// Returns where the rest of the name is, and how many bytes it has with its padding, for a record that was checked.
+    pub(super) fn rest(&self) -> (u64, u64) {
+        (self.rest_at, rest_bytes(self.len))
+    }
+
+    /// Returns one past the object's last byte, for a record that was checked.
     pub(super) fn end(&self) -> u64 {
         self.offset.saturating_add(self.shape.bytes)
     }
 
-    /// Returns the entry as people see it; `None` if its name is no name. To find an object, which has one, nobody
-    /// need look at the text of the others' names.
-    pub(super) fn entry(&self) -> Option<Entry> {
-        Some(Entry { name: self.name.text()?.to_owned(), shape: self.shape })
-    }
-
-    /// Returns the first byte of the name.
-    pub(super) fn initial(&self) -> u8 {
-        self.name.0[0]
+    /// Returns the entry as people see it, by its index, its creator and the rest of its name. To find an object, which has
+    /// a name, nobody need look at the text of the others'.
+    pub(super) fn entry(&self, index: u32, creator: u32, rest: &[u8]) -> Result<Entry, Reason> {
+        let mut bytes = self.name[..(self.len as usize).min(SHORT)].to_vec();
+        bytes.extend(&rest[..(self.len as usize).saturating_sub(SHORT)]);
+        let good = |name: &String| defect(name).is_none();
+        match String::from_utf8(bytes).ok().filter(good) {
+            Some(name) => Ok(Entry {
+                name,
+                shape: self.shape,
+                generation: index.saturating_add(1),
+                creator: OwnerId::new(creator),
+            }),
+            None => Err(Reason::Corrupt {
+                field: "first byte of the name",
+                index,
+                found: self.name[0].into(),
+            }),
+        }
     }
 }
 
@@ -139,42 +276,55 @@ mod tests {
 
     use super::*;
 
+    fn record(name: &str, rest_at: u64) -> Record {
+        let names = NameWords::NONE.alone();
+        let (kind, tag) = (Kind::new("value"), u64::TAG);
+        let shape = Shape { kind, tag, len: 1, bytes: 64, align: 64, names };
+        Record::new(Name::new(name).unwrap(), rest_at, 1024, shape)
+    }
+
     #[test]
     fn names_keep_their_bytes() {
-        for name in ["a", "hits", "größe/2", &"x".repeat(48)] {
-            assert_eq!(Name::new(name).unwrap().text(), Some(name));
+        for name in ["a", "hits", "größe/2", &"x".repeat(48), &"xyz".repeat(85)] {
+            let rest: Vec<u8> =
+                Name::new(name).unwrap().rest().flat_map(u64::to_ne_bytes).collect();
+            let entry = record(name, 512).entry(4, 7, &rest).unwrap();
+            assert_eq!((entry.name.as_str(), entry.generation), (name, 5));
+            assert_eq!(entry.creator, OwnerId::new(7));
         }
-        for name in ["", "a\0b", "a\nb", &"x".repeat(49)] {
+        for name in ["", "a\0b", "a\nb", &"x".repeat(256)] {
             assert!(Name::new(name).is_err(), "{name:?}");
         }
     }
 
     #[test]
+    fn hashes_of_like_names_differ_in_their_last_bits() {
+        let mut seen = std::collections::HashSet::new();
+        for i in 0..4096 {
+            seen.insert(hash(format!("object-{i}").as_bytes()) % 8192);
+        }
+        // As many as numbers that are drawn would give: 8192 * (1 - exp(-1/2)) = 3223.
+        assert!((3100..3350).contains(&seen.len()), "{}", seen.len());
+    }
+
+    #[test]
     fn every_defect_is_named() {
-        let good = Record {
-            name: Name::new("hits").unwrap(),
-            offset: 1024,
-            shape: Shape {
-                kind: Kind::new("value"),
-                tag: u64::TAG,
-                len: 1,
-                bytes: 64,
-                align: 64,
-                names: NameWords::NONE.alone(),
-            },
-        };
+        let good = record("hits", 0);
         assert_eq!(good.defect(1024, 1088), None);
         let with = |change: fn(&mut Record)| {
             let mut bad = good;
             change(&mut bad);
             bad.defect(1024, 1088).map(|(field, _)| field)
         };
-        assert_eq!(with(|r| r.name.0[0] = 0), Some("first byte of the name"));
-        for at in [0, 47] {
+        assert_eq!(with(|r| r.name[0] = 0), Some("first byte of the name"));
+        for at in [0, 3] {
             let mut bad = good;
-            bad.name.0[at] = 0xff;
-            assert_eq!(bad.entry(), None);
+            bad.name[at] = 0xff;
+            assert!(bad.entry(0, 0, &[]).is_err());
         }
+        assert_eq!(with(|r| r.len = 0), Some("length of the name"));
+        assert_eq!(with(|r| r.len = 256), Some("length of the name"));
+        assert_eq!(with(|r| r.len = 49), Some("place of the name"));
         assert_eq!(with(|r| r.shape.align = 0), Some("alignment"));
         assert_eq!(with(|r| r.shape.align = 3), Some("alignment"));
         assert_eq!(with(|r| r.shape.align = 1 << 13), Some("alignment"));
@@ -182,5 +332,11 @@ mod tests {
         assert_eq!(with(|r| r.offset = 1025), Some("offset"));
         assert_eq!(with(|r| r.shape.bytes = 65), Some("size"));
         assert_eq!(with(|r| r.shape.bytes = u64::MAX), Some("size"));
+        let long = record(&"x".repeat(49), 1016);
+        assert_eq!(long.defect(1000, 1088), None);
+        for at in [0, 992, 1017, 1024, !7] {
+            let bad = Record { rest_at: at, ..long };
+            assert_eq!(bad.defect(1000, 1088), Some(("place of the name", at)));
+        }
     }
 }

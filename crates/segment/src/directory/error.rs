@@ -37,7 +37,7 @@ pub enum ObjectErrorKind {
     InvalidSpec,
     /// The segment was made without a directory.
     NoDirectory,
-    /// Every entry of the directory is taken.
+    /// Every entry of the directory is taken, and there is no room for more of them.
     Full,
     /// The segment has not enough free bytes.
     NoRoom,
@@ -107,7 +107,7 @@ impl ObjectError {
 
 /// What [`ObjectError`] has to say.
 #[derive(Debug)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     Name {
         why: &'static str,
         len: usize,
@@ -188,7 +188,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name { why, len } => {
-                write!(f, "a name has 1 to 48 bytes and no control characters, this one has {len} bytes: {why}")
+                write!(f, "a name has 1 to 255 bytes and no control characters, this one has {len} bytes: {why}")
             }
             Self::NotFound { there, count } => not_found(f, there, *count),
             Self::Exists { found } => {
@@ -221,7 +221,7 @@ impl fmt::Display for Reason {
             ),
             Self::Full { entries } => write!(
                 f,
-                "all {entries} entries of the directory are taken: make the segment with a larger Options::objects"
+                "all {entries} entries of the directory are taken, and the segment has no room for as many more: make it larger, with Options::new(size), or with more Options::objects"
             ),
             Self::NoRoom { needed, align, free, len } => write!(
                 f,

@@ -3,15 +3,18 @@
 use std::ptr;
 use std::time::Duration;
 
-use shmkit_atomic::Ordering::{Relaxed, Release, SeqCst};
-use shmkit_atomic::{AtomicU64, Deadline, compiler_fence};
-use shmkit_layout::{Object, Offset, Region, Shape};
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::crash::in_program_order;
+use shmkit_atomic::{AtomicU64, Deadline};
+use shmkit_layout::{Object, Region, Shape, align_up};
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{LockFailure, Outcome, RawMutex};
 
 use super::entry::{Name, Record};
 use super::error::Reason;
-use super::{Directory, MAX_ALIGN, ObjectError, PUBLISHED, Scan, WRITTEN, entry_at, place};
+use super::table::{LOCK, WRITTEN};
+use super::{Directory, MAX_ALIGN, ObjectError};
+use crate::index;
 
 impl<'a> Directory<'a> {
     /// Finds the object called `name`, or makes it. `spec` says what it must be: kind, type and length; a first value
@@ -52,20 +55,19 @@ impl<'a> Directory<'a> {
     {
         let wanted = Wanted::new::<O, K>(name, &spec, keeper.places())?;
         let run = move || {
-            let mut scan = self.scan();
-            if let Some(found) = scan.seek(wanted.name)? {
+            if let Some(found) = self.seek(wanted.name)? {
                 // SAFETY: the caller's promise.
                 return unsafe { self.use_same(found, &wanted.shape, keeper) };
             }
             let held = self.hold(&keeper)?;
-            // What was walked past never changes: on with what was published meanwhile.
-            if let Some(found) = scan.seek(wanted.name)? {
+            let next = index::catch_up(&self)?;
+            if let Some(found) = self.seek(wanted.name)? {
                 drop(held);
                 // SAFETY: the caller's promise.
                 return unsafe { self.use_same(found, &wanted.shape, keeper) };
             }
             // SAFETY: the caller's promise.
-            let object = unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) }?;
+            let object = unsafe { self.build(&held, next, wanted, spec, keeper.clone()) }?;
             drop(held);
             self.keep_schema::<O, K>(&keeper);
             Ok(object)
@@ -114,12 +116,12 @@ impl<'a> Directory<'a> {
         let wanted = Wanted::new::<O, K>(name, &spec, keeper.places())?;
         let run = move || {
             let held = self.hold(&keeper)?;
-            let mut scan = self.scan();
-            if let Some(found) = scan.seek(wanted.name)? {
+            let next = index::catch_up(&self)?;
+            if let Some(found) = self.seek(wanted.name)? {
                 return Err(Reason::Exists { found: found.shape });
             }
             // SAFETY: the caller's promise.
-            let object = unsafe { self.build(&held, &scan, wanted, spec, keeper.clone()) }?;
+            let object = unsafe { self.build(&held, next, wanted, spec, keeper.clone()) }?;
             drop(held);
             self.keep_schema::<O, K>(&keeper);
             Ok(object)
@@ -149,7 +151,7 @@ impl<'a> Directory<'a> {
         unsafe { self.use_found(found, keeper) }
     }
 
-    /// Makes an object in the next free bytes and publishes it. `scan` has walked past all that is published.
+    /// Makes an object in the next free bytes and publishes it as entry `next`, the first that is free.
     ///
     /// # Safety
     ///
@@ -157,8 +159,8 @@ impl<'a> Directory<'a> {
     unsafe fn build<O, K>(
         self,
         held: &Held<'_, K>,
-        scan: &Scan<'_>,
-        wanted: Wanted,
+        next: u32,
+        wanted: Wanted<'_>,
         spec: O::Spec,
         keeper: K,
     ) -> Result<O, Reason>
@@ -167,9 +169,10 @@ impl<'a> Directory<'a> {
         K: Judge,
     {
         let Wanted { name, shape } = wanted;
-        let (index, offset) = self.room(scan, &shape)?;
-        let region = self.region.sub(offset, shape.bytes).map_err(Reason::Place)?;
         held.check()?;
+        let at = self.entry_for(next)?;
+        let (rest_at, offset) = self.room(self.end(next)?, name, &shape)?;
+        let region = self.region.sub(offset, shape.bytes).map_err(Reason::Place)?;
         self.zero(region, offset)?;
         // SAFETY: the bytes are zero (`zero`), and nobody else uses them: they lie behind every published
         // object and only the holder of the lock uses such bytes, as above. The rest is the caller's promise.
@@ -177,47 +180,61 @@ impl<'a> Directory<'a> {
 
         // The object's own code has run: it may have forked, or learned that the roster has lost our place.
         held.check()?;
-        Record { name, offset, shape }.write(self.table, entry_at(index)).map_err(Reason::Place)?;
-        // Release: pairs with the Acquire in `Scan::next`, so that who sees the entry sees the object whole.
-        self.state(index)?.store(PUBLISHED, Release);
+        name.write_rest(self.region, rest_at).map_err(Reason::Place)?;
+        let record = Record::new(name, rest_at, offset, shape);
+        record.write(self.region, at, held.id).map_err(Reason::Place)?;
+        in_program_order();
+        self.publish(next)?;
         Ok(object)
     }
 
-    /// Zeroes the bytes of a new object, which begins at `offset`: those that a killed or failed maker may have written to.
-    /// The others have been zero from the beginning, and a gigabyte of them need not be looked at.
-    fn zero(self, region: Region<'_>, offset: u64) -> Result<(), Reason> {
-        let written: &AtomicU64 =
-            self.table.get(Offset::new(WRITTEN).map_err(Reason::Place)?).map_err(Reason::Place)?;
+    /// Makes entry `next`, which is written, and its object visible. From here on it is there: what is wrong with the others
+    /// is for the next one to say.
+    fn publish(self, next: u32) -> Result<(), Reason> {
+        let state = index::Words::state(&self, next)?;
+        index::publish(state.ok_or(Reason::Corrupt { field: "table", index: next, found: 0 })?);
+        in_program_order();
+        let _ = index::catch_up(&self);
+        Ok(())
+    }
+
+    /// Zeroes the bytes of a new object or table, which begins at `offset`: those that a killed or failed maker may have
+    /// written to. The others have been zero from the beginning, and a gigabyte of them need not be looked at.
+    pub(super) fn zero(self, region: Region<'_>, offset: u64) -> Result<(), Reason> {
+        let written: &AtomicU64 = self.word(WRITTEN)?;
         let end = offset + region.len() as u64;
         let before = written.load(Relaxed);
         let dirty = before.min(end).saturating_sub(offset) as usize;
         // SAFETY: `region` is mapped for writing (`Region::from_raw_parts`), it is at least as long, and nobody else uses the
-        // bytes: they lie behind every published object (`room`), and only the holder of the lock, which is us, uses bytes
-        // that are not published.
+        // bytes: they lie behind every published object and table (`end`), and only the holder of the lock, which is us, uses
+        // bytes that are not published.
         unsafe { ptr::write_bytes(region.base().as_ptr(), 0, dirty) };
         written.store(before.max(end), Relaxed);
-        // SeqCst: towards whoever comes after a kill at any instruction; no instruction. The mark is there before the object's
-        // first byte is, so that the next maker zeroes what this one has left.
-        compiler_fence(SeqCst);
+        // The mark is there before the object's first byte is, so that the next maker zeroes what this one has left.
+        in_program_order();
         Ok(())
     }
 
-    /// Returns the next free entry and the place of an object of this shape, after a walk to the end with the lock held.
-    fn room(self, scan: &Scan<'_>, shape: &Shape) -> Result<(u32, u64), Reason> {
-        let &Scan { index, end, .. } = scan;
-        if index == self.entries {
-            return Err(Reason::Full { entries: self.entries });
-        }
+    /// Returns the places of the rest of a name, 0 if it has none, and of its object, at or after `end`.
+    fn room(self, end: u64, name: Name<'_>, shape: &Shape) -> Result<(u64, u64), Reason> {
         let len = self.len;
-        match place(end, shape, len) {
-            Some(offset) => Ok((index, offset)),
-            None => Err(Reason::NoRoom {
-                needed: shape.bytes,
-                align: shape.align,
-                free: len.saturating_sub(end),
-                len,
-            }),
-        }
+        let place = || {
+            let (rest_at, after) = match name.rest_bytes() {
+                0 => (0, end),
+                bytes => {
+                    let rest_at = align_up(end, 8)?;
+                    (rest_at, rest_at.checked_add(bytes)?)
+                }
+            };
+            let offset = align_up(after, shape.align)?;
+            (offset.checked_add(shape.bytes)? <= len).then_some((rest_at, offset))
+        };
+        place().ok_or_else(|| Reason::NoRoom {
+            needed: shape.bytes.saturating_add(name.rest_bytes()),
+            align: shape.align,
+            free: len.saturating_sub(end),
+            len,
+        })
     }
 
     /// Locks the directory. Whoever died holding it left nothing to repair.
@@ -225,7 +242,7 @@ impl<'a> Directory<'a> {
     where
         'a: 'h,
     {
-        let lock: &RawMutex = self.table.get(Offset::ZERO).map_err(Reason::Place)?;
+        let lock: &RawMutex = self.word(LOCK)?;
         let waited = self.time_limit;
         let fails = |failure| Reason::Lock { failure, owner: lock.owner(), waited };
         let outcome = lock.lock(judge, Deadline::after(waited)).map_err(fails)?;
@@ -233,7 +250,8 @@ impl<'a> Directory<'a> {
         let held = Held { lock, judge, id };
         match outcome {
             Outcome::Clean => {}
-            // Whole entries are published, others are free: the directory is consistent at every instruction.
+            // Whole entries are published, others are free: the directory is consistent at every instruction, and
+            // whoever makes an object indexes first what is not indexed yet.
             // The lock is ours, so this can fail only in a forked child, whose every step fails.
             Outcome::OwnerDied | Outcome::NotRecoverable => {
                 let _ = lock.make_consistent(judge);
@@ -244,13 +262,17 @@ impl<'a> Directory<'a> {
 }
 
 /// What is asked for.
-struct Wanted {
-    name: Name,
+struct Wanted<'n> {
+    name: Name<'n>,
     shape: Shape,
 }
 
-impl Wanted {
-    fn new<O: Object<K>, K>(name: &str, spec: &O::Spec, places: u32) -> Result<Self, ObjectError> {
+impl<'n> Wanted<'n> {
+    fn new<O: Object<K>, K>(
+        name: &'n str,
+        spec: &O::Spec,
+        places: u32,
+    ) -> Result<Self, ObjectError> {
         let shape = O::shape(spec, places).map_err(|error| Reason::Spec(error).of(name))?;
         assert!(
             (shape.kind, shape.tag) == (O::KIND, O::TAG),

@@ -3,6 +3,7 @@
 //! A definition is made after the first object of its type, if there is room for it: it never takes what an object needs,
 //! and whoever is killed in between leaves a type that is refused as before, by its hash, without a field to name.
 
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{
     Definition, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag,
 };
@@ -18,8 +19,8 @@ impl Directory<'_> {
     pub(super) fn keep_schema<O: Object<K>, K: Judge + Clone>(self, keeper: &K) {
         let Some(schema) = O::SCHEMA.filter(|schema| schema.has_parts()) else { return };
         let Some(bytes) = schema.encode() else { return };
-        // At most every second entry: the others are for objects.
-        if self.entries().map_or(0, |there| there.len()) as u64 * 2 > self.entries.into() {
+        // At most every second of the first entries: no table is made for it. Relaxed: a count that is late is as good.
+        if u64::from(self.indexed.load(Relaxed)) * 2 > self.entries.into() {
             return;
         }
         // SAFETY: the handle is used no more when this returns, and the region is mapped as long.

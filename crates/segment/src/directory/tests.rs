@@ -4,34 +4,41 @@ use std::ptr::NonNull;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicBool, AtomicU64};
-use shmkit_layout::{NameWords, ShapeError, ShmSafe};
+use shmkit_layout::{NameWords, Shape, ShapeError, ShmSafe};
 use shmkit_roster::{OwnerId, Verdict};
 use shmkit_sync::RawMutex;
 
 use super::ObjectErrorKind as Is;
+use super::entry::ENTRY;
+use super::table::{HEAD, LOCK, WRITTEN};
 use super::*;
 
 #[repr(C, align(4096))]
 struct Bytes<const N: usize>([u8; N]);
 
-/// A directory of 4 entries in 2 KiB: its objects begin at byte 896.
-struct Memory(Box<Bytes<2048>>);
+/// Where the objects of a directory of 4 entries begin.
+const START: u64 = Directory::bytes(4);
+/// Where its memory ends.
+const END: u64 = START + 1152;
+
+/// A directory of 4 entries with 1,152 bytes for objects.
+struct Memory(Box<Bytes<{ END as usize }>>);
 
 impl Memory {
     fn new() -> Self {
-        let memory = Self(Box::new(Bytes([0; 2048])));
+        let memory = Self(Box::new(Bytes([0; END as usize])));
         // What lies behind the directory is not zero: as if a killed maker had been there, which has said so before.
-        let objects = memory.directory().region.sub(896, 1152).unwrap();
+        let objects = memory.directory().region.sub(START, 1152).unwrap();
         // SAFETY: nobody else uses the block yet.
         unsafe { objects.base().as_ptr().write_bytes(0xaa, 1152) };
-        memory.poke(WRITTEN, 2048_u64);
+        memory.poke(WRITTEN, END);
         memory
     }
 
     fn region(&self) -> Region<'_> {
         let base = NonNull::from(&*self.0).cast();
         // SAFETY: the block lives as long as `self`; the tests use it through regions only.
-        unsafe { Region::from_raw_parts(base, 2048) }
+        unsafe { Region::from_raw_parts(base, END as usize) }
     }
 
     fn directory(&self) -> Directory<'_> {
@@ -221,7 +228,7 @@ fn who_holds_the_directory_is_waited_for_as_long_as_was_said() {
     let (memory, mut me) = (Memory::new(), Me(1, AtomicBool::new(false)));
     let directory = memory.directory().time_limit(Duration::from_millis(3));
     let other = Me(2, AtomicBool::new(false));
-    let lock: &RawMutex = directory.table.get(Offset::ZERO).unwrap();
+    let lock: &RawMutex = directory.word(LOCK).unwrap();
     lock.try_lock(&other).unwrap();
     let error = directory.make::<Unsigned<'_>, _>("a", (0, 1), &me).unwrap_err();
     assert_eq!(error.kind(), Is::Busy);
@@ -260,7 +267,9 @@ fn full_says_of_what() {
     assert_eq!(room.kind(), Is::NoRoom);
     assert_eq!(
         room.to_string(),
-        r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's 2048 bytes 1152 are free: make the segment larger, with Options::new(size)"#
+        format!(
+            r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's {END} bytes 1152 are free: make the segment larger, with Options::new(size)"#
+        )
     );
     let absurd = directory.make::<Unsigned<'_>, _>("absurd", (0, u64::MAX), &me).unwrap_err();
     assert_eq!(absurd.kind(), Is::NoRoom);
@@ -278,15 +287,15 @@ fn a_dead_maker_leaves_nothing_half_made() {
     let directory = memory.directory();
     // As if participant 9 had been killed after it wrote object and entry, and before it published them.
     memory.poke(0, OwnerId::new(9).unwrap().get());
-    directory.region.sub(896, 1152).unwrap();
+    directory.region.sub(START, 1152).unwrap();
     let shape = Unsigned::shape(&(5, 2), 2).unwrap();
-    let record = Record { name: Name::new("hits").unwrap(), offset: 896, shape };
-    record.write(directory.table, entry_at(0)).unwrap();
+    let record = Record::new(Name::new("hits").unwrap(), 0, START, shape);
+    record.write(directory.region, HEAD, OwnerId::new(9)).unwrap();
 
     assert_eq!(directory.find::<Unsigned<'_>, _>("hits", &me).unwrap_err().kind(), Is::NotFound);
     let made: Unsigned<'_> = directory.object("hits", (6, 2), &me).unwrap();
     assert_eq!(made.0[0].load(Relaxed), 6);
-    let lock: &RawMutex = directory.table.get(Offset::ZERO).unwrap();
+    let lock: &RawMutex = directory.word(LOCK).unwrap();
     assert_eq!(lock.owner(), None, "released");
     assert_eq!(directory.region.read::<u32>(Offset::new(4).unwrap()), Ok(0), "consistent");
 }
@@ -297,15 +306,20 @@ fn a_maker_says_up_to_where_it_writes_before_it_writes() {
     let directory = memory.directory();
     let at = Offset::<u64>::new(WRITTEN).unwrap();
     memory.poke(WRITTEN, 0_u64);
-    directory.region.sub(896, 1152).unwrap().write(Offset::new(0).unwrap(), [0_u64; 144]).unwrap();
+    directory
+        .region
+        .sub(START, 1152)
+        .unwrap()
+        .write(Offset::new(0).unwrap(), [0_u64; 144])
+        .unwrap();
     let failed = directory.make::<Unsigned<'_>, _>("hits", (u64::MAX, 2), &me);
     assert_eq!(failed.unwrap_err().kind(), Is::InvalidSpec);
-    assert_eq!(directory.region.read(at), Ok(896 + 16), "the failed one has written there");
+    assert_eq!(directory.region.read(at), Ok(START + 16), "the failed one has written there");
     // It is given zeros again, which it checks.
     directory.make::<Unsigned<'_>, _>("hits", (5, 1), &me).unwrap();
-    assert_eq!(directory.region.read(at), Ok(896 + 16), "that was further than this one");
+    assert_eq!(directory.region.read(at), Ok(START + 16), "that was further than this one");
     directory.make::<Unsigned<'_>, _>("misses", (5, 3), &me).unwrap();
-    assert_eq!(directory.region.read(at), Ok(1024 + 24));
+    assert_eq!(directory.region.read(at), Ok(START + 128 + 24));
 }
 
 #[test]
@@ -314,20 +328,23 @@ fn what_no_peer_writes_is_an_error() {
     let directory = memory.directory();
     directory.make::<Unsigned<'_>, _>("a", (5, 2), &me).unwrap();
     directory.make::<Unsigned<'_>, _>("b", (5, 2), &me).unwrap();
-    let second = 128 + 176;
+    let second = HEAD + ENTRY;
     // Place in the entry, and what is wrong there; one u64 each.
     for (at, value) in [
-        (0, 7),                          // state
-        (8, 895),                        // offset: in the directory
-        (8, 897),                        // offset: odd
-        (8, 896),                        // offset: overlaps "a"
-        (8, 2048),                       // offset: at the end
-        (8, !127),                       // offset: far out
-        (16, 0),                         // no name
-        (64 + 8 + 48 + 8, u64::MAX),     // bytes
-        (64 + 8 + 48 + 16, 0),           // alignment
-        (64 + 8 + 48 + 16, 3),           // alignment
-        (64 + 8 + 48 + 16, 1_u64 << 40), // alignment
+        (0, 7),                      // state
+        (8, START - 1),              // offset: in the directory
+        (8, START + 129),            // offset: odd
+        (8, START),                  // offset: overlaps "a"
+        (8, END),                    // offset: at the end
+        (8, !127),                   // offset: far out
+        (24, 0),                     // no length of the name
+        (24, 300),                   // a name of 300 bytes
+        (24, 60),                    // the rest of a name nowhere
+        (32, 0),                     // no name
+        (80 + 56 + 8, u64::MAX),     // bytes
+        (80 + 56 + 16, 0),           // alignment
+        (80 + 56 + 16, 3),           // alignment
+        (80 + 56 + 16, 1_u64 << 40), // alignment
     ] {
         let at = second + at;
         let good: u64 = memory.region().read(Offset::new(at).unwrap()).unwrap();
@@ -343,25 +360,102 @@ fn what_no_peer_writes_is_an_error() {
         memory.poke(at, good);
     }
     // A name that is none: whoever looks for another is not concerned.
-    memory.poke(second + 16, 0xff_u64);
+    memory.poke(second + 32, 0xff_u64);
     assert_eq!(directory.entries().unwrap_err().kind(), Is::Corrupt);
     directory.find::<Unsigned<'_>, _>("a", &me).expect("not concerned");
-    memory.poke(second + 16, u64::from(b'b'));
+    memory.poke(second + 32, u64::from(b'b'));
     // A length that does not fit into the object's bytes.
-    memory.poke(second + 64 + 8 + 48, 17_u64);
+    memory.poke(second + 80 + 56, 17_u64);
     let error = directory.find::<Unsigned<'_>, _>("b", &me).unwrap_err();
     assert_eq!(error.kind(), Is::Corrupt, "{error}");
 }
 
+/// Lists the objects by copies of a memory's bytes.
+fn from_outside(region: Region<'_>, entries: u32, len: u64) -> Result<Vec<Entry>, ObjectError> {
+    let copy = |at: u64, bytes: &mut [u8]| -> Result<(), OffsetError> {
+        for (at, byte) in (at..).zip(bytes) {
+            *byte = region.read(Offset::new(at)?)?;
+        }
+        Ok(())
+    };
+    Directory::list_from(0, entries, len, copy).unwrap()
+}
+
 #[test]
-fn a_copy_shows_the_objects_of_the_whole() {
+fn copies_show_the_objects_of_the_whole() {
     let (memory, me) = (Memory::new(), Me::among_the_dead());
     memory.directory().make::<Unsigned<'_>, _>("a", (5, 2), &me).unwrap();
-    let copy = memory.region().sub(0, 896).unwrap();
-    let entries = Directory::list_copy(copy, 0, 4, 2048).unwrap();
+    memory.directory().make::<Unsigned<'_>, _>(&"long".repeat(20), (5, 2), &me).unwrap();
+    let entries = from_outside(memory.region(), 4, END).unwrap();
     assert_eq!(entries, memory.directory().entries().unwrap());
-    assert_eq!(Directory::list_copy(copy, 0, 4, 911).unwrap_err().kind(), Is::Corrupt);
-    assert_eq!(Directory::list_copy(copy, 0, 5, 2048).unwrap_err().kind(), Is::Corrupt);
+    assert_eq!((entries[1].generation, entries[1].creator), (2, me.me()));
+    assert_eq!(from_outside(memory.region(), 4, START + 15).unwrap_err().kind(), Is::Corrupt);
+    assert_eq!(from_outside(memory.region(), 99, END).unwrap_err().kind(), Is::Corrupt);
+}
+
+#[test]
+fn a_directory_grows_as_long_as_there_is_room() {
+    const LEN: usize = 1 << 16;
+    let memory = Box::new(Bytes([0; LEN]));
+    let base = NonNull::from(&*memory).cast();
+    // SAFETY: the block outlives the region, was zero, and is used through it only.
+    let region = unsafe { Region::from_raw_parts(base, LEN) };
+    // SAFETY: as above.
+    let directory = unsafe { Directory::attach(region, 0, 1) }.unwrap();
+    let me = Me::among_the_dead();
+    let name = |n: usize| format!("{n}").repeat(1 + n % 60);
+    let mut made = Vec::new();
+    let full = loop {
+        match directory.make::<Unsigned<'_>, _>(&name(made.len()), (made.len() as u64, 1), &me) {
+            Ok(words) => made.push(words),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full.kind(), Is::Full | Is::NoRoom), "{full}");
+    assert!(made.len() >= 64, "{}", made.len());
+    for (n, words) in made.iter().enumerate() {
+        let found: Unsigned<'_> = directory.find(&name(n), &me).unwrap();
+        assert_eq!(found.0.as_ptr(), words.0.as_ptr());
+        assert_eq!(found.0[0].load(Relaxed), n as u64, "a table lies over it");
+    }
+    let entries = directory.entries().unwrap();
+    assert_eq!(entries.len(), made.len());
+    assert!(entries.iter().enumerate().all(|(n, entry)| entry.name == name(n)));
+    assert_eq!(from_outside(region, 1, LEN as u64).unwrap(), entries);
+    // What is wrong in the words of its tables is an error.
+    for (at, value) in
+        [(136, 7_u64), (136, 1 << 50), (136, 64), (144, 64), (152, 1 << 40), (160, 1025)]
+    {
+        let at = Offset::new(at).unwrap();
+        let good: u64 = region.read(at).unwrap();
+        region.write(at, value).unwrap();
+        let found = directory.find::<Unsigned<'_>, _>("7777", &me).map(drop);
+        let listed = directory.entries().map(drop);
+        let error = listed.and(found).unwrap_err();
+        assert_eq!(error.kind(), Is::Corrupt, "{error}");
+        let made = directory.make::<Unsigned<'_>, _>("one more", (0, 1), &me).map(drop);
+        assert_eq!(made.unwrap_err().kind(), Is::Corrupt);
+        region.write(at, good).unwrap();
+    }
+}
+
+/// As if its maker had been killed between the store that publishes it and the index.
+#[test]
+fn what_is_published_is_found_before_it_is_indexed() {
+    let (memory, me) = (Memory::new(), Me::among_the_dead());
+    let directory = memory.directory();
+    directory.make::<Unsigned<'_>, _>("a", (5, 1), &me).unwrap();
+    directory.make::<Unsigned<'_>, _>("b", (6, 1), &me).unwrap();
+    directory.indexed.store(1, Relaxed);
+    let slots = index::Words::slots(&directory, 0).unwrap();
+    for slot in slots.iter().filter(|slot| slot.load(Relaxed) as u32 == 2) {
+        slot.store(0, Relaxed);
+    }
+    let b: Unsigned<'_> = directory.find("b", &me).unwrap();
+    assert_eq!(b.0[0].load(Relaxed), 6);
+    assert_eq!(directory.make::<Unsigned<'_>, _>("b", (7, 1), &me).unwrap_err().kind(), Is::Exists);
+    assert_eq!(directory.indexed.load(Relaxed), 2, "the next maker has indexed it");
+    directory.find::<Unsigned<'_>, _>("b", &me).unwrap();
 }
 
 #[test]

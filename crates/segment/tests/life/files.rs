@@ -172,7 +172,7 @@ fn anothers_dead_segment_is_removed_for_who_says_whose() {
 fn every_defect_of_the_header_is_named() {
     let defects: [(u64, &[u8], ErrorKind, &[&str]); 10] = [
         (0, b"\x7fELF", ErrorKind::ForeignMagic, &["ELF", "shmk", "another name"]),
-        (8, &1_u32.to_ne_bytes(), ErrorKind::Version, &["version is 1", "is 2", "same version"]),
+        (8, &1_u32.to_ne_bytes(), ErrorKind::Version, &["version is 1", "is 3", "same version"]),
         (8, &0_u32.to_ne_bytes(), ErrorKind::Version, &["version is 0"]),
         (12, &0x0403_0201_u32.to_ne_bytes(), ErrorKind::ByteOrder, &["other byte order"]),
         (16, &16_u32.to_ne_bytes(), ErrorKind::WordWidth, &["16 bits", "64"]),

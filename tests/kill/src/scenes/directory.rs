@@ -31,13 +31,22 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let about = "making an object in a segment killed; others find it whole or make it";
     let heirs =
         "the heir of a killed maker of a bigger object killed; others find it whole or make it";
-    [("directory/object", about, false), ("directory/heir", heirs, true)].map(scene).into()
+    let growth =
+        "making an object for which the directory grows killed; others find it whole or make it";
+    [
+        ("directory/object", about, false, 4),
+        ("directory/heir", heirs, true, 4),
+        ("directory/growth", growth, false, 1),
+    ]
+    .map(scene)
+    .into()
 }
 
-fn scene((name, about, heir): (&'static str, &'static str, bool)) -> Scene {
+/// A scene in a directory that has room for so many objects at first.
+fn scene((name, about, heir, objects): (&'static str, &'static str, bool, u32)) -> Scene {
     let scene = Scene::new(name, about, 300, move |stage, point| {
         let name = shm::name("directory");
-        let take = play(stage, &name, heir, point);
+        let take = play(stage, &name, (heir, objects), point);
         let left = shm::left();
         for file in &left {
             let _ = std::fs::remove_file(file);
@@ -47,9 +56,14 @@ fn scene((name, about, heir): (&'static str, &'static str, bool)) -> Scene {
     scene.named()
 }
 
-fn play(stage: &Stage, name: &str, heir: bool, point: u32) -> Result<Take, Fault> {
+fn play(
+    stage: &Stage,
+    name: &str,
+    (heir, objects): (bool, u32),
+    point: u32,
+) -> Result<Take, Fault> {
     let mut maker = stage.cast(MAKER, &|actor| {
-        let options = Options::new(8192).participants(8).objects(4);
+        let options = Options::new(8192).participants(8).objects(objects);
         let segment = options.create(name).map_err(|e| Fault::hung(e.to_string()))?;
         object(&segment, "before")?;
         actor.phase(INSIDE);
