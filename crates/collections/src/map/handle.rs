@@ -67,10 +67,16 @@ pub struct ShmMap<Q: Item + ?Sized, V: Item + ?Sized, K: Judge = Seat> {
     pub(super) shards: &'static [Shard],
     pub(super) buckets: &'static [AtomicU64],
     pub(super) limit: Option<Duration>,
-    pub(super) items: PhantomData<(fn(&Q), fn(&V))>,
+    pub(super) items: Items<Q, V>,
     /// Has the keeper; so it is dropped last.
     pub(super) heap: Heap<K>,
 }
+
+/// A map holds copies of keys and values, and none in this process.
+pub(super) type Items<Q, V> = PhantomData<(fn(&Q), fn(&V))>;
+
+/// Copies of keys and of their values.
+type Entries<Q, V> = Vec<(<Q as Item>::Owned, <V as Item>::Owned)>;
 
 impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge + Clone> Clone for ShmMap<Q, V, K> {
     fn clone(&self) -> Self {
@@ -226,7 +232,7 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     /// # Errors
     ///
     /// [`MapError`].
-    pub fn entries(&self) -> Result<Vec<(Q::Owned, V::Owned)>, MapError> {
+    pub fn entries(&self) -> Result<Entries<Q, V>, MapError> {
         let mut all = Vec::new();
         self.each_part(|part| {
             let mut bad = None;

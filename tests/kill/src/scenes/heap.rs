@@ -5,19 +5,15 @@ use shmkit_heap::{BlockId, Heap, Swap};
 use shmkit_layout::{Object, Offset, Region};
 use shmkit_sync::{Outcome, RawMutex};
 
+use super::account::{self, Before};
 use crate::arena::{Me, NOBODY};
-use crate::{Actor, Arena, Fault, Scene, Spread, Take, Unit};
+use crate::{Actor, Arena, Fault, Scene, Spread};
 
 /// Bytes of the heap, tables included.
 const HEAP: u64 = 96 << 10;
 
 /// How many of a block's bytes are written and read.
 const FILLED: usize = 24;
-
-/// The survivor is about to use the heap.
-const USING: u32 = 1;
-/// Go and use it.
-const GO: u32 = 1;
 
 /// A structure that owns one block.
 struct Owner<'a> {
@@ -46,10 +42,10 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let replace = "a structure's block replaced, killed; it has the old or the new one, whole";
     let heir = "the heir of one killed as it replaces a block killed, too; as above";
     vec![
-        scene("heap/small", small, 400, false, |heap, owner, _| use_some(heap, owner, 40)),
-        scene("heap/whole", whole, 300, false, |heap, owner, _| use_some(heap, owner, 9000)),
-        scene("heap/replace", replace, 800, false, replace_some),
-        scene("heap/heir", heir, 800, true, replace_some),
+        scene("heap/small", small, 400, None, |heap, owner, _| use_some(heap, owner, 40)),
+        scene("heap/whole", whole, 300, None, |heap, owner, _| use_some(heap, owner, 9000)),
+        scene("heap/replace", replace, 800, None, replace_some),
+        scene("heap/heir", heir, 800, Some(Spread(1500)), replace_some),
     ]
 }
 
@@ -117,7 +113,7 @@ fn hung(error: shmkit_heap::HeapError) -> Fault {
 type Does = fn(&Heap<Me<'_>>, &Owner<'_>, Me<'_>) -> Result<(), Fault>;
 
 /// One uses the heap and is killed; one survivor uses it at that moment, another comes later.
-fn scene(name: &str, about: &str, floor: u32, heir: bool, does: Does) -> Scene {
+fn scene(name: &str, about: &str, floor: u32, before: Before, does: Does) -> Scene {
     Scene::new(name, about, floor, move |stage, point| {
         let arena = Arena::new()?;
         let region = arena.object().sub(0, HEAP).map_err(|e| Fault::broken(e.to_string()))?;
@@ -132,29 +128,15 @@ fn scene(name: &str, about: &str, floor: u32, heir: bool, does: Does) -> Scene {
                 Ok(())
             })
         };
-        if heir {
-            stage.dead(3, &user, Spread(1500).at(point))?;
-        }
-        let mut victim = stage.victim(0, &user)?;
         let survivor = |actor: &Actor<'_>| {
             open(&arena, |heap, owner, me| {
-                actor.await_cue(GO)?;
-                actor.phase(USING);
+                account::begin(actor)?;
                 survive(actor, heap, owner, me)
             })
         };
-        let (mut early, late) = (stage.cast(1, &survivor)?, stage.cast(2, &survivor)?);
-        let reached = victim.advance(Unit::Instruction, point)?;
-        early.cue(GO);
-        early.await_asleep(USING)?;
-        let killed = victim.kill();
-        let early = early.finish()?;
-        late.cue(GO);
-        let through = [early, late.finish()?];
         // Nobody is there any more: what is left is the structure's.
-        let end = stage.cast(4, &|_: &Actor<'_>| open(&arena, account))?;
-        end.finish()?;
-        Ok(Take::new(reached, killed, through))
+        let end = |_: &Actor<'_>| open(&arena, count);
+        account::play(stage, point, before, (&user, &survivor, &end))
     })
 }
 
@@ -203,7 +185,7 @@ fn whole(heap: &Heap<Me<'_>>, owner: &Owner<'_>) -> Result<(), Fault> {
 }
 
 /// Nobody else is there: every byte is free, or the structure's.
-fn account(heap: &Heap<Me<'_>>, owner: &Owner<'_>, me: Me<'_>) -> Result<(), Fault> {
+fn count(heap: &Heap<Me<'_>>, owner: &Owner<'_>, me: Me<'_>) -> Result<(), Fault> {
     locked(heap, owner, me, || {
         whole(heap, owner)?;
         let account = heap.check().map_err(hung)?;

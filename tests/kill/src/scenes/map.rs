@@ -3,8 +3,9 @@
 use shmkit_collections::{MapError, MapSpec, ShmMap};
 use shmkit_layout::Object;
 
+use super::account::{self, Before};
 use crate::arena::{Me, NOBODY};
-use crate::{Actor, Arena, Fault, Scene, Spread, Take, Unit};
+use crate::{Actor, Arena, Fault, Scene, Spread};
 
 /// Bytes of the map.
 const MAP: u64 = 128 << 10;
@@ -16,11 +17,6 @@ type Map<'a> = ShmMap<u64, Wide, Me<'a>>;
 const OLD: u64 = 12;
 const ALL: u64 = 16;
 
-/// The survivor is about to use the map.
-const USING: u32 = 1;
-/// Go and use it.
-const GO: u32 = 1;
-
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
     let insert = "entries put in and replaced, killed; each is old or new, and no byte is lost";
@@ -28,14 +24,14 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let update = "entries updated, killed; each is old or new, and no byte is lost";
     let heir = "the heir of one killed as it changes entries killed, too; as above";
     vec![
-        scene("map/insert", insert, 1000, false, |map| {
+        scene("map/insert", insert, 1000, None, |map| {
             (8..ALL).try_for_each(|key| put(map, key, 1))
         }),
-        scene("map/remove", remove, 1000, false, remove_some),
-        scene("map/update", update, 1000, false, |map| {
+        scene("map/remove", remove, 1000, None, remove_some),
+        scene("map/update", update, 1000, None, |map| {
             (0..6).try_for_each(|key| map.update(&key, |value| *value = [9; 4]).map(drop))
         }),
-        scene("map/heir", heir, 1000, true, |map| {
+        scene("map/heir", heir, 1000, Some(Spread(3000)), |map| {
             remove_some(map)?;
             (8..ALL).try_for_each(|key| put(map, key, 1))
         }),
@@ -59,7 +55,7 @@ fn scene(
     name: &str,
     about: &str,
     floor: u32,
-    heir: bool,
+    before: Before,
     does: fn(&Map<'_>) -> Result<(), MapError>,
 ) -> Scene {
     Scene::new(name, about, floor, move |stage, point| {
@@ -80,30 +76,17 @@ fn scene(
                 Ok(())
             })
         };
-        if heir {
-            stage.dead(3, &user, Spread(3000).at(point))?;
-        }
-        let mut victim = stage.victim(0, &user)?;
         let survivor = |actor: &Actor<'_>| {
             open(&arena, |map| {
-                actor.await_cue(GO)?;
-                actor.phase(USING);
+                account::begin(actor)?;
                 survive(map)?;
                 actor.through();
                 Ok(())
             })
         };
-        let (mut early, late) = (stage.cast(1, &survivor)?, stage.cast(2, &survivor)?);
-        let reached = victim.advance(Unit::Instruction, point)?;
-        early.cue(GO);
-        early.await_asleep(USING)?;
-        let killed = victim.kill();
-        let early = early.finish()?;
-        late.cue(GO);
-        let through = [early, late.finish()?];
         // Nobody is there any more: what is left is the map's entries.
-        stage.cast(5, &|_: &Actor<'_>| open(&arena, account))?.finish()?;
-        Ok(Take::new(reached, killed, through))
+        let end = |_: &Actor<'_>| open(&arena, count);
+        account::play(stage, point, before, (&user, &survivor, &end))
     })
 }
 
@@ -135,7 +118,7 @@ fn whole(map: &Map<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn account(map: &Map<'_>) -> Result<(), Fault> {
+fn count(map: &Map<'_>) -> Result<(), Fault> {
     whole(map)?;
     let (account, len) = (map.check().map_err(hung)?, map.entries().map_err(hung)?.len() as u64);
     if account.is_complete()

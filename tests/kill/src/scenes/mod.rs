@@ -1,5 +1,6 @@
 //! The scenes.
 
+mod account;
 mod barrier;
 mod cell;
 mod condvar;
