@@ -13,6 +13,8 @@ use shmkit::Objects;
 use shmkit_benches::Shared;
 use shmkit_segment::{Options, Segment};
 
+use crate::waiting::failed;
+
 /// How many wait.
 const CROWD: u32 = 1000;
 /// How long they wait before it is measured: every slice has its full length.
@@ -41,9 +43,17 @@ enum Thing {
     Mutex,
     RwLock,
     Semaphore,
+    CountingSemaphore,
     Barrier,
     Condvar,
     Event,
+}
+
+impl Thing {
+    /// Whether the one that is killed holds what they wait for, or is missed by them.
+    fn is_held(self) -> bool {
+        !matches!(self, Thing::CountingSemaphore | Thing::Event)
+    }
 }
 
 /// Measures all, or those whose name contains `filter`, and says whether the limits were kept.
@@ -52,6 +62,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         Thing::Mutex,
         Thing::RwLock,
         Thing::Semaphore,
+        Thing::CountingSemaphore,
         Thing::Barrier,
         Thing::Condvar,
         Thing::Event,
@@ -93,10 +104,11 @@ fn measure(thing: Thing) -> Result<(f64, Option<Duration>)> {
     touch(segment, thing)?;
     let mut crowd = Vec::new();
     // Who holds what they wait for, and is to die; at a barrier it is one of them.
-    let holder = start(&board, || hold(segment, thing))?;
+    let holder = start(segment, &board, || take(segment, thing), || hold(segment, thing))?;
     arrive(&board, 1)?;
     for i in 0..CROWD {
-        crowd.push(start(&board, || wait(segment, thing, &board))?);
+        let life = || wait(segment, thing, &board);
+        crowd.push(start(segment, &board, || Ok(()), life)?);
         // Not all at once: a thousand joins in a row wait for each other.
         if i % 100 == 99 {
             arrive(&board, i + 2)?;
@@ -110,7 +122,7 @@ fn measure(thing: Thing) -> Result<(f64, Option<Duration>)> {
     let killed = now();
     kill(holder, Signal::SIGKILL)?;
     waitpid(holder, None)?;
-    let noticed = if let Thing::Event = thing {
+    let noticed = if !thing.is_held() {
         None
     } else {
         let began = Instant::now();
@@ -135,6 +147,7 @@ fn touch(segment: &Segment, thing: Thing) -> Result<()> {
         Thing::Mutex => drop(segment.mutex("thing", 0_u64)?),
         Thing::RwLock => drop(segment.rwlock("thing", 0_u64)?),
         Thing::Semaphore => drop(segment.semaphore("thing", 1)?),
+        Thing::CountingSemaphore => drop(segment.counting_semaphore("thing", 0)?),
         Thing::Barrier => drop(segment.barrier("thing", CROWD + 2)?),
         Thing::Condvar => {
             drop(segment.mutex("lock", 0_u64)?);
@@ -145,19 +158,29 @@ fn touch(segment: &Segment, thing: Thing) -> Result<()> {
     Ok(())
 }
 
-/// Holds what the others wait for, until it is killed.
+/// Takes what the others are to wait for.
+fn take(segment: &'static Segment, thing: Thing) -> Result<()> {
+    match thing {
+        Thing::Mutex => std::mem::forget(segment.mutex("thing", 0_u64)?.lock().map_err(failed)?),
+        Thing::RwLock => std::mem::forget(segment.rwlock("thing", 0_u64)?.write().map_err(failed)?),
+        Thing::Semaphore => {
+            std::mem::forget(segment.semaphore("thing", 1)?.acquire().map_err(failed)?);
+        }
+        Thing::CountingSemaphore | Thing::Barrier | Thing::Condvar | Thing::Event => {}
+    }
+    Ok(())
+}
+
+/// What else the one does that is to be killed.
 fn hold(segment: &'static Segment, thing: Thing) -> Result<()> {
     match thing {
-        Thing::Mutex => std::mem::forget(segment.mutex("thing", 0_u64)?.lock().ok()),
-        Thing::RwLock => std::mem::forget(segment.rwlock("thing", 0_u64)?.write().ok()),
-        Thing::Semaphore => std::mem::forget(segment.semaphore("thing", 1)?.acquire().ok()),
         Thing::Barrier => drop(segment.barrier("thing", CROWD + 2)?.wait()),
         // It takes the lock when the others sleep.
         Thing::Condvar => {
             std::thread::sleep(SETTLE / 2);
-            std::mem::forget(segment.mutex("lock", 0_u64)?.lock().ok());
+            std::mem::forget(segment.mutex("lock", 0_u64)?.lock().map_err(failed)?);
         }
-        Thing::Event => {}
+        _ => {}
     }
     Ok(())
 }
@@ -168,11 +191,12 @@ fn wait(segment: &'static Segment, thing: Thing, board: &Board) -> Result<()> {
         Thing::Mutex => drop(segment.mutex("thing", 0_u64)?.lock().is_ok()),
         Thing::RwLock => drop(segment.rwlock("thing", 0_u64)?.read().is_ok()),
         Thing::Semaphore => drop(segment.semaphore("thing", 1)?.acquire().is_ok()),
+        Thing::CountingSemaphore => drop(segment.counting_semaphore("thing", 0)?.acquire()),
         Thing::Barrier => drop(segment.barrier("thing", CROWD + 2)?.wait()),
         Thing::Condvar => {
             let lock = segment.mutex("lock", 0_u64)?;
             let condvar = segment.condvar("thing")?;
-            let guard = lock.lock().map_err(|error| anyhow::anyhow!("{error}"))?;
+            let guard = lock.lock().map_err(failed)?;
             let _ = condvar.wait(guard).is_ok();
         }
         Thing::Event => drop(segment.event("thing")?.wait()),
@@ -182,15 +206,24 @@ fn wait(segment: &'static Segment, thing: Thing, board: &Board) -> Result<()> {
     Ok(())
 }
 
-/// Forks a process that joins, says so, does `life`, and then sleeps until it is killed.
-fn start(board: &Board, life: impl FnOnce() -> Result<()>) -> Result<Pid> {
+/// Forks a process that joins, does what comes `first`, says so, does `life`, and then sleeps until it is killed.
+fn start(
+    segment: &Segment,
+    board: &Board,
+    first: impl FnOnce() -> Result<()>,
+    life: impl FnOnce() -> Result<()>,
+) -> Result<Pid> {
     // SAFETY: the child does not return; no other thread of this process holds a lock (there is none).
     match unsafe { fork() }.context("fork")? {
         ForkResult::Child => {
             let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
-            // Release: pairs with the Acquire in `arrive`.
-            board.there.fetch_add(1, Release);
-            if let Err(error) = life() {
+            let lived = segment.join_after_fork().map_err(anyhow::Error::from).and_then(|_| {
+                first()?;
+                // Release: pairs with the Acquire in `arrive`.
+                board.there.fetch_add(1, Release);
+                life()
+            });
+            if let Err(error) = lived {
                 eprintln!("one of the crowd: {error:#}");
             }
             loop {

@@ -47,6 +47,15 @@ impl<'a> Candidate<'a> {
     ) -> Self {
         Self { name, run: Box::new(move |n| run(n).map(Into::into)) }
     }
+
+    /// The same work, done within `around`, which runs what it is given.
+    pub fn within(
+        self,
+        mut around: impl FnMut(&mut dyn FnMut() -> Result<Sample>) -> Result<Sample> + 'a,
+    ) -> Self {
+        let Self { name, mut run } = self;
+        Self { name, run: Box::new(move |n| around(&mut || run(n))) }
+    }
 }
 
 impl std::fmt::Debug for Candidate<'_> {

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: shmkit's figures, as ratios against named peers in one run; `cargo xtask bench instructions`
-//! counts instead of timing, and `cargo xtask bench waiting` has a thousand processes wait for one thing.
+//! counts instead of timing, and `cargo xtask bench waiting` shows how one hands over to another, and has a thousand
+//! processes wait for one thing ([`crowd`], alone with `bench crowd`).
 
 use anyhow::Result;
 
@@ -7,6 +8,7 @@ mod contended;
 mod crowd;
 mod directory;
 mod futex;
+mod handover;
 mod heap;
 mod instructions;
 mod map;
@@ -22,7 +24,7 @@ fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("instructions") => return instructions::run(),
         Some(instructions::COUNTED) => return instructions::work(&args[1..]),
-        Some("waiting") => return crowd::run(args.get(1).map(String::as_str)),
+        Some("crowd") => return crowd::run(args.get(1).map(String::as_str)),
         _ => {}
     }
     let groups = [
@@ -30,11 +32,16 @@ fn main() -> Result<()> {
         contended::groups()?,
         takeover::groups()?,
         waiting::groups()?,
+        handover::groups()?,
         ring::groups()?,
         segment::groups()?,
         heap::groups()?,
         map::groups()?,
         directory::groups()?,
     ];
-    shmkit_benches::run(groups.into_iter().flatten().collect())
+    shmkit_benches::run(groups.into_iter().flatten().collect())?;
+    match args.first().map(String::as_str) {
+        Some("waiting") => crowd::run(None),
+        _ => Ok(()),
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
-use shmkit::Objects;
+use shmkit::{Count, CountingSemaphore, Objects};
 use shmkit_benches::{Candidate, Group, Shared, time_with_child};
 use shmkit_segment::{Options, Segment};
 
@@ -21,7 +21,7 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
         Group::new("blocking ping-pong: events", TRIPS, events()?)
             .at_most(1.15, bare("bare futex")?)
             .against(semaphores_of_posix()?),
-        Group::new("blocking ping-pong: counting semaphores", TRIPS, counting()?)
+        Group::new("blocking ping-pong: counting semaphores", TRIPS, semaphores()?)
             .at_most(1.15, bare("bare futex")?)
             .against(semaphores_of_posix()?),
         Group::new("blocking ping-pong: condition variables", TRIPS, condvars()?)
@@ -34,11 +34,11 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
     ])
 }
 
-fn segment() -> Result<&'static Segment> {
+pub(crate) fn segment() -> Result<&'static Segment> {
     Ok(Options::new(1 << 16).participants(1024).anonymous()?.leak())
 }
 
-fn failed(error: impl std::fmt::Display) -> anyhow::Error {
+pub(crate) fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("{error}")
 }
 
@@ -68,7 +68,7 @@ fn ping_pong(
     )
 }
 
-fn events() -> Result<Candidate<'static>> {
+pub(crate) fn events() -> Result<Candidate<'static>> {
     let segment = segment()?;
     let events = [segment.event("ping")?, segment.event("pong")?];
     Ok(Candidate::new("Event", move |trips| {
@@ -84,11 +84,21 @@ fn events() -> Result<Candidate<'static>> {
     }))
 }
 
-fn counting() -> Result<Candidate<'static>> {
+fn semaphores() -> Result<Candidate<'static>> {
+    counting("CountingSemaphore", Count::unbounded(0))
+}
+
+/// Two of a kind, of value 0 when it begins.
+pub(crate) fn counting(name: &'static str, count: Count) -> Result<Candidate<'static>> {
     let segment = segment()?;
-    let semaphores =
-        [segment.counting_semaphore("ping", 0)?, segment.counting_semaphore("pong", 0)?];
-    Ok(Candidate::new("CountingSemaphore", move |trips| {
+    let semaphores = [
+        segment.object::<CountingSemaphore>("ping", count)?,
+        segment.object::<CountingSemaphore>("pong", count)?,
+    ];
+    for semaphore in &semaphores {
+        while semaphore.try_acquire().is_ok() {}
+    }
+    Ok(Candidate::new(name, move |trips| {
         ping_pong(
             trips,
             || Ok(segment.join_after_fork().map(|_| ())?),
@@ -208,7 +218,7 @@ fn uncontended_of_posix() -> Result<Candidate<'static>> {
     }))
 }
 
-fn semaphores_of_posix() -> Result<Candidate<'static>> {
+pub(crate) fn semaphores_of_posix() -> Result<Candidate<'static>> {
     let semaphores = [PthreadSemaphore::new()?, PthreadSemaphore::new()?];
     Ok(Candidate::new("sem_t", move |trips| {
         ping_pong(

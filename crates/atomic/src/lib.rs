@@ -15,6 +15,8 @@ mod clock;
 pub mod crash;
 pub mod futex;
 mod prefetch;
+#[cfg(not(loom))]
+mod processors;
 
 #[cfg(not(loom))]
 pub use core::{hint, sync::atomic::*};
@@ -23,6 +25,8 @@ pub use loom::{hint, sync::atomic::*};
 
 pub use crate::clock::Deadline;
 pub use crate::prefetch::{prefetch, prefetch_to_write};
+#[cfg(not(loom))]
+pub use crate::processors::processors;
 
 /// Declares a function `const` in a normal build; loom's atomics can only be made at run time.
 #[macro_export]

@@ -85,20 +85,19 @@ impl Doorbell {
 
     /// Wakes `n` sleepers, or all if there are fewer. To be called after the commit that they wait for.
     ///
-    /// Costs a fence and a load if nobody sleeps.
+    /// Costs a fence and a load if nobody sleeps. Returns how many it woke.
     #[inline]
-    pub fn ring(&self, n: u32) {
-        if n != 0 && self.has_sleepers() {
-            self.ring_slow(n);
-        }
+    pub fn ring(&self, n: u32) -> u32 {
+        if n != 0 && self.has_sleepers() { self.ring_slow(n) } else { 0 }
     }
 
     #[cold]
-    fn ring_slow(&self, n: u32) {
-        if self.word.wake_op(Op::add(RING), n) == 0 {
+    fn ring_slow(&self, n: u32) -> u32 {
+        match self.word.wake_op(Op::add(RING), n) {
             // Nobody slept at that instant: take the mark away, for the next ring to be cheap. Whoever has come to
             // sleep meanwhile is woken, and arms again.
-            self.word.wake_op(Op::add(CLEAR), ALL);
+            0 => self.word.wake_op(Op::add(CLEAR), ALL),
+            woken => woken,
         }
     }
 

@@ -150,7 +150,7 @@ impl FutexLock {
 
     #[cold]
     fn wait(&self, deadline: Deadline) -> bool {
-        let mut spin = Spin::new();
+        let mut spin = Spin::for_lock();
         while spin.again() {
             // Relaxed: the compare-exchange that follows decides.
             if self.word.load(Relaxed) == FREE && self.try_lock() {

@@ -46,6 +46,14 @@ impl Slices {
         Self { millis: FIRST }
     }
 
+    /// Begins a wait whose first slice is as long as the longest one.
+    ///
+    /// For who hands over again and again, and is woken long before: a clock that rings later than the scheduler's does not
+    /// have to be set.
+    pub(crate) fn long() -> Self {
+        Self { millis: Self::longest_millis() }
+    }
+
     /// Returns the end of a slice that begins now.
     pub fn next(&mut self, deadline: Deadline) -> Deadline {
         let longest = Self::longest_millis();

@@ -31,6 +31,8 @@ pub struct Wait<'w, J: ?Sized> {
     watch: Option<&'w Watch>,
     slices: Slices,
     slice: Deadline,
+    /// A sleep of this slice has ended before.
+    woken: bool,
     /// When the look began that was claimed.
     looking: Option<Deadline>,
     /// The last look told nothing: when to give up if no other one does.
@@ -46,7 +48,15 @@ pub struct Wait<'w, J: ?Sized> {
 impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     /// Begins a wait of somebody whom nobody else tells who has died.
     pub fn new(patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
-        let mut slices = Slices::new();
+        Self::in_slices(Slices::new(), patience, me, judge)
+    }
+
+    /// The same, of somebody whom a death is told after the longest slice, though it may have come at once.
+    pub(crate) fn unhurried(patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
+        Self::in_slices(Slices::long(), patience, me, judge)
+    }
+
+    fn in_slices(mut slices: Slices, patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
         let slice = slices.next(patience.deadline());
         Self {
             me,
@@ -55,6 +65,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             watch: None,
             slices,
             slice,
+            woken: false,
             looking: None,
             blind: None,
             unsure: None,
@@ -151,8 +162,10 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     ///
     /// [`GivenUp::Interrupted`]: then the sleep was ended by a signal or by the clock, and nobody's wake-up is lost with it.
     pub fn slept(&mut self, wake: Wake) -> Result<bool, GivenUp> {
-        // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out.
-        let over = wake == Wake::TimedOut || self.slice.has_passed();
+        // The clock as well as the sleep's end: signal handlers must not keep a slice from ever running out. But not for the
+        // first one: who was woken most probably gets it, and need not know the time.
+        let again = core::mem::replace(&mut self.woken, true);
+        let over = wake == Wake::TimedOut || again && self.slice.has_passed();
         let asked = wake == Wake::Interrupted || wake == Wake::TimedOut;
         if asked && self.patience.says_stop() {
             return Err(GivenUp::Interrupted);
@@ -163,6 +176,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     /// Begins the next slice.
     #[cold]
     fn end_slice(&mut self) -> bool {
+        self.woken = false;
         if self.carefree && !self.patience.asks() {
             self.slice = self.rest();
             return false;

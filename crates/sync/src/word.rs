@@ -105,6 +105,13 @@ impl Word {
         self.0.fetch_or(bits, order)
     }
 
+    /// Adds, wrapping.
+    #[inline(always)]
+    pub(crate) fn fetch_add(&self, n: u32, order: Ordering) -> u32 {
+        crash::step();
+        self.0.fetch_add(n, order)
+    }
+
     #[inline(always)]
     pub(crate) fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
         crash::step();

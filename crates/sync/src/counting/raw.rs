@@ -111,13 +111,14 @@ impl RawCountingSemaphore {
             return Ok(());
         }
         let patience = patience.into();
-        let mut spin = Spin::new();
+        let mut spin = Spin::for_deed();
         while patience.waits() && spin.again() {
             if self.take().is_ok() {
+                spin.paid();
                 return Ok(());
             }
         }
-        let mut wait = Wait::new(patience, me, judge).watched(&self.watch);
+        let mut wait = Wait::unhurried(patience, me, judge).watched(&self.watch);
         let mut looks = false;
         loop {
             let Err(word) = self.take() else {

@@ -136,12 +136,13 @@ impl RawEvent {
             return Ok(());
         }
         let generation = word & !WAITERS;
-        let mut spin = Spin::new();
+        let mut spin = Spin::for_deed();
         while patience.waits() && word & !WAITERS == generation && spin.again() {
             // Acquire: as above.
             word = self.word.load(Acquire);
         }
         if word & !WAITERS != generation {
+            spin.paid();
             return Ok(());
         }
         let mut wait = Wait::carefree(patience, me, judge);

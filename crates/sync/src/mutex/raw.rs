@@ -291,7 +291,7 @@ impl RawMutex {
         judge: &J,
         patience: Patience<'_>,
     ) -> Result<Option<OwnerId>, LockFailure> {
-        let mut spin = Spin::new();
+        let mut spin = Spin::for_lock();
         while spin.again() {
             if let Attempt::Taken { dead } = self.attempt(me, judge, false)? {
                 return Ok(dead);

@@ -24,6 +24,9 @@ pub struct SemaphoreFrame {
     pub(super) free: Word,
     /// Not 0: somebody sleeps whom a single permit may not help, for he wants several. The next ring is for all.
     pub(super) greedy: Word,
+    /// How many wait: a hint. Where it says one at most, a ring for all takes the mark off the bell in the same system call,
+    /// and the next release costs none.
+    pub(super) waiting: Word,
     /// When one of those who wait asks again whether the holders live.
     pub(super) watch: Watch,
     /// For how many holders it was made. Stored once, by who makes the semaphore.
@@ -33,9 +36,10 @@ pub struct SemaphoreFrame {
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<SemaphoreFrame>() == 48, "part of the segment format");
+const _: () = assert!(size_of::<SemaphoreFrame>() == 56, "part of the segment format");
 
-// SAFETY: `repr(C)`, made of `Shared` types: 16, six times 4, and 8 bytes.
+// SAFETY: `repr(C)`, made of `Shared` types: 16, seven times 4, and 8 bytes, with 4 of padding that
+// nobody reads.
 #[cfg(not(loom))]
 unsafe impl Shared for SemaphoreFrame {}
 
@@ -52,6 +56,7 @@ impl SemaphoreFrame {
             permits: Word::new(0),
             free: Word::new(0),
             greedy: Word::new(0),
+            waiting: Word::new(0),
             watch: Watch::new(),
             seats: Word::new(0),
             rows: Word64::new(0),

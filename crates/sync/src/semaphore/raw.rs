@@ -9,6 +9,7 @@ use shmkit_atomic::futex::Wake;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::seats::Seats;
+use crate::spin::Spin;
 use crate::wait::Wait;
 use crate::{
     HolderCell, Holding, LockFailure, Outcome, Patience, ReleaseError, Seating, SemaphoreError,
@@ -112,10 +113,24 @@ impl<'a> RawSemaphore<'a> {
     ) -> Result<(), SemaphoreError> {
         let me = self.begin(count, judge)?;
         let patience = patience.into();
-        if let Attempt::Taken { .. } = self.attempt(me, judge, count, None, patience.deadline())? {
+        let attempt = || self.attempt(me, judge, count, None, patience.deadline());
+        if let Attempt::Taken { .. } = attempt()? {
             return Ok(());
         }
-        self.wait(me, count, judge, patience)
+        let mut spin = Spin::for_deed();
+        while patience.waits() && spin.again() {
+            if self.available() >= count
+                && let Attempt::Taken { .. } = attempt()?
+            {
+                spin.paid();
+                return Ok(());
+            }
+        }
+        // Relaxed, both: a hint.
+        self.frame.waiting.fetch_add(1, Relaxed);
+        let done = self.wait(me, count, judge, patience);
+        self.frame.waiting.fetch_add(u32::MAX, Relaxed);
+        done
     }
 
     fn wait<J: Judge + ?Sized>(
@@ -125,12 +140,19 @@ impl<'a> RawSemaphore<'a> {
         judge: &J,
         patience: Patience<'_>,
     ) -> Result<(), SemaphoreError> {
-        let mut wait = Wait::new(patience, me, judge).watched(&self.frame.watch);
+        let mut wait = Wait::unhurried(patience, me, judge).watched(&self.frame.watch);
         // Before the first sleep, and when a slice has run out: whether the holders live.
         let mut looks = wait.looks_first();
         let mut woken = false;
         let mut slept = false;
         loop {
+            // Who was woken most probably takes, and leaves the bell as it was: unmarked, if there was nobody else.
+            if woken
+                && let Ok(Attempt::Taken { .. }) =
+                    self.attempt(me, judge, count, None, patience.deadline())
+            {
+                return Ok(());
+            }
             let armed = self.frame.bell.arm();
             // Before the mutex is taken: it takes a system call for every holder.
             let roll = looks.then(|| self.call_the_roll(me, judge));
@@ -138,7 +160,15 @@ impl<'a> RawSemaphore<'a> {
                 wait.heard(roll.known);
             }
             let dead = roll.as_ref().map(|roll| &*roll.dead);
-            match self.attempt(me, judge, count, dead, patience.deadline()) {
+            // Where nothing is free, nobody needs the mutex to know it. Who frees something rings afterwards: either it finds
+            // the bell armed, or we see here what it has freed.
+            let nothing = count == 1 && roll.is_none() && self.available() == 0;
+            let attempt = if nothing {
+                Ok(Attempt::NotNow)
+            } else {
+                self.attempt(me, judge, count, dead, patience.deadline())
+            };
+            match attempt {
                 Ok(Attempt::Taken { more }) => {
                     // It was not a ring that told us of them: whoever released them may have been killed before it rang.
                     if more && slept && !woken {
@@ -355,7 +385,7 @@ impl<'a> RawSemaphore<'a> {
         Take::Taken
     }
 
-    /// Under the mutex: gives permits back. Returns whether everybody must be woken.
+    /// Under the mutex: gives permits back. Returns whether to wake everybody: somebody must be, or nobody else sleeps.
     fn give_back(self, me: OwnerId, count: u32) -> Result<bool, ReleaseError> {
         let (_, cell, holding) =
             self.seat_of(me).ok_or(ReleaseError::NotHeld { asked: count, held: 0 })?;
@@ -370,7 +400,8 @@ impl<'a> RawSemaphore<'a> {
             // Who is still greedy when it has tried again says so again, before it sleeps.
             self.frame.greedy.store(0, Relaxed);
         }
-        Ok(greedy)
+        // Relaxed: a hint.
+        Ok(greedy || self.frame.waiting.load(Relaxed) <= 1)
     }
 
     /// Under the mutex: the seat of `me`, or else one in which nothing is held.
@@ -427,11 +458,12 @@ impl<'a> RawSemaphore<'a> {
     }
 
     /// After the mutex was released: wakes who can use what has become free.
-    fn ring(self, count: u32, freed: bool, greedy: bool) {
-        if freed || greedy {
+    fn ring(self, count: u32, freed: bool, all: bool) {
+        if freed || all {
             self.frame.bell.ring_all();
-        } else {
-            self.frame.bell.ring(count);
+        } else if self.frame.bell.ring(count) < count {
+            // Who was counted and does not sleep was killed, or comes: it makes the number larger than any when it goes.
+            self.frame.waiting.store(0, Relaxed);
         }
     }
 }

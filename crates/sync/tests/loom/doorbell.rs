@@ -30,7 +30,11 @@ impl Stock {
         }
         crash::step();
         self.items.fetch_add(n, Release);
-        if all { self.bell.ring_all() } else { self.bell.ring(n) }
+        if all {
+            self.bell.ring_all();
+        } else {
+            self.bell.ring(n);
+        }
     }
 
     fn try_take(&self) -> bool {

@@ -157,7 +157,7 @@ impl RawRwLock<'_> {
         patience: Patience<'_>,
         mut attempt: impl FnMut(bool) -> Result<Attempt<R>, LockFailure>,
     ) -> Result<R, LockFailure> {
-        let mut spin = Spin::new();
+        let mut spin = Spin::for_lock();
         while spin.again() {
             // The attempt decides. It is dear, a reader's above all.
             if self.is_open(door)
