@@ -37,7 +37,9 @@ impl From<PipeError> for io::Error {
             PipeError::Interrupted => io::ErrorKind::ConnectionAborted,
             PipeError::Closed => io::ErrorKind::BrokenPipe,
             PipeError::PeerDied { .. } => io::ErrorKind::ConnectionReset,
-            PipeError::NeverCame { .. } => io::ErrorKind::NotConnected,
+            PipeError::NeverCame { .. } | PipeError::ProcessEnded { .. } => {
+                io::ErrorKind::NotConnected
+            }
             PipeError::TooMany { .. } => io::ErrorKind::InvalidInput,
             PipeError::Corrupt { .. } => io::ErrorKind::InvalidData,
             PipeError::NotJoined | PipeError::NotMine | PipeError::CannotJudge { .. } => {

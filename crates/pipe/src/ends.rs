@@ -7,17 +7,35 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::Patience;
 
-use crate::{PipeError, Receiver, Sender};
+use crate::{Expected, PipeError, Receiver, Sender};
 
 macro_rules! both {
     ($($End:ident)*) => {$(
         impl<T: ShmSafe, K: Judge> $End<T, K> {
-            /// Says who is expected to claim the other end. An operation that would wait for somebody to come is told if that
-            /// participant is gone without having done so: [`PipeError::NeverCame`], as [`PipeError::PeerDied`] tells of one that
-            /// came.
+            /// Says who is expected to claim the other end: a participant, or a child that has not joined yet. An operation
+            /// that would wait for somebody to come is told if that one is gone without having done so:
+            /// [`PipeError::NeverCame`] or [`PipeError::ProcessEnded`], as [`PipeError::PeerDied`] tells of one that came.
             ///
-            /// What is waited for without it is anybody, for ever.
-            pub fn expect(&mut self, peer: OwnerId) {
+            /// What is waited for without it is anybody, for ever. It holds for the next one that is accepted, or returned by
+            /// [`wait_for_peer`](Self::wait_for_peer).
+            ///
+            /// ```
+            /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+            /// # fn main() {
+            /// # example(8, |pipe| {
+            /// use shmkit_pipe::PipeError;
+            /// use shmkit_roster::Process;
+            ///
+            /// let mut receiver = pipe.receiver()?;
+            /// let mut child = std::process::Command::new("true").spawn()?; // It should have sent something.
+            /// receiver.expect(Process::of_child(&mut child)?);
+            /// assert_eq!(receiver.recv(), Err(PipeError::ProcessEnded { pid: child.id() }));
+            /// # child.wait()?;
+            /// # Ok(())
+            /// # });
+            /// # }
+            /// ```
+            pub fn expect(&mut self, peer: impl Into<Expected>) {
                 self.end.expect(peer);
             }
 
@@ -27,7 +45,7 @@ macro_rules! both {
             ///
             /// # Errors
             ///
-            /// [`PipeError::NeverCame`] if who was [expected](Self::expect) is gone; or if this end is not (any more) this
+            /// [`PipeError::NeverCame`] or [`PipeError::ProcessEnded`] if who was [expected](Self::expect) is gone; or if this end is not (any more) this
             /// participant's.
             pub fn wait_for_peer(&mut self) -> Result<OwnerId, PipeError> {
                 self.end.wait_for_peer(&self.keeper, Deadline::NEVER)

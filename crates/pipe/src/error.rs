@@ -31,6 +31,11 @@ pub enum PipeError {
         /// Who was expected.
         peer: OwnerId,
     },
+    /// Nobody has claimed the other end, and the process that was expected to do so has ended.
+    ProcessEnded {
+        /// Its number.
+        pid: u32,
+    },
     /// This process is not a participant: it was forked from one and has not joined.
     NotJoined,
     /// This end belongs to another participant: it was made before a fork, or somebody took it over.
@@ -75,7 +80,10 @@ impl fmt::Display for PipeError {
                 write!(f, "participant {peer} died, at the other end of the pipe (a successor may claim it) or as long as whose life the wait was to last")
             }
             Self::NeverCame { peer } => {
-                write!(f, "participant {peer}, expected at the other end of the pipe, is gone and never claimed it")
+                write!(f, "participant {peer}, expected at the other end of the pipe, is gone, and nobody holds that end")
+            }
+            Self::ProcessEnded { pid } => {
+                write!(f, "process {pid}, expected at the other end of the pipe, has ended, and nobody holds that end")
             }
             Self::NotJoined => f.write_str(
                 "this process is no participant (it was forked from one); join, then claim an end of its own",

@@ -26,7 +26,8 @@
 //! though there may be another by then.
 //!
 //! Somebody who never came has no end that could be judged. [`expect`](Receiver::expect) says who should come:
-//! [`NeverCame`](PipeError::NeverCame) tells that it is gone.
+//! [`NeverCame`](PipeError::NeverCame) tells that it is gone. Of a child that was just started, and has not joined yet,
+//! [`ProcessEnded`](PipeError::ProcessEnded) does.
 //!
 //! An item that a receiver was killed with may come twice (it was copied, and not yet released) or not at all (it was
 //! released, and not yet worked on); with [`peek`](Receiver::peek) it comes at least once.
@@ -96,7 +97,7 @@ mod sender;
 mod small;
 
 pub use crate::error::{BatchError, ClaimError, PipeError, SendError};
-pub use crate::raw::{Accepted, COPIED, Peer, RawEnd, RawRing};
+pub use crate::raw::{Accepted, COPIED, Expected, Peer, RawEnd, RawRing};
 #[cfg(not(loom))]
 pub use crate::{
     iter::Iter,

@@ -299,8 +299,8 @@ impl<T: ShmSafe, K: Judge> Receiver<T, K> {
     ///
     /// # Errors
     ///
-    /// [`PipeError::NeverCame`] if who was [expected](Self::expect) is gone; or if this end is not (any more) this
-    /// participant's.
+    /// [`PipeError::NeverCame`] or [`PipeError::ProcessEnded`] if who was [expected](Self::expect) is gone; or if this end is
+    /// not (any more) this participant's.
     ///
     /// # If a peer dies
     ///

@@ -73,6 +73,8 @@ mod places;
 #[cfg(not(loom))]
 mod probe;
 #[cfg(not(loom))]
+mod process;
+#[cfg(not(loom))]
 mod range;
 #[cfg(not(loom))]
 pub mod removal;
@@ -107,6 +109,7 @@ pub use crate::{
     file::KeptFile,
     participant::Participant,
     person::Person,
+    process::Process,
     salt::random,
     seat::{Keep, Seat},
     table::{Member, Roster},

@@ -148,3 +148,15 @@ fn frames_of_8_mib_go_to_workers_and_back_by_number() {
          10 pictures of 8 MiB through 4 frames, each seen once\n"
     );
 }
+
+#[test]
+fn a_server_answers_one_client_after_the_other() {
+    let printed = run("server");
+    let lines = [
+        "hasty: 1 answer, and it was gone",
+        "patient: 3 answers, and it closed",
+        "shy: never came",
+        "patient: 3 answers, and it closed",
+    ];
+    assert_eq!(printed.lines().collect::<Vec<_>>(), lines);
+}

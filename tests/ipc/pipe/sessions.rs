@@ -1,6 +1,6 @@
 //! Who comes, who never came, and one client after the other, with real deaths.
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::{OwnerId, Process};
 
 use super::*;
 
@@ -126,5 +126,39 @@ fn who_waits_for_the_next_peer_meets_it_after_the_death_of_the_last() {
             let _next = scene.sender();
             assert_eq!(Some(waiting.join().unwrap().unwrap()), scene.pipe.sending());
         });
+    });
+}
+
+#[test]
+fn a_process_that_ends_and_never_came_is_an_error() {
+    both(8, |scene| {
+        let (mut peer, _) = scene.bystander();
+        let pid = peer.pid().as_raw().unsigned_abs();
+        let mut receiver = scene.recv();
+        receiver.expect(Process::of_pid(pid).unwrap());
+        assert_eq!(receiver.try_recv(), Err(PipeError::Empty), "it may come");
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| receiver.recv());
+            wait_until(asleep_in_futex);
+            peer.say("leave, in good order");
+            assert_eq!(waiting.join().unwrap(), Err(PipeError::ProcessEnded { pid }));
+        });
+        assert_eq!(receiver.wait_for_peer(), Err(PipeError::ProcessEnded { pid }));
+        assert_eq!(receiver.accept(), Err(PipeError::ProcessEnded { pid }));
+        peer.join();
+    });
+}
+
+#[test]
+fn a_process_that_came_and_ended_is_no_missing_one() {
+    both(8, |scene| {
+        let mut peer = scene.sender();
+        let mut receiver = scene.recv();
+        receiver.expect(Process::of_pid(peer.pid().as_raw().unsigned_abs()).unwrap());
+        peer.say("send 1");
+        peer.expect("Ok(())");
+        peer.kill();
+        assert_eq!(receiver.recv(), Ok(1));
+        dead(receiver.recv().unwrap_err(), scene.me);
     });
 }

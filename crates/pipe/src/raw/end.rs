@@ -1,5 +1,6 @@
 //! One side of a ring: what it keeps in private memory, and what it says to the other.
 
+mod expected;
 mod peer;
 mod session;
 mod wait;
@@ -9,6 +10,7 @@ use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 use shmkit_sync::Patience;
 
+pub use self::expected::Expected;
 pub use self::peer::Peer;
 pub use self::session::Accepted;
 use self::session::Served;
@@ -47,7 +49,7 @@ pub struct RawEnd<'r, const SENDS: bool> {
     /// When to ask about the other side next, in operations that do not wait.
     ask_at: Deadline,
     /// Who is to claim the other side, if somebody is.
-    expected: Option<OwnerId>,
+    expected: Option<Expected>,
     /// The role of the other side whose end is old news; 0 if there is none.
     old: u32,
     /// Which session that was.
@@ -143,7 +145,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         };
         match end.look() {
             Ok(_) => {
-                end.recall(judge, roles);
+                end.recall(judge, roles, left & CLOSED != 0);
                 end.meet(roles);
                 if SENDS {
                     // The last one may have died over a copy of the item that we are going to send.
@@ -409,7 +411,8 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         }
         let roles = &self.ring.control.roles;
         // Whoever comes next on this side need not be told that who was there in our time has left, too. (This side may
-        // not be ours.)
+        // not be ours.) Noted first, since a successor may note something else as soon as the side is closed; and believed
+        // by it only if it is.
         if self.check(judge).is_ok() {
             self.note_leave(self.session());
         }

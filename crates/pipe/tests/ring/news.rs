@@ -150,7 +150,7 @@ fn who_was_expected_and_never_came_is_an_error() {
         let long = Duration::from_secs(5);
         assert_eq!(receiver.recv_timeout(long), Err(never));
         assert_eq!(receiver.wait_for_peer_timeout(long), Err(never));
-        assert!(never.to_string().ends_with("is gone and never claimed it"));
+        assert!(never.to_string().ends_with("is gone, and nobody holds that end"));
         // A sender learns of it when there is no room.
         let mut sender = a.sender().unwrap();
         drop(receiver);

@@ -135,3 +135,27 @@ fn a_wrong_begin_of_a_session_is_noticed() {
         ));
     });
 }
+
+#[test]
+fn who_is_expected_next_may_never_come_though_others_have() {
+    scene(8, |region, judges| {
+        let mut server = attach(region, &judges[0]).receiver().unwrap();
+        let pipe = attach(region, &judges[1]);
+        pipe.sender().unwrap().send(1).unwrap();
+        server.expect(id(&judges[1]));
+        assert_eq!(server.accept().unwrap().peer, id(&judges[1]));
+        assert_eq!([server.recv(), server.recv()], [Ok(1), Err(PipeError::Closed)]);
+        let none = Err(PipeError::TimedOut);
+        assert_eq!(server.try_accept(), none, "who was expected has come");
+        let never = PipeError::NeverCame { peer: id(&judges[2]) };
+        server.expect(id(&judges[2]));
+        assert_eq!(server.try_accept(), none, "it may come");
+        judges[2].die();
+        assert_eq!(server.accept(), Err(never));
+        assert_eq!(server.wait_for_peer(), Err(never));
+        // Another one is as welcome, and that of an expected one goes first.
+        pipe.sender().unwrap().send(2).unwrap();
+        assert_eq!(server.accept().unwrap().peer, id(&judges[1]));
+        assert_eq!([server.recv(), server.recv()], [Ok(2), Err(PipeError::Closed)]);
+    });
+}

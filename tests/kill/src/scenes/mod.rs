@@ -23,6 +23,7 @@ mod python;
 pub mod random;
 mod ring;
 mod ring_copy;
+mod ring_heirs;
 mod ring_session;
 mod rows;
 mod rwlock;

@@ -6,7 +6,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Object;
 use shmkit_pipe::{Pipe, PipeError, Receiver, Sender};
 
-use super::{ring_copy, ring_session};
+use super::{ring_copy, ring_heirs, ring_session};
 use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, LIMIT, Scene, Take, Unit};
 
@@ -89,6 +89,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     scenes.push(claim());
     scenes.push(ring_copy::copy());
     scenes.extend([ring_session::client(), ring_session::server()]);
+    scenes.extend([ring_heirs::leave(), ring_heirs::receivers(), ring_heirs::senders()]);
     scenes.extend(sleeps.map(receiver));
     scenes
 }
@@ -262,7 +263,7 @@ fn receiver(sleep: Sleep) -> Scene {
 
 /// What is left after the dead receiver got item `received`, of those up to `sent`: in order, whole, each at most
 /// once, and to the last.
-fn succeed(pipe: &Pipe<Item, Me<'_>>, received: u64, sent: u64) -> Result<(), Fault> {
+pub(super) fn succeed(pipe: &Pipe<Item, Me<'_>>, received: u64, sent: u64) -> Result<(), Fault> {
     let mut receiver = claim_receiver(pipe)?;
     let mut last = None;
     loop {

@@ -6,7 +6,7 @@ use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 use shmkit_sync::{Patience, Wait};
 
 use super::wait::{given_up, heard};
-use super::{ROLE, RawEnd};
+use super::{Expected, ROLE, RawEnd};
 use crate::PipeError;
 use crate::raw::roles::{CLOSED, HEAVY, Pair};
 
@@ -27,8 +27,23 @@ pub enum Peer {
     Dead(OwnerId),
     /// Nobody has come yet, and who was [expected](RawEnd::expect) is gone.
     NeverCame(OwnerId),
+    /// Nobody has come yet, and the [expected](RawEnd::expect) process of this number has ended.
+    Ended(u32),
     /// Nobody can tell.
     Unknown(OwnerId),
+}
+
+impl Peer {
+    /// # Errors
+    ///
+    /// That of who waits for somebody who will not come.
+    pub(super) fn may_come(self) -> Result<(), PipeError> {
+        match self {
+            Self::NeverCame(peer) => Err(PipeError::NeverCame { peer }),
+            Self::Ended(pid) => Err(PipeError::ProcessEnded { pid }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a look at the other side has found.
@@ -40,11 +55,18 @@ pub(super) struct Found {
     pub(super) session: u32,
 }
 
+impl Found {
+    /// Returns whether somebody is not there (any more) who might have done something before we looked.
+    fn is_gone(&self) -> bool {
+        matches!(self.peer, Peer::Dead(_) | Peer::NeverCame(_) | Peer::Ended(_))
+    }
+}
+
 impl<const SENDS: bool> RawEnd<'_, SENDS> {
-    /// Says who is expected to claim the other side: if that participant is gone without having done so, this side is
-    /// told, instead of waiting for ever.
-    pub fn expect(&mut self, peer: OwnerId) {
-        self.expected = Some(peer);
+    /// Says who is expected to claim the other side: if that participant, or process, is gone without having done so, this
+    /// side is told, instead of waiting for ever.
+    pub fn expect(&mut self, peer: impl Into<Expected>) {
+        self.expected = Some(peer.into());
     }
 
     /// Returns what the other side is; whether it is alive only if that is to be `asked`.
@@ -75,34 +97,51 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             let role = self.load_roles(Acquire).of(Self::OTHER);
             let corrupt = PipeError::Corrupt { field: ROLE, found: role.into() };
             let nobody = role == 0 || self.is_old(role);
-            let holder = if nobody { self.expected } else { OwnerId::from_word(role) };
-            let peer = match holder {
-                None if nobody => Peer::Absent,
+            let peer = match OwnerId::from_word(role) {
+                _ if nobody => match &self.expected {
+                    Some(expected) if asked => expected.absent(judge, self.me),
+                    _ => Peer::Absent,
+                },
                 None => return Err(corrupt),
-                Some(_) if !nobody && role & CLOSED != 0 => Peer::Closed,
-                Some(_) if !asked => {
-                    if nobody {
-                        Peer::Absent
-                    } else {
-                        Peer::Present
-                    }
-                }
+                Some(_) if role & CLOSED != 0 => Peer::Closed,
+                Some(_) if !asked => Peer::Present,
                 Some(peer) => match ask(judge, self.me, peer) {
-                    // It may have closed since we looked, or come and closed, and left: that is no death. Acquire: as
-                    // above.
-                    Verdict::Dead if self.load_roles(Acquire).of(Self::OTHER) != role => continue,
-                    Verdict::Dead if nobody => Peer::NeverCame(peer),
                     Verdict::Dead => Peer::Dead(peer),
-                    Verdict::Alive if nobody => Peer::Absent,
                     Verdict::Alive => Peer::Present,
                     Verdict::Unknown => Peer::Unknown(peer),
-                    // An id that cannot be, of whom the caller expects.
-                    Verdict::Nobody if nobody => Peer::NeverCame(peer),
                     Verdict::Nobody => return Err(corrupt),
                 },
             };
-            return Ok(Found { peer, role, session });
+            // It may have closed since we looked, or come and closed, and left: that is no death. Acquire: as above.
+            let found = Found { peer, role, session };
+            if found.is_gone() && self.has_changed(&found) {
+                continue;
+            }
+            return Ok(found);
         }
+    }
+
+    /// Looks as [`find`](Self::find) does, for who waits for somebody to come, and not for the end of who was there: beside
+    /// that it is asked about who is expected.
+    pub(super) fn find_next<J: Judge + ?Sized>(&self, judge: &J) -> Result<Found, PipeError> {
+        loop {
+            let mut found = self.find(judge, true)?;
+            // Without a role it is an accepted session that was succeeded: somebody has come.
+            if let (Peer::Closed | Peer::Dead(_), Some(expected)) = (found.peer, &self.expected)
+                && found.role != 0
+            {
+                found.peer = expected.absent(judge, self.me);
+                if found.is_gone() && self.has_changed(&found) {
+                    continue;
+                }
+            }
+            return Ok(found);
+        }
+    }
+
+    /// Returns whether somebody has come, or left, since it was `found` what the other side is.
+    fn has_changed(&self, found: &Found) -> bool {
+        self.session() != found.session || self.load_roles(Acquire).of(Self::OTHER) != found.role
     }
 
     /// Waits until somebody who was not found dead holds the other side, and returns who.
@@ -110,7 +149,8 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     /// # Errors
     ///
     /// Whatever ends `patience`; [`PipeError::CannotJudge`] if somebody holds it of whom nobody can
-    /// tell, after a second at the latest; [`PipeError::NeverCame`] if who was expected is gone; as [`check`](Self::check).
+    /// tell, after a second at the latest; [`PipeError::NeverCame`] or
+    /// [`PipeError::ProcessEnded`] if who was expected is gone; as [`check`](Self::check).
     pub fn wait_for_peer<'p, J: Judge + ?Sized>(
         &mut self,
         judge: &J,
@@ -121,12 +161,12 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         loop {
             self.check(judge)?;
             // Asked each time: somebody comes seldom, and must be alive.
-            let Found { peer, role, .. } = self.find(judge, true)?;
-            match (peer, OwnerId::from_word(role)) {
-                (Peer::Present, Some(peer)) => return Ok(peer),
-                (Peer::NeverCame(peer), _) => return Err(PipeError::NeverCame { peer }),
-                _ => {}
+            let Found { peer, role, .. } = self.find_next(judge)?;
+            if let (Peer::Present, Some(peer)) = (peer, OwnerId::from_word(role)) {
+                self.expected = None;
+                return Ok(peer);
             }
+            peer.may_come()?;
             let unsure = heard(&mut wait, peer);
             wait.check().map_err(|why| given_up(why, unsure, patience))?;
             let bell = &self.ring.control.bell[Self::SELF];
@@ -155,13 +195,15 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
     }
 
     /// Finds out, at the claim, whether the end of who holds the other side was told to our predecessor, who had received
-    /// all there was: then nobody has come since.
-    pub(super) fn recall<J: Judge + ?Sized>(&mut self, judge: &J, roles: Pair) {
+    /// all there was: then nobody has come since. Whether that one has left in good order is what its role says (`closed`):
+    /// killed in the middle of it, it may have noted it only.
+    pub(super) fn recall<J: Judge + ?Sized>(&mut self, judge: &J, roles: Pair, closed: bool) {
         let role = roles.of(Self::OTHER);
         let session = self.session();
         // Relaxed: as our position.
         let told = self.ring.control.told[Self::SELF].load(Relaxed);
-        if role == 0 || (session ^ told) & !LEFT != 0 || !SENDS && self.ready() > 0 {
+        let knows = told & LEFT == 0 || closed;
+        if role == 0 || (session ^ told) & !LEFT != 0 || !knows || !SENDS && self.ready() > 0 {
             return;
         }
         // A death that came after our predecessor had left was told to nobody.

@@ -195,11 +195,15 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
                     self.move_to(self.mine.wrapping_add(skipped));
                 }
                 self.look()?;
+                self.expected = None;
                 return Ok(Accepted { peer, skipped });
             }
-            let peer = self.find(judge, true)?.peer;
-            if let Peer::NeverCame(peer) = peer {
-                return Err(PipeError::NeverCame { peer });
+            let peer = self.find_next(judge)?.peer;
+            // Acquire: as above. Who was expected may have come, and left, since we looked.
+            if let Err(error) = peer.may_come()
+                && control.begun.load(Acquire) == begun
+            {
+                return Err(error);
             }
             let unsure = heard(&mut wait, peer);
             wait.check().map_err(|why| given_up(why, unsure, patience))?;

@@ -177,8 +177,13 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             _ if ready >= want => return Ok(Look::Ready(ready)),
             Peer::Closed => PipeError::Closed,
             Peer::Dead(peer) => PipeError::PeerDied { peer },
-            Peer::NeverCame(peer) => return Err(PipeError::NeverCame { peer }),
-            Peer::Absent | Peer::Present | Peer::Unknown(_) => return Ok(Look::Wait(peer)),
+            Peer::Absent
+            | Peer::Present
+            | Peer::Unknown(_)
+            | Peer::NeverCame(_)
+            | Peer::Ended(_) => {
+                return peer.may_come().map(|()| Look::Wait(peer));
+            }
         };
         self.note(session);
         self.heard = Some(session);
