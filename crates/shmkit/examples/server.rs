@@ -11,10 +11,8 @@ use std::error::Error;
 use std::process::{Child, Command, exit};
 use std::time::Duration;
 
-use shmkit::bytemuck::{Pod, Zeroable};
 use shmkit::{
     Judge, Objects, Options, PipeError, Process, Receiver, Segment, Sender, ShareSegment, ShmSafe,
-    TypeTag,
 };
 
 /// How long anybody waits for anybody.
@@ -23,17 +21,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 const CAPACITY: u64 = 8;
 
 /// The square of a number, and whom it is for.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[bytemuck(crate = "shmkit::bytemuck")]
+#[derive(Clone, Copy, Debug, ShmSafe)]
 #[repr(C)]
 struct Answer {
     /// A participant's id.
     client: u64,
     square: u64,
-}
-
-impl ShmSafe for Answer {
-    const TAG: TypeTag = TypeTag::of::<Self>("server.Answer/1");
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
