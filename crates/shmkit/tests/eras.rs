@@ -60,9 +60,11 @@ impl Memory {
         unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }.unwrap()
     }
 
-    /// How many words behind the roster are this number, but for the two upper bits.
+    /// How many words of the directory's lock and of the objects are this number, but for the two upper bits.
     fn count(&self, number: u32) -> usize {
-        (DIRECTORY..SIZE)
+        let objects = DIRECTORY + Directory::bytes(ENTRIES);
+        (DIRECTORY..DIRECTORY + 16)
+            .chain(objects..SIZE)
             .step_by(4)
             .map(|at| self.region().read::<u32>(shmkit::layout::Offset::new(at).unwrap()).unwrap())
             .filter(|word| word & OwnerId::MASK == number)
@@ -209,6 +211,9 @@ fn no_word_of_any_object_keeps_the_name_of_a_place_that_begins_anew() {
         let id = participant.me().unwrap().get();
         assert_eq!(id, PLACES, "the last place");
         assert_eq!(memory.count(id), 0, "round {round}: a word of a dead one names the new one");
+        let there = directory(memory.region()).entries().unwrap();
+        let is_unnamed = there.iter().all(|entry| entry.creator.is_none());
+        assert!(is_unnamed, "round {round}: the new one is said to have made what a dead one has");
         let mut made = Vec::new();
         let victim = Victim { participant, lost: AtomicBool::new(false) };
         take_everything_and_die(&memory, victim, &others[0], &mut made);

@@ -38,7 +38,7 @@ pub struct Entry {
     pub shape: Shape,
     /// The how many-th object of its directory it is, from 1. No other one of that directory ever has the same number.
     pub generation: u32,
-    /// Who made it, for people: what a verdict says of this id is of use to nobody, for it may be somebody else's by now.
+    /// Who made it, for people; `None` when that participant's place has given out its names anew.
     pub creator: Option<OwnerId>,
 }
 

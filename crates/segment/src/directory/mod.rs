@@ -200,9 +200,16 @@ impl<'a> Directory<'a> {
             let word = Offset::new(at).and_then(|at| self.region.read::<u64>(at));
             rest.extend(word.map_err(Reason::Place)?.to_ne_bytes());
         }
-        let at = self.entry_at(index)?.unwrap_or_default() + entry::CREATOR_AT;
-        let creator = Offset::new(at).and_then(|at| self.region.read(at)).map_err(Reason::Place)?;
+        // Relaxed: visible with the entry; later it is swept.
+        let creator = self.creator(index)?.load(Relaxed);
         record.entry(index, creator, &rest)
+    }
+
+    /// Borrows the word that says who made the object of an entry.
+    fn creator(self, index: u32) -> Result<&'a AtomicU32, Reason> {
+        let gone = Reason::Corrupt { field: "table", index, found: 0 };
+        let at = Offset::new(self.entry_at(index)?.ok_or(gone)? + entry::CREATOR_AT);
+        at.and_then(|at| self.region.get(at)).map_err(Reason::Place)
     }
 
     /// Begins a walk through the published entries.

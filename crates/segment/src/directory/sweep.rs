@@ -27,7 +27,9 @@ impl Directory<'_> {
     pub fn sweep(self, spent: &Spent) -> Result<(), &'static str> {
         spent.sweep_words(self.table, RawMutex::NAMES).map_err(|_| DAMAGED)?;
         let mut scan = self.scan();
-        while let Some((_, record)) = scan.next().map_err(|_| DAMAGED)? {
+        while let Some((entry, record)) = scan.next().map_err(|_| DAMAGED)? {
+            // Nobody judges its creator, but people would take somebody else for it.
+            spent.sweep(self.creator(entry).map_err(|_| DAMAGED)?);
             let object = self.region.sub(record.offset, record.shape.bytes).map_err(|_| DAMAGED)?;
             for words in record.shape.names {
                 spent.sweep_words(object, words).map_err(|_| DAMAGED)?;
