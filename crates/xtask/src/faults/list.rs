@@ -60,3 +60,23 @@ pub(crate) fn read() -> Result<Vec<Fault>> {
     }
     Ok(faults)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever changes the code writes the faults in it anew, and not whoever next tries them all.
+    #[test]
+    fn every_fault_finds_its_place() {
+        let astray: Vec<_> = read()
+            .unwrap()
+            .into_iter()
+            .filter(|fault| {
+                let text = std::fs::read_to_string(root().join(&fault.file)).unwrap_or_default();
+                text.matches(&fault.find).count() != 1
+            })
+            .map(|fault| format!("{} in {}", fault.name, fault.file))
+            .collect();
+        assert!(astray.is_empty(), "what these replace does not stand there once: {astray:#?}");
+    }
+}
