@@ -76,6 +76,7 @@ fn forms() -> Vec<Row> {
         }
         RwLock: RwLock<u64>, ENDLESS => {
             read, try_read, read_timeout, read_deadline();
+            read_recursive, try_read_recursive, read_recursive_timeout, read_recursive_deadline();
             write, try_write, write_timeout, write_deadline();
             read_owned, try_read_owned, read_owned_timeout, read_owned_deadline();
             write_owned, try_write_owned, write_owned_timeout, write_owned_deadline();
