@@ -59,6 +59,11 @@ fn counting(segment: &Segment, name: &str) -> CountingSemaphore {
     segment.find(name).expect("a counting semaphore")
 }
 
+/// The barrier that was made with a time-out: whoever finds it need not know that.
+fn default_barrier(segment: &Segment) -> Barrier {
+    segment.find("default").expect("a barrier")
+}
+
 fn barrier(segment: &Segment, parties: &str) -> Barrier {
     segment.find(&format!("barrier {parties}")).expect("a barrier")
 }
@@ -172,6 +177,7 @@ fn obey(segment: &Segment, channel: &mut Channel) {
                 }
             },
             "meet" => passed(barrier(segment, first).wait()),
+            "meet-default" => passed(default_barrier(segment).wait()),
             "meet-for" => passed(barrier(segment, first).wait_timeout(millis(second))),
             "register" => {
                 party = Some(barrier(segment, first).party().expect("a place"));

@@ -370,7 +370,7 @@
 //! | `BoundedSemaphore(2)` of which others release | [`segment.bounded_semaphore("items", 2)`](Objects::bounded_semaphore) | the bound is never passed; [`Count`] may begin below it |
 //! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
 //! | `Barrier(3)` | [`segment.barrier("lap", 3)`](Objects::barrier) | a dead party breaks it instead of hanging all |
-//! | `Barrier(3, timeout=5)` | `lap.wait_timeout(FIVE)` at each wait | a limit belongs to a wait, not to the barrier, so that each program has its own |
+//! | `Barrier(3, timeout=5)` | `segment.object("lap", Parties::new(3).timeout(FIVE))` | the same for all who find it |
 //! | `Manager().dict()` | [`segment.map::<str, [u8]>("table", 1 << 20)`](Objects::map) | in shared memory, without a server process; keys and values are bytes |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |
@@ -451,7 +451,7 @@ pub use shmkit_sync::{
 };
 pub use shmkit_sync::{
     ActionError, Barrier, BarrierError, Count, CountingError, CountingSemaphore, Event, EventError,
-    InitError, Once, OnceCell, OnceError, OnceState, Party,
+    InitError, Once, OnceCell, OnceError, OnceState, Parties, Party,
 };
 pub use shmkit_sync::{
     Guard, LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard,

@@ -6,8 +6,8 @@ use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, RLock, ReentrantMutex, RwLock,
-    Seated, Segment, Semaphore, ShmMap, ShmSafe, Value,
+    Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, RLock, ReentrantMutex,
+    RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Value,
 };
 
 mod sealed {
@@ -241,7 +241,8 @@ pub trait Objects: sealed::Sealed {
         self.counting_semaphore(name, Count::bounded(value))
     }
 
-    /// A [`Barrier`] for so many parties, 1 to 65,536.
+    /// A [`Barrier`] for so many parties, 1 to 65,536; with a time-out of its own if made by
+    /// `object(name, Parties::new(n).timeout(t))`.
     ///
     /// # Errors
     ///
@@ -411,7 +412,7 @@ impl Objects for Segment {
     }
 
     fn barrier(&self, name: &str, parties: u32) -> Result<Barrier, ObjectError> {
-        self.object(name, parties)
+        self.object(name, Parties::new(parties))
     }
 
     fn once(&self, name: &str) -> Result<Once, ObjectError> {

@@ -151,7 +151,10 @@ pub use crate::slices::Slices;
 pub use crate::wait::Wait;
 #[cfg(not(loom))]
 pub use crate::{
-    barrier::{handle::Barrier, party::Party},
+    barrier::{
+        handle::{Barrier, Parties},
+        party::Party,
+    },
     condvar::{
         handle::{Condvar, WaitResult},
         waitable::Waitable,

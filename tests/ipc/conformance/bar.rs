@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shmkit::{Atomic, BarrierError, Objects};
+use shmkit::{Atomic, Barrier, BarrierError, Objects, Parties};
 
 use super::{both, end};
 use crate::support::{Peer, wait_until};
@@ -119,6 +119,26 @@ fn bar_09_who_is_late_finds_it_broken_by_the_others() {
         assert!(answers.contains(&"TimedOut".to_owned()), "{answers:?}");
         assert!(answers.iter().all(|a| a == "TimedOut" || a == "Broken"), "{answers:?}");
         assert_eq!(barrier.wait_timeout(Duration::from_millis(500)), Err(BarrierError::Broken));
+        end(peers);
+    });
+}
+
+/// CPython's `test_default_timeout`: the time-out given at the making is everybody's.
+#[test]
+fn bar_09_who_does_not_say_for_how_long_waits_as_long_as_the_barrier_was_made_for() {
+    both(|scene| {
+        let limit = Duration::from_millis(100);
+        let barrier: Barrier =
+            scene.segment.object("default", Parties::new(5).timeout(limit)).unwrap();
+        let mut peers = scene.obedients(4);
+        let start = Instant::now();
+        peers.iter_mut().for_each(|peer| peer.say("meet-default"));
+        let mut answers: Vec<_> = peers.iter_mut().map(Peer::hear).collect();
+        assert!(start.elapsed() >= limit, "{:?}", start.elapsed());
+        answers.sort();
+        assert!(answers.contains(&"TimedOut".to_owned()), "{answers:?}");
+        assert!(answers.iter().all(|a| a == "TimedOut" || a == "Broken"), "{answers:?}");
+        assert_eq!(barrier.wait(), Err(BarrierError::Broken));
         end(peers);
     });
 }

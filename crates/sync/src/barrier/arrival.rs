@@ -8,9 +8,9 @@ use shmkit_roster::{Judge, OwnerId, Verdict};
 
 use crate::barrier::cell::Place;
 use crate::barrier::look::Inquiry;
-use crate::barrier::raw::BROKEN;
+use crate::barrier::raw::{BROKEN, RawBarrier};
 use crate::wait::Wait;
-use crate::{BarrierError, LockFailure, Outcome, Patience, RawBarrier};
+use crate::{BarrierError, LockFailure, Outcome, Patience};
 
 /// How long even who does not want to wait waits for somebody else's few instructions under the inner lock.
 const GRACE: Duration = Duration::from_millis(10);
@@ -190,10 +190,6 @@ impl RawBarrier<'_> {
         {
             self.frame.bell.ring(1);
         }
-    }
-
-    pub(crate) fn count_arrived(self, word: u32) -> u32 {
-        self.cells.iter().filter(|cell| cell.load().has_arrived(word)).count() as u32
     }
 
     /// Gives the mutex back; but not if a verdict has shown that others take us for dead, and may be taking it over.

@@ -11,9 +11,7 @@ use shmkit_layout::{
 use shmkit_roster::{Judge, Seat};
 
 use crate::who::Who;
-use crate::{
-    ActionError, BarrierCell, BarrierError, BarrierFrame, Party, Patience, RawBarrier, RawMutex,
-};
+use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Patience, RawBarrier, RawMutex};
 
 /// A point that nobody passes before as many threads have arrived as it has parties; then all pass, and it is ready for
 /// the next time.
@@ -47,7 +45,7 @@ use crate::{
 /// # let participant = &judges[0];
 ///
 /// // SAFETY: the bytes are zero, and nobody else has seen them yet.
-/// let lap = unsafe { Barrier::init(region, 2, participant) }?;
+/// let lap = unsafe { Barrier::init(region, 2.into(), participant) }?;
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| lap.wait().unwrap()); // or in any other process
 ///     lap.wait().unwrap();
@@ -69,6 +67,36 @@ impl<K: Judge + Clone> Clone for Barrier<K> {
 
 impl<K: Judge + Copy> Copy for Barrier<K> {}
 
+/// Who meets at a [`Barrier`]: how many, and for how long they wait for each other.
+///
+/// A party that gives up breaks the barrier for all, so that the time-out is the barrier's, the same for whoever finds it:
+/// it lies beside the number of parties, and not in a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parties {
+    count: u32,
+    timeout: Option<Duration>,
+}
+
+impl Parties {
+    /// So many, 1 to 65,536, who wait for each other for ever unless they say for how long.
+    pub const fn new(count: u32) -> Self {
+        Self { count, timeout: None }
+    }
+
+    /// The same, but who does not say for how long it waits ([`Barrier::wait`], [`Barrier::wait_with`] and a party's) waits
+    /// for at most `timeout`, to the nanosecond; for ever if that is more than 584 years.
+    #[must_use]
+    pub const fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+}
+
+impl From<u32> for Parties {
+    fn from(count: u32) -> Self {
+        Self::new(count)
+    }
+}
+
 /// No action.
 const NONE: Option<fn() -> Result<(), Infallible>> = None;
 
@@ -81,14 +109,15 @@ impl<K: Judge> Barrier<K> {
     ///
     /// # Errors
     ///
-    /// [`BarrierError`], but never `TimedOut`; `CannotJudge` after about a second in which nobody could tell whether the
+    /// [`BarrierError`]; `TimedOut` only of a barrier that was made with a [time-out](Parties::timeout), not before that has
+    /// passed, and the barrier is broken by it; `CannotJudge` after about a second in which nobody could tell whether the
     /// others live.
     ///
     /// # If a peer dies
     ///
     /// after it arrived, or having registered: [`BarrierError::PartyDied`].
     pub fn wait(&self) -> Result<u32, BarrierError> {
-        self.meet(None, Deadline::NEVER)
+        self.meet(None, self.patience())
     }
 
     /// Waits until all parties have arrived, for at most `wait`. A wait that overflows the clock is for ever.
@@ -137,7 +166,7 @@ impl<K: Judge> Barrier<K> {
         &self,
         action: impl FnOnce() -> Result<(), E>,
     ) -> Result<u32, ActionError<E>> {
-        self.meet_with(None, Deadline::NEVER, action)
+        self.meet_with(None, self.patience(), action)
     }
 
     /// As [`wait_with`](Self::wait_with), for at most `wait`.
@@ -174,26 +203,6 @@ impl<K: Judge> Barrier<K> {
         self.meet_with(None, deadline, action)
     }
 
-    /// Registers a party: from now on its death breaks the barrier even if it has not arrived.
-    ///
-    /// It takes one of the barrier's places until it is dropped, whether it waits or not.
-    ///
-    /// # Errors
-    ///
-    /// [`BarrierError::Full`] if all places are taken; `NotJoined`.
-    ///
-    /// # If a peer dies
-    ///
-    /// in the middle of its own registration, this call goes on after it. A stopped one is waited for. If all places
-    /// are taken, one of them by somebody dead: [`BarrierError::PartyDied`], and the barrier is broken.
-    pub fn party(&self) -> Result<Party<K>, BarrierError>
-    where
-        K: Clone,
-    {
-        let seat = self.raw.register(&self.keeper)?;
-        Ok(Party::new(self.clone(), seat))
-    }
-
     /// Breaks the barrier: whoever waits, or comes later, gets [`BarrierError::Broken`].
     ///
     /// # Errors
@@ -226,6 +235,11 @@ impl<K: Judge> Barrier<K> {
         self.raw.n_waiting()
     }
 
+    /// Returns for how long a party waits that does not say for how long, if not for ever.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.raw.frame.timeout()
+    }
+
     /// Returns how many parties it has.
     pub fn parties(&self) -> u32 {
         self.raw.parties()
@@ -234,6 +248,11 @@ impl<K: Judge> Barrier<K> {
     /// Returns the machine below, to be shown or watched.
     pub fn raw(&self) -> RawBarrier<'_> {
         self.raw
+    }
+
+    /// The patience of a party that does not say for how long.
+    pub(crate) fn patience(&self) -> Patience<'static> {
+        self.timeout().map_or(Patience::ENDLESS, Patience::from)
     }
 
     pub(crate) fn keeper(&self) -> &K {
@@ -293,11 +312,11 @@ unsafe impl<K: Judge> Object<K> for Barrier<K> {
     const KIND: Kind = Kind::new("barrier");
     const TAG: TypeTag = TypeTag::NONE;
 
-    /// How many parties there are, 1 to 65,536.
-    type Spec = u32;
+    /// How many parties there are, 1 to 65,536, and their time-out. Whoever finds the barrier finds both.
+    type Spec = Parties;
 
-    fn shape(&parties: &u32, _: u32) -> Result<Shape, ShapeError> {
-        let len = Self::check(parties.into())?.into();
+    fn shape(parties: &Parties, _: u32) -> Result<Shape, ShapeError> {
+        let len = Self::check(parties.count.into())?.into();
         let cells = len * size_of::<BarrierCell>() as u64;
         let bytes = align_up(size_of::<BarrierFrame>() as u64 + cells, ALIGN)
             .expect("65,536 cells are half a mebibyte");
@@ -306,11 +325,14 @@ unsafe impl<K: Judge> Object<K> for Barrier<K> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, len, bytes, align: ALIGN, names })
     }
 
-    unsafe fn init(region: Region<'_>, parties: u32, keeper: K) -> Result<Self, ShapeError> {
-        let parties = Self::check(parties.into())?;
+    unsafe fn init(region: Region<'_>, spec: Parties, keeper: K) -> Result<Self, ShapeError> {
+        let parties = Self::check(spec.count.into())?;
         // SAFETY: the caller's promises; the frame is used while the barrier is there.
         let (barrier, frame) = unsafe { Self::place(region, parties, keeper) }?;
         frame.set_parties(parties);
+        if let Some(timeout) = spec.timeout {
+            frame.set_timeout(timeout);
+        }
         Ok(barrier)
     }
 

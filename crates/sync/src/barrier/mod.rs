@@ -8,4 +8,5 @@ pub(crate) mod handle;
 pub(crate) mod look;
 #[cfg(not(loom))]
 pub(crate) mod party;
+pub(crate) mod pass;
 pub(crate) mod raw;

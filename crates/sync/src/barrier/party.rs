@@ -21,9 +21,28 @@ pub struct Party<K: Judge = Seat> {
     id: Option<OwnerId>,
 }
 
+impl<K: Judge + Clone> Barrier<K> {
+    /// Registers a party: from now on its death breaks the barrier even if it has not arrived.
+    ///
+    /// It takes one of the barrier's places until it is dropped, whether it waits or not.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::Full`] if all places are taken; `NotJoined`.
+    ///
+    /// # If a peer dies
+    ///
+    /// in the middle of its own registration, this call goes on after it. A stopped one is waited for. If all places
+    /// are taken, one of them by somebody dead: [`BarrierError::PartyDied`], and the barrier is broken.
+    pub fn party(&self) -> Result<Party<K>, BarrierError> {
+        let seat = self.raw().register(self.keeper())?;
+        Ok(Party::new(self.clone(), seat))
+    }
+}
+
 impl<K: Judge> Party<K> {
     /// Makes the party that has just registered.
-    pub(crate) fn new(barrier: Barrier<K>, seat: usize) -> Self {
+    fn new(barrier: Barrier<K>, seat: usize) -> Self {
         let id = barrier.keeper().me();
         Self { barrier, seat, id }
     }
@@ -38,7 +57,7 @@ impl<K: Judge> Party<K> {
     ///
     /// As with [`Barrier::wait`].
     pub fn wait(&mut self) -> Result<u32, BarrierError> {
-        self.meet(Deadline::NEVER)
+        self.meet(self.barrier.patience())
     }
 
     /// Waits until all parties have arrived, for at most `wait`, as [`Barrier::wait_timeout`].
@@ -84,7 +103,7 @@ impl<K: Judge> Party<K> {
         action: impl FnOnce() -> Result<(), E>,
     ) -> Result<u32, ActionError<E>> {
         self.ours()?;
-        self.barrier.meet_with(Some(self.seat), Deadline::NEVER, action)
+        self.barrier.meet_with(Some(self.seat), self.barrier.patience(), action)
     }
 
     /// As [`wait_with`](Self::wait_with), for at most `wait`.

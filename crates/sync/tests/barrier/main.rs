@@ -16,7 +16,7 @@ use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, Region, ShapeError};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
-use shmkit_sync::{Barrier, BarrierError};
+use shmkit_sync::{Barrier, BarrierError, Parties};
 
 /// Far longer than any of these waits.
 const LONG: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ impl Bytes {
 
 fn barrier<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barrier<&'a J> {
     // SAFETY: the bytes are zero.
-    unsafe { Barrier::init(region, parties, judge) }.unwrap()
+    unsafe { Barrier::init(region, parties.into(), judge) }.unwrap()
 }
 
 fn attach<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barrier<&'a J> {
@@ -47,7 +47,7 @@ fn attach<'a, J: Judge>(region: Region<'a>, parties: u32, judge: &'a J) -> Barri
 
 /// Where cell `at` lies.
 fn cell(region: Region<'_>, at: u64) -> &AtomicU64 {
-    region.get(Offset::new(40 + 8 * at).unwrap()).unwrap()
+    region.get(Offset::new(48 + 8 * at).unwrap()).unwrap()
 }
 
 /// Makes the barrier's word another one, for cells that were stored by hand.
@@ -102,12 +102,12 @@ fn until(mut happened: impl FnMut() -> bool) {
 #[test]
 fn the_format_of_a_barrier_is_fixed() {
     type B<'a> = Barrier<&'a ModelJudge>;
-    let shape = B::shape(&3, 2).unwrap();
+    let shape = B::shape(&3.into(), 2).unwrap();
     assert_eq!(
         (shape.bytes, shape.align, shape.to_string().as_str()),
         (128, 128, "barrier, length 3")
     );
-    assert_eq!(B::shape(&13, 2).unwrap().bytes, 256);
+    assert_eq!(B::shape(&13.into(), 2).unwrap().bytes, 256);
     let judges = ModelJudge::new(1);
     let mut bytes = Bytes::new();
     barrier(bytes.region(), 1, &judges[0]).wait().unwrap();
@@ -122,11 +122,11 @@ fn bar_14_a_barrier_for_nobody_is_refused() {
     type B<'a> = Barrier<&'a ModelJudge>;
     for parties in [0, B::MAX_PARTIES + 1, u32::MAX] {
         assert!(
-            matches!(B::shape(&parties, 2), Err(ShapeError::Length { min: 1, .. })),
+            matches!(B::shape(&parties.into(), 2), Err(ShapeError::Length { min: 1, .. })),
             "{parties}"
         );
     }
-    assert!(B::shape(&B::MAX_PARTIES, 2).is_ok());
+    assert!(B::shape(&B::MAX_PARTIES.into(), 2).is_ok());
 }
 
 #[test]
@@ -292,4 +292,57 @@ fn parties_register_and_pass() {
         mine.wait_timeout(LONG).unwrap();
         other.join().unwrap().unwrap();
     });
+}
+
+#[test]
+fn a_barrier_keeps_the_time_out_that_it_was_made_with() {
+    let judges = ModelJudge::new(2);
+    let (mut bytes, limit) = (Bytes::new(), Duration::from_millis(30));
+    let region = bytes.region();
+    let spec = Parties::new(2).timeout(limit);
+    // SAFETY: the bytes are zero.
+    let made = unsafe { Barrier::init(region, spec, &judges[0]) }.unwrap();
+    assert_eq!(made.timeout(), Some(limit));
+    // Whoever finds it waits no longer, with an action, as a party, or neither.
+    let found = attach(region, 2, &judges[1]);
+    let waits: [&dyn Fn() -> BarrierError; 4] = [
+        &|| found.wait().unwrap_err(),
+        &|| match found.wait_with(|| Ok::<_, ()>(())) {
+            Err(shmkit_sync::ActionError::Barrier(error)) => error,
+            other => panic!("{other:?}"),
+        },
+        &|| found.party().unwrap().wait().unwrap_err(),
+        &|| match found.party().unwrap().wait_with(|| Ok::<_, ()>(())) {
+            Err(shmkit_sync::ActionError::Barrier(error)) => error,
+            other => panic!("{other:?}"),
+        },
+    ];
+    for wait in waits {
+        let start = Instant::now();
+        assert_eq!(wait(), BarrierError::TimedOut);
+        assert!(start.elapsed() >= limit, "{:?}", start.elapsed());
+        assert_eq!(made.wait(), Err(BarrierError::Broken), "for all");
+        made.reset().unwrap();
+    }
+    // Who says for how long waits as long as it says.
+    let start = Instant::now();
+    assert_eq!(found.wait_timeout(3 * limit), Err(BarrierError::TimedOut));
+    assert!(start.elapsed() >= 3 * limit, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_time_out_of_nothing_is_one_and_an_endless_one_is_none() {
+    let judges = ModelJudge::new(1);
+    for (timeout, kept) in [
+        (Duration::ZERO, Some(Duration::from_nanos(1))),
+        (Duration::MAX, None),
+        (Duration::from_secs(1 << 34), Some(Duration::from_secs(1 << 34))),
+    ] {
+        let mut bytes = Bytes::new();
+        let spec = Parties::new(2).timeout(timeout);
+        // SAFETY: the bytes are zero.
+        let made = unsafe { Barrier::init(bytes.region(), spec, &judges[0]) }.unwrap();
+        assert_eq!(made.timeout(), kept);
+    }
+    assert_eq!(barrier(Bytes::new().region(), 2, &judges[0]).timeout(), None);
 }

@@ -312,7 +312,7 @@ fn once(stage: &Stage, seat: usize, arena: &Arena, operation: Operation) -> Resu
 fn arena() -> Result<Arena, Fault> {
     let arena = Arena::new()?;
     // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-    let made = unsafe { Barrier::init(arena.object(), PARTIES, &NOBODY) };
+    let made = unsafe { Barrier::init(arena.object(), PARTIES.into(), &NOBODY) };
     made.map_err(|e| Fault::broken(e.to_string()))?;
     Ok(arena)
 }

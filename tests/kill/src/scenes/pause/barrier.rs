@@ -16,7 +16,7 @@ pub(super) const MEETING: Race = Race {
     name: "barrier",
     make: |arena| {
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        unsafe { Barrier::init(arena.object(), PARTIES, &NOBODY) }.map(drop).map_err(broken)
+        unsafe { Barrier::init(arena.object(), PARTIES.into(), &NOBODY) }.map(drop).map_err(broken)
     },
     ops: &[
         Op {
@@ -72,7 +72,7 @@ pub(super) const PLACE: Race = Race {
     name: "place",
     make: |arena| {
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        unsafe { Barrier::init(arena.object(), 1, &NOBODY) }.map(drop).map_err(broken)
+        unsafe { Barrier::init(arena.object(), 1.into(), &NOBODY) }.map(drop).map_err(broken)
     },
     ops: &[
         Op {
