@@ -145,7 +145,7 @@ fn take_everything_and_die<'m>(
     let array = object::<Array<u64, _>>(directory, "array", ArraySpec::Zeroed(3), v);
     forget(array.lock().map_err(|_| ()));
     named();
-    forget(object::<Barrier<_>>(directory, "barrier", 9, v).party().map_err(|_| ()));
+    forget(object::<Barrier<_>>(directory, "barrier", 9.into(), v).party().map_err(|_| ()));
     named();
     let pipe = object::<Pipe<u64, _>>(directory, "pipe", 8, v);
     forget((pipe.sender().unwrap(), pipe.receiver().unwrap()));
