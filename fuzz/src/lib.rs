@@ -9,3 +9,4 @@ pub mod heap;
 pub mod input;
 pub mod ops;
 pub mod ring;
+pub mod schema;

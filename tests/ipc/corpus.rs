@@ -15,6 +15,9 @@ mod ops;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/ring.rs"]
 mod ring;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/schema.rs"]
+mod schema;
 
 /// Runs every kept input of `target`, each within a limit.
 fn replay(target: &str, run: fn(&[u8])) {
@@ -43,6 +46,11 @@ fn any_bytes_are_a_segment_or_an_error() {
 #[test]
 fn any_positions_are_a_ring_or_an_error() {
     replay("ring", ring::run);
+}
+
+#[test]
+fn any_bytes_are_two_definitions_of_types_or_an_error() {
+    replay("schema", schema::run);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{DataStruct, DeriveInput, Error, GenericParam, Generics, Index, Member, Result};
+use syn::{DataStruct, DeriveInput, Error, GenericParam, Generics, Index, Member, Result, Type};
 
 use crate::attributes::Attributes;
 
@@ -20,6 +20,16 @@ pub(crate) fn implement(
                 "the fields of `{ident}` lie in an order that the compiler chooses, another one in each program: write \
                  `#[repr(C)]` above it, or `#[repr(transparent)]` if there is one field"
             ),
+        ));
+    }
+    // What a field's type says of itself, before the compiler says that it is not `Send`.
+    if let Some(field) =
+        data.fields.iter().find(|field| matches!(field.ty, Type::Ptr(_) | Type::Reference(_)))
+    {
+        return Err(Error::new_spanned(
+            &field.ty,
+            "an address means nothing in another process: put the value itself there, an index, or an `Offset`'s number of \
+             bytes; text lies there as an array of bytes and a length",
         ));
     }
     let types: Vec<_> = data.fields.iter().map(|field| &field.ty).collect();

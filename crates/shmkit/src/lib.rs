@@ -384,7 +384,7 @@
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
 //! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `cache`, `frames`, `phases`, `kitchen`,
-//! `migration`, `printer`, `prefork`.
+//! `migration`, `printer`, `prefork`, `derive`.
 //!
 //! # Features
 //!

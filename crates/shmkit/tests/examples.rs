@@ -56,6 +56,13 @@ fn nine_processes_add_fifty_each() {
 }
 
 #[test]
+fn a_program_of_another_definition_is_told_which_field_differs() {
+    let printed = run("derive");
+    let expected = "`Reading.at`: u32 at byte 0 here, u64 at byte 0 there";
+    assert!(printed.contains(expected) && printed.ends_with("quality: Good\n"), "{printed}");
+}
+
+#[test]
 fn plates_are_served_though_a_waiter_was_killed() {
     let printed = run("kitchen");
     assert_eq!(printed, "5 plates served by the other waiter; at the end 1 was told to go home\n");

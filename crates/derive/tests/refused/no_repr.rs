@@ -1,0 +1,9 @@
+use shmkit_layout::ShmSafe;
+
+#[derive(Clone, Copy, ShmSafe)]
+#[shm(crate = shmkit_layout)]
+struct Reading {
+    celsius: f64,
+}
+
+fn main() {}
