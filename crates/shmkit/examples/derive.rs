@@ -31,7 +31,7 @@ mod last_year {
 
     #[derive(Clone, Copy, ShmSafe)]
     #[repr(C)]
-    pub struct Reading {
+    pub(crate) struct Reading {
         at: u32,
         celsius: f32,
     }
