@@ -20,6 +20,7 @@ mod segment_exit;
 mod segment_faults;
 mod segment_fork;
 mod segment_leave;
+mod segment_refusals;
 mod segment_share;
 mod support;
 mod sync;

@@ -238,6 +238,13 @@ impl Failure {
                      (`ulimit -v`)"
                 ),
             ),
+            Errno::ENOLCK => (
+                ErrorKind::NoMemory,
+                format!(
+                    "{call} found no memory for a record lock: raise the limit of the control \
+                     group, or try again"
+                ),
+            ),
             Errno::ENOSYS | Errno::EOPNOTSUPP => (
                 ErrorKind::Unsupported,
                 format!(

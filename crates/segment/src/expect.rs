@@ -181,7 +181,15 @@ impl OpenOptions {
     pub fn unlink(&self, name: &str) -> Result<(), SegmentError> {
         let run = || {
             let place = Place::new(&self.directory, name)?;
-            remove::unlink(&place, Deadline::after(self.time_limit))
+            let removed = remove::unlink(&place, Deadline::after(self.time_limit));
+            removed.map_err(|failure| match failure.kind {
+                // Nobody wants to make it.
+                ErrorKind::NotFound => failure.instead(format!(
+                    "there is no {}: `shmkit ls` shows what there is",
+                    place.path().display()
+                )),
+                _ => failure,
+            })
         };
         run().map_err(|failure| failure.during(format!("unlink segment {name:?}")))
     }

@@ -323,9 +323,11 @@ fn remove_name(
     removal: Removal<'_>,
 ) -> Result<RemoveOutcome, Trouble> {
     // While the file is open here, no other file can have its device and number.
-    let named = Status::at(at)
-        .ok()
-        .filter(|named| (named.device, named.inode) == (status.device, status.inode));
+    let named = match Status::at(at) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => None,
+        found => Some(found.map_err(Trouble::Status)?),
+    };
+    let named = named.filter(|named| (named.device, named.inode) == (status.device, status.inode));
     let Some(now) = named else { return Ok(RemoveOutcome::Gone) };
     if names == Names::One && now.links > 1 {
         return Ok(RemoveOutcome::Linked(now.links));

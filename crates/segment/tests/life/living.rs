@@ -124,6 +124,7 @@ fn no_such_segment_is_not_found() {
     let name = Name::new("nothing");
     let says = ["there is no", "create it first", &*name];
     refused(Segment::open(&name), ErrorKind::NotFound, &says);
+    let says = ["there is no", "`shmkit ls`", &*name];
     refused(OpenOptions::new().unlink(&name), ErrorKind::NotFound, &says);
 }
 
