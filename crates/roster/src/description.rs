@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::sys::stat::{Mode, fstat};
@@ -98,7 +99,7 @@ fn open_link(link: fmt::Arguments<'_>) -> io::Result<OwnedFd> {
     let mut path = [0; 64];
     path[..].as_mut().write_fmt(link)?;
     let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
-    Ok(fcntl::open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
+    open_by(path, OFlag::O_RDWR | OFlag::O_CLOEXEC)
 }
 
 /// Returns a description of the ticket's file that nobody else has: another one if it can be opened, which leaves the
@@ -130,7 +131,17 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     // A name may have been made a symbolic link, or a pipe that nobody writes to.
     let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    Ok(fcntl::open(path, flags, Mode::empty())?)
+    open_by(path, flags)
+}
+
+/// Opens a file, again if a signal interrupts it.
+fn open_by(path: &(impl NixPath + ?Sized), flags: OFlag) -> io::Result<OwnedFd> {
+    loop {
+        match fcntl::open(path, flags, Mode::empty()) {
+            Err(Errno::EINTR) => {}
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 /// Returns a description of the file called `path` if it is `node`.
