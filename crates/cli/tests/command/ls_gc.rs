@@ -128,7 +128,7 @@ fn a_broken_directory_of_objects_is_reported_and_the_others_listed() {
     let segment = options(&directory).create("good").unwrap();
     segment.value("hits", 5_i64).unwrap();
     let mut bytes = fs::read(segment.path().unwrap()).unwrap();
-    let at = bytes.windows(5).position(|bytes| bytes == b"hits\0").unwrap() - 16;
+    let at = bytes.windows(5).position(|bytes| bytes == b"hits\0").unwrap() - 32;
     bytes[at] = 7;
     plant(&directory.path().join("shmkit.bad"), &bytes);
     let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 1);

@@ -331,7 +331,7 @@ unsafe impl<K: Judge> Object<K> for Barrier<K> {
         let (barrier, frame) = unsafe { Self::place(region, parties, keeper) }?;
         frame.set_parties(parties);
         if let Some(timeout) = spec.timeout {
-            frame.set_timeout(timeout);
+            frame.set_time_limit(timeout);
         }
         Ok(barrier)
     }

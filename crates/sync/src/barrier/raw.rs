@@ -74,7 +74,7 @@ impl BarrierFrame {
 
     /// Gives a frame of all zero bytes the time that a party waits which does not say for how long, at least a nanosecond.
     /// Before anybody else uses it.
-    pub fn set_timeout(&self, timeout: Duration) {
+    pub fn set_time_limit(&self, timeout: Duration) {
         // One that overflows is for ever.
         let nanos = u64::try_from(timeout.as_nanos()).map_or(0, |nanos| nanos.max(1));
         // Relaxed: as above.

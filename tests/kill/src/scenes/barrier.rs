@@ -6,7 +6,7 @@ use shmkit_atomic::Ordering::{AcqRel, Acquire};
 use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Object, Offset, OffsetError};
 use shmkit_roster::{Judge, OwnerId};
-use shmkit_sync::{Barrier, BarrierError};
+use shmkit_sync::{Barrier, BarrierError, BarrierFrame};
 
 use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Cast, Fault, Reached, Scene, Spread, Stage, Take, Unit};
@@ -36,7 +36,7 @@ const DOOMED: usize = 3;
 
 /// Where the barrier's word lies, and its parties' cells, in bytes.
 const WORD: u64 = 16;
-const CELLS: u64 = 32;
+const CELLS: u64 = size_of::<BarrierFrame>() as u64;
 /// Of the upper half of a cell: that its party has registered.
 const REGISTERED: u64 = 1 << 30;
 

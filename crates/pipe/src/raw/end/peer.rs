@@ -141,6 +141,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
 
     /// Returns whether somebody has come, or left, since it was `found` what the other side is.
     fn has_changed(&self, found: &Found) -> bool {
+        // Acquire: pairs with the Release of who claims or leaves: what it has said before is seen by the look that follows.
         self.session() != found.session || self.load_roles(Acquire).of(Self::OTHER) != found.role
     }
 
