@@ -210,14 +210,15 @@ fn survive(actor: &Actor<'_>, arena: &Arena) -> Result<(), Fault> {
     Ok(())
 }
 
-/// No word of the memory may name who has just joined.
+/// No word of the directory's lock and of the objects may name who has just joined. Its tables count what they hold.
 fn unnamed(arena: &Arena, me: Me<'_>) -> Result<(), Fault> {
     let id = me.me().ok_or_else(|| Fault::hung("it has lost its place"))?.get();
     if id != PLACES {
         return Err(Fault::broken(format!("it is called {id}")));
     }
     let region = arena.object();
-    for at in (0..region.len() as u64).step_by(4) {
+    let objects = Directory::bytes(ENTRIES);
+    for at in (0..16).chain(objects..region.len() as u64).step_by(4) {
         let word = Offset::new(at).and_then(|at| region.get::<AtomicU32>(at)).map_err(broken)?;
         if word.load(Relaxed) & OwnerId::MASK == id {
             return Err(Fault::double_owner(format!("the word at {at} names who has just joined")));
