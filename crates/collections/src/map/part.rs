@@ -145,13 +145,12 @@ impl<'m, K: Judge> Part<'m, K> {
         // Relaxed, all: under the part's lock.
         let (now, mut hand) = (self.now(), self.shard.hand.load(Relaxed) % buckets);
         let (mut seen, mut oldest): (_, Option<(u32, Spot<'m>)>) = (0, None);
+        let mut left = self.limit();
         for _ in 0..buckets {
             let bucket = self.whole.first + hand;
             let mut link = &self.whole.buckets[hand as usize];
             while let Some(entry) = self.entry(link, bucket)? {
-                if seen > self.limit() {
-                    return Err(MapError::Corrupt { bucket });
-                }
+                left = left.checked_sub(1).ok_or(MapError::Corrupt { bucket })?;
                 let id = BlockId::from_number(link.load(Relaxed));
                 if self.whole.heap.len_of(id).is_ok_and(|found| found == len) {
                     seen += 1;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shmkit_collections::MapSpec;
 use shmkit_layout::Offset;
 
 use crate::support::Memory;
@@ -30,7 +31,9 @@ fn arbitrary_bytes_do_no_harm() {
     let mut random = fastrand::Rng::with_seed(5);
     for round in 0..200 {
         let memory = Memory::new(1 << 17);
-        let map = memory.map::<[u8], [u8]>().time_limit(Duration::from_millis(1));
+        let spec = MapSpec::bytes(1 << 17);
+        let spec = if round % 2 == 0 { spec } else { spec.evicting() };
+        let map = memory.make::<[u8], [u8]>(spec).time_limit(Duration::from_millis(1));
         for key in 0..40_u8 {
             map.insert(&[key], &vec![key; usize::from(key) * 30]).unwrap();
         }
