@@ -1,13 +1,13 @@
 //! The words of a heap that are not the blocks'.
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
+use shmkit_atomic::crash::step;
 use shmkit_atomic::{AtomicU32, AtomicU64};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_roster::OwnerId;
 use shmkit_sync::RawMutex;
 
-use crate::raw::step;
 use crate::word::Tenant;
 
 /// The head of a heap. All zero bytes but the first three numbers are a fresh one.

@@ -11,6 +11,7 @@ use core::alloc::Layout;
 
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use shmkit_atomic::crash::step;
 use shmkit_roster::Judge;
 
 use crate::class::{CLASSES, Class};
@@ -18,13 +19,6 @@ use crate::raw::area::Area;
 use crate::raw::frame::{HeapFrame, PageWords, SeatWords};
 use crate::word::{BlockWord, PageWord, Span, State};
 use crate::{BlockId, HeapError, Local};
-
-/// In models: a place where the participant may die.
-#[inline(always)]
-pub(crate) fn step() {
-    #[cfg(loom)]
-    shmkit_sync::crash::step();
-}
 
 /// What a heap is made of.
 #[derive(Clone, Copy, Debug)]
@@ -155,15 +149,13 @@ impl<'a> RawHeap<'a> {
         let free = BlockWord::free(id.generation());
         let mine = |state| state == State::Kept || state == State::Reserved(tenant);
         let place = self.turn(id, local, mine, free, HeapError::NotReserved { id })?;
-        match place.span {
-            Span::Slab(class) => {
-                self.hint(class, place.page);
-                let rotor = local.rotor(class);
-                if rotor.get().is_some_and(|(page, slot)| page == place.page && slot > id.slot()) {
-                    rotor.set(place.page, id.slot());
-                }
+        self.freed(&place);
+        // Where the next one looks first, if that is before where it would.
+        if let Span::Slab(class) = place.span {
+            let rotor = local.rotor(class);
+            if rotor.get().is_some_and(|(page, slot)| page == place.page && slot > id.slot()) {
+                rotor.set(place.page, id.slot());
             }
-            _ => self.end_whole(place.page),
         }
         Ok(())
     }
@@ -177,11 +169,16 @@ impl<'a> RawHeap<'a> {
     pub(crate) fn reclaim(&self, id: BlockId, local: &Local) -> Result<(), HeapError> {
         let free = BlockWord::free(id.generation());
         let place = self.turn(id, local, |_| true, free, HeapError::Stale { id })?;
+        self.freed(&place);
+        Ok(())
+    }
+
+    /// Tells of a place that has just become free.
+    fn freed(&self, place: &Place<'_>) {
         match place.span {
             Span::Slab(class) => self.hint(class, place.page),
             _ => self.end_whole(place.page),
         }
-        Ok(())
     }
 
     /// Returns how many bytes a block has that is reserved for this.

@@ -3,12 +3,13 @@
 use core::alloc::Layout;
 
 use shmkit_atomic::Ordering::{AcqRel, Relaxed, Release};
+use shmkit_atomic::crash::step;
 use shmkit_atomic::{AtomicU64, Deadline};
 use shmkit_roster::Judge;
 use shmkit_sync::Outcome;
 
 use crate::class::Slab;
-use crate::raw::{RawHeap, step};
+use crate::raw::RawHeap;
 use crate::word::{BlockWord, PageWord, Span, Tenant};
 use crate::{BlockId, HeapError};
 

@@ -3,11 +3,12 @@
 use core::alloc::Layout;
 
 use shmkit_atomic::Ordering::{AcqRel, Relaxed};
+use shmkit_atomic::crash::step;
 use shmkit_roster::Judge;
 
 use crate::class::{Class, Slab};
 use crate::local::Rotor;
-use crate::raw::{RawHeap, step};
+use crate::raw::RawHeap;
 use crate::word::{BlockWord, Span, Tenant};
 use crate::{BlockId, HeapError, Local};
 

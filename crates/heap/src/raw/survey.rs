@@ -2,10 +2,11 @@
 
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use shmkit_atomic::crash::step;
 use shmkit_roster::Judge;
 
 use crate::class::Slab;
-use crate::raw::{RawHeap, step};
+use crate::raw::RawHeap;
 use crate::word::{BlockWord, Span, State, Tenant};
 use crate::{Account, HeapError};
 

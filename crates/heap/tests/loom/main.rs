@@ -5,17 +5,15 @@
 
 use core::alloc::Layout;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64 as Counter, Ordering::Relaxed};
 use std::sync::{Arc as StdArc, Mutex};
 
 use loom::sync::Arc;
 use loom::thread;
-use shmkit_atomic::AtomicU64;
+use shmkit_atomic::{AtomicU64, crash};
 use shmkit_heap::{
     Area, BlockId, HeapError, HeapFrame, Local, PageWords, Parts, RawHeap, SeatWords,
 };
 use shmkit_roster::model::ModelJudge;
-use shmkit_sync::crash;
 
 const PAGES: usize = 3;
 /// Blocks of a slab of the model.
@@ -99,48 +97,34 @@ fn visit(heap: RawHeap<'_>, layout: Layout, judge: &ModelJudge, who: u32, held: 
 }
 
 /// One dies before any of its steps; the other gets its blocks all the same, and in the end all are free.
-fn nothing_is_lost(name: &str, layout: Layout, most: u64, most_preemptions: usize) {
-    let executions = StdArc::new(Counter::new(0));
-    for steps in 0.. {
-        let died = StdArc::new(AtomicBool::new(false));
-        let (any, count) = (died.clone(), executions.clone());
-        let mut builder = loom::model::Builder::new();
-        let preemptions = builder.preemption_bound.unwrap_or(2);
-        builder.preemption_bound = Some(preemptions.min(most_preemptions));
-        builder.check(move || {
-            count.fetch_add(1, Relaxed);
-            let (memory, held) = (Memory::new(), StdArc::new(Held::default()));
-            let mut judges = ModelJudge::new(2).into_iter();
-            let (mortal, other) = (judges.next().unwrap(), judges.next().unwrap());
-            let survivor = {
-                let (memory, held) = (memory.clone(), held.clone());
-                thread::spawn(move || {
-                    visit(memory.heap(), layout, &other, 2, &held);
-                    other
-                })
-            };
-            let life = || visit(memory.heap(), layout, &mortal, 1, &held);
-            if crash::after(steps, life).is_err() {
-                any.store(true, Relaxed);
-                held.forget(1);
-                mortal.die();
-            }
-            let survivor = survivor.join().unwrap();
-            let (heap, local) = (memory.heap(), Local::new(12));
-            let account = heap.survey(&survivor).unwrap();
-            assert_eq!((account.reserved_blocks, account.kept_blocks), (0, 0));
-            for _ in 0..most {
-                let id = heap.reserve(layout, &survivor, &local).expect("all are free");
-                heap.keep(id, &survivor, &local).unwrap();
-            }
-            assert_eq!(heap.survey(&survivor).unwrap().kept_blocks, most);
-        });
-        if !died.load(Relaxed) {
-            println!("{name}: {steps} crash points, {} executions", executions.load(Relaxed));
-            assert!(steps > 5, "it does next to nothing");
-            return;
+fn nothing_is_lost(name: &str, layout: Layout, most: u64, preemptions: usize) {
+    crash::everywhere(name, preemptions, move |steps, lives| {
+        let (memory, held) = (Memory::new(), StdArc::new(Held::default()));
+        let mut judges = ModelJudge::new(2).into_iter();
+        let (mortal, other) = (judges.next().unwrap(), judges.next().unwrap());
+        let survivor = {
+            let (memory, held) = (memory.clone(), held.clone());
+            thread::spawn(move || {
+                visit(memory.heap(), layout, &other, 2, &held);
+                other
+            })
+        };
+        let life = || visit(memory.heap(), layout, &mortal, 1, &held);
+        if crash::after(steps, life).is_err() {
+            lives.died();
+            held.forget(1);
+            mortal.die();
         }
-    }
+        let survivor = survivor.join().unwrap();
+        let (heap, local) = (memory.heap(), Local::new(12));
+        let account = heap.survey(&survivor).unwrap();
+        assert_eq!((account.reserved_blocks, account.kept_blocks), (0, 0));
+        for _ in 0..most {
+            let id = heap.reserve(layout, &survivor, &local).expect("all are free");
+            heap.keep(id, &survivor, &local).unwrap();
+        }
+        assert_eq!(heap.survey(&survivor).unwrap().kept_blocks, most);
+    });
 }
 
 #[test]
