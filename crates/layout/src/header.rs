@@ -6,7 +6,7 @@ use core::fmt;
 use bytemuck::{Pod, Zeroable};
 
 #[cfg(not(loom))]
-use shmkit_atomic::{AtomicU32, Ordering::Relaxed};
+use shmkit_atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::TypeTag;
 use crate::plain::opaque;
@@ -18,7 +18,7 @@ use crate::{Offset, Region};
 pub const MAGIC: [u8; 8] = *b"\x9fshmk\r\n\0";
 
 /// The version of everything that lies in a segment: header, roster, directory and every primitive.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Reads as 0x01020304 where it was written on a machine of the same byte order.
 const ORDER: u32 = 0x0102_0304;
@@ -27,11 +27,12 @@ const ORDER: u32 = 0x0102_0304;
 ///
 /// ```text
 ///  0 magic  8 version  12 order  16 word width  20 flags  24 size  32 cookie
-/// 40 roster offset  48 roster slots  52 directory entries  56 directory offset  64 content  112 expiry  120 reserved  128
+/// 40 roster offset  48 roster slots  52 directory entries  56 directory offset  64 content  112 expiry  120 limit  128
 /// ```
 ///
 /// It is written once, before the segment has a name, and only read from then on; but for the flags, of which whoever opens
-/// a segment may [take one away](Self::end_persistence).
+/// a segment may [take one away](Self::end_persistence), and for the size of one that grows, which is its
+/// [published length](Self::length).
 ///
 /// Magic, version, byte order, word width, flags and expiry are frozen: they lie where they lie, and mean what they mean,
 /// in every version. So does what tells whether anybody lives in a segment, which takes no byte of it but the file's record locks
@@ -49,7 +50,7 @@ pub struct Header {
     width: u32,
     /// Bit 0: persistent. Bit 1: until somebody opens it. The others are 0.
     flags: u32,
-    /// Size of the whole segment, in bytes.
+    /// Size of the whole segment, in bytes: as of now, if it [may grow](Self::may_grow).
     pub size: u64,
     /// A random number, never 0, that tells this segment from every other of the same name.
     pub cookie: u64,
@@ -65,11 +66,11 @@ pub struct Header {
     pub content: TypeTag,
     /// Until when it is persistent, in seconds since 1970; 0: for ever.
     expiry: u64,
-    /// 0.
-    reserved: u64,
+    /// How large the whole segment may become, in bytes; `size` if it does not grow.
+    pub limit: u64,
 }
 
-opaque!(Header => "shmkit.Header/2",);
+opaque!(Header => "shmkit.Header/3",);
 
 const _: () = assert!(size_of::<Header>() == 128, "part of the segment format");
 
@@ -90,6 +91,7 @@ impl Header {
             size,
             cookie,
             content,
+            limit: size,
             ..Self::zeroed()
         }
     }
@@ -99,6 +101,29 @@ impl Header {
     pub fn persistent_until(self, opened: bool, expiry: u64) -> Self {
         let flags = self.flags | if opened { UNTIL_OPENED } else { 0 };
         Self { flags, expiry, ..self }
+    }
+
+    /// Has the segment grow up to so many bytes.
+    pub fn growing_to(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Returns whether the segment may become larger than it is.
+    pub fn may_grow(&self) -> bool {
+        self.size < self.limit
+    }
+
+    /// Borrows the word that says how large the segment is, in the header at the base of a region. In one that grows it only
+    /// ever gets larger: whoever makes room first has the memory, and then stores the new length with Release.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError::Truncated`] if the region is smaller than the header.
+    #[cfg(not(loom))]
+    pub fn length(region: Region<'_>) -> Result<&AtomicU64, HeaderError> {
+        let truncated = HeaderError::Truncated { found: region.len() as u64, expected: 128 };
+        let size = Offset::<AtomicU64>::new(core::mem::offset_of!(Self, size) as u64);
+        size.and_then(|at| region.get(at)).map_err(|_| truncated)
     }
 
     /// Returns whether the segment outlives its participants, `now` seconds after 1970.
@@ -217,6 +242,9 @@ impl Header {
         }
         if self.size < 128 {
             return corrupt("size", self.size);
+        }
+        if self.limit < self.size {
+            return corrupt("limit", self.limit);
         }
         if self.cookie == 0 {
             return corrupt("cookie", 0);
@@ -367,6 +395,7 @@ mod tests {
             Header { cookie: 0, ..good() },
             Header { flags: 4, ..good() },
             Header { size: 5, ..good() },
+            Header { limit: 4095, ..good() },
             Header { order: 5, ..good() },
         ] {
             assert!(matches!(bad.check(4096), Err(HeaderError::Corrupt { .. })), "{bad:?}");

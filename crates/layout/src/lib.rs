@@ -7,6 +7,7 @@
 //! * [`Schema`]: what the bytes of a type mean; the [`Definition`] of one is what another process says about it.
 //! * [`Shared`]: words that may be *borrowed* in place, because every access to them is atomic.
 //! * [`Object`]: a primitive that lives in a region; its [`Shape`] is what a directory records of it.
+//! * [`Commit`]: has the memory behind bytes that are only reserved, as an object grows in place.
 //! * [`Header`]: the first bytes of a segment file.
 //!
 //! This crate does *not* map anything and knows no processes.
@@ -34,6 +35,7 @@
 //! [lockfree]: https://www.open-std.org/jtc1/sc22/wg21/docs/papers/2014/n4013.html
 
 mod checked;
+mod commit;
 #[cfg(not(loom))]
 mod copy;
 mod header;
@@ -50,6 +52,7 @@ mod shared;
 mod tag;
 
 pub use crate::checked::{Checked, InvalidValue};
+pub use crate::commit::{Commit, CommitError};
 pub use crate::header::{Header, HeaderError, MAGIC, VERSION};
 pub use crate::in_place::{Filled, InPlace};
 pub use crate::names::{NameWords, Names};

@@ -43,6 +43,8 @@ mod anchor;
 #[cfg(not(loom))]
 mod atfork;
 #[cfg(not(loom))]
+mod backing;
+#[cfg(not(loom))]
 mod beside;
 #[cfg(not(loom))]
 mod boot;
@@ -102,6 +104,7 @@ pub use crate::thread::{ThreadToken, is_alone};
 #[cfg(not(loom))]
 pub use crate::{
     atfork::{NoForks, in_every_child},
+    backing::Backing,
     beside::with_own_descriptors,
     description::{Description, Link},
     era::Spent,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use shmkit_atomic::AtomicU32;
 
 use crate::atfork::NoForks;
+use crate::backing::Backing;
 use crate::description::{self, Description, Link, Status};
 use crate::file::KeptFile;
 use crate::identity::Identity;
@@ -40,6 +41,8 @@ pub struct Participant<'a> {
     file: KeptFile,
     path: Option<PathBuf>,
     link: Link,
+    /// Where the memory comes from that is not there yet; nowhere if all is.
+    pub(crate) backing: Option<Box<dyn Backing>>,
     /// Whether no descriptor of the file may be closed in the program's table.
     keeps: bool,
     /// Whether the roster's bytes may be gone.
@@ -116,7 +119,8 @@ impl<'a> Participant<'a> {
             Description::Path(path) => (Some(path), None),
             Description::Ticket(ticket) => (None, Some(ticket)),
         };
-        let mut this = Self { identity, roster, file, path, link, keeps, vacated: false };
+        let mut this =
+            Self { identity, roster, file, path, link, backing: None, keeps, vacated: false };
         this.file.keep_open(keeps);
         let source = match ticket {
             Some(ticket) => Source::Ticket(Some(ticket)),
@@ -159,6 +163,12 @@ impl<'a> Participant<'a> {
     pub fn set_path(&mut self, path: PathBuf) {
         self.path = Some(path);
         self.link = Link::Named;
+    }
+
+    /// Says how the memory of the file is had that is not there yet: the participant is the [`Commit`](shmkit_layout::Commit) of
+    /// what lies in it. Without, all of it is there.
+    pub fn back_by(&mut self, backing: Box<dyn Backing>) {
+        self.backing = Some(backing);
     }
 
     /// Returns the name, or `None` in a forked child that has not [joined](Self::rejoin), and after the place was

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::Acquire;
+use shmkit_layout::{Commit, CommitError, Region};
 
 use crate::{Judge, OwnerId, Participant, Person, Verdict};
 
@@ -78,6 +79,17 @@ unsafe impl Judge for Seat {
 
     fn person(&self, owner: OwnerId) -> Option<Person> {
         Judge::person(self.participant(), owner)
+    }
+}
+
+// SAFETY: the answers of a participant.
+unsafe impl Commit for Seat {
+    fn commit(&self, region: Region<'_>, from: u64, to: u64) -> Result<(), CommitError> {
+        self.participant().commit(region, from, to)
+    }
+
+    fn discard(&self, region: Region<'_>, from: u64, to: u64) -> bool {
+        self.participant().discard(region, from, to)
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::{Relaxed, Release};
 
+use shmkit_layout::Commit;
+
 use crate::{Judge, OwnerId, Verdict};
 
 /// The participants of a model, of whom any may die. Clones share the register of deaths.
@@ -72,6 +74,9 @@ unsafe impl Judge for ModelJudge {
         self.dead.len() as u32
     }
 }
+
+// SAFETY: a model's memory is all there.
+unsafe impl Commit for ModelJudge {}
 
 fn place(id: OwnerId) -> usize {
     id.get() as usize - 1
