@@ -18,7 +18,7 @@ use crate::waiting::failed;
 /// How many wait.
 const CROWD: u32 = 1000;
 /// How long they wait before it is measured: every slice has its full length.
-const SETTLE: Duration = Duration::from_secs(12);
+const SETTLE: Duration = Duration::from_secs(24);
 /// How long it is measured.
 const MEASURE: Duration = Duration::from_secs(5);
 /// The share of one processor that they may use together.

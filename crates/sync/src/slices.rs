@@ -13,7 +13,7 @@ const FIRST: u64 = 1;
 const MOST: u32 = 1000;
 
 /// How much longer than the longest slice somebody sleeps, at most, while others look for him.
-const WATCHED: u64 = 128;
+const WATCHED: u64 = 256;
 
 /// The longest slice unless the process says otherwise, in milliseconds.
 const USUAL: u32 = 32;
@@ -33,7 +33,7 @@ static LONGEST: AtomicU32 = AtomicU32::new(USUAL);
 ///
 /// Where many wait for one thing, they look one for the others: with hundreds of them each sleeps for seconds, and one of
 /// them wakes every few milliseconds. (When most of them leave at once, and a death comes just then, those who stay notice
-/// it when they wake: after 6 ms for each of those who waited, and 4 seconds at most.)
+/// it when they wake: after 12 ms for each of those who waited, and 12 seconds at most.)
 #[derive(Clone, Debug)]
 pub struct Slices {
     /// Length of the next slice, in milliseconds.
@@ -154,10 +154,10 @@ mod tests {
             let half = if length_of > 32 { length_of / 2 } else { 0 };
             assert!((length_of - half..=length_of + half + 1).contains(&found), "{found}");
         };
-        for length in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4096] {
+        for length in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192] {
             within(true, length);
         }
-        for length in [4096, 2048, 1024, 512, 256, 128, 64, 32, 32] {
+        for length in [8192, 4096, 2048, 1024, 512, 256, 128, 64, 32, 32] {
             within(false, length);
         }
     }

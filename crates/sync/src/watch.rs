@@ -81,10 +81,10 @@ impl Watch {
     }
 
     /// After a look that began at `began`: says when the next one is due. One in `share` of a processor goes to looks, and
-    /// there are at most four to the longest slice.
+    /// there are at most two to the longest slice.
     pub(crate) fn settle(&self, began: Deadline, share: u32) {
         let taken = took(began).saturating_mul(share);
-        self.postpone(taken.max(Slices::longest() / 4).min(MOST));
+        self.postpone(taken.max(Slices::longest() / 2).min(MOST));
     }
 
     /// Says that the next look is due so much later.
@@ -141,7 +141,7 @@ mod tests {
         watch.postpone(Duration::ZERO);
         assert!(watch.claim());
         watch.settle(Deadline::now(), SHARE);
-        assert!(!watch.claim(), "not for a quarter of the longest slice");
+        assert!(!watch.claim(), "not for half of the longest slice");
     }
 
     #[test]
