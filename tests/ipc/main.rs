@@ -9,6 +9,7 @@ mod namespaces;
 mod oneself;
 mod patience;
 mod pipe;
+mod python;
 mod roster;
 mod roster_descriptors;
 mod roster_file;

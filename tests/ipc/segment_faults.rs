@@ -22,6 +22,11 @@ fn shm_24_a_full_file_system_is_an_error_at_create_and_never_a_sigbus() {
 }
 
 #[test]
+fn shm_24_a_raw_segment_is_allocated_whoever_made_it() {
+    meets("raw-full", directory().path());
+}
+
+#[test]
 fn of_several_one_makes_the_segment_for_which_there_is_room_once() {
     meets("room-for-one", directory().path());
 }

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
@@ -14,7 +15,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Gid, Uid, fork, geteuid, pause, setgroups, setresgid, setresuid};
 use shmkit_atomic::AtomicU8;
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment, SegmentError};
+use shmkit_segment::{ErrorKind, OpenOptions, Options, RawOptions, Segment, SegmentError};
 
 use crate::segment::last;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(script: &str, args: &[String]) {
             last(&segment).store(args[1].parse().expect("a byte"), Relaxed);
         }
         "full" => full(Path::new(&args[0])),
+        "raw-full" => raw_full(Path::new(&args[0])),
         "room-for-one" => room_for_one(Path::new(&args[0])),
         "no-inodes" => no_inodes(Path::new(&args[0])),
         "full-of-dead" => full_of_dead(Path::new(&args[0])),
@@ -96,6 +98,28 @@ fn full(directory: &Path) {
     assert_eq!(names, 2, "what failed left nothing");
     drop((first, third));
     fill(&options(900).create("fourth").expect("there is room again"));
+}
+
+/// SHM-24, without a header: what is made is allocated, and what somebody else has made and not allocated is when it is opened.
+fn raw_full(directory: &Path) {
+    small_disk(directory, "size=1m");
+    let raw = RawOptions::new().directory(directory);
+    let error = raw.create("large", 2 << 20).expect_err("there is no room");
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    // As `shm_open` and `ftruncate` leave it.
+    let sparse = fs::File::create(directory.join("sparse")).expect("create");
+    sparse.set_len(600 << 10).expect("ftruncate");
+    sparse.set_permissions(fs::Permissions::from_mode(0o600)).expect("chmod");
+    let first = raw.create("first", 600 << 10).expect("there is room");
+    let error = raw.open("sparse").expect_err("there is no room for its memory");
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    first.unlink().expect("unlink");
+    drop(first);
+    let opened = raw.open("sparse").expect("there is room again");
+    let bytes = vec![0xa5; 600 << 10];
+    // With nothing left, a page that was not allocated would be a SIGBUS.
+    let _rest = raw.create("rest", 400 << 10).expect("there is room");
+    opened.write(0, &bytes).expect("inside");
 }
 
 /// Several make the same segment at once, on a file system with room for one: one makes it, and all get it.

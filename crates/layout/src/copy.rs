@@ -96,6 +96,45 @@ pub(crate) unsafe fn copy_in<T: ShmSafe>(to: *mut T, value: &T) {
     }
 }
 
+/// Copies bytes out, one by one.
+///
+/// # Safety
+///
+/// `from` must be valid for reads of as many bytes as `to` has; whoever writes there does so atomically, byte by byte.
+pub(crate) unsafe fn bytes_out(from: *const u8, to: &mut [u8]) {
+    if to.len() >= LONG && CALLS {
+        // SAFETY: both are valid for so many bytes (the caller), and `to` is ours alone, and so elsewhere.
+        unsafe { call(to.as_mut_ptr(), from, to.len()) };
+        return;
+    }
+    // SAFETY: the caller's promises; a byte is aligned everywhere.
+    let bytes = unsafe { slice::from_raw_parts(from.cast::<AtomicU8>(), to.len()) };
+    for (to, byte) in to.iter_mut().zip(bytes) {
+        // Relaxed: as above.
+        *to = byte.load(Relaxed);
+    }
+}
+
+/// Copies bytes in, one by one.
+///
+/// # Safety
+///
+/// `to` must be valid for writes of as many bytes as `from` has; whoever else accesses them does so atomically, byte by
+/// byte.
+pub(crate) unsafe fn bytes_in(to: *mut u8, from: &[u8]) {
+    if from.len() >= LONG && CALLS {
+        // SAFETY: both are valid for so many bytes, and apart: nobody has a reference to what lies at `to` (the caller).
+        unsafe { call(to, from.as_ptr(), from.len()) };
+        return;
+    }
+    // SAFETY: the caller's promises; a byte is aligned everywhere.
+    let bytes = unsafe { slice::from_raw_parts(to.cast::<AtomicU8>(), from.len()) };
+    for (from, byte) in from.iter().zip(bytes) {
+        // Relaxed: as above.
+        byte.store(*from, Relaxed);
+    }
+}
+
 /// Borrows the words `W` that the `T` at `at` consists of.
 ///
 /// # Safety

@@ -169,6 +169,32 @@ impl<'a> Region<'a> {
         Ok(())
     }
 
+    /// Copies the bytes that begin at byte `start` out, each atomically.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError::OutOfBounds`] if they do not all lie inside this region; then nothing is copied.
+    #[cfg(not(loom))]
+    pub fn read_bytes(self, start: u64, to: &mut [u8]) -> Result<(), OffsetError> {
+        let from = self.locate(start, to.len() as u64, 1)?;
+        // SAFETY: in bounds and mapped (`locate`), and written to atomically, or by nobody now (`from_raw_parts`).
+        unsafe { copy::bytes_out(from.as_ptr(), to) };
+        Ok(())
+    }
+
+    /// Copies bytes in, from byte `start` on, each atomically.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_bytes`](Self::read_bytes).
+    #[cfg(not(loom))]
+    pub fn write_bytes(self, start: u64, from: &[u8]) -> Result<(), OffsetError> {
+        let to = self.locate(start, from.len() as u64, 1)?;
+        // SAFETY: in bounds and mapped (`locate`); who else is there accesses it atomically (`from_raw_parts`).
+        unsafe { copy::bytes_in(to.as_ptr(), from) };
+        Ok(())
+    }
+
     /// Returns the address of byte `start`, if `bytes` bytes from there lie inside the region and the address is a
     /// multiple of `align`.
     #[inline]
@@ -246,6 +272,25 @@ mod tests {
         check(core::array::from_fn::<u8, 63, _>(|n| n as u8));
         check(core::array::from_fn::<u8, 65, _>(|n| n as u8));
         check(core::array::from_fn::<u8, 247, _>(|n| n as u8));
+    }
+
+    #[test]
+    fn bytes_of_every_length_are_copied_and_nothing_beside_them() {
+        for len in [0, 1, 7, 127, 128, 200] {
+            let mut bytes = Bytes([0xEE; 256]);
+            let written: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            region(&mut bytes).write_bytes(3, &written).unwrap();
+            let mut read = vec![0xAA; len];
+            region(&mut bytes).read_bytes(3, &mut read).unwrap();
+            assert_eq!(read, written);
+            let beside = bytes.0[..3].iter().chain(&bytes.0[3 + len..]);
+            assert!(beside.copied().all(|byte| byte == 0xEE), "{len}");
+        }
+        let mut bytes = Bytes([0; 256]);
+        let region = region(&mut bytes);
+        assert!(region.write_bytes(250, &[1; 7]).is_err());
+        assert!(region.read_bytes(u64::MAX, &mut [0]).is_err());
+        assert_eq!(region.read::<[u8; 6]>(Offset::new(250).unwrap()), Ok([0; 6]));
     }
 
     #[test]

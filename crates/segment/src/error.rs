@@ -64,6 +64,8 @@ pub enum ErrorKind {
     Exhausted,
     /// The environment, or a descriptor handed over, does not show the segment that was shared.
     NotInherited,
+    /// The bytes do not all lie in the memory.
+    OutOfBounds,
     /// What was handed over as sealed memory can be written to, or cut off.
     NotSealed,
     /// This process has closed the segment's descriptor, and there is no name by which to open it again.
@@ -104,7 +106,7 @@ impl SegmentError {
     pub fn io_kind(&self) -> io::ErrorKind {
         use ErrorKind as Kind;
         match self.kind() {
-            Kind::InvalidName | Kind::InvalidSize | Kind::InvalidOption => {
+            Kind::InvalidName | Kind::InvalidSize | Kind::InvalidOption | Kind::OutOfBounds => {
                 io::ErrorKind::InvalidInput
             }
             Kind::NotFound | Kind::NoDirectory | Kind::Unlinked => io::ErrorKind::NotFound,

@@ -132,26 +132,7 @@ pub(crate) fn header(
     if !status.is_regular {
         return Err(not_regular(&"what was opened"));
     }
-    if let Some(owner) = expected.owner.filter(|&owner| owner != status.owner) {
-        return Err(Failure::new(
-            ErrorKind::ForeignOwner,
-            format!(
-                "it belongs to user {}, where user {owner} was expected: say so with `owner` if \
-                 that user is trusted",
-                status.owner
-            ),
-        ));
-    }
-    if status.mode & !expected.mode != 0 {
-        return Err(Failure::new(
-            ErrorKind::UnsafeMode,
-            format!(
-                "its mode is {:04o}, where at most {:04o} was expected: say so with `mode` if \
-                 others may use it",
-                status.mode, expected.mode
-            ),
-        ));
-    }
+    permitted(status, expected.owner, expected.mode)?;
     let header = read(file, status.size)?;
     if let Some(content) = expected.content.filter(|&content| content != header.content) {
         return Err(Failure::new(
@@ -176,6 +157,31 @@ pub(crate) fn header(
         ));
     }
     Ok(header)
+}
+
+/// Checks that a file is a trusted user's, and open to no more users than expected.
+pub(crate) fn permitted(status: &Status, owner: Option<u32>, mode: u32) -> Result<(), Failure> {
+    if let Some(owner) = owner.filter(|&owner| owner != status.owner) {
+        return Err(Failure::new(
+            ErrorKind::ForeignOwner,
+            format!(
+                "it belongs to user {}, where user {owner} was expected: say so with `owner` if \
+                 that user is trusted",
+                status.owner
+            ),
+        ));
+    }
+    if status.mode & !mode != 0 {
+        return Err(Failure::new(
+            ErrorKind::UnsafeMode,
+            format!(
+                "its mode is {:04o}, where at most {:04o} was expected: say so with `mode` if \
+                 others may use it",
+                status.mode, mode
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Reads and checks the header alone.

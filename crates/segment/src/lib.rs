@@ -21,6 +21,7 @@
 //!   killed leaves nothing but, if *everybody* was killed, the name; [`remove_if_dead`](Segment::remove_if_dead),
 //!   the next creator of the name, and every [`sweep`] remove that.
 //! * [`SealedMemory`] is bytes that nobody can write to any more, for peers that are not trusted.
+//! * [`RawSegment`] is bytes under a name, for programs of other languages: Python's `SharedMemory` opens it, and it Python's.
 //! * [`ShareSegment`] hands a segment to a program that is started, [`Segment::join_after_fork`] to a forked child; [`join_all_after_fork`] joins
 //!   all that a process inherited.
 //!
@@ -81,6 +82,8 @@ mod options;
 #[cfg(not(loom))]
 mod patience;
 #[cfg(not(loom))]
+mod raw;
+#[cfg(not(loom))]
 mod remove;
 #[cfg(not(loom))]
 mod sealed;
@@ -114,6 +117,7 @@ pub use crate::{
     locate::{LocateError, Located, Locator},
     name::{DIRECTORY, MAX_NAME, PREFIX},
     options::Options,
+    raw::{RawOptions, RawSegment},
     remove::RemoveOutcome,
     sealed::SealedMemory,
     segment::Segment,

@@ -17,7 +17,10 @@ pub const DIRECTORY: &str = "/dev/shm";
 pub const PREFIX: &str = "shmkit.";
 
 /// Longest name of a segment, in bytes: what the file system leaves (NAME_MAX, 255) after the prefix.
-pub const MAX_NAME: usize = 255 - PREFIX.len();
+pub const MAX_NAME: usize = MAX_FILE_NAME - PREFIX.len();
+
+/// Longest name of a file, in bytes (NAME_MAX).
+const MAX_FILE_NAME: usize = 255;
 
 /// A name that was checked, in a directory.
 #[derive(Clone, Debug)]
@@ -32,26 +35,24 @@ pub(crate) struct Place {
 impl Place {
     /// Checks a name, before any system call sees it.
     pub(crate) fn new(directory: &Path, name: &str) -> Result<Self, Failure> {
-        let invalid = |detail: String| Err(Failure::new(ErrorKind::InvalidName, detail));
-        if name.is_empty() {
-            return invalid(format!("the name is empty: give it 1 to {MAX_NAME} bytes"));
-        }
-        if name.len() > MAX_NAME {
-            return invalid(format!(
-                "the name has {} bytes, at most {MAX_NAME} are possible: shorten it",
-                name.len()
-            ));
-        }
-        for (byte, called) in [(b'/', "a slash"), (0, "a NUL")] {
-            if let Some(at) = name.bytes().position(|b| b == byte) {
-                return invalid(format!(
-                    "the name has {called} at byte {at}, every other character is possible: leave \
-                     it out"
-                ));
-            }
-        }
+        check(name, MAX_NAME)?;
         let path = directory.join(format!("{PREFIX}{name}"));
         Ok(Self { name: name.to_owned(), path: absolute(path), folder: None })
+    }
+
+    /// As [`new`](Self::new), for a file that is called exactly so, and is no segment's.
+    pub(crate) fn raw(directory: &Path, name: &str) -> Result<Self, Failure> {
+        check(name, MAX_FILE_NAME)?;
+        if matches!(name, "." | "..") || name.starts_with(PREFIX) {
+            return Err(Failure::new(
+                ErrorKind::InvalidName,
+                format!(
+                    "the name is {name:?}, which is a directory's or, as it begins with {PREFIX:?}, \
+                     a segment's: use another, or open it as a segment"
+                ),
+            ));
+        }
+        Ok(Self { name: name.to_owned(), path: absolute(directory.join(name)), folder: None })
     }
 
     /// The place of a file that was found, by a sweep or through a descriptor; `None` if its name is not ours.
@@ -119,6 +120,29 @@ impl Place {
     }
 }
 
+/// Checks what every name must be.
+fn check(name: &str, most: usize) -> Result<(), Failure> {
+    let invalid = |detail: String| Err(Failure::new(ErrorKind::InvalidName, detail));
+    if name.is_empty() {
+        return invalid(format!("the name is empty: give it 1 to {most} bytes"));
+    }
+    if name.len() > most {
+        return invalid(format!(
+            "the name has {} bytes, at most {most} are possible: shorten it",
+            name.len()
+        ));
+    }
+    for (byte, called) in [(b'/', "a slash"), (0, "a NUL")] {
+        if let Some(at) = name.bytes().position(|b| b == byte) {
+            return invalid(format!(
+                "the name has {called} at byte {at}, every other character is possible: leave it \
+                 out"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// As it is, if there is no working directory.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
@@ -142,6 +166,17 @@ mod tests {
         assert_eq!(Place::of_path(place.path().into()).unwrap().name(), "tour");
         assert!(Place::of_path("/dev/shm/other".into()).is_none());
         assert!(Place::of_path("/dev/shm/shmkit.".into()).is_none());
+    }
+
+    #[test]
+    fn a_raw_name_is_the_files_own() {
+        let raw = |name: &str| Place::raw(Path::new("/dev/shm"), name);
+        assert_eq!(raw("psm_1a2b3c4d").unwrap().path(), Path::new("/dev/shm/psm_1a2b3c4d"));
+        assert!(raw(&"x".repeat(255)).is_ok() && raw("a:b\n").is_ok() && raw("shmkit").is_ok());
+        let (long, segment) = ("x".repeat(256), "shmkit.tour");
+        for name in ["", "/psm", "a\0", ".", "..", segment, long.as_str()] {
+            assert_eq!(raw(name).unwrap_err().kind, ErrorKind::InvalidName, "{name:?}");
+        }
     }
 
     /// SHM-20, SHM-19.

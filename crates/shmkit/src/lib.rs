@@ -351,6 +351,7 @@
 //! | --- | --- | --- |
 //! | `SharedMemory(name, create=True, size=n)` | [`Options::new(n).create(name)`](Options::create) | whole from its first moment; removed by the last one out |
 //! | `SharedMemory(name)` | [`Segment::open(name)`](Segment::open) | checked: magic, version, size, owner, type |
+//! | the same memory, with Python at the other end | [`RawSegment::create(name, n)`](RawSegment::create), [`RawSegment::open(name)`](RawSegment::open) | neither header nor participants: it stays until somebody unlinks it |
 //! | `shm.unlink()` | not needed; [`Segment::unlink`], [`OpenOptions::unlink`] | |
 //! | `Value('q', 0)` | [`segment.value("hits", 0_i64)`](Objects::value) | any plain struct; a killed writer leaves no torn value |
 //! | `RawValue('q', 0)` | [`segment.atomic("hits", 0_i64)`](Objects::atomic) | `fetch_add` and the rest |
@@ -442,8 +443,8 @@ pub use shmkit_pipe::{
 pub use shmkit_roster::{Judge, OwnerId, Participant, Process, Seat};
 pub use shmkit_segment::{
     Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind,
-    OpenOptions, Options, SealedMemory, Segment, SegmentError, ShareSegment, Sharing,
-    join_all_after_fork, join_all_at_fork,
+    OpenOptions, Options, RawOptions, RawSegment, SealedMemory, Segment, SegmentError,
+    ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
 };
 pub use shmkit_sync::{
     Acquired, Condvar, Lock, LockGuard, NotOwner, NotifyError, RLock, RLockGuard, ReentrantMutex,

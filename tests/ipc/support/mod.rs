@@ -1,5 +1,7 @@
 //! Starts peers, and never leaves one behind.
 
+pub(crate) mod python;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,17 +72,27 @@ impl Peer {
         args: &[&str],
         start: impl FnOnce(&mut Command) -> io::Result<Child>,
     ) -> Self {
-        let (theirs_in, ours_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
-        let (ours_in, theirs_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
         command.arg(script).args(args);
+        Self::program(command, script, start)
+    }
+
+    /// Executes another program, which hears and says lines.
+    #[track_caller]
+    pub(crate) fn program(
+        mut command: Command,
+        name: &str,
+        start: impl FnOnce(&mut Command) -> io::Result<Child>,
+    ) -> Self {
+        let (theirs_in, ours_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        let (ours_in, theirs_out) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         command.stdin(Stdio::from(theirs_in)).stdout(Stdio::from(theirs_out));
         #[expect(
             clippy::zombie_processes,
             reason = "`wait` reaps it by its number, as a forked one"
         )]
         let child = start(&mut command).unwrap();
-        Self::new(Pid::from_raw(child.id() as i32), ours_in, ours_out, script)
+        Self::new(Pid::from_raw(child.id() as i32), ours_in, ours_out, name)
     }
 
     /// Forks a child that runs `scene` and ends, with status 0 if the scene did not panic.

@@ -4,6 +4,7 @@ mod files;
 mod living;
 mod locate;
 mod options;
+mod raw;
 mod removal;
 
 use std::path::{Path, PathBuf};

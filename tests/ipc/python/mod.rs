@@ -1,0 +1,3 @@
+//! Python at the other end, with the real interpreter.
+
+mod raw;
