@@ -26,3 +26,4 @@ mod segment_share;
 mod support;
 mod sync;
 mod tracker;
+mod wait;

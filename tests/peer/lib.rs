@@ -21,6 +21,7 @@ pub mod segment;
 pub mod segment_faults;
 pub mod sync;
 mod tracker;
+mod wait;
 pub mod waiting;
 
 use shmkit::Segment;
@@ -79,6 +80,7 @@ fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
         "patience" => patience::play(script, args, segment, channel),
         "rwlock" => rwlock::play(script, segment, channel),
         "sync" => sync::play(script, args, segment, channel),
+        "wait" => wait::play(script, segment, channel),
         "waiting" => waiting::play(script, args, segment, channel),
         _ => panic!("no script {name}"),
     }

@@ -90,6 +90,8 @@ mod pipe;
 mod places;
 mod raw;
 #[cfg(not(loom))]
+mod ready;
+#[cfg(not(loom))]
 mod receiver;
 #[cfg(not(loom))]
 mod sender;

@@ -1,7 +1,7 @@
 //! A process that is no participant, or not yet.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::Child;
 
 use nix::errno::Errno;
@@ -70,6 +70,11 @@ impl Process {
     /// Returns its number, which may be another's when it has been waited for.
     pub fn id(&self) -> u32 {
         self.pid
+    }
+
+    /// Returns its descriptor, which is readable when it has ended; `None` if it had before, or if somebody has closed it.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.descriptor.as_ref().filter(|descriptor| is_of_process(descriptor)).map(AsFd::as_fd)
     }
 
     /// Returns whether it has ended, which is final: [`Dead`](Verdict::Dead), and what it stored before is seen. Then

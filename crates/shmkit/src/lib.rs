@@ -465,3 +465,7 @@ pub use shmkit_sync::{
 };
 
 pub use crate::objects::Objects;
+
+/// Waiting for many things at once: [`wait`](wait::wait) for one of several, and descriptors for what has none.
+#[doc(no_inline)]
+pub use shmkit_wait as wait;

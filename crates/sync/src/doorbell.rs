@@ -5,6 +5,8 @@ use core::fmt;
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{Relaxed, SeqCst};
 use shmkit_atomic::fence;
+#[cfg(not(loom))]
+use shmkit_atomic::futex::Waiter;
 use shmkit_atomic::futex::{ALL, Op, Wake};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
@@ -75,6 +77,12 @@ impl Doorbell {
         // us; or the ringer's is first: then we see its commit in the condition.
         fence(SeqCst);
         Armed { word }
+    }
+
+    /// Returns where to sleep, for who sleeps on several things at once: instead of [`sleep`](Self::sleep).
+    #[cfg(not(loom))]
+    pub fn waiter(&self, armed: Armed) -> Waiter {
+        self.word.waiter(armed.word)
     }
 
     /// Sleeps until somebody rings, at most until `until`; not at all if somebody has rung since [`arm`](Self::arm).

@@ -124,6 +124,12 @@ impl Word {
         futex::wait(&self.0, expected, deadline)
     }
 
+    /// [`Waiter::new`](shmkit_atomic::futex::Waiter::new).
+    #[cfg(not(loom))]
+    pub(crate) fn waiter(&self, expected: u32) -> futex::Waiter {
+        futex::Waiter::new(&self.0, expected)
+    }
+
     /// [`futex::sleepers`](shmkit_atomic::futex::sleepers).
     pub(crate) fn sleepers(&self, expected: u32) -> Option<u32> {
         shmkit_atomic::futex::sleepers(&self.0, expected)

@@ -14,10 +14,7 @@ const OPARG_SHIFT: u32 = 8;
 const SELDOM_EQUAL: u32 = 0xfff;
 
 pub(super) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Wake {
-    let until = deadline.as_nanos().map(|nanos| libc::timespec {
-        tv_sec: (nanos / 1_000_000_000) as libc::time_t,
-        tv_nsec: (nanos % 1_000_000_000) as _,
-    });
+    let until = timespec(deadline);
     let until = until.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `word` is a live, aligned u32 (a reference) and `until` is null or a live timespec; the kernel reads
     // both and writes neither.
@@ -120,7 +117,15 @@ const fn encode(op: Op) -> u32 {
     (code << 28) | (arg << 12) | SELDOM_EQUAL
 }
 
-fn errno() -> i32 {
+/// Returns a deadline as the kernel wants it, if there is one.
+pub(super) fn timespec(deadline: Deadline) -> Option<libc::timespec> {
+    deadline.as_nanos().map(|nanos| libc::timespec {
+        tv_sec: (nanos / 1_000_000_000) as libc::time_t,
+        tv_nsec: (nanos % 1_000_000_000) as _,
+    })
+}
+
+pub(super) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 

@@ -10,12 +10,17 @@ use crate::{AtomicU32, Deadline};
 #[cfg(not(loom))]
 mod kernel;
 #[cfg(not(loom))]
+mod several;
+#[cfg(not(loom))]
 use kernel as imp;
 
 #[cfg(loom)]
 pub mod model;
 #[cfg(loom)]
 use model as imp;
+
+#[cfg(not(loom))]
+pub use self::several::{MOST, Waiter, WakeAny, wait_any};
 
 /// Why [`wait`] returned. All but `TimedOut` mean: look at the word again.
 ///

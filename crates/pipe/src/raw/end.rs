@@ -2,6 +2,8 @@
 
 mod expected;
 mod peer;
+#[cfg(not(loom))]
+mod ready;
 mod session;
 mod wait;
 

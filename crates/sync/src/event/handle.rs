@@ -4,6 +4,7 @@ use core::fmt;
 use std::time::Duration;
 
 use shmkit_atomic::Deadline;
+use shmkit_atomic::futex::Waiter;
 use shmkit_layout::{
     CachePadded, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
@@ -93,6 +94,11 @@ impl<K: Judge> Event<K> {
     #[inline]
     pub fn is_set(&self) -> bool {
         self.raw.is_set()
+    }
+
+    /// Marks that somebody is about to sleep, and returns where: see [`RawEvent::arm`].
+    pub fn arm(&self) -> Waiter {
+        self.raw.arm()
     }
 
     /// Waits until the event is set, or was set since this began.

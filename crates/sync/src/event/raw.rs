@@ -4,6 +4,8 @@ use core::error::Error;
 use core::fmt;
 
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+#[cfg(not(loom))]
+use shmkit_atomic::futex::Waiter;
 use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
@@ -111,6 +113,23 @@ impl RawEvent {
     /// Returns whether somebody may be waiting.
     pub fn has_waiters(&self) -> bool {
         self.word.load(Relaxed) & WAITERS != 0
+    }
+
+    /// Marks that somebody is about to sleep, before it looks whether the event [is set](Self::is_set) for the last time,
+    /// and returns where: for who sleeps on several things at once.
+    #[cfg(not(loom))]
+    pub fn arm(&self) -> Waiter {
+        loop {
+            // Relaxed, both: a mark for who sets, who reads it in the word that it changes.
+            let word = self.word.load(Relaxed);
+            let marked = word | WAITERS;
+            if word & SET != 0 || word == marked {
+                return self.word.waiter(word);
+            }
+            if self.word.compare_exchange(word, marked, Relaxed, Relaxed).is_ok() {
+                return self.word.waiter(marked);
+            }
+        }
     }
 
     /// Waits until the event is set, or was set since this began, for as long as the caller has `patience`.

@@ -1,0 +1,48 @@
+//! One side of a ring as one of several things that are waited for.
+
+use shmkit_atomic::Ordering::{Acquire, Release};
+use shmkit_atomic::barrier;
+use shmkit_atomic::futex::Waiter;
+use shmkit_roster::Judge;
+
+use super::{Peer, RawEnd};
+use crate::raw::roles::HEAVY;
+
+impl<const SENDS: bool> RawEnd<'_, SENDS> {
+    /// Marks that somebody is about to sleep, before it looks whether this side [is ready](Self::is_ready) for the last time,
+    /// and returns where.
+    pub fn arm(&self) -> Waiter {
+        if !SENDS && self.ready() == 0 && self.returned != self.mine {
+            // There is time for it, as before any sleep. Release: as in `give_back`.
+            self.ring.returned.store(self.mine, Release);
+            self.ring_for_other();
+        }
+        let bell = &self.ring.control.bell[Self::SELF];
+        let armed = bell.arm();
+        if self.word & HEAVY != 0 {
+            barrier::heavy(); // As in `sleep`.
+        }
+        bell.waiter(armed)
+    }
+
+    /// Returns whether an operation on one place would not wait: one is ready, or it would fail. Whether the other side is
+    /// alive is only found out if that is to be `asked`.
+    pub fn is_ready<J: Judge + ?Sized>(&self, judge: &J, asked: bool) -> bool {
+        if self.check(judge).is_err() {
+            return true;
+        }
+        // In this order, or the last items are lost to who is told of the end.
+        let peer = match self.peer(judge, asked) {
+            Ok(peer) => peer,
+            Err(_) => return true,
+        };
+        // Acquire: as in `look`.
+        let seen = self.ring.position(Self::OTHER).load(Acquire);
+        let ready = if SENDS {
+            self.mine.wrapping_sub(seen) != self.capacity
+        } else {
+            self.bounded(seen) != Ok(self.mine)
+        };
+        ready || !matches!(peer, Peer::Absent | Peer::Present)
+    }
+}

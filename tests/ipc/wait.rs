@@ -1,0 +1,130 @@
+//! Waiting for several things at once, of which other processes make one ready, or die.
+
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use shmkit::wait::{Pollable, Ready, wait};
+use shmkit::{Objects, Options, PipeError, Process, Segment};
+
+use crate::support::{By, Peer, wait_until};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn segment() -> Segment {
+    let segment = Options::new(1 << 16).anonymous().unwrap();
+    segment.event("event").unwrap();
+    segment.pipe::<u64>("pipe", 4).unwrap();
+    segment
+}
+
+#[track_caller]
+fn peer(by: By, segment: &Segment, script: &str) -> Peer {
+    by.peer(&format!("wait/{script}"), &[], segment)
+}
+
+#[test]
+fn whatever_a_peer_makes_ready_ends_a_wait_for_all() {
+    for by in By::ALL {
+        let segment = segment();
+        let event = segment.event("event").unwrap();
+        let mut receiver = segment.pipe::<u64>("pipe", 4).unwrap().receiver().unwrap();
+        let mut ringer = peer(by, &segment, "ring");
+        ringer.expect("ready");
+        for _ in 0..10 {
+            ringer.say("pipe");
+            assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [1]);
+            assert_eq!(receiver.try_recv(), Ok(7));
+            ringer.say("event");
+            assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [0]);
+            event.clear().unwrap();
+        }
+        ringer.say("end");
+        ringer.join();
+        assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [1], "it has closed its end");
+        assert_eq!(receiver.try_recv(), Err(PipeError::Closed));
+    }
+}
+
+#[test]
+fn a_death_ends_a_wait_for_what_it_belongs_to() {
+    for by in By::ALL {
+        let segment = segment();
+        let event = segment.event("event").unwrap();
+        let mut receiver = segment.pipe::<u64>("pipe", 4).unwrap().receiver().unwrap();
+        let mut ringer = peer(by, &segment, "ring");
+        ringer.expect("ready");
+        ringer.say("pipe");
+        assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [1]);
+        ringer.kill();
+        assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [1], "what it had sent comes first");
+        assert_eq!(receiver.try_recv(), Ok(7));
+        assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [1]);
+        // A try asks once a millisecond at most.
+        wait_until(|| matches!(receiver.try_recv(), Err(PipeError::PeerDied { .. })));
+    }
+}
+
+#[test]
+fn the_end_of_a_process_and_its_message_are_told_together() {
+    for by in By::ALL {
+        let segment = segment();
+        let receiver = segment.pipe::<u64>("pipe", 4).unwrap().receiver().unwrap();
+        let mut ringer = peer(by, &segment, "ring");
+        ringer.expect("ready");
+        let process = Process::of_pid(ringer.pid().as_raw() as u32).unwrap();
+        assert_eq!(wait(&[&process, &receiver], Duration::ZERO).unwrap(), []);
+        ringer.say("pipe");
+        assert_eq!(wait(&[&process, &receiver], LONG).unwrap(), [1]);
+        let pid: Pid = ringer.pid();
+        ringer.kill();
+        assert_eq!(wait(&[&process, &receiver], LONG).unwrap(), [0, 1], "{pid}");
+    }
+}
+
+#[test]
+fn a_forked_child_waits_by_threads_of_its_own() {
+    for by in By::ALL {
+        let segment = segment();
+        let event = segment.event("event").unwrap();
+        // The parent has such a thread, which a forked child does not get.
+        let mut pollable = Pollable::new().unwrap();
+        assert!(!pollable.arm(&event).unwrap());
+        let mut poller = peer(by, &segment, "poll");
+        poller.expect("ready");
+        event.set().unwrap();
+        poller.expect("set");
+        poller.join();
+        event.clear().unwrap();
+        let mut listener = peer(by, &segment, "listen");
+        listener.expect("ready");
+        let mut sender = segment.pipe::<u64>("pipe", 4).unwrap().sender().unwrap();
+        for n in 0..10 {
+            sender.send(n).unwrap();
+            listener.expect("[1]");
+            listener.expect(&n.to_string());
+            event.set().unwrap();
+            listener.expect("[0]");
+            wait_until(|| !event.is_set());
+        }
+        drop(sender);
+        listener.expect("[1]");
+        listener.expect("Closed");
+        listener.expect("end");
+        listener.join();
+    }
+}
+
+#[test]
+fn a_sender_is_ready_when_there_is_room() {
+    let segment = segment();
+    let pipe = segment.pipe::<u64>("pipe", 4).unwrap();
+    let (mut sender, mut receiver) = (pipe.sender().unwrap(), pipe.receiver().unwrap());
+    while sender.try_send(1).is_ok() {}
+    assert_eq!(wait(&[&sender as &dyn Ready], Duration::ZERO).unwrap(), []);
+    for _ in 0..4 {
+        receiver.recv().unwrap();
+    }
+    assert_eq!(wait(&[&sender as &dyn Ready], LONG).unwrap(), [0]);
+    drop(receiver);
+    assert_eq!(wait(&[&sender as &dyn Ready], LONG).unwrap(), [0], "there is something to be told");
+}
