@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, Lock, Mutex, MutexGuard, Once, OnceCell,
-    Party, Patience, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, Value,
+    Party, Patience, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, Snapshot, Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -43,6 +43,7 @@ macro_rules! table {
     // What looks without waiting has no arguments.
     (@now is_set $handle:ident $args:tt) => { let _ = $handle.is_set(); };
     (@now is_completed $handle:ident $args:tt) => { let _ = $handle.is_completed(); };
+    (@now version $handle:ident $args:tt) => { let _ = $handle.version(); };
     (@now get $handle:ident $args:tt) => { let _ = $handle.get(); };
     (@now $now:ident $handle:ident ($($args:tt)*)) => { let _ = $handle.$now($($args)*); };
 }
@@ -118,6 +119,10 @@ fn forms() -> Vec<Row> {
             update, try_update, update_timeout, update_deadline(|_| ());
             lock, try_lock, lock_timeout, lock_deadline();
             lock_owned, try_lock_owned, lock_owned_timeout, lock_owned_deadline();
+        }
+        Snapshot: Snapshot<u64>, ENDLESS => {
+            wait_changed, version, wait_changed_timeout, wait_changed_deadline(0);
+            writer, try_writer, writer_timeout, writer_deadline();
         }
         Array: Array<u64>, ENDLESS => {
             get, try_get, get_timeout, get_deadline(0);

@@ -23,6 +23,7 @@ mod segment_fork;
 mod segment_leave;
 mod segment_refusals;
 mod segment_share;
+mod snapshot;
 mod support;
 mod sync;
 mod tracker;

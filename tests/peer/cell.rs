@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, raise};
 use shmkit::{
     Array, Atomic, AtomicArray, AtomicWord, ObjectError, Objects, RLock, Segment, ShmSafe,
-    Synchronized, Value,
+    Snapshot, Synchronized, Value,
 };
 
 use crate::Channel;
@@ -48,6 +48,10 @@ pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &m
         "stop" => stop(args[0].as_str(), segment, channel),
         "get" => get(segment, channel),
         "write-for-ever" => write_for_ever(segment, channel),
+        "snapshot-read" => snapshot_read(segment, channel),
+        "snapshot-write-for-ever" => snapshot_write_for_ever(segment, channel),
+        "snapshot-hold" => snapshot_hold(segment, channel),
+        "snapshot-stand-by" => snapshot_stand_by(segment, channel),
         _ => panic!("no script cell/{script}"),
     }
 }
@@ -246,4 +250,48 @@ fn write_for_ever(segment: &Segment, channel: &mut Channel) {
         rows.set(n as usize % rows.len(), [n; 2048]).unwrap();
         rounds.fetch_add(1);
     }
+}
+
+fn snapshot(segment: &Segment) -> Snapshot<Wide> {
+    segment.find("snapshot").unwrap()
+}
+
+/// Waits for changes, and sees whole values whose versions go up, until the last one.
+fn snapshot_read(segment: &Segment, channel: &mut Channel) {
+    let snapshot = snapshot(segment);
+    channel.say("ready");
+    let mut seen = 0;
+    loop {
+        let changed = snapshot.wait_changed(seen).unwrap();
+        let (version, found) = snapshot.load_with_version().unwrap();
+        assert!(version >= changed && changed > seen);
+        assert!(found.iter().all(|n| *n == found[0]), "a torn value");
+        seen = version;
+        if found[0] == u64::MAX {
+            break;
+        }
+        assert_eq!(found[0], version);
+    }
+    channel.say("seen the end");
+}
+
+fn snapshot_write_for_ever(segment: &Segment, channel: &mut Channel) {
+    let mut writer = snapshot(segment).writer().unwrap();
+    channel.say("ready");
+    for n in 1.. {
+        writer.store([n; 2048]).unwrap();
+    }
+}
+
+fn snapshot_hold(segment: &Segment, channel: &mut Channel) {
+    let _writer = snapshot(segment).writer().unwrap();
+    channel.say("ready");
+    channel.hear();
+}
+
+/// Takes over from a writer that is killed.
+fn snapshot_stand_by(segment: &Segment, channel: &mut Channel) {
+    let snapshot = snapshot(segment);
+    channel.say("ready");
+    snapshot.writer().unwrap().update(|all| all.fill(7)).unwrap();
 }

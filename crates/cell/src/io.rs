@@ -5,12 +5,19 @@ use std::io::{self, ErrorKind};
 
 use shmkit_sync::LockFailure;
 
-use crate::{ArrayError, OutOfRange, SetError, UnknownTypeCode};
+use crate::{ArrayError, OutOfRange, SetError, SnapshotError, UnknownTypeCode};
 
 impl ArrayError {
     /// Returns whether the deadline passed before the lock was free.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Failed(failure) if failure.is_timeout())
+    }
+}
+
+impl SnapshotError {
+    /// Returns whether the deadline passed before the value was written.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut)
     }
 }
 
@@ -49,6 +56,19 @@ impl From<ArrayError> for io::Error {
             | ArrayError::ZeroStep => ErrorKind::InvalidInput,
             ArrayError::OwnerDied | ArrayError::Poisoned => ErrorKind::Other,
             ArrayError::Failed(failure) => Self::from(failure).kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<SnapshotError> for io::Error {
+    fn from(error: SnapshotError) -> Self {
+        let kind = match error {
+            SnapshotError::Overtaken => ErrorKind::WouldBlock,
+            SnapshotError::TimedOut => ErrorKind::TimedOut,
+            SnapshotError::Interrupted => ErrorKind::Interrupted,
+            SnapshotError::PeerDied(_) => ErrorKind::ConnectionReset,
+            SnapshotError::NotJoined | SnapshotError::CannotJudge => ErrorKind::Other,
         };
         Self::new(kind, error)
     }
@@ -96,6 +116,9 @@ mod tests {
             let set = SetError::<std::num::TryFromIntError, _>::Failed(array);
             assert_eq!((kind(set), set.is_timeout()), (expected, timed_out));
         }
+        assert_eq!(kind(SnapshotError::TimedOut), ErrorKind::TimedOut);
+        assert!(SnapshotError::TimedOut.is_timeout() && !SnapshotError::Overtaken.is_timeout());
+        assert_eq!(kind(SnapshotError::Overtaken), ErrorKind::WouldBlock);
         let conversion = u8::try_from(256_u32).unwrap_err();
         let set = SetError::<_, LockFailure>::Conversion(conversion);
         assert!(!set.is_timeout());

@@ -3,6 +3,7 @@
 //! * [`Value`]: one `T` under its own lock. A write is whole or did not happen, whoever is killed in the middle.
 //! * [`Array`]: many of them under one lock. So is a write of one element; a writer killed in the middle of a bulk
 //!   write is reported to the next one who comes.
+//! * [`Snapshot`]: one `T` that one writer changes, and that any number of readers copy without a lock.
 //! * [`Atomic`] and [`AtomicArray`]: numbers of a machine word, without a lock.
 //! * [`Synchronized`]: one of the first two behind a lock that was given, for who ports from Python.
 //!
@@ -17,6 +18,7 @@
 //! | [`Value`] | `get`, [`lock`](Value::lock) | always | the old value stays | yes, but [`peek`](Value::peek) |
 //! | [`Array`], one element | `get` | always | the old or the new element | yes |
 //! | [`Array`], a range | `read_range`, `to_vec`, [`lock`](Array::lock) | unless killed | `OwnerDied` to the next | yes |
+//! | [`Snapshot`] | `load` | always | the old value stays | never |
 //! | [`Atomic`] | `load` | always | there is no middle | never |
 //!
 //! # Examples
@@ -35,11 +37,15 @@ mod code;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
+mod halves;
+#[cfg(not(loom))]
 mod held;
 #[cfg(not(loom))]
 mod io;
 #[cfg(any(not(loom), test))]
 mod raw;
+#[cfg(not(loom))]
+mod snapshot;
 #[cfg(not(loom))]
 mod synchronized;
 #[cfg(not(loom))]
@@ -51,6 +57,7 @@ pub use crate::{
     atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord},
     code::{TypeCode, UnknownTypeCode},
     error::{ArrayError, OutOfRange, SetError},
+    snapshot::{Snapshot, SnapshotError, SnapshotWriter},
     synchronized::{GivenLock, Synchronized},
     value::{OwnedValueGuard, Value, ValueGuard},
 };

@@ -1,7 +1,6 @@
 //! One value under its own lock.
 
 mod guard;
-mod place;
 
 use core::fmt;
 use std::time::Duration;
@@ -14,10 +13,11 @@ use shmkit_sync::{LockFailure, NotOwner, Patience, RawMutex};
 
 pub use self::guard::{OwnedValueGuard, ValueGuard};
 
-use self::place::{Place, slots_at};
 use crate::LINE;
 use crate::error::SetError;
+use crate::halves::{Halves, slots_at};
 use crate::held::Held;
+use crate::raw::value::RawValue;
 
 /// How often [`Value::peek`] looks again.
 const LOOKS: u32 = 100;
@@ -61,7 +61,7 @@ const LOOKS: u32 = 100;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Value<T, K = Seat> {
-    place: Place<'static, T>,
+    place: Halves<'static, T>,
     /// Keeps mapped what the place leads to; so it is dropped last.
     keeper: K,
 }
@@ -122,7 +122,8 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     /// [`LockFailure::WouldBlock`] if the value was written each time that it was looked at, a hundred times. It takes
     /// writers that commit while this process copies, so that it is nothing to a small value.
     pub fn peek(&self) -> Result<T, LockFailure> {
-        (0..LOOKS).find_map(|_| self.place.peek()).ok_or(LockFailure::WouldBlock)
+        let found = (0..LOOKS).find_map(|_| self.place.peek());
+        found.map(|(_, value)| value).ok_or(LockFailure::WouldBlock)
     }
 
     /// Stores a value.
@@ -370,8 +371,7 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
         let raw = region.get(Offset::ZERO)?;
-        let slots = region.place(Offset::new(slots_at::<T>())?, 2)?;
-        Ok(Self { place: Place { raw, slots }, keeper })
+        Ok(Self { place: Halves::new(region, raw, slots_at::<RawValue, T>())?, keeper })
     }
 }
 
@@ -390,10 +390,10 @@ unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
 
     unsafe fn init(region: Region<'_>, first: T, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: the caller's promises.
-        let value = unsafe { Self::place(region, keeper) }?;
+        let mut value = unsafe { Self::place(region, keeper) }?;
         // SAFETY: mapped and aligned (`place`); nobody else uses the bytes (the caller's promise). Zero bytes are a
         // free lock and the index of this slot.
-        unsafe { value.place.slots.write(first) };
+        unsafe { value.place.first().write(first) };
         Ok(value)
     }
 
@@ -410,7 +410,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Value<T, K> {
     type Values = T;
 
     fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
-        let bytes = slots_at::<T>() + 2 * size_of::<T>() as u64;
+        let bytes = slots_at::<RawValue, T>() + 2 * size_of::<T>() as u64;
         let align = LINE.max(align_of::<T>() as u64);
         Ok(Shape {
             kind: Self::KIND,
@@ -431,7 +431,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Value<T, K> {
         // SAFETY: the caller's promises.
         let mut value = unsafe { Self::place(region, keeper) }?;
         // SAFETY: mapped and aligned (`place`), zero, which is a `T` (`Pod`), and nobody else uses it (caller).
-        fill(unsafe { value.place.slots.as_mut() });
+        fill(unsafe { value.place.first().as_mut() });
         Ok(value)
     }
 }

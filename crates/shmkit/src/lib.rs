@@ -318,6 +318,7 @@
 //! | killed while it | the others find |
 //! | --- | --- |
 //! | wrote a [`Value`], or one element of an [`Array`] | the old one or the new one, whole |
+//! | wrote a [`Snapshot`] | the old value, whole; and the next writer takes its role |
 //! | changed the elements of an [`Array`] in bulk | `OwnerDied`, until somebody has repaired it |
 //! | held a [`Mutex`] | `OwnerDied` with the guard, to one; then clean |
 //! | read under an [`RwLock`] | nothing amiss |
@@ -384,7 +385,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `pipe`, `pool`, `cache`, `frames`, `phases`, `kitchen`,
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `pool`, `cache`, `frames`, `phases`, `kitchen`,
 //! `migration`, `printer`, `prefork`, `derive`.
 //!
 //! # Features
@@ -427,8 +428,8 @@ pub use shmkit_tracker as tracker;
 
 pub use shmkit_cell::{
     Array, ArrayError, ArrayGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger, AtomicNumber,
-    AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Synchronized,
-    TypeCode, UnknownTypeCode, Value, ValueGuard,
+    AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Snapshot,
+    SnapshotError, SnapshotWriter, Synchronized, TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
 pub use shmkit_collections::{Item, MapError, MapSpec, ShmMap};
 pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, Swap};

@@ -7,7 +7,7 @@ use shmkit_segment::ObjectError;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
     Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, RLock, ReentrantMutex,
-    RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Value,
+    RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Snapshot, Value,
 };
 
 mod sealed {
@@ -100,6 +100,25 @@ pub trait Objects: sealed::Sealed {
         name: &str,
         spec: impl Into<ArraySpec<T>>,
     ) -> Result<AtomicArray<T>, ObjectError>;
+
+    /// A [`Snapshot`]: one `T` that one writer changes, and that any number read without a lock.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn snapshot<T: ShmSafe>(&self, name: &str, first: T) -> Result<Snapshot<T>, ObjectError>;
+
+    /// A [`Snapshot`] that is made where it lies: `fill` gets zeros, and nothing comes to lie on the stack, however big a `T` is.
+    /// It makes no other object, for the directory is locked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn snapshot_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<Snapshot<T>, ObjectError>;
 
     /// A [`Mutex`] with the data that it guards.
     ///
@@ -345,6 +364,18 @@ impl Objects for Segment {
         spec: impl Into<ArraySpec<T>>,
     ) -> Result<AtomicArray<T>, ObjectError> {
         self.object(name, spec.into())
+    }
+
+    fn snapshot<T: ShmSafe>(&self, name: &str, first: T) -> Result<Snapshot<T>, ObjectError> {
+        self.object(name, first)
+    }
+
+    fn snapshot_with<T: ShmSafe>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut T),
+    ) -> Result<Snapshot<T>, ObjectError> {
+        in_place(self, name, (), fill)
     }
 
     fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<T>, ObjectError> {

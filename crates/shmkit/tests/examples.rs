@@ -167,3 +167,12 @@ fn a_server_answers_one_client_after_the_other() {
     ];
     assert_eq!(printed.lines().collect::<Vec<_>>(), lines);
 }
+
+#[test]
+fn a_spare_station_goes_on_where_the_killed_one_stopped() {
+    assert_eq!(
+        run("weather"),
+        "the station was killed after measurement 9\n\
+         the spare one went on to 200, and readers saw whole measurements\n"
+    );
+}

@@ -1,4 +1,5 @@
 //! The words of the cells that have a lock, and the order in which they change: what loom checks.
 
 pub(crate) mod array;
+pub(crate) mod snapshot;
 pub(crate) mod value;

@@ -2,7 +2,7 @@
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::crash::{in_program_order, step};
-use shmkit_atomic::{AtomicU32, fence};
+use shmkit_atomic::{AtomicU64, fence};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 use shmkit_sync::RawMutex;
@@ -10,18 +10,17 @@ use shmkit_sync::RawMutex;
 /// The words of a value; its two slots follow.
 ///
 /// ```text
-///  0 mutex  16 commits  20 reserved  24 … padding to T's alignment … slot 0 | slot 1
+///  0 mutex  16 commits  24 … padding to T's alignment … slot 0 | slot 1
 /// ```
 #[repr(C)]
 pub(crate) struct RawValue {
     pub(crate) mutex: RawMutex,
-    /// How often the value was written, modulo 2^32. Bit 0 is the slot that is the value; the other one is spare: the
+    /// How often the value was written. Bit 0 is the slot that is the value; the other one is spare: the
     /// holder of the lock writes there, then adds one by one store. Stored by the holder only.
-    commits: AtomicU32,
-    reserved: AtomicU32,
+    commits: AtomicU64,
 }
 
-// SAFETY: `repr(C)`, a `Shared` mutex and two atomics; any bit pattern of `commits` means a slot.
+// SAFETY: `repr(C)`, a `Shared` mutex and an atomic; any bit pattern of `commits` means a slot.
 #[cfg(not(loom))]
 unsafe impl Shared for RawValue {}
 
@@ -29,6 +28,18 @@ unsafe impl Shared for RawValue {}
 const _: () = assert!(size_of::<RawValue>() == 24, "part of the segment format");
 
 impl RawValue {
+    #[cfg(test)]
+    pub(crate) fn new() -> Self {
+        Self { mutex: RawMutex::new(), commits: AtomicU64::new(0) }
+    }
+
+    /// Returns how often the value was written. Acquire: the slot is whole that was the value then.
+    #[inline]
+    pub(crate) fn commits(&self) -> u64 {
+        // Acquire: pairs with the Release in `commit`.
+        self.commits.load(Acquire)
+    }
+
     /// The slot that is the value, under the lock.
     #[inline]
     pub(crate) fn current(&self) -> usize {
@@ -65,23 +76,22 @@ impl RawValue {
         in_program_order();
     }
 
-    /// Copies the value out of its slot without the lock, word by word, each atomically; `None` if it was written twice
-    /// meanwhile.
+    /// Copies the value out of its slot without the lock, word by word, each atomically, and says how many commits made
+    /// it; `None` if it was written twice meanwhile.
     #[inline]
-    pub(crate) fn peek<T>(&self, copy: impl FnOnce(usize) -> T) -> Option<T> {
-        // Acquire: pairs with the Release in `commit`, so that the slot is whole.
-        let before = self.commits.load(Acquire);
+    pub(crate) fn peek<T>(&self, copy: impl FnOnce(usize) -> T) -> Option<(u64, T)> {
+        let before = self.commits();
         let copy = copy(slot(before));
         // Acquire: pairs with the Release fence in `begin`. If the copy has anything of a later write to this slot, the
         // commit before that write is seen here.
         fence(Acquire);
-        (self.commits.load(Relaxed) == before).then_some(copy)
+        (self.commits.load(Relaxed) == before).then_some((before, copy))
     }
 }
 
 /// The slot that is the value after so many commits.
 #[inline]
-fn slot(commits: u32) -> usize {
+fn slot(commits: u64) -> usize {
     (commits & 1) as usize
 }
 

@@ -7,7 +7,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
 use shmkit_sync::NotOwner;
 
-use super::place::Place;
+use crate::halves::Halves;
 use crate::held::Held;
 
 /// A locked [`Value`](crate::Value), in place.
@@ -16,7 +16,7 @@ use crate::held::Held;
 /// panic drops it; then the lock is released. In a forked child an inherited guard does nothing, and must not be used.
 #[must_use = "a guard that is dropped at once releases the lock at once"]
 pub struct ValueGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
-    pub(super) place: Place<'a, T>,
+    pub(super) place: Halves<'a, T>,
     /// The spare slot is what the guard shows: it was borrowed mutably since the last commit.
     pub(super) changed: bool,
     /// The thread was panicking already when it took the lock.

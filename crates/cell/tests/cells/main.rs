@@ -2,5 +2,6 @@
 
 mod array;
 mod atomic;
+mod snapshot;
 mod support;
 mod value;

@@ -28,6 +28,7 @@ mod ring_session;
 mod rows;
 mod rwlock;
 mod semaphore;
+mod snapshot;
 
 use crate::Scene;
 
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(barrier::scenes());
     all.extend(once::scenes());
     all.extend(cell::scenes());
+    all.extend(snapshot::scenes());
     all.extend(ring::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());

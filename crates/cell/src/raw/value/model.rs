@@ -2,7 +2,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use shmkit_atomic::{AtomicU64, Deadline};
+use shmkit_atomic::Deadline;
 use shmkit_roster::model::ModelJudge;
 use shmkit_sync::crash;
 
@@ -17,12 +17,7 @@ struct Value {
 impl Value {
     fn new() -> Arc<Self> {
         let slot = || [AtomicU64::new(0), AtomicU64::new(0)];
-        let raw = RawValue {
-            mutex: RawMutex::new(),
-            commits: AtomicU32::new(0),
-            reserved: AtomicU32::new(0),
-        };
-        Arc::new(Self { raw, slots: [slot(), slot()] })
+        Arc::new(Self { raw: RawValue::new(), slots: [slot(), slot()] })
     }
 
     fn read(&self, slot: usize) -> [u64; 2] {
@@ -64,7 +59,7 @@ impl Value {
     }
 
     fn peek(&self) -> Option<u64> {
-        let [first, second] = self.raw.peek(|slot| self.read(slot))?;
+        let (_, [first, second]) = self.raw.peek(|slot| self.read(slot))?;
         assert_eq!(first, second, "a torn value was peeked at");
         Some(first)
     }
