@@ -280,6 +280,35 @@ fn every_public_enum_is_open_or_says_why_it_is_closed() {
 }
 
 /// What whoever finds a crate alone needs: what it is, what may be done with it, and what has changed.
+/// `?` must lead into `io::Result` from whatever fails, as it does into `Box<dyn Error>`.
+#[test]
+fn every_public_error_is_one_of_io() {
+    let sources = files("crates", "rs");
+    let into_io: String = sources
+        .iter()
+        .map(|(_, text)| text.as_str())
+        .filter(|text| text.contains("for io::Error"))
+        .collect();
+    // As a whole word that stands in an `impl`, or in the list of a macro that writes them.
+    let is_one = |error: &str| {
+        [format!("From<{error}>"), format!("From<{error}<"), format!(" {error}: "), format!(" {error} =>")]
+            .iter()
+            .any(|way| into_io.contains(way))
+    };
+    let declared = sources.iter().flat_map(|(name, text)| {
+        let error = |line: &str| {
+            let rest = ["pub enum ", "pub struct "].iter().find_map(|how| line.strip_prefix(how))?;
+            let error = rest.split(|c: char| !c.is_alphanumeric()).next()?;
+            error.ends_with("Error").then(|| error.to_owned())
+        };
+        text.lines().filter_map(error).map(move |error| format!("{name}: {error}"))
+    });
+    let lacking: Vec<String> = declared
+        .filter(|line| !is_one(line.rsplit(' ').next().unwrap_or_default()))
+        .collect();
+    assert!(lacking.is_empty(), "`impl From<…> for io::Error` is missing:\n{}", lacking.join("\n"));
+}
+
 #[test]
 fn every_package_carries_its_papers() {
     for (krate, _) in ARROWS.iter().filter(|(krate, _)| *krate != "xtask") {

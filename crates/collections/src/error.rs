@@ -2,6 +2,7 @@
 
 use core::error::Error;
 use core::fmt;
+use std::io::{self, ErrorKind};
 
 use shmkit_heap::HeapError;
 use shmkit_sync::LockFailure;
@@ -76,5 +77,19 @@ impl Error for MapError {
             Self::Heap(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// With this error as the inner one.
+impl From<MapError> for io::Error {
+    fn from(error: MapError) -> Self {
+        let kind = match error {
+            MapError::Full { .. } => ErrorKind::OutOfMemory,
+            MapError::TooLong => ErrorKind::InvalidInput,
+            MapError::Lock(failure) => Self::from(failure).kind(),
+            MapError::Heap(error) => Self::from(error).kind(),
+            MapError::Corrupt { .. } => ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
     }
 }

@@ -2,6 +2,7 @@
 
 use core::error::Error;
 use core::fmt;
+use std::io::{self, ErrorKind};
 
 use shmkit_sync::LockFailure;
 
@@ -104,5 +105,21 @@ impl Error for HeapError {
             Self::Lock(failure) => Some(failure),
             _ => None,
         }
+    }
+}
+
+/// With this error as the inner one.
+impl From<HeapError> for io::Error {
+    fn from(error: HeapError) -> Self {
+        let kind = match error {
+            HeapError::Full { .. } => ErrorKind::OutOfMemory,
+            HeapError::Layout { .. } | HeapError::Stale { .. } | HeapError::NotReserved { .. } => {
+                ErrorKind::InvalidInput
+            }
+            HeapError::Lock(failure) => Self::from(failure).kind(),
+            HeapError::Corrupt { .. } => ErrorKind::InvalidData,
+            HeapError::NotJoined | HeapError::TooManyUsers { .. } => ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }

@@ -40,6 +40,7 @@ mod commit;
 mod copy;
 mod header;
 mod in_place;
+mod io;
 mod names;
 mod object;
 mod offset;

@@ -148,8 +148,11 @@ impl JoinError {
     }
 
     fn is_out_of_descriptors(&self) -> bool {
-        let code = self.source.as_ref().and_then(io::Error::raw_os_error);
-        matches!(code, Some(libc::EMFILE | libc::ENFILE))
+        matches!(self.errno(), Some(libc::EMFILE | libc::ENFILE))
+    }
+
+    pub(crate) fn system_error(&self) -> Option<&io::Error> {
+        self.source.as_ref()
     }
 
     /// Returns what kind of error it is.

@@ -59,6 +59,8 @@ mod file;
 #[cfg(not(loom))]
 mod identity;
 #[cfg(not(loom))]
+mod io;
+#[cfg(not(loom))]
 mod join;
 mod judge;
 #[cfg(any(loom, feature = "model"))]

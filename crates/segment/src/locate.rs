@@ -217,6 +217,16 @@ pub enum LocateError {
     Object(ObjectError),
 }
 
+impl LocateError {
+    /// Returns the number of the system's error, if the system gave one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Segment(error) => error.errno(),
+            _ => None,
+        }
+    }
+}
+
 /// With this error as the inner one, whose sources say everything.
 impl From<LocateError> for io::Error {
     fn from(error: LocateError) -> Self {

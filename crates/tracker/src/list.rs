@@ -151,6 +151,20 @@ pub struct ListError {
     source: io::Error,
 }
 
+impl ListError {
+    /// Returns the number of the system's error, if the system gave one.
+    pub fn errno(&self) -> Option<i32> {
+        self.source.raw_os_error()
+    }
+}
+
+/// With this error as the inner one, whose source is what the system said.
+impl From<ListError> for io::Error {
+    fn from(error: ListError) -> Self {
+        Self::new(error.source.kind(), error)
+    }
+}
+
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let advice = match self.source.kind() {
