@@ -1,12 +1,10 @@
 //! `shmkit ls`: the segments of a directory, seen from outside.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use shmkit::tracker::{DIRECTORY, Entry, Found, Member, PREFIX, Summary, Verdict, What, list};
+use shmkit::tracker::{DIRECTORY, Entry, Found, Member, Summary, Verdict, What, list, name_of};
 
 use crate::print::{Terminal, print, print_json};
 use crate::table::{Table, number};
@@ -120,12 +118,10 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn new(name: &str, path: &Path) -> Self {
-        let file = path.file_name().unwrap_or_default().as_bytes();
-        let exact = file.strip_prefix(PREFIX.as_bytes()).unwrap_or(file);
         Self {
             name: name.to_owned(),
             location: path.into(),
-            shown: shown(OsStr::from_bytes(exact)),
+            shown: shown(name_of(path).unwrap_or(path.as_os_str())),
         }
     }
 }

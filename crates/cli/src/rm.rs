@@ -1,11 +1,12 @@
 //! `shmkit rm`: removes segments by name, persistent ones above all.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use shmkit::OpenOptions;
-use shmkit::tracker::{DIRECTORY, Found, What, list};
+use shmkit::tracker::{DIRECTORY, Found, What, list, name_of};
 
 use crate::print::{complain, print};
 use crate::words::{chain, count, shown};
@@ -19,9 +20,9 @@ use crate::words::{chain, count, shown};
     after_help = "Exit status: 0 if all were removed, 1 if one could not be, 2 if the directory cannot be read."
 )]
 pub(crate) struct Args {
-    /// What they are called, as `shmkit ls` shows it.
+    /// What they are called: the files' names without `shmkit.`, in any bytes.
     #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
+    names: Vec<OsString>,
     /// Also what somebody lives in.
     #[arg(short, long)]
     force: bool,
@@ -45,8 +46,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(status)
 }
 
-fn remove(name: &str, directory: &Path, force: bool, found: &[Found]) -> Result<()> {
-    let named = found.iter().find(|found| found.name == name).map(|found| &found.what);
+fn remove(name: &OsStr, directory: &Path, force: bool, found: &[Found]) -> Result<()> {
+    let named = found.iter().find(|found| name_of(&found.path) == Some(name));
+    let named = named.map(|found| &found.what);
     match named {
         Some(What::Segment(segment)) if segment.in_use && !force => bail!(
             "{} is in use by {}: end them, or remove it with --force; they keep it then, and nobody joins them",

@@ -1,5 +1,6 @@
 //! What an opener expects.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -154,7 +155,8 @@ impl OpenOptions {
     /// # If a peer dies
     ///
     /// while it does this: the name is there or not, and the next one is not held up.
-    pub fn remove_if_dead(&self, name: &str) -> Result<RemoveOutcome, SegmentError> {
+    pub fn remove_if_dead(&self, name: impl AsRef<OsStr>) -> Result<RemoveOutcome, SegmentError> {
+        let name = name.as_ref();
         let run =
             || remove::consider(&Place::new(&self.directory, name)?, self.terms(Dead::Remove));
         run().map_err(|failure| failure.during(format!("remove segment {name:?} if it is dead")))
@@ -166,7 +168,8 @@ impl OpenOptions {
     /// # Errors
     ///
     /// What keeps the file from being looked at.
-    pub fn survey(&self, name: &str) -> Result<RemoveOutcome, SegmentError> {
+    pub fn survey(&self, name: impl AsRef<OsStr>) -> Result<RemoveOutcome, SegmentError> {
+        let name = name.as_ref();
         let run =
             || remove::consider(&Place::new(&self.directory, name)?, self.terms(Dead::Report));
         run().map_err(|failure| failure.during(format!("look whether segment {name:?} is dead")))
@@ -178,7 +181,8 @@ impl OpenOptions {
     ///
     /// [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied), and
     /// [`ForeignMagic`](ErrorKind::ForeignMagic) or [`NotRegular`](ErrorKind::NotRegular) for a file that is not ours.
-    pub fn unlink(&self, name: &str) -> Result<(), SegmentError> {
+    pub fn unlink(&self, name: impl AsRef<OsStr>) -> Result<(), SegmentError> {
+        let name = name.as_ref();
         let run = || {
             let place = Place::new(&self.directory, name)?;
             let removed = remove::unlink(&place, Deadline::after(self.time_limit));

@@ -4,8 +4,10 @@
 //! Nothing depends on it but memory. That a name is given to one segment only is what `linkat` decides, so whoever
 //! cannot be told apart, or has waited for long enough, goes ahead.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -89,8 +91,8 @@ pub(crate) fn time_to_make(size: u64) -> Duration {
 }
 
 /// The number that a name has in all programs: FNV-1a, folded.
-fn number(name: &str) -> u64 {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+fn number(name: &OsStr) -> u64 {
+    let hash = name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
     hash ^ hash >> 32

@@ -1,5 +1,7 @@
 //! Names of segments, and where their files lie.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +27,8 @@ const MAX_FILE_NAME: usize = 255;
 /// A name that was checked, in a directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    name: String,
+    /// Any bytes: a file that was renamed is still a segment.
+    name: OsString,
     /// Absolute, so that the process may change its working directory.
     path: PathBuf,
     /// The directory, if it is held.
@@ -34,15 +37,18 @@ pub(crate) struct Place {
 
 impl Place {
     /// Checks a name, before any system call sees it.
-    pub(crate) fn new(directory: &Path, name: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(directory: &Path, name: impl AsRef<OsStr>) -> Result<Self, Failure> {
+        let name = name.as_ref();
         check(name, MAX_NAME)?;
-        let path = directory.join(format!("{PREFIX}{name}"));
+        let mut file = OsString::from(PREFIX);
+        file.push(name);
+        let path = directory.join(file);
         Ok(Self { name: name.to_owned(), path: absolute(path), folder: None })
     }
 
     /// As [`new`](Self::new), for a file that is called exactly so, and is no segment's.
     pub(crate) fn raw(directory: &Path, name: &str) -> Result<Self, Failure> {
-        check(name, MAX_FILE_NAME)?;
+        check(name.as_ref(), MAX_FILE_NAME)?;
         if matches!(name, "." | "..") || name.starts_with(PREFIX) {
             return Err(Failure::new(
                 ErrorKind::InvalidName,
@@ -52,14 +58,14 @@ impl Place {
                 ),
             ));
         }
-        Ok(Self { name: name.to_owned(), path: absolute(directory.join(name)), folder: None })
+        Ok(Self { name: name.into(), path: absolute(directory.join(name)), folder: None })
     }
 
     /// The place of a file that was found, by a sweep or through a descriptor; `None` if its name is not ours.
     pub(crate) fn of_path(path: PathBuf) -> Option<Self> {
-        let name = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
+        let name = path.file_name()?.as_bytes().strip_prefix(PREFIX.as_bytes())?;
         (!name.is_empty()).then(|| Self {
-            name: name.to_owned(),
+            name: OsStr::from_bytes(name).to_owned(),
             path: absolute(path.clone()),
             folder: None,
         })
@@ -105,7 +111,7 @@ impl Place {
     }
 
     /// The name as the user says it.
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &OsStr {
         &self.name
     }
 
@@ -121,7 +127,7 @@ impl Place {
 }
 
 /// Checks what every name must be.
-fn check(name: &str, most: usize) -> Result<(), Failure> {
+fn check(name: &OsStr, most: usize) -> Result<(), Failure> {
     let invalid = |detail: String| Err(Failure::new(ErrorKind::InvalidName, detail));
     if name.is_empty() {
         return invalid(format!("the name is empty: give it 1 to {most} bytes"));
@@ -133,7 +139,7 @@ fn check(name: &str, most: usize) -> Result<(), Failure> {
         ));
     }
     for (byte, called) in [(b'/', "a slash"), (0, "a NUL")] {
-        if let Some(at) = name.bytes().position(|b| b == byte) {
+        if let Some(at) = name.as_bytes().iter().position(|&b| b == byte) {
             return invalid(format!(
                 "the name has {called} at byte {at}, every other character is possible: leave it \
                  out"

@@ -211,9 +211,9 @@ impl Segment {
         self.shared.header()
     }
 
-    /// Returns the name, if the segment was made or opened by one.
+    /// Returns the name, if the segment was made or opened by one, and nobody gave the file one that is no text.
     pub fn name(&self) -> Option<&str> {
-        self.shared.place().map(Place::name)
+        self.shared.place()?.name().to_str()
     }
 
     /// Returns the file's path, if the segment was made or opened by name.

@@ -46,8 +46,6 @@ pub enum Foreign {
     Owner(u32),
     /// It has so many names: to remove one would free nothing.
     Links(u64),
-    /// Its name is not UTF-8, as every segment's is.
-    Name,
     /// It does not begin like a segment that this program can use.
     Header(HeaderError),
 }
@@ -66,7 +64,6 @@ impl fmt::Display for Foreign {
             Self::Links(n) => {
                 write!(f, "it has {n} names (hard links), and a segment has one: remove the others")
             }
-            Self::Name => f.write_str("its name is not UTF-8"),
             Self::Header(HeaderError::Magic { .. }) => {
                 f.write_str("it does not begin like a segment: it belongs to another program")
             }

@@ -34,5 +34,5 @@ pub use shmkit_segment::{DIRECTORY, PREFIX};
 pub use shmkit_segment::{Entry, ObjectError};
 
 pub use crate::examine::Foreign;
-pub use crate::list::{Found, ListError, Summary, What, list};
+pub use crate::list::{Found, ListError, Summary, What, list, name_of};
 pub use crate::sweep::{Fate, Report, Sweep, Swept};

@@ -24,7 +24,8 @@ use crate::examine::{Examined, Failure, Foreign, examine};
 pub struct Found {
     /// The file.
     pub path: PathBuf,
-    /// What the segment is called: the file's name without the prefix. Bytes that are not UTF-8 show as `\u{fffd}`.
+    /// What the segment is called: the file's name without the prefix. Bytes that are not UTF-8 show as `\u{fffd}`;
+    /// [`name_of`] has them.
     pub name: String,
     /// What it is.
     pub what: What,
@@ -127,17 +128,21 @@ pub fn list(directory: impl AsRef<Path>) -> Result<Vec<Found>, ListError> {
     Ok(candidates(directory.as_ref())?.into_iter().filter_map(look).collect())
 }
 
+/// Returns what the segment of a file is called, byte for byte; `None` if the file is not called like one.
+pub fn name_of(file: &Path) -> Option<&OsStr> {
+    let name = file.file_name()?.as_bytes().strip_prefix(PREFIX.as_bytes())?;
+    (!name.is_empty()).then(|| OsStr::from_bytes(name))
+}
+
 /// Returns the files of a directory that are called like segments, and the names without the prefix, in order.
 pub(crate) fn candidates(directory: &Path) -> Result<Vec<(PathBuf, String)>, ListError> {
     let fails = |source| ListError { directory: directory.to_owned(), source };
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(fails)? {
-        let file = entry.map_err(fails)?.file_name();
-        if let Some(name) =
-            file.as_bytes().strip_prefix(PREFIX.as_bytes()).filter(|n| !n.is_empty())
-        {
-            let name = OsStr::from_bytes(name).to_string_lossy().into_owned();
-            found.push((directory.join(&file), name));
+        let path = directory.join(entry.map_err(fails)?.file_name());
+        if let Some(name) = name_of(&path) {
+            let name = name.to_string_lossy().into_owned();
+            found.push((path, name));
         }
     }
     found.sort();

@@ -1,16 +1,15 @@
 //! Removing what no living process uses.
 
 use std::error::Error;
-use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
-use shmkit_segment::{DIRECTORY, OpenOptions, PREFIX, RemoveOutcome, SegmentError};
+use shmkit_segment::{DIRECTORY, OpenOptions, RemoveOutcome, SegmentError};
 
 use crate::examine::{Examined, Failure, Foreign, examine};
-use crate::list::{ListError, candidates};
+use crate::list::{ListError, candidates, name_of};
 
 /// A full sweep of a directory: every segment of this user that nobody lives in and that is not persistent is removed,
 /// whatever version of shmkit made it.
@@ -136,9 +135,7 @@ impl Sweep {
         if examined.links > 1 {
             return Fate::Foreign(Foreign::Links(examined.links));
         }
-        let name =
-            path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(PREFIX));
-        let Some(name) = name else { return Fate::Foreign(Foreign::Name) };
+        let Some(name) = name_of(path) else { return Fate::Vanished };
         let options = OpenOptions::new().directory(&self.directory).damaged(self.damaged);
         let options = options.owner(owner);
         let outcome = match self.dry_run {

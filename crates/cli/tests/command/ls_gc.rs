@@ -36,7 +36,7 @@ fn plant(path: &Path, bytes: &[u8]) {
     std::io::Write::write_all(&mut file, bytes).unwrap();
 }
 
-fn shmkit(directory: &Path, args: &[&str]) -> Output {
+fn shmkit(directory: &Path, args: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shmkit"));
     command.args(args).arg("--directory").arg(directory).output().unwrap()
 }
@@ -202,6 +202,31 @@ fn a_name_that_is_no_text_keeps_its_bytes() {
     }
     let table = text(&shmkit(directory.path(), &["gc"]), 0);
     assert!(table.contains("\\xff!"), "{table}");
+}
+
+#[test]
+fn what_has_a_name_that_is_no_text_is_removed_as_any_other() {
+    let directory = directory();
+    let living = options(&directory).create("living").unwrap();
+    let renamed = |bytes: &'static [u8]| {
+        let name = [b"shmkit.".as_slice(), bytes].concat();
+        let path = directory.path().join(OsStr::from_bytes(&name));
+        fs::rename(leave(&directory, "dead", &living), &path).unwrap();
+        path
+    };
+    // What it is shown as is another name, which a file may have.
+    let shown = leave(&directory, "\u{fffd}!", &living);
+    let dead = renamed(b"\xff!");
+    let removed = shmkit(directory.path(), &[OsStr::new("rm"), OsStr::from_bytes(b"\xff!")]);
+    assert_eq!(text(&removed, 0), "removed \\xff!\n");
+    assert!(!dead.exists() && shown.exists());
+    fs::remove_file(shown).unwrap();
+
+    let dead = renamed(b"\xfe");
+    let json = parsed(&shmkit(directory.path(), &["gc", "--yes", "--json"]), 0);
+    let verdicts: Vec<_> = json["files"].as_array().unwrap().iter().map(|f| &f["verdict"]).collect();
+    assert_eq!(verdicts, ["in-use", "removed"], "{json}");
+    assert!(!dead.exists() && living.is_linked());
 }
 
 #[test]

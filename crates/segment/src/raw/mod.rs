@@ -99,7 +99,8 @@ impl RawSegment {
 
     /// Returns its name: that of its file.
     pub fn name(&self) -> &str {
-        self.place.name()
+        // It was opened or made by a `str` (`Place::raw`).
+        self.place.name().to_str().unwrap_or_default()
     }
 
     /// Returns the path of its file.

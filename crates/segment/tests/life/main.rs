@@ -4,9 +4,9 @@ mod files;
 mod living;
 mod locate;
 mod options;
-mod raw;
 mod removal;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use shmkit_segment::{ErrorKind, Options, PREFIX, Segment, SegmentError};
@@ -34,6 +34,12 @@ impl Name {
 
     fn create(&self) -> Segment {
         small().create(self).unwrap()
+    }
+}
+
+impl AsRef<OsStr> for Name {
+    fn as_ref(&self) -> &OsStr {
+        self.0.as_ref()
     }
 }
 
