@@ -9,6 +9,8 @@ use shmkit_sync::Patience;
 use super::*;
 
 const SOON: Duration = Duration::from_millis(2);
+/// Longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(10);
 
 #[test]
 fn values_are_copied_from_and_to_where_they_lie() {
@@ -148,7 +150,9 @@ fn a_stream_that_is_told_to_stop_is_not_asked_again() {
     let pipe = unsafe { Pipe::<u8, _>::init(bytes.region(), 16, &judges[0]) }.unwrap();
     let mut receiver = pipe.receiver().unwrap();
     let stop = || ControlFlow::Break(());
-    let mut stream = Patient(&mut receiver, Patience::ENDLESS.interruptible(&stop));
+    // With an end of its own: who is asked again fails, and does not hang.
+    let patience = Patience::from(Instant::now() + LIMIT).interruptible(&stop);
+    let mut stream = Patient(&mut receiver, patience);
     let error = stream.read_exact(&mut [0; 4]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
     let reason = error.get_ref().and_then(|reason| reason.downcast_ref::<PipeError>());
@@ -161,7 +165,8 @@ fn what_a_batch_has_sent_by_the_time_it_is_told_to_stop_is_said() {
         let mut sender = attach(region, &judges[0]).sender().unwrap();
         let mut receiver = attach(region, &judges[1]).receiver().unwrap();
         let stop = || ControlFlow::Break(());
-        let patience = Patience::ENDLESS.interruptible(&stop);
+        // With an end of its own: who is deaf to the hook fails, and does not hang.
+        let patience = Patience::from(Instant::now() + LIMIT).interruptible(&stop);
         let error = sender.send_all_deadline(&[1, 2, 3], patience).unwrap_err();
         assert_eq!((error.sent, error.error), (2, PipeError::Interrupted));
         assert_eq!(sender.send_deadline(3, patience).unwrap_err().value, 3);
@@ -177,7 +182,7 @@ fn a_wait_lasts_no_longer_than_who_it_depends_on() {
     scene(2, |region, judges| {
         let mut receiver = attach(region, &judges[1]).receiver().unwrap();
         let third = id(&judges[2]);
-        let patience = Patience::ENDLESS.while_alive(third);
+        let patience = Patience::from(Instant::now() + LIMIT).while_alive(third);
         judges[2].die();
         assert_eq!(receiver.recv_deadline(patience), Err(PipeError::PeerDied { peer: third }));
         assert_eq!(receiver.accept_deadline(patience), Err(PipeError::PeerDied { peer: third }));
