@@ -134,7 +134,7 @@ fn claim() -> Scene {
             with_pipe(&arena, |pipe| {
                 actor.mark();
                 let mut sender = claim_sender(&pipe)?;
-                sender.send(item(1)).map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
+                send_one(&mut sender, 1)?;
                 drop(sender);
                 actor.mark();
                 Ok(())
@@ -169,11 +169,7 @@ fn claim() -> Scene {
             with_pipe(&arena, |pipe| {
                 actor.await_cue(GO)?;
                 let mut sender = claim_sender(&pipe)?;
-                for number in [11, 12] {
-                    sender
-                        .send(item(number))
-                        .map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
-                }
+                [11, 12].into_iter().try_for_each(|number| send_one(&mut sender, number))?;
                 actor.through();
                 Ok(())
             })
@@ -202,11 +198,7 @@ fn receiver(sleep: Sleep) -> Scene {
                     actor.rattle()?;
                 }
                 let most = if full { u64::MAX } else { CAPACITY };
-                for number in 1..=CAPACITY {
-                    sender
-                        .send(item(number))
-                        .map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
-                }
+                (1..=CAPACITY).try_for_each(|number| send_one(&mut sender, number))?;
                 let mut sent = CAPACITY;
                 actor.phase(WAITING);
                 while sent < most {
@@ -228,8 +220,7 @@ fn receiver(sleep: Sleep) -> Scene {
                 let received = &actor.sheet().words[RECEIVED];
                 actor.mark();
                 for _ in 0..SINGLES {
-                    let found = receiver.recv().map_err(|e| Fault::hung(format!("recv: {e}")))?;
-                    received.store(found[0], Relaxed);
+                    received.store(receive_one(&mut receiver)?, Relaxed);
                 }
                 let mut batch = [[0; 4]; BATCH as usize];
                 let count = receiver.recv_batch(&mut batch);
@@ -316,13 +307,21 @@ pub(crate) fn claim_receiver<'a>(
     pipe.receiver().map_err(|e| Fault::hung(format!("claim: {e}")))
 }
 
+/// Sends an item.
+pub(super) fn send_one(sender: &mut Sender<Item, Me<'_>>, number: u64) -> Result<(), Fault> {
+    sender.send(item(number)).map_err(|e| Fault::hung(format!("send: {}", e.error)))
+}
+
+/// Receives an item, and returns its number.
+pub(super) fn receive_one(receiver: &mut Receiver<Item, Me<'_>>) -> Result<u64, Fault> {
+    number(receiver.recv().map_err(|e| Fault::hung(format!("recv: {e}")))?)
+}
+
 fn send(arena: &Arena, actor: &Actor<'_>) -> Result<(), Fault> {
     with_pipe(arena, |pipe| {
         let mut sender = claim_sender(&pipe)?;
         actor.mark();
-        for number in 1..=SINGLES {
-            sender.send(item(number)).map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
-        }
+        (1..=SINGLES).try_for_each(|number| send_one(&mut sender, number))?;
         let batch: [Item; BATCH as usize] = std::array::from_fn(|i| item(SINGLES + 1 + i as u64));
         sender.send_all(&batch).map_err(|e| Fault::hung(format!("send_all: {}", e.error)))?;
         actor.mark();

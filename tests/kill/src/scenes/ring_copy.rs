@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use shmkit_atomic::Ordering::{Acquire, Release};
 use shmkit_pipe::PipeError;
 
-use super::ring::{claim_receiver, claim_sender, item, make, number, with_pipe};
+use super::ring::{claim_receiver, claim_sender, item, make, number, send_one, with_pipe};
 use crate::{Arena, Fault, LIMIT, Scene, Take, Unit};
 
 /// Items after which the receiver takes it that the next one comes alone, too.
@@ -52,9 +52,7 @@ pub(super) fn copy() -> Scene {
         let mut victim = stage.victim(0, &|actor| {
             with_pipe(&arena, |pipe| {
                 let mut sender = claim_sender(&pipe)?;
-                let mut send = |number| {
-                    sender.send(item(number)).map_err(|e| Fault::hung(format!("send: {}", e.error)))
-                };
+                let mut send = |number| send_one(&mut sender, number);
                 let end = Instant::now() + LIMIT;
                 for number in 1..=LEAD {
                     send(number)?;

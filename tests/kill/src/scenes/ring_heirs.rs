@@ -3,10 +3,14 @@
 use std::mem;
 
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_pipe::PipeError;
+use shmkit_pipe::{Pipe, PipeError};
 
-use super::ring::{CAPACITY, claim_receiver, claim_sender, item, make, number, succeed, with_pipe};
-use crate::{Arena, Fault, LIMIT, Scene, Take, Unit};
+use super::ring::{
+    CAPACITY, Item, claim_receiver, claim_sender, make, number, receive_one, send_one, succeed,
+    with_pipe,
+};
+use crate::arena::Me;
+use crate::{Actor, Arena, Fault, LIMIT, Scene, Stage, Take, Unit};
 
 /// The sender has its end.
 const READY: u32 = 1;
@@ -68,49 +72,32 @@ pub(super) fn leave() -> Scene {
 pub(super) fn receivers() -> Scene {
     let about = "the heir of a dead receiver killed, too; the next one gets the rest once";
     Scene::new("pipe/heir", about, 60, move |stage, point| {
-        let arena = Arena::new()?;
-        make(&arena)?;
-        let first = stage.cast(1, &|actor| {
-            with_pipe(&arena, |pipe| {
-                let mut sender = claim_sender(&pipe)?;
-                for number in 1..=CAPACITY {
-                    sender
-                        .send(item(number))
-                        .map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
-                }
+        succession(
+            stage,
+            point,
+            |_, pipe| {
+                let mut sender = claim_sender(pipe)?;
+                (1..=CAPACITY).try_for_each(|number| send_one(&mut sender, number))?;
                 drop(sender);
-                let mut receiver = claim_receiver(&pipe)?;
-                number(receiver.recv().map_err(|e| Fault::hung(format!("recv: {e}")))?)?;
+                let mut receiver = claim_receiver(pipe)?;
+                receive_one(&mut receiver)?;
                 mem::forget(receiver); // Its process ends, and has not closed it.
-                actor.through();
                 Ok(())
-            })
-        })?;
-        let first = first.finish()?;
-        let mut victim = stage.victim(0, &|actor| {
-            with_pipe(&arena, |pipe| {
+            },
+            |actor, pipe| {
                 let received = &actor.sheet().words[RECEIVED];
                 received.store(1, Relaxed);
                 actor.mark();
-                let mut receiver = claim_receiver(&pipe)?;
+                let mut receiver = claim_receiver(pipe)?;
                 for _ in 0..2 {
-                    let found = receiver.recv().map_err(|e| Fault::hung(format!("recv: {e}")))?;
-                    received.store(found[0], Relaxed);
+                    received.store(receive_one(&mut receiver)?, Relaxed);
                 }
                 actor.mark();
                 mem::forget(receiver);
                 Ok(())
-            })
-        })?;
-        let reached = victim.advance(Unit::Instruction, point)?;
-        let killed = victim.kill();
-        let heir = stage.cast(2, &|actor| {
-            let received = actor.sheet().words[RECEIVED].load(Relaxed);
-            with_pipe(&arena, |pipe| succeed(&pipe, received, CAPACITY))?;
-            actor.through();
-            Ok(())
-        })?;
-        Ok(Take::new(reached, killed, [first, heir.finish()?]))
+            },
+            |actor, pipe| succeed(pipe, actor.sheet().words[RECEIVED].load(Relaxed), CAPACITY),
+        )
     })
 }
 
@@ -118,40 +105,28 @@ pub(super) fn receivers() -> Scene {
 pub(super) fn senders() -> Scene {
     let about = "the heir of a dead sender killed, too; the next one goes on where it stopped";
     Scene::new("pipe/heir+send", about, 60, move |stage, point| {
-        let arena = Arena::new()?;
-        make(&arena)?;
-        let first = stage.cast(1, &|actor| {
-            with_pipe(&arena, |pipe| {
-                let mut sender = claim_sender(&pipe)?;
-                sender.send(item(1)).map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
+        succession(
+            stage,
+            point,
+            |_, pipe| {
+                let mut sender = claim_sender(pipe)?;
+                send_one(&mut sender, 1)?;
                 mem::forget(sender); // Its process ends, and has not closed it.
-                actor.through();
                 Ok(())
-            })
-        })?;
-        let first = first.finish()?;
-        let mut victim = stage.victim(0, &|actor| {
-            with_pipe(&arena, |pipe| {
+            },
+            |actor, pipe| {
                 actor.mark();
-                let mut sender = claim_sender(&pipe)?;
-                for number in [11, 12] {
-                    sender
-                        .send(item(number))
-                        .map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
-                }
+                let mut sender = claim_sender(pipe)?;
+                [11, 12].into_iter().try_for_each(|number| send_one(&mut sender, number))?;
                 actor.mark();
                 mem::forget(sender);
                 Ok(())
-            })
-        })?;
-        let reached = victim.advance(Unit::Instruction, point)?;
-        let killed = victim.kill();
-        let heir = stage.cast(2, &|actor| {
-            with_pipe(&arena, |pipe| {
-                let mut sender = claim_sender(&pipe)?;
-                sender.send(item(21)).map_err(|e| Fault::hung(format!("send: {}", e.error)))?;
+            },
+            |_, pipe| {
+                let mut sender = claim_sender(pipe)?;
+                send_one(&mut sender, 21)?;
                 drop(sender);
-                let mut receiver = claim_receiver(&pipe)?;
+                let mut receiver = claim_receiver(pipe)?;
                 let mut all = Vec::new();
                 loop {
                     match receiver.recv_timeout(LIMIT) {
@@ -161,13 +136,41 @@ pub(super) fn senders() -> Scene {
                     }
                 }
                 let right: [&[u64]; 3] = [&[1, 21], &[1, 11, 21], &[1, 11, 12, 21]];
-                if !right.contains(&all.as_slice()) {
-                    return Err(Fault::torn(format!("received {all:?}")));
+                if right.contains(&all.as_slice()) {
+                    return Ok(());
                 }
-                actor.through();
-                Ok(())
-            })
-        })?;
-        Ok(Take::new(reached, killed, [first, heir.finish()?]))
+                Err(Fault::torn(format!("received {all:?}")))
+            },
+        )
     })
+}
+
+/// What one of three does with the pipe.
+type Does = fn(&Actor<'_>, &Pipe<Item, Me<'_>>) -> Result<(), Fault>;
+
+/// Three have one end, one after the other: the `first` ends with it in its hands, its heir, the `victim`, is killed at
+/// `point`, and the last one must get through.
+fn succession(
+    stage: &Stage,
+    point: u32,
+    first: Does,
+    victim: Does,
+    last: Does,
+) -> Result<Take, Fault> {
+    let arena = Arena::new()?;
+    make(&arena)?;
+    let survives = |does: Does| {
+        let arena = &arena;
+        move |actor: &Actor<'_>| {
+            with_pipe(arena, |pipe| does(actor, &pipe))?;
+            actor.through();
+            Ok(())
+        }
+    };
+    let first = stage.cast(1, &survives(first))?.finish()?;
+    let mut victim = stage.victim(0, &|actor| with_pipe(&arena, |pipe| victim(actor, &pipe)))?;
+    let reached = victim.advance(Unit::Instruction, point)?;
+    let killed = victim.kill();
+    let last = stage.cast(2, &survives(last))?;
+    Ok(Take::new(reached, killed, [first, last.finish()?]))
 }
