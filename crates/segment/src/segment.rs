@@ -280,6 +280,24 @@ impl Segment {
     /// [ticket](Self::ticket) that was made for it: by its parent before it forked, or before it dropped its privileges.
     /// A ticket is good for one process, and all others close it.
     ///
+    /// ```no_run
+    /// use nix::unistd::{ForkResult, Uid, fork, setuid};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let segment = shmkit_segment::Options::new(1 << 20).create("jobs")?; // As root, for root alone.
+    /// let ticket = segment.ticket()?;
+    /// // SAFETY: this process has one thread.
+    /// match unsafe { fork() }? {
+    ///     ForkResult::Child => {
+    ///         setuid(Uid::from_raw(65534))?;
+    ///         segment.join_after_fork_by(ticket)?; // `join_after_fork` would be refused.
+    ///     }
+    ///     ForkResult::Parent { .. } => drop(ticket), // Or the child's death would not be noticed.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`join_after_fork`](Self::join_after_fork).
