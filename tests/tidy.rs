@@ -291,21 +291,26 @@ fn every_public_error_is_one_of_io() {
         .collect();
     // As a whole word that stands in an `impl`, or in the list of a macro that writes them.
     let is_one = |error: &str| {
-        [format!("From<{error}>"), format!("From<{error}<"), format!(" {error}: "), format!(" {error} =>")]
-            .iter()
-            .any(|way| into_io.contains(way))
+        [
+            format!("From<{error}>"),
+            format!("From<{error}<"),
+            format!(" {error}: "),
+            format!(" {error} =>"),
+        ]
+        .iter()
+        .any(|way| into_io.contains(way))
     };
     let declared = sources.iter().flat_map(|(name, text)| {
         let error = |line: &str| {
-            let rest = ["pub enum ", "pub struct "].iter().find_map(|how| line.strip_prefix(how))?;
+            let rest =
+                ["pub enum ", "pub struct "].iter().find_map(|how| line.strip_prefix(how))?;
             let error = rest.split(|c: char| !c.is_alphanumeric()).next()?;
             error.ends_with("Error").then(|| error.to_owned())
         };
         text.lines().filter_map(error).map(move |error| format!("{name}: {error}"))
     });
-    let lacking: Vec<String> = declared
-        .filter(|line| !is_one(line.rsplit(' ').next().unwrap_or_default()))
-        .collect();
+    let lacking: Vec<String> =
+        declared.filter(|line| !is_one(line.rsplit(' ').next().unwrap_or_default())).collect();
     assert!(lacking.is_empty(), "`impl From<…> for io::Error` is missing:\n{}", lacking.join("\n"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use crate::{DefinitionError, HeaderError, InvalidValue, OffsetError, ShapeError};
+use crate::{CommitError, DefinitionError, HeaderError, InvalidValue, OffsetError, ShapeError};
 
 /// Errors that are of one kind, whatever they say.
 macro_rules! kinds {
@@ -36,6 +36,30 @@ impl From<ShapeError> for io::Error {
     }
 }
 
+impl CommitError {
+    /// Returns the number of the system's error, where that is all there is to say.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::System { errno } => Some(*errno),
+            _ => None,
+        }
+    }
+}
+
+/// With this error as the inner one.
+impl From<CommitError> for io::Error {
+    fn from(error: CommitError) -> Self {
+        let kind = match error {
+            CommitError::NoRoom { .. } => ErrorKind::StorageFull,
+            CommitError::TooLong { .. } => ErrorKind::FileTooLarge,
+            CommitError::Truncated { .. } => ErrorKind::InvalidData,
+            CommitError::NoDescriptor => ErrorKind::Other,
+            CommitError::System { errno } => Self::from_raw_os_error(errno).kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +74,8 @@ mod tests {
         let corrupt = ShapeError::Corrupt { field: "length", found: 7 };
         assert_eq!(io::Error::from(corrupt).kind(), ErrorKind::InvalidData);
         assert_eq!(io::Error::from(HeaderError::ByteOrder).kind(), ErrorKind::InvalidData);
+        let commit = CommitError::System { errno: 12 };
+        assert_eq!(commit.errno(), Some(12));
+        assert_eq!(io::Error::from(commit).kind(), ErrorKind::OutOfMemory);
     }
 }

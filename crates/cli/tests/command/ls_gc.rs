@@ -224,7 +224,8 @@ fn what_has_a_name_that_is_no_text_is_removed_as_any_other() {
 
     let dead = renamed(b"\xfe");
     let json = parsed(&shmkit(directory.path(), &["gc", "--yes", "--json"]), 0);
-    let verdicts: Vec<_> = json["files"].as_array().unwrap().iter().map(|f| &f["verdict"]).collect();
+    let verdicts: Vec<_> =
+        json["files"].as_array().unwrap().iter().map(|f| &f["verdict"]).collect();
     assert_eq!(verdicts, ["in-use", "removed"], "{json}");
     assert!(!dead.exists() && living.is_linked());
 }
