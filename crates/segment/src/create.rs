@@ -294,7 +294,7 @@ fn cannot_link(errno: Errno, place: &Place) -> Failure {
 pub(crate) fn create_unique(directory: &Path, options: &Checked) -> Result<Arc<Shared>, Failure> {
     loop {
         // Of 64 random bits: another one is needed when somebody has tried to guess it.
-        let place = Place::new(directory, &format!("{AUTOMATIC}{:016x}", cookie()?))?;
+        let place = Place::new(directory, format!("{AUTOMATIC}{:016x}", cookie()?))?;
         match create(&place, options) {
             Err(failure) if failure.kind == ErrorKind::AlreadyExists => {}
             other => return other,
