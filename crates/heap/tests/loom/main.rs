@@ -15,6 +15,7 @@ use shmkit_heap::{
 };
 use shmkit_roster::model::ModelJudge;
 
+/// Pages of a heap, if not fewer.
 const PAGES: usize = 3;
 /// Blocks of a slab of the model.
 const SLOTS: usize = 2;
@@ -29,13 +30,17 @@ struct Memory {
 
 impl Memory {
     fn new() -> Arc<Self> {
+        Self::of(PAGES)
+    }
+
+    fn of(pages: usize) -> Arc<Self> {
         let words = || (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
-            frame: HeapFrame::new(2, 12, PAGES as u64),
+            frame: HeapFrame::new(2, 12, pages as u64),
             seats: (0..2).map(|_| SeatWords::new()).collect(),
-            hints: (0..RawHeap::hints(PAGES)).map(|_| AtomicU64::new(0)).collect(),
-            pages: (0..PAGES).map(|_| PageWords::new()).collect(),
-            words: (0..PAGES).map(|_| words()).collect(),
+            hints: (0..RawHeap::hints(pages)).map(|_| AtomicU64::new(0)).collect(),
+            pages: (0..pages).map(|_| PageWords::new()).collect(),
+            words: (0..pages).map(|_| words()).collect(),
         })
     }
 
@@ -137,4 +142,36 @@ fn no_small_block_is_lost_or_given_twice() {
 fn no_page_is_lost_or_given_twice() {
     // A page of its own, for the sake of its alignment.
     nothing_is_lost("whole", Layout::from_size_align(40, 256).unwrap(), 3, 1);
+}
+
+/// Whoever has freed whole pages, and was about to give them back, finds them gone: another one has done so, and taken them.
+#[test]
+fn a_late_free_does_not_take_the_pages_from_who_has_them_by_now() {
+    let layout = Layout::from_size_align(40, 256).unwrap();
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(move || {
+        let memory = Memory::of(1);
+        let mut judges = ModelJudge::new(2).into_iter();
+        let (freer, taker) = (judges.next().unwrap(), judges.next().unwrap());
+        let local = Local::new(12);
+        let id = memory.heap().reserve(layout, &freer, &local).expect("the heap is empty");
+        let taker = {
+            let memory = memory.clone();
+            thread::spawn(move || {
+                let (heap, local) = (memory.heap(), Local::new(12));
+                if heap.reserve(layout, &taker, &local).is_ok() {
+                    // The one who frees goes on, or does not: there is no second page.
+                    let second = heap.reserve(layout, &taker, &local);
+                    assert!(matches!(second, Err(HeapError::Full { .. })), "{second:?}");
+                    return (taker, true);
+                }
+                (taker, false)
+            })
+        };
+        memory.heap().free(id, &freer, &local).expect("it is mine");
+        let (taker, taken) = taker.join().unwrap();
+        let account = memory.heap().survey(&taker).unwrap();
+        assert_eq!(account.reserved_blocks, u64::from(taken), "{account}");
+    });
 }
