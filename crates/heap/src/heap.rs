@@ -4,14 +4,13 @@ use core::alloc::Layout;
 use core::fmt;
 use std::sync::Arc;
 
-use shmkit_layout::{
-    Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
-};
+use shmkit_layout::{Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag};
 use shmkit_roster::{Judge, OwnerId, Seat};
 use shmkit_sync::RawMutex;
 
+use crate::plan::{ALIGN, Plan, SEATS};
 use crate::raw::frame::HeapFrame;
-use crate::{Account, Area, Block, BlockId, HeapError, Local, Parts, RawHeap};
+use crate::{Account, Area, Block, BlockId, HeapError, Local, Parts, RawHeap, plan};
 
 /// Memory of which processes and their threads take blocks side by side, of any size and as many as fit.
 ///
@@ -19,12 +18,12 @@ use crate::{Account, Area, Block, BlockId, HeapError, Local, Parts, RawHeap};
 /// its place and a keeper `K`; clones share what they remember of where free blocks are.
 ///
 /// ```text
-/// 0 HeapFrame | 128 seats, one for each place of the roster | hints | two words for each page | pages
+/// 0 HeapFrame | 128 seats, one for each place of the roster | hazards of their threads | hints | two words for each page | pages
 /// ```
 ///
 /// Small blocks, up to 4 KiB, come in 27 sizes, are a fifth too large at most, and are reserved and freed without a lock. Larger ones
-/// are whole pages: of 4 KiB, in a heap of more than 8 GiB of more. A page that has had small blocks of one size never has others:
-/// what is free is [`Full`](HeapError::Full) for a size that lacks.
+/// are whole pages: of 4 KiB, in a heap of more than 8 GiB of more. Pages in which all blocks of one size were freed are given to
+/// others when there are no more.
 ///
 /// # If a peer dies
 ///
@@ -75,9 +74,9 @@ impl<K: Judge + Clone> Clone for Heap<K> {
 
 impl<K: Judge> Heap<K> {
     /// Fewest bytes of a heap, tables included.
-    pub const MIN: u64 = 1 << 16;
+    pub const MIN: u64 = plan::MIN;
     /// Most bytes of a heap.
-    pub const MAX: u64 = 1 << 43;
+    pub const MAX: u64 = plan::MAX;
 
     /// Reserves a block for this process: dropped, it goes back.
     ///
@@ -201,7 +200,7 @@ impl<K: Judge> Heap<K> {
     }
 
     pub(crate) fn reclaim(&self, id: BlockId) -> Result<(), HeapError> {
-        self.raw.reclaim(id, &self.local)
+        self.raw.reclaim(id, &self.keeper, &self.local)
     }
 
     pub(crate) fn keep(&self, id: BlockId) -> Result<(), HeapError> {
@@ -224,6 +223,7 @@ impl<K: Judge> Heap<K> {
         let parts = Parts {
             frame: region.get::<HeapFrame>(Offset::ZERO)?,
             seats: region.slice(Offset::new(SEATS)?, plan.seats as usize)?,
+            hazards: region.slice(Offset::new(plan.hazards)?, plan.lines())?,
             hints: region.slice(Offset::new(plan.hints)?, RawHeap::hints(plan.pages as usize))?,
             pages: region.slice(Offset::new(plan.words)?, plan.pages as usize)?,
             area: Area::new(region.sub(plan.area, plan.pages << plan.shift)?),
@@ -231,61 +231,6 @@ impl<K: Judge> Heap<K> {
         };
         let (raw, local) = (RawHeap::new(parts), Arc::new(Local::new(plan.shift)));
         Ok(Self { raw, bytes: plan.bytes, local, keeper })
-    }
-}
-
-/// Where the seats begin, in bytes.
-const SEATS: u64 = 128;
-/// The alignment of the pages, in bytes.
-const ALIGN: u64 = 4096;
-
-const _: () = assert!(size_of::<HeapFrame>() <= SEATS as usize);
-
-/// Where the parts of a heap lie, in bytes.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    bytes: u64,
-    seats: u32,
-    shift: u32,
-    pages: u64,
-    hints: u64,
-    words: u64,
-    area: u64,
-}
-
-impl Plan {
-    /// Lays out a heap of `bytes` bytes, with as many pages as there is room for.
-    fn new(bytes: u64, seats: u32) -> Result<Self, ShapeError> {
-        let (min, max) = (Heap::<Seat>::MIN, Heap::<Seat>::MAX);
-        let length = ShapeError::Length { found: bytes, min, max };
-        let seats = seats.clamp(1, OwnerId::MAX_SLOTS);
-        if !(min..=max).contains(&bytes) {
-            return Err(length);
-        }
-        // Few enough pages that who looks for some finds them, and no more than an id can name.
-        let shift = (12..20).find(|shift| bytes >> shift <= 1 << 21).unwrap_or(20);
-        let mut pages = bytes >> shift;
-        loop {
-            let plan = Self::of(bytes, seats, shift, pages);
-            match plan.end().saturating_sub(bytes) {
-                0 if pages > 0 => return Ok(plan),
-                over => pages = pages.saturating_sub(over.div_ceil(1 << shift)),
-            }
-            if pages == 0 {
-                return Err(length);
-            }
-        }
-    }
-
-    fn of(bytes: u64, seats: u32, shift: u32, pages: u64) -> Self {
-        let hints = SEATS + u64::from(seats) * 8;
-        let words = hints + RawHeap::hints(pages as usize) as u64 * 8;
-        let area = align_up(words + pages * 16, ALIGN).unwrap_or(u64::MAX);
-        Self { bytes, seats, shift, pages, hints, words, area }
-    }
-
-    fn end(&self) -> u64 {
-        self.area.saturating_add(self.pages << self.shift)
     }
 }
 
@@ -299,7 +244,7 @@ unsafe impl<K: Judge> Object<K> for Heap<K> {
 
     fn shape(bytes: &u64, places: u32) -> Result<Shape, ShapeError> {
         let plan = Plan::new(*bytes, places)?;
-        let seats = NameWords::many(SEATS as u32, 8, plan.seats);
+        let seats = NameWords::many(SEATS as u32, 16, plan.seats);
         Ok(Shape {
             kind: Self::KIND,
             tag: Self::TAG,

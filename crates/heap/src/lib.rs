@@ -21,9 +21,12 @@ mod error;
 mod heap;
 mod id;
 mod local;
+#[cfg(not(loom))]
+mod plan;
 mod raw;
 #[cfg(not(loom))]
 mod swap;
+mod thread;
 mod word;
 
 pub use crate::account::Account;
@@ -31,7 +34,7 @@ pub use crate::error::HeapError;
 pub use crate::id::BlockId;
 pub use crate::local::Local;
 pub use crate::raw::area::Area;
-pub use crate::raw::frame::{HeapFrame, PageWords, SeatWords};
+pub use crate::raw::frame::{HazardLine, HeapFrame, PageWords, SeatWords};
 pub use crate::raw::{Parts, RawHeap};
 #[cfg(not(loom))]
 pub use crate::{block::Block, heap::Heap, swap::Swap};

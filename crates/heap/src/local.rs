@@ -2,15 +2,16 @@
 
 use core::fmt;
 
-use shmkit_atomic::AtomicU64;
-use shmkit_atomic::Ordering::Relaxed;
-use shmkit_roster::{OwnerId, ThreadToken};
+use shmkit_atomic::Ordering::{Relaxed, SeqCst};
+use shmkit_atomic::{AtomicBool, AtomicU64, barrier, fence};
+use shmkit_roster::OwnerId;
 
 use crate::class::{CLASSES, Class, Slab};
+use crate::thread;
 use crate::word::Tenant;
 
 /// How many threads take blocks without getting in each other's way.
-const STRIPES: usize = 16;
+const STRIPES: usize = if cfg!(loom) { 2 } else { 16 }; // A model's stacks are small.
 
 /// What a process remembers of a heap: how its slabs are laid out, which seat it has, and where its threads found their
 /// last blocks. All of it is for one heap, and can be found anew.
@@ -18,6 +19,8 @@ pub struct Local {
     slabs: [Slab; CLASSES],
     /// Bits 61 .. 32 owner id | 31 .. 18 seat | 17 .. 0 tenure; 0 for none yet.
     tenant: AtomicU64,
+    /// Whether the kernel puts this process's fences in where somebody else needs them.
+    light: AtomicBool,
     stripes: [Stripe; STRIPES],
 }
 
@@ -35,6 +38,7 @@ impl Local {
         Self {
             slabs: core::array::from_fn(slab),
             tenant: AtomicU64::new(0),
+            light: AtomicBool::new(false),
             stripes: core::array::from_fn(|_| {
                 Stripe(core::array::from_fn(|_| Rotor(AtomicU64::new(u64::MAX))))
             }),
@@ -54,8 +58,8 @@ impl Local {
 
     /// Returns which of the stripes the calling thread has.
     #[inline]
-    pub(crate) fn stripe() -> usize {
-        ThreadToken::current().get() as usize % STRIPES
+    fn stripe() -> usize {
+        thread::number().unwrap_or(0) as usize % STRIPES
     }
 
     /// Returns the seat that `me` has, if that was told.
@@ -68,8 +72,20 @@ impl Local {
         (word >> 32 == u64::from(me.get())).then_some(Tenant { seat, tenure })
     }
 
-    /// `me` has this seat.
-    pub(crate) fn settle(&self, me: OwnerId, tenant: Tenant) {
+    /// Between the store that guards a slab and the look at it: who gives back the slabs' pages has the other half.
+    #[inline]
+    pub(crate) fn fence(&self) {
+        // Relaxed: true once in a process is true for ever there, and a fence too many does no harm.
+        if self.light.load(Relaxed) {
+            barrier::light();
+        } else {
+            fence(SeqCst); // SeqCst: pairs with the one in `retire`: as in Dekker's lock one of the two sees the other.
+        }
+    }
+
+    /// `me` has this seat; `light` as [`barrier::register`] answered.
+    pub(crate) fn settle(&self, me: OwnerId, tenant: Tenant, light: bool) {
+        self.light.store(light, Relaxed);
         let Tenant { seat, tenure } = tenant;
         let word = u64::from(me.get()) << 32 | u64::from(seat) << 18 | u64::from(tenure);
         self.tenant.store(word, Relaxed);

@@ -92,6 +92,17 @@ impl BlockWord {
         Self(u64::from(generation) << 40 | KEPT)
     }
 
+    /// Returns how many blocks have been at this place since the word was `base`: of fewer than 2^23. Negative, if that is
+    /// later.
+    pub(crate) fn since(self, base: Self) -> i32 {
+        (self.generation().wrapping_sub(base.generation()) << 8).cast_signed() >> 8
+    }
+
+    /// A free place where so many more blocks have been.
+    pub(crate) fn later(self, blocks: i32) -> Self {
+        Self::free(self.generation().wrapping_add_signed(blocks) & GENERATION)
+    }
+
     /// The same place, free.
     pub(crate) fn free(generation: u32) -> Self {
         Self(u64::from(generation) << 40)
@@ -103,8 +114,10 @@ impl BlockWord {
 pub(crate) enum Span {
     /// Nothing: the page is free, or a later one of what began before it.
     Free,
-    /// A slab of small blocks, for ever.
+    /// A slab of small blocks.
     Slab(Class),
+    /// A slab whose pages somebody is about to give back: nobody reserves a block of it, and who frees one takes the mark away.
+    Leaving(Class),
     /// One block of so many pages.
     Whole(u64),
 }
@@ -112,7 +125,7 @@ pub(crate) enum Span {
 /// What begins at a page, and the how manieth.
 ///
 /// ```text
-/// 63 .. 40 generation | 39 .. 32: 0 free, 1 to 27 a slab of this class, 255 whole pages | 31 .. 0 how many, of whole ones
+/// 63 .. 40 generation | 39 .. 32: 0 free, 1 to 27 a slab of this class, the same plus 64 one that leaves, 255 whole pages | 31 .. 0 how many, of whole ones
 /// ```
 ///
 /// To store it is to take the pages, or to give them back: whoever goes from one span to the next sees them all at every
@@ -121,6 +134,7 @@ pub(crate) enum Span {
 pub(crate) struct PageWord(u64);
 
 const WHOLE: u8 = 255;
+const LEAVING: u8 = 64;
 
 impl PageWord {
     pub(crate) fn from_number(number: u64) -> Self {
@@ -139,6 +153,7 @@ impl PageWord {
                 0 => None,
                 pages => Some(Span::Whole(pages.into())),
             },
+            kind if kind > LEAVING => Class::new(kind - LEAVING - 1).map(Span::Leaving),
             kind => Class::new(kind - 1).map(Span::Slab),
         }
     }
@@ -149,13 +164,14 @@ impl PageWord {
         let rest = match span {
             Span::Free => 0,
             Span::Slab(class) => (class.number() as u64 + 1) << 32,
+            Span::Leaving(class) => (class.number() as u64 + 1 + u64::from(LEAVING)) << 32,
             Span::Whole(pages) => u64::from(WHOLE) << 32 | pages,
         };
         Self(u64::from(generation) << 40 | rest)
     }
 }
 
-const _: () = assert!(CLASSES < WHOLE as usize, "a class is no mark");
+const _: () = assert!(CLASSES < LEAVING as usize, "a class is no mark");
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -173,6 +189,9 @@ mod tests {
         assert_eq!(BlockWord::kept(7).state(), State::Kept);
         assert_eq!(BlockWord::free(7).reserve(TENANT).generation(), 8);
         assert_eq!(BlockWord::free(GENERATION).reserve(TENANT).generation(), 1, "never 0");
+        let (early, late) = (BlockWord::free(GENERATION - 2), BlockWord::free(5));
+        assert_eq!((late.since(early), early.since(late)), (8, -8));
+        assert_eq!((early.later(8), late.later(0)), (late, late));
         assert_eq!(BlockWord::from_number(3 << 38).state(), State::Kept, "no state: left alone");
     }
 
@@ -180,13 +199,14 @@ mod tests {
     fn a_page_word_says_what_was_put_in() {
         let mut word = PageWord::from_number(0);
         let slab = Span::Slab(Class::new(26).unwrap());
-        for span in [Span::Whole(u32::MAX.into()), Span::Free, slab, Span::Whole(1)] {
+        let leaving = Span::Leaving(Class::new(26).unwrap());
+        for span in [Span::Whole(u32::MAX.into()), Span::Free, slab, leaving, Span::Whole(1)] {
             let next = word.next(span);
             assert_eq!(next.span(), Some(span));
             assert_ne!(next, word);
             word = next;
         }
-        for bad in [28 << 32, 254 << 32, 255 << 32] {
+        for bad in [28 << 32, 64 << 32, 92 << 32, 254 << 32, 255 << 32] {
             assert_eq!(PageWord::from_number(bad).span(), None, "{bad:#x}");
         }
     }

@@ -78,17 +78,23 @@ impl HeapFrame {
 #[repr(C)]
 pub struct SeatWords {
     owner: AtomicU32,
+    /// 31: whoever needs this one's fences has the kernel put them in | 17 .. 0 the how manieth
     tenure: AtomicU32,
+    /// The hazard of threads that have none of their own, one at a time.
+    pub(crate) shared: Hazard,
 }
 
-// SAFETY: `repr(C)`, two atomic numbers.
+// SAFETY: `repr(C)`, two atomic numbers and a hazard.
 #[cfg(not(loom))]
 unsafe impl Shared for SeatWords {}
+
+/// Of a tenure's word: its participant has called [`register`](shmkit_atomic::barrier::register).
+const LIGHT: u32 = 1 << 31;
 
 impl SeatWords {
     /// Makes a seat that nobody has.
     pub fn new() -> Self {
-        Self { owner: AtomicU32::new(0), tenure: AtomicU32::new(0) }
+        Self { owner: AtomicU32::new(0), tenure: AtomicU32::new(0), shared: Hazard::new() }
     }
 
     /// Returns who has it: nobody, somebody, or (`Err`) a number that nobody is called by.
@@ -103,13 +109,18 @@ impl SeatWords {
         self.tenure.load(Acquire) & Tenant::TENURE
     }
 
+    /// Returns whether who has it leaves its fences to the kernel.
+    pub(crate) fn is_light(&self) -> bool {
+        self.tenure.load(Relaxed) & LIGHT != 0 // Relaxed: for who holds the heap's mutex, as who takes the seat does.
+    }
+
     /// `me` takes it from who is dead, or from nobody. For who holds the heap's mutex.
-    pub(crate) fn take(&self, me: OwnerId) -> u32 {
+    pub(crate) fn take(&self, me: OwnerId, light: bool) -> u32 {
         let tenure = self.tenure().wrapping_add(1) & Tenant::TENURE;
         step();
         // Release, both: pair with the Acquire in `tenure` and `owner`. Killed between the two, the one before has lost
         // what it had reserved, and the next one counts on.
-        self.tenure.store(tenure, Release);
+        self.tenure.store(tenure | if light { LIGHT } else { 0 }, Release);
         step();
         self.owner.store(me.get(), Release);
         tenure
@@ -117,6 +128,90 @@ impl SeatWords {
 }
 
 impl Default for SeatWords {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Which slab a thread is about to change a word of: its page, plus 1; 0 for none.
+///
+/// As long as it stands there, and its participant lives, the slab's pages are given back by nobody who looks.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Hazard(AtomicU64);
+
+// SAFETY: an atomic number.
+#[cfg(not(loom))]
+unsafe impl Shared for Hazard {}
+
+impl Hazard {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Sets that of the calling thread, which no other one uses, and returns whether nothing stood there: else this is a
+    /// signal's handler, which has interrupted the thread there.
+    #[inline]
+    pub(crate) fn set_own(&self, page: u64) -> bool {
+        // Relaxed, both: ours alone; the fence that follows orders it.
+        let free = self.0.load(Relaxed) == 0;
+        if free {
+            step();
+            self.0.store(page + 1, Relaxed);
+        }
+        free
+    }
+
+    /// Sets one that several threads use, and returns whether nothing stood there.
+    pub(crate) fn set_shared(&self, page: u64) -> bool {
+        step();
+        // Acquire: pairs with the Release in `clear`, of another thread. Relaxed: then it is not ours.
+        self.0.compare_exchange(0, page + 1, Acquire, Relaxed).is_ok()
+    }
+
+    /// The slab may go.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        step();
+        // Release: pairs with the Acquire in `page`: who finds nothing here sees what was done to the slab.
+        self.0.store(0, Release);
+    }
+
+    /// Returns which slab must stay.
+    pub(crate) fn page(&self) -> Option<u64> {
+        self.0.load(Acquire).checked_sub(1) // Acquire: pairs with the Release in `clear`.
+    }
+
+    /// Takes away what a dead one has left. For who holds the heap's mutex, and has the seat by then.
+    pub(crate) fn wipe(&self) {
+        step();
+        self.0.store(0, Relaxed); // Relaxed: read by others under the mutex.
+    }
+}
+
+/// A thread's hazard, in a cache line of its own.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct HazardLine {
+    pub(crate) hazard: Hazard,
+    rest: [AtomicU64; 7],
+}
+
+// SAFETY: `repr(C)`, a hazard and seven atomic numbers: 64 bytes.
+#[cfg(not(loom))]
+unsafe impl Shared for HazardLine {}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<SeatWords>() == 16 && size_of::<HazardLine>() == 64);
+
+impl HazardLine {
+    /// Makes one of which nothing is said.
+    pub fn new() -> Self {
+        Self { hazard: Hazard::new(), rest: core::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+}
+
+impl Default for HazardLine {
     fn default() -> Self {
         Self::new()
     }

@@ -2,7 +2,9 @@
 
 pub(crate) mod area;
 pub(crate) mod frame;
+mod guard;
 mod pages;
+mod retire;
 mod seats;
 mod small;
 mod survey;
@@ -16,7 +18,7 @@ use shmkit_roster::Judge;
 
 use crate::class::{CLASSES, Class};
 use crate::raw::area::Area;
-use crate::raw::frame::{HeapFrame, PageWords, SeatWords};
+use crate::raw::frame::{HazardLine, HeapFrame, PageWords, SeatWords};
 use crate::word::{BlockWord, PageWord, Span, State};
 use crate::{BlockId, HeapError, Local};
 
@@ -27,6 +29,8 @@ pub struct Parts<'a> {
     pub frame: &'a HeapFrame,
     /// Who uses it.
     pub seats: &'a [SeatWords],
+    /// Of each seat as many: which slabs its threads are about to change.
+    pub hazards: &'a [HazardLine],
     /// For each class a bit for each page: whether a slab that begins there is worth a look.
     pub hints: &'a [AtomicU64],
     /// What each page is.
@@ -41,7 +45,8 @@ pub struct Parts<'a> {
 ///
 /// Pages come in spans: slabs of small blocks of one size, and blocks of whole pages. A span is taken, and given back, by
 /// one store to the word of its first page, so that nothing of it can be half done. The words of its other pages say
-/// *free*: whoever goes through the pages goes from one span to the next, and that under the mutex. A slab stays one.
+/// *free*: whoever goes through the pages goes from one span to the next, and that under the mutex. A slab whose blocks are all free is given back when
+/// the heap is full.
 ///
 /// A block has a word, which says whether it is free, reserved, by whom, or kept; it goes from one to the other by a
 /// compare-exchange. Where to look first is told by hints, in the heap and in the process: a lost one costs a look at all.
@@ -51,6 +56,8 @@ pub struct Parts<'a> {
 #[derive(Clone, Copy)]
 pub struct RawHeap<'a> {
     parts: Parts<'a>,
+    /// How many threads of a seat have a hazard of their own.
+    lines: u32,
 }
 
 /// Where a block is.
@@ -80,7 +87,7 @@ impl<'a> RawHeap<'a> {
         let pages = parts.pages.len();
         assert!(pages as u64 <= Self::MAX_PAGES && parts.hints.len() >= Self::hints(pages));
         assert!(!parts.seats.is_empty() && (12..=20).contains(&parts.shift));
-        Self { parts }
+        Self { parts, lines: (parts.hazards.len() / parts.seats.len()) as u32 }
     }
 
     /// Returns how many words of hints a heap of so many pages has.
@@ -123,15 +130,10 @@ impl<'a> RawHeap<'a> {
         local: &Local,
     ) -> Result<(), HeapError> {
         let tenant = self.tenant(judge, local)?;
+        let mine = |state| state == State::Reserved(tenant);
         let kept = BlockWord::kept(id.generation());
-        self.turn(
-            id,
-            local,
-            |state| state == State::Reserved(tenant),
-            kept,
-            HeapError::NotReserved { id },
-        )
-        .map(drop)
+        let turn = || self.turn(id, local, mine, kept, HeapError::NotReserved { id });
+        self.guarded(id.page(), tenant, judge, local, turn).map(drop)
     }
 
     /// Frees a block that is kept, or that this process has reserved.
@@ -148,7 +150,8 @@ impl<'a> RawHeap<'a> {
         let tenant = self.tenant(judge, local)?;
         let free = BlockWord::free(id.generation());
         let mine = |state| state == State::Kept || state == State::Reserved(tenant);
-        let place = self.turn(id, local, mine, free, HeapError::NotReserved { id })?;
+        let turn = || self.turn(id, local, mine, free, HeapError::NotReserved { id });
+        let place = self.guarded(id.page(), tenant, judge, local, turn)?;
         self.freed(&place);
         // Where the next one looks first, if that is before where it would.
         if let Span::Slab(class) = place.span {
@@ -164,11 +167,18 @@ impl<'a> RawHeap<'a> {
     ///
     /// # Errors
     ///
-    /// [`HeapError::Stale`] if it was freed before.
+    /// [`HeapError::Stale`] if it was freed before; [`HeapError::NotJoined`].
     #[cfg(not(loom))]
-    pub(crate) fn reclaim(&self, id: BlockId, local: &Local) -> Result<(), HeapError> {
+    pub(crate) fn reclaim<J: Judge + ?Sized>(
+        &self,
+        id: BlockId,
+        judge: &J,
+        local: &Local,
+    ) -> Result<(), HeapError> {
+        let tenant = self.tenant(judge, local)?;
         let free = BlockWord::free(id.generation());
-        let place = self.turn(id, local, |_| true, free, HeapError::Stale { id })?;
+        let turn = || self.turn(id, local, |_| true, free, HeapError::Stale { id });
+        let place = self.guarded(id.page(), tenant, judge, local, turn)?;
         self.freed(&place);
         Ok(())
     }
@@ -210,28 +220,12 @@ impl<'a> RawHeap<'a> {
     #[cfg(not(loom))]
     #[inline]
     pub(crate) fn linked(&self, id: BlockId, local: &Local) -> Option<shmkit_layout::Region<'a>> {
-        let page = id.page();
-        if page >= self.pages() {
-            return None;
-        }
-        let at = page << self.parts.shift;
-        let (at, len) = match (self.span(page).ok()?, id.slot()) {
-            (Span::Slab(class), slot) => {
-                let slab = local.slab(class);
-                if slot >= slab.slots {
-                    return None;
-                }
-                let start = u64::from(slab.start) + u64::from(slot) * u64::from(slab.size);
-                (at + start, u64::from(slab.size))
-            }
-            (Span::Whole(pages), BlockId::WHOLE) => (at, pages << self.parts.shift),
-            _ => return None,
-        };
-        self.parts.area.bytes(at, len)
+        self.bytes(&self.find(id, local).ok()?)
     }
 
     /// Returns the bytes of a block.
     #[cfg(not(loom))]
+    #[inline]
     pub(crate) fn bytes(&self, place: &Place<'_>) -> Option<shmkit_layout::Region<'a>> {
         self.parts.area.bytes(place.at, place.len)
     }
@@ -242,7 +236,9 @@ impl<'a> RawHeap<'a> {
         self.pages() << self.parts.shift
     }
 
-    /// Turns a block from one state into another.
+    /// Turns a block from one state into another. Guarded: a block that another thread frees at the same time may be the last
+    /// one of its slab.
+    #[inline]
     fn turn(
         &self,
         id: BlockId,
@@ -269,23 +265,30 @@ impl<'a> RawHeap<'a> {
         }
     }
 
-    /// Finds the word of a block, of whatever generation.
+    /// Finds the word of a block, of whatever generation. Its slab does not leave because of that.
+    #[inline]
     fn find(&self, id: BlockId, local: &Local) -> Result<Place<'a>, HeapError> {
         let stale = HeapError::Stale { id };
-        let page = id.page();
+        let (page, slot) = (id.page(), id.slot());
         let words = self.parts.pages.get(page as usize).ok_or(stale)?;
         let at = page << self.parts.shift;
-        match (self.span(page)?, id.slot()) {
-            (Span::Whole(pages), BlockId::WHOLE) => {
+        let mut span = self.span(page)?;
+        if let Span::Leaving(_) = span {
+            // A slab with a block that somebody has was not marked since that has it.
+            self.stay(page);
+            span = self.span(page)?;
+        }
+        match span {
+            Span::Whole(pages) if slot == BlockId::WHOLE => {
                 let len = pages << self.parts.shift;
-                Ok(Place { word: &words.block, at, len, page, span: Span::Whole(pages) })
+                Ok(Place { word: &words.block, at, len, page, span })
             }
-            (Span::Slab(class), slot) if slot != BlockId::WHOLE => {
+            Span::Slab(class) => {
                 let slab = local.slab(class);
                 let words = self.parts.area.words(at, slab);
                 let word = words.get(slot as usize).ok_or(stale)?;
                 let at = at + u64::from(slab.start) + u64::from(slot) * u64::from(slab.size);
-                Ok(Place { word, at, len: slab.size.into(), page, span: Span::Slab(class) })
+                Ok(Place { word, at, len: slab.size.into(), page, span })
             }
             _ => Err(stale),
         }

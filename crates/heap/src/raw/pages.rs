@@ -88,6 +88,7 @@ impl RawHeap<'_> {
             return Ok(page);
         }
         self.gather(judge)?;
+        self.retire(judge)?;
         self.look_at_all();
         self.find_pages(pages)?.map_or_else(|| Err(self.full(layout)), Ok)
     }
@@ -142,9 +143,29 @@ impl RawHeap<'_> {
     pub(super) fn length(&self, span: Span) -> u64 {
         match span {
             Span::Free => 1,
-            Span::Slab(class) => Slab::new(class, self.parts.shift).pages.into(),
+            Span::Slab(class) | Span::Leaving(class) => {
+                Slab::new(class, self.parts.shift).pages.into()
+            }
             Span::Whole(pages) => pages,
         }
+    }
+
+    /// Goes from one span to the next. For who holds the mutex.
+    pub(super) fn walk(
+        &self,
+        mut each: impl FnMut(u64, Span) -> Result<(), HeapError>,
+    ) -> Result<(), HeapError> {
+        let mut page = 0;
+        while page < self.pages() {
+            let span = self.span(page)?;
+            each(page, span)?;
+            page += self.length(span);
+        }
+        if page != self.pages() {
+            // A slab that reaches beyond the end: `span` knows no more of it than its class.
+            return Err(HeapError::Corrupt { page: self.pages(), found: page });
+        }
+        Ok(())
     }
 
     /// Takes the pages of a span. For who holds the mutex, and has found them free.

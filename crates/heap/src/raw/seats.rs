@@ -1,8 +1,10 @@
 //! Who uses the heap.
 
+use shmkit_atomic::barrier;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
 use crate::raw::RawHeap;
+use crate::raw::frame::Hazard;
 use crate::word::Tenant;
 use crate::{HeapError, Local};
 
@@ -28,6 +30,8 @@ impl RawHeap<'_> {
         judge: &J,
         local: &Local,
     ) -> Result<Tenant, HeapError> {
+        // Not under the mutex: the first time it may take milliseconds.
+        let mut light = barrier::register();
         let tenant = self.locked(judge, || {
             let seats = self.parts.seats;
             let home = me.home(seats.len());
@@ -35,6 +39,7 @@ impl RawHeap<'_> {
             // Under the mutex: another thread of ours may have been faster.
             for at in all() {
                 if seats[at].owner() == Some(me) {
+                    light = seats[at].is_light();
                     return Ok(Tenant { seat: at as u32, tenure: seats[at].tenure() });
                 }
             }
@@ -45,12 +50,14 @@ impl RawHeap<'_> {
                     Some(owner) => ask(judge, me, owner) == Verdict::Dead,
                 };
                 if free {
-                    return Ok(Tenant { seat: at as u32, tenure: seats[at].take(me) });
+                    // Before it has an owner who lives: what a dead one was about to do will not be done.
+                    self.hazards(at).for_each(Hazard::wipe);
+                    return Ok(Tenant { seat: at as u32, tenure: seats[at].take(me, light) });
                 }
             }
             Err(HeapError::TooManyUsers { seats: seats.len() as u32 })
         })?;
-        local.settle(me, tenant);
+        local.settle(me, tenant, light);
         Ok(tenant)
     }
 

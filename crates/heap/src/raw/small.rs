@@ -23,11 +23,18 @@ impl RawHeap<'_> {
         judge: &J,
         local: &Local,
     ) -> Result<BlockId, HeapError> {
-        let (rotor, slab) = (local.rotor(class), local.slab(class));
-        if let Some((page, slot)) = rotor.get()
-            && let Some(id) = self.take_in(page, slot, slab, tenant, rotor)
-        {
-            return Ok(id);
+        let rotor = local.rotor(class);
+        if let Some((page, slot)) = rotor.get() {
+            let slab = local.slab(class);
+            let take = || match self.span(page) {
+                Ok(Span::Slab(of)) if of == class => {
+                    Ok(self.take_in(page, slot, slab, tenant, rotor))
+                }
+                _ => Ok(None), // Its pages were given back.
+            };
+            if let Some(id) = self.guarded(page, tenant, judge, local, take)? {
+                return Ok(id);
+            }
         }
         self.reserve_elsewhere(class, layout, tenant, judge, local)
     }
@@ -41,26 +48,15 @@ impl RawHeap<'_> {
         judge: &J,
         local: &Local,
     ) -> Result<BlockId, HeapError> {
-        let (rotor, slab) = (local.rotor(class), local.slab(class));
-        let mut here = rotor.get().map_or(0, |(page, _)| page);
-        loop {
-            if let Some(id) = self.take_hinted(class, here, slab, tenant, rotor)? {
-                return Ok(id);
+        if let Some(id) = self.take_hinted(class, tenant, judge, local)? {
+            return Ok(id);
+        }
+        match self.make_slab(class, layout, tenant, judge, local) {
+            // What the dead had reserved, and what no hint told of, was gathered by now.
+            Err(full @ HeapError::Full { .. }) => {
+                self.take_hinted(class, tenant, judge, local)?.ok_or(full)
             }
-            match self.make_slab(class, slab, layout, judge) {
-                // Others may take all of it before we come: they have what they came for, and there are so many pages.
-                Ok(page) => {
-                    here = page;
-                    if let Some(id) = self.take_in(page, 0, slab, tenant, rotor) {
-                        return Ok(id);
-                    }
-                }
-                // What the dead had reserved, and what no hint told of, was gathered by now.
-                Err(full @ HeapError::Full { .. }) => {
-                    return self.take_hinted(class, here, slab, tenant, rotor)?.ok_or(full);
-                }
-                Err(error) => return Err(error),
-            }
+            made => made,
         }
     }
 
@@ -97,34 +93,43 @@ impl RawHeap<'_> {
         None
     }
 
-    /// Reserves a block of a slab that a hint tells of, from the one behind `page` on, or for a thread that has none yet
-    /// from where few others begin.
-    fn take_hinted(
+    /// Reserves a block of a slab that a hint tells of, from where the calling thread found its last one on.
+    fn take_hinted<J: Judge + ?Sized>(
         &self,
         class: Class,
-        page: u64,
-        slab: &Slab,
         tenant: Tenant,
-        rotor: &Rotor,
+        judge: &J,
+        local: &Local,
     ) -> Result<Option<BlockId>, HeapError> {
+        let (rotor, slab) = (local.rotor(class), local.slab(class));
         let width = self.parts.pages.len().div_ceil(64);
-        let first = (page / 64) as usize;
+        let first = rotor.get().map_or(0, |(page, _)| (page / 64) as usize).min(width);
         for at in (first..width).chain(0..first) {
             // Relaxed: a hint.
             let mut bits = self.parts.hints[class.number() * width + at].load(Relaxed);
             while bits != 0 {
                 let page = at as u64 * 64 + u64::from(bits.trailing_zeros());
                 bits &= bits - 1;
-                if page >= self.pages() || self.span(page)? != Span::Slab(class) {
-                    continue; // Nonsense, and no more than a hint.
+                if page >= self.pages() {
+                    continue; // Nonsense.
                 }
-                if let Some(id) = self.take_in(page, 0, slab, tenant, rotor) {
-                    return Ok(Some(id));
-                }
-                self.unhint(class, page);
-                // Again: who has freed one meanwhile may have found the hint as it was.
-                if let Some(id) = self.take_in(page, 0, slab, tenant, rotor) {
-                    self.hint(class, page);
+                let take = || {
+                    if self.span(page)? != Span::Slab(class) {
+                        self.unhint(class, page); // It was one.
+                        return Ok(None);
+                    }
+                    if let Some(id) = self.take_in(page, 0, slab, tenant, rotor) {
+                        return Ok(Some(id));
+                    }
+                    self.unhint(class, page);
+                    // Again: who has freed one meanwhile may have found the hint as it was.
+                    let id = self.take_in(page, 0, slab, tenant, rotor);
+                    if id.is_some() {
+                        self.hint(class, page);
+                    }
+                    Ok(id)
+                };
+                if let Some(id) = self.guarded(page, tenant, judge, local, take)? {
                     return Ok(Some(id));
                 }
             }
@@ -132,23 +137,34 @@ impl RawHeap<'_> {
         Ok(None)
     }
 
-    /// Makes a slab, and returns its page.
+    /// Makes a slab, and reserves its first block.
     fn make_slab<J: Judge + ?Sized>(
         &self,
         class: Class,
-        slab: &Slab,
         layout: Layout,
+        tenant: Tenant,
         judge: &J,
-    ) -> Result<u64, HeapError> {
+        local: &Local,
+    ) -> Result<BlockId, HeapError> {
+        let slab = local.slab(class);
         self.locked(judge, || {
             let page = self.take_pages(slab.pages.into(), layout, judge)?;
-            for word in self.parts.area.words(page << self.parts.shift, slab) {
+            // Relaxed: changed under the mutex as long as no whole block begins there. No block of whatever was there had a
+            // later generation.
+            let before = self.parts.pages[page as usize].block.load(Relaxed);
+            let free = BlockWord::free(BlockWord::from_number(before).generation());
+            // Of one whose blocks are all free the pages might be given back before we have one.
+            let first = free.reserve(tenant);
+            let mut word = first;
+            for place in self.parts.area.words(page << self.parts.shift, slab) {
                 step();
-                word.store(0, Relaxed); // Relaxed: nobody looks there before `begin`, which publishes it.
+                place.store(word.get(), Relaxed); // Relaxed: nobody looks there before `begin`, which publishes it.
+                word = free;
             }
             self.begin(page, Span::Slab(class));
             self.hint(class, page);
-            Ok(page)
+            local.rotor(class).set(page, 1);
+            Ok(BlockId::new(first.generation(), page, 0))
         })
     }
 
@@ -162,7 +178,7 @@ impl RawHeap<'_> {
         }
     }
 
-    fn unhint(&self, class: Class, page: u64) {
+    pub(super) fn unhint(&self, class: Class, page: u64) {
         let (word, bit) = self.hint_word(class.number(), page);
         step();
         word.fetch_and(!bit, Relaxed); // Relaxed: a hint.

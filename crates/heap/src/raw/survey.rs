@@ -52,10 +52,8 @@ impl RawHeap<'_> {
                 gone
             }
         };
-        let mut page = 0;
-        while page < self.pages() {
+        self.walk(|page, span| {
             let at = page << self.parts.shift;
-            let span = self.span(page)?;
             match span {
                 Span::Free => account.pages += 1 << self.parts.shift,
                 Span::Whole(pages) => {
@@ -66,7 +64,9 @@ impl RawHeap<'_> {
                         self.end_whole(page);
                     }
                 }
-                Span::Slab(class) => {
+                Span::Slab(class) | Span::Leaving(class) => {
+                    // Whoever has marked it held the mutex, and was killed.
+                    self.stay(page);
                     let slab = Slab::new(class, self.parts.shift);
                     let mut free = 0;
                     for word in self.parts.area.words(at, &slab) {
@@ -82,12 +82,8 @@ impl RawHeap<'_> {
                     }
                 }
             }
-            page += self.length(span);
-        }
-        if page != self.pages() {
-            // A slab that reaches beyond the end: `span` knows no more of it than its class.
-            return Err(HeapError::Corrupt { page: self.pages(), found: page });
-        }
+            Ok(())
+        })?;
         Ok(account)
     }
 }

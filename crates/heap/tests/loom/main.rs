@@ -3,6 +3,8 @@
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test --release -p shmkit-heap --test loom`
 #![cfg(loom)]
 
+mod retire;
+
 use core::alloc::Layout;
 use std::collections::BTreeSet;
 use std::sync::{Arc as StdArc, Mutex};
@@ -11,7 +13,7 @@ use loom::sync::Arc;
 use loom::thread;
 use shmkit_atomic::{AtomicU64, crash};
 use shmkit_heap::{
-    Area, BlockId, HeapError, HeapFrame, Local, PageWords, Parts, RawHeap, SeatWords,
+    Area, BlockId, HazardLine, HeapError, HeapFrame, Local, PageWords, Parts, RawHeap, SeatWords,
 };
 use shmkit_roster::model::ModelJudge;
 
@@ -23,6 +25,7 @@ const SLOTS: usize = 2;
 struct Memory {
     frame: HeapFrame,
     seats: Vec<SeatWords>,
+    hazards: Vec<HazardLine>,
     hints: Vec<AtomicU64>,
     pages: Vec<PageWords>,
     words: Vec<Vec<AtomicU64>>,
@@ -38,6 +41,7 @@ impl Memory {
         Arc::new(Self {
             frame: HeapFrame::new(2, 12, pages as u64),
             seats: (0..2).map(|_| SeatWords::new()).collect(),
+            hazards: (0..2).map(|_| HazardLine::new()).collect(),
             hints: (0..RawHeap::hints(pages)).map(|_| AtomicU64::new(0)).collect(),
             pages: (0..pages).map(|_| PageWords::new()).collect(),
             words: (0..pages).map(|_| words()).collect(),
@@ -48,6 +52,7 @@ impl Memory {
         RawHeap::new(Parts {
             frame: &self.frame,
             seats: &self.seats,
+            hazards: &self.hazards,
             hints: &self.hints,
             pages: &self.pages,
             area: Area::new(&self.words),
