@@ -1,7 +1,9 @@
 //! Scenes of a heap: whoever is killed, no block is lost, none has two owners, and a structure has one or the other.
 
+use std::alloc::Layout;
+
 use shmkit_atomic::{AtomicU64, Deadline, Ordering::Relaxed};
-use shmkit_heap::{BlockId, Heap, Swap};
+use shmkit_heap::{Block, BlockId, Heap, Swap};
 use shmkit_layout::{Object, Offset, Region};
 use shmkit_sync::{Outcome, RawMutex};
 
@@ -39,11 +41,15 @@ impl<'a> Owner<'a> {
 pub(crate) fn scenes() -> Vec<Scene> {
     let small = "small blocks reserved and dropped, killed; no byte is lost";
     let whole = "whole pages reserved and dropped, killed; no byte is lost";
+    let retire = "slabs given back for whole pages, killed; no byte is lost, and no slab stays without a use";
     let replace = "a structure's block replaced, killed; it has the old or the new one, whole";
     let heir = "the heir of one killed as it replaces a block killed, too; as above";
     vec![
         scene("heap/small", small, 400, None, |heap, owner, _| use_some(heap, owner, 40)),
         scene("heap/whole", whole, 300, None, |heap, owner, _| use_some(heap, owner, 9000)),
+        scene_after(prepare, "heap/retire", retire, 800, None, |heap, owner, _| {
+            use_some(heap, owner, 9000)
+        }),
         scene("heap/replace", replace, 800, None, replace_some),
         scene("heap/heir", heir, 800, Some(Spread(1500)), replace_some),
     ]
@@ -58,6 +64,18 @@ fn use_some(heap: &Heap<Me<'_>>, _: &Owner<'_>, len: usize) -> Result<(), Fault>
     Ok(())
 }
 
+/// All pages have something: two slabs whose blocks are all free, and what is returned.
+fn prepare<'h, 'm>(heap: &'h Heap<Me<'m>>) -> Result<Blocks<'h, 'm>, Fault> {
+    let (one, two) = (reserve(heap, 4096, 1)?, reserve(heap, 3500, 2)?);
+    let rest = core::iter::from_fn(|| heap.reserve(Layout::new::<Page>()).ok()).collect();
+    drop((one, two));
+    Ok(rest)
+}
+
+/// What is not small, and takes one page.
+#[repr(align(256))]
+struct Page;
+
 fn replace_some(heap: &Heap<Me<'_>>, owner: &Owner<'_>, me: Me<'_>) -> Result<(), Fault> {
     for (len, fill) in [(100, 3), (5000, 4), (60, 5)] {
         replace(heap, owner, me, len, fill)?;
@@ -69,7 +87,7 @@ fn reserve<'h, 'm>(
     heap: &'h Heap<Me<'m>>,
     len: usize,
     fill: u8,
-) -> Result<shmkit_heap::Block<'h, Me<'m>>, Fault> {
+) -> Result<Block<'h, Me<'m>>, Fault> {
     let mut block = heap.reserve_bytes(len).map_err(hung)?;
     // Not all of them: each byte that is filled is an instruction to be killed at.
     block.as_mut_slice()[..FILLED].fill(fill);
@@ -110,10 +128,24 @@ fn hung(error: shmkit_heap::HeapError) -> Fault {
     Fault::hung(error.to_string())
 }
 
+type Blocks<'h, 'm> = Vec<Block<'h, Me<'m>>>;
+type Prepares = for<'h, 'm> fn(&'h Heap<Me<'m>>) -> Result<Blocks<'h, 'm>, Fault>;
 type Does = fn(&Heap<Me<'_>>, &Owner<'_>, Me<'_>) -> Result<(), Fault>;
 
 /// One uses the heap and is killed; one survivor uses it at that moment, another comes later.
 fn scene(name: &str, about: &str, floor: u32, before: Before, does: Does) -> Scene {
+    scene_after(|_| Ok(Vec::new()), name, about, floor, before, does)
+}
+
+/// A [`scene`] whose victim has prepared the heap before it may be killed.
+fn scene_after(
+    prepare: Prepares,
+    name: &str,
+    about: &str,
+    floor: u32,
+    before: Before,
+    does: Does,
+) -> Scene {
     Scene::new(name, about, floor, move |stage, point| {
         let arena = Arena::new()?;
         let region = arena.object().sub(0, HEAP).map_err(|e| Fault::broken(e.to_string()))?;
@@ -122,6 +154,7 @@ fn scene(name: &str, about: &str, floor: u32, before: Before, does: Does) -> Sce
         made.map(drop).map_err(|e| Fault::broken(e.to_string()))?;
         let user = |actor: &Actor<'_>| {
             open(&arena, |heap, owner, me| {
+                let _held = prepare(heap)?;
                 actor.mark();
                 does(heap, owner, me)?;
                 actor.mark();
