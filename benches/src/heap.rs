@@ -10,6 +10,9 @@ use mimalloc::MiMalloc;
 use shmkit::{BlockId, Heap, Objects, Options};
 use shmkit_benches::{Candidate, Group, time_threads};
 
+#[cfg(boost)]
+use crate::boost::Boost;
+
 /// Blocks of a sample.
 const BLOCKS: u32 = 40_000;
 /// How many live at a time.
@@ -24,7 +27,7 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
         Ok(Options::new(20 << 20).anonymous()?.leak().heap("heap", 16 << 20)?)
     };
     let (one, two) = (heap()?, heap()?);
-    Ok(vec![
+    let groups = vec![
         Group::new(
             "a block reserved, kept and freed, 200 live",
             BLOCKS,
@@ -37,7 +40,35 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
             Candidate::new("Heap", move |blocks| two_threads(blocks, &two)),
         )
         .at_most(2.0, Candidate::new("mimalloc", |blocks| two_threads(blocks, &Mimalloc))),
-    ])
+    ];
+    against_boost(groups)
+}
+
+/// Adds Boost's managed segment to both: a third of its time at most.
+#[cfg(boost)]
+fn against_boost(groups: Vec<Group<'static>>) -> Result<Vec<Group<'static>>> {
+    use std::sync::Arc;
+
+    let boost = Arc::new(Boost::new(16 << 20)?);
+    let [one, two] = [boost.clone(), boost];
+    let boost = [
+        Candidate::new("Boost.Interprocess", move |blocks| one_thread(blocks, &*one)),
+        Candidate::new("Boost.Interprocess", move |blocks| two_threads(blocks, &*two)),
+    ];
+    Ok(groups
+        .into_iter()
+        .zip(boost)
+        .map(|(group, boost)| group.at_most(1.0 / 3.0, boost))
+        .collect())
+}
+
+#[cfg(not(boost))]
+fn against_boost(groups: Vec<Group<'static>>) -> Result<Vec<Group<'static>>> {
+    eprintln!(
+        "LEFT OUT: heap against Boost.Interprocess: there was no C++ compiler, or no headers (libboost-dev), when this \
+         was built"
+    );
+    Ok(groups)
 }
 
 /// Something that blocks come from.
@@ -75,6 +106,22 @@ impl Source for Mimalloc {
         let block = std::ptr::with_exposed_provenance_mut(block as usize);
         // SAFETY: `take` made it of this size, and it is given once.
         unsafe { MiMalloc.dealloc(block, Layout::from_size_align(size, 16)?) };
+        Ok(())
+    }
+}
+
+#[cfg(boost)]
+impl Source for Boost {
+    fn take(&self, size: usize) -> Result<u64> {
+        let block = Boost::take(self, size)?;
+        // SAFETY: 8 bytes of a block of 24 at least.
+        unsafe { black_box(block).write_bytes(1, 8) };
+        Ok(block.as_ptr().expose_provenance() as u64)
+    }
+
+    fn give(&self, block: u64, _: usize) -> Result<()> {
+        // SAFETY: `take` returned it, and it is given once.
+        unsafe { Boost::give(self, std::ptr::with_exposed_provenance_mut(block as usize)) };
         Ok(())
     }
 }

@@ -4,6 +4,8 @@
 
 use anyhow::Result;
 
+#[cfg(boost)]
+mod boost;
 mod contended;
 mod crowd;
 mod directory;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::ptr::NonNull;
 
-use shmkit::heap::{Account, Heap, HeapError};
+use shmkit::heap::{Account, Heap, HeapError, HeapSpec};
 use shmkit::{Block, BlockId};
 use shmkit_layout::{Object, Offset, Region};
 use shmkit_roster::model::ModelJudge;
@@ -32,14 +32,16 @@ pub fn run(bytes: &[u8]) {
     let mut memory = Box::new(Memory([0; BYTES]));
     // SAFETY: the memory is borrowed mutably for as long as the region.
     let region = unsafe { Region::from_raw_parts(NonNull::from(&mut memory.0).cast(), BYTES) };
+    let kind = input.byte();
+    let spec = HeapSpec::growing(if kind & 2 == 0 { BYTES as u64 } else { 0 }, BYTES as u64);
     // SAFETY: the memory is zero, and this run's alone.
-    unsafe { Heap::init(region, BYTES as u64, &judges[0]) }.expect("there is room for one");
+    unsafe { Heap::init(region, spec, &judges[0]) }.expect("there is room for one");
     let heaps: Vec<_> = judges
         .iter()
         // SAFETY: made above.
         .map(|judge| unsafe { Heap::attach(region, BYTES as u64, judge) }.expect("as made"))
         .collect();
-    let honest = input.byte().is_multiple_of(2);
+    let honest = kind.is_multiple_of(2);
     let mut scene = Scene {
         heaps: &heaps,
         judges: &judges,

@@ -10,6 +10,8 @@ pub struct Account {
     pub bytes: u64,
     /// Those of the tables that tell the others apart.
     pub tables: u64,
+    /// Only reserved: the heap has the memory when it needs it.
+    pub uncommitted: u64,
     /// Free, in whole pages.
     pub pages: u64,
     /// Free, in blocks of slabs.
@@ -27,14 +29,15 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns how many bytes are free: in whole pages, and in blocks of slabs.
+    /// Returns how many bytes are there and free: in whole pages, and in blocks of slabs.
     pub fn free(&self) -> u64 {
         self.pages + self.slots
     }
 
     /// Returns whether all parts make up the whole.
     pub fn is_complete(&self) -> bool {
-        self.tables + self.free() + self.around + self.reserved + self.kept == self.bytes
+        let used = self.around + self.reserved + self.kept;
+        self.tables + self.uncommitted + self.free() + used == self.bytes
     }
 }
 
@@ -42,9 +45,10 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} bytes: {} free, {} in {} blocks, {} reserved in {}, {} around them",
+            "{} bytes: {} free, {} not there yet, {} in {} blocks, {} reserved in {}, {} around them",
             self.bytes,
             self.free(),
+            self.uncommitted,
             self.kept,
             self.kept_blocks,
             self.reserved,

@@ -5,7 +5,7 @@ use core::fmt;
 use shmkit_layout::Region;
 use shmkit_roster::{Judge, Seat};
 
-use crate::{BlockId, Heap, HeapError};
+use crate::{BlockId, Heap, HeapError, Reserved};
 
 /// A block that this process has reserved, and nobody else knows: it is filled, and then [kept](Self::keep). Dropped, it
 /// goes back.
@@ -15,18 +15,18 @@ use crate::{BlockId, Heap, HeapError};
 #[must_use = "dropping the block gives it back"]
 pub struct Block<'a, K: Judge = Seat> {
     heap: &'a Heap<K>,
-    id: BlockId,
+    block: Reserved<'a>,
     bytes: Region<'a>,
 }
 
 impl<'a, K: Judge> Block<'a, K> {
-    pub(crate) fn new(heap: &'a Heap<K>, id: BlockId, bytes: Region<'a>) -> Self {
-        Self { heap, id, bytes }
+    pub(crate) fn new(heap: &'a Heap<K>, block: Reserved<'a>, bytes: Region<'a>) -> Self {
+        Self { heap, block, bytes }
     }
 
     /// Returns its name.
     pub fn id(&self) -> BlockId {
-        self.id
+        self.block.id()
     }
 
     /// Returns how many bytes there are: as many as were asked for, or some more.
@@ -67,8 +67,8 @@ impl<'a, K: Judge> Block<'a, K> {
     /// [`HeapError::NotJoined`] in a forked child; [`HeapError::NotReserved`] or [`HeapError::Stale`] if this process has
     /// lost its place.
     pub fn keep(self) -> Result<BlockId, HeapError> {
-        let id = self.id;
-        self.heap.keep(id)?;
+        let id = self.id();
+        self.heap.keep(&self.block)?;
         core::mem::forget(self);
         Ok(id)
     }
@@ -77,12 +77,12 @@ impl<'a, K: Judge> Block<'a, K> {
 impl<K: Judge> Drop for Block<'_, K> {
     fn drop(&mut self) {
         // A forked child has reserved nothing, and who has lost its place has nothing left.
-        let _ = self.heap.free(self.id);
+        let _ = self.heap.free(self.id());
     }
 }
 
 impl<K: Judge> fmt::Debug for Block<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block").field("id", &self.id).field("len", &self.len()).finish()
+        f.debug_struct("Block").field("id", &self.id()).field("len", &self.len()).finish()
     }
 }

@@ -83,6 +83,12 @@ impl Slab {
         (1..PAGES).map(slab).find(fits).unwrap_or_else(|| slab(PAGES))
     }
 
+    /// Returns where a block begins, in bytes of its slab.
+    #[inline]
+    pub(crate) fn at(&self, slot: u32) -> u64 {
+        u64::from(self.start) + u64::from(slot) * u64::from(self.size)
+    }
+
     fn of(size: u32, pages: u32, page: u32) -> Self {
         let room = pages * page;
         let mut slots = room / (size + 8);

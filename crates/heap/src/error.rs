@@ -4,6 +4,7 @@ use core::error::Error;
 use core::fmt;
 use std::io::{self, ErrorKind};
 
+use shmkit_layout::CommitError;
 use shmkit_sync::LockFailure;
 
 use crate::BlockId;
@@ -23,6 +24,8 @@ pub enum HeapError {
         /// How many bytes of whole pages are free.
         free: u64,
     },
+    /// The heap may become larger, and the system has no memory for that.
+    Memory(CommitError),
     /// No block can be aligned so, or be so large.
     Layout {
         /// The size asked for, in bytes.
@@ -76,6 +79,7 @@ impl fmt::Display for HeapError {
                 "no room for a block of {asked} bytes: {free} bytes are free in whole pages, \
                  {largest} of them in one piece; free some, or make the heap larger"
             ),
+            Self::Memory(_) => f.write_str("the heap did not get the memory to become larger"),
             Self::Layout { size, align, max_align } => write!(
                 f,
                 "no block can have {size} bytes aligned to {align}: the alignment is {max_align} at most"
@@ -103,6 +107,7 @@ impl Error for HeapError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Lock(failure) => Some(failure),
+            Self::Memory(error) => Some(error),
             _ => None,
         }
     }
@@ -117,6 +122,7 @@ impl From<HeapError> for io::Error {
                 ErrorKind::InvalidInput
             }
             HeapError::Lock(failure) => Self::from(failure).kind(),
+            HeapError::Memory(error) => Self::from(error).kind(),
             HeapError::Corrupt { .. } => ErrorKind::InvalidData,
             HeapError::NotJoined | HeapError::TooManyUsers { .. } => ErrorKind::Other,
         };

@@ -4,13 +4,15 @@ use core::alloc::Layout;
 use core::fmt;
 use std::sync::Arc;
 
-use shmkit_layout::{Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag};
+use shmkit_layout::{
+    Commit, CommitError, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag,
+};
 use shmkit_roster::{Judge, OwnerId, Seat};
 use shmkit_sync::RawMutex;
 
-use crate::plan::{ALIGN, Plan, SEATS};
+use crate::plan::{ALIGN, HeapSpec, Plan, SEATS};
 use crate::raw::frame::HeapFrame;
-use crate::{Account, Area, Block, BlockId, HeapError, Local, Parts, RawHeap, plan};
+use crate::{Account, Area, Block, BlockId, HeapError, Local, Parts, RawHeap, Reserved, plan};
 
 /// Memory of which processes and their threads take blocks side by side, of any size and as many as fit.
 ///
@@ -46,7 +48,7 @@ use crate::{Account, Area, Block, BlockId, HeapError, Local, Parts, RawHeap, pla
 /// # let participant = &judges[0];
 ///
 /// // SAFETY: the bytes are zero, and nobody else has seen them yet.
-/// let heap = unsafe { Heap::init(region, 1 << 20, participant) }?;
+/// let heap = unsafe { Heap::init(region, (1 << 20).into(), participant) }?;
 /// let mut block = heap.reserve_bytes(5)?;
 /// block.as_mut_slice()[..5].copy_from_slice(b"hello");
 /// let id = block.keep()?; // A structure holds it from now on.
@@ -61,14 +63,19 @@ pub struct Heap<K: Judge = Seat> {
     /// The bytes that it takes, tables included.
     bytes: u64,
     local: Arc<Local>,
+    /// All its bytes, and how the memory behind those that are only reserved is had.
+    region: Region<'static>,
+    /// Where its pages begin, in bytes.
+    area: u64,
+    commit: fn(&K, Region<'_>, u64, u64) -> Result<(), CommitError>,
     /// Keeps mapped what the others lead to; so it is dropped last.
     keeper: K,
 }
 
 impl<K: Judge + Clone> Clone for Heap<K> {
     fn clone(&self) -> Self {
-        let Self { raw, bytes, ref local, ref keeper } = *self;
-        Self { raw, bytes, local: local.clone(), keeper: keeper.clone() }
+        let Self { raw, bytes, region, area, commit, ref local, ref keeper } = *self;
+        Self { raw, bytes, region, area, commit, local: local.clone(), keeper: keeper.clone() }
     }
 }
 
@@ -88,15 +95,22 @@ impl<K: Judge> Heap<K> {
     ///
     /// # If a peer dies
     ///
-    /// what it had reserved is free for this, if there is nothing else.
+    /// what it had reserved is free for this, if there is nothing else, and before the heap grows.
     pub fn reserve(&self, layout: Layout) -> Result<Block<'_, K>, HeapError> {
-        let id = self.raw.reserve(layout, &self.keeper, &self.local)?;
-        let bytes = self.region(id)?;
-        if bytes.len() < layout.size() {
-            // Somebody has overwritten the word of its page since.
-            return Err(HeapError::Corrupt { page: id.page(), found: bytes.len() as u64 });
+        loop {
+            match self.raw.reserve(layout, &self.keeper, &self.local) {
+                Ok(block) => {
+                    // There are as many as its class says, or its pages.
+                    let bytes = self.raw.bytes(block.at, block.len);
+                    let corrupt = HeapError::Corrupt { page: block.id().page(), found: block.at };
+                    return bytes.map(|bytes| Block::new(self, block, bytes)).ok_or(corrupt);
+                }
+                // Each time it grows, or another one has had it grow: up to its limit.
+                Err(full @ HeapError::Full { .. }) if !self.grow(layout)? => return Err(full),
+                Err(HeapError::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Block::new(self, id, bytes))
     }
 
     /// Reserves a block of `len` bytes, aligned to 16.
@@ -152,7 +166,7 @@ impl<K: Judge> Heap<K> {
     /// Nobody frees the block as long as the region is used: the lock of the structure that it belongs to sees to that. Nor
     /// does anybody whose [`Block`] it is use that.
     pub unsafe fn bytes(&self, id: BlockId) -> Result<Region<'_>, HeapError> {
-        self.region(id)
+        self.bytes_of(id)
     }
 
     /// Returns the bytes of a block that the caller knows to be there, since a word leads to it that belongs to the structure
@@ -203,13 +217,22 @@ impl<K: Judge> Heap<K> {
         self.raw.reclaim(id, &self.keeper, &self.local)
     }
 
-    pub(crate) fn keep(&self, id: BlockId) -> Result<(), HeapError> {
-        self.raw.keep(id, &self.keeper, &self.local)
+    pub(crate) fn keep(&self, block: &Reserved<'_>) -> Result<(), HeapError> {
+        self.raw.keep(block, &self.keeper, &self.local)
     }
 
-    fn region(&self, id: BlockId) -> Result<Region<'_>, HeapError> {
+    /// Has the memory for such a block, if the heap may become larger.
+    #[cold]
+    fn grow(&self, layout: Layout) -> Result<bool, HeapError> {
+        self.raw.grow(layout, &self.keeper, &self.local, |from, to| {
+            let [from, to] = [from, to].map(|page| self.area + self.raw.byte(page));
+            (self.commit)(&self.keeper, self.region, from, to)
+        })
+    }
+
+    fn bytes_of(&self, id: BlockId) -> Result<Region<'_>, HeapError> {
         let place = self.raw.place(id, &self.local)?;
-        self.raw.bytes(&place).ok_or(HeapError::Stale { id })
+        self.raw.bytes(place.at, place.len).ok_or(HeapError::Stale { id })
     }
 
     /// Finds the heap's parts in `region`.
@@ -217,7 +240,10 @@ impl<K: Judge> Heap<K> {
     /// # Safety
     ///
     /// As for [`Object::attach`].
-    unsafe fn find(region: Region<'_>, plan: Plan, keeper: K) -> Result<Self, ShapeError> {
+    unsafe fn find(region: Region<'_>, plan: Plan, keeper: K) -> Result<Self, ShapeError>
+    where
+        K: Commit,
+    {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
         let parts = Parts {
@@ -230,36 +256,48 @@ impl<K: Judge> Heap<K> {
             shift: plan.shift,
         };
         let (raw, local) = (RawHeap::new(parts), Arc::new(Local::new(plan.shift)));
-        Ok(Self { raw, bytes: plan.bytes, local, keeper })
+        let Plan { bytes, area, .. } = plan;
+        Ok(Self { raw, bytes, region, area, commit: K::commit, local, keeper })
     }
 }
 
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the mutex and the seats.
-unsafe impl<K: Judge> Object<K> for Heap<K> {
+unsafe impl<K: Judge + Commit> Object<K> for Heap<K> {
     const KIND: Kind = Kind::new("heap");
     const TAG: TypeTag = TypeTag::NONE;
 
-    /// How many bytes it takes, tables included: [`MIN`](Heap::MIN) to [`MAX`](Heap::MAX).
-    type Spec = u64;
+    /// How many bytes it may take, tables included: [`MIN`](Heap::MIN) to [`MAX`](Heap::MAX).
+    type Spec = HeapSpec;
 
-    fn shape(bytes: &u64, places: u32) -> Result<Shape, ShapeError> {
-        let plan = Plan::new(*bytes, places)?;
+    fn shape(spec: &HeapSpec, places: u32) -> Result<Shape, ShapeError> {
+        let bytes = spec.limit;
+        let plan = Plan::new(bytes, places)?;
         let seats = NameWords::many(SEATS as u32, 16, plan.seats);
         Ok(Shape {
             kind: Self::KIND,
             tag: Self::TAG,
-            len: *bytes,
-            bytes: *bytes,
+            len: bytes,
+            bytes,
             align: ALIGN,
             names: [RawMutex::NAMES, seats, NameWords::NONE, NameWords::NONE],
         })
     }
 
-    unsafe fn init(region: Region<'_>, bytes: u64, keeper: K) -> Result<Self, ShapeError> {
-        let plan = Plan::new(bytes, keeper.places())?;
+    fn committed(spec: &HeapSpec, shape: &Shape) -> u64 {
+        // As many seats as its names say.
+        let seats = shape.names[1].offsets().count() as u32;
+        match Plan::new(spec.limit, seats) {
+            Ok(plan) if spec.initial < spec.limit => plan.end_of(plan.pages_in(spec.initial)),
+            _ => shape.bytes,
+        }
+    }
+
+    unsafe fn init(region: Region<'_>, spec: HeapSpec, keeper: K) -> Result<Self, ShapeError> {
+        let plan = Plan::new(spec.limit, keeper.places())?;
+        let there = plan.pages_in(spec.initial);
         // SAFETY: the caller's promises.
         let heap = unsafe { Self::find(region, plan, keeper) }?;
-        region.get::<HeapFrame>(Offset::ZERO)?.set(plan.seats, plan.shift, plan.pages);
+        region.get::<HeapFrame>(Offset::ZERO)?.set(plan.seats, plan.shift, plan.pages, there);
         Ok(heap)
     }
 
@@ -276,6 +314,9 @@ unsafe impl<K: Judge> Object<K> for Heap<K> {
         }
         if pages != plan.pages {
             return corrupt("number of pages", pages);
+        }
+        if !(1..=pages).contains(&frame.committed()) {
+            return corrupt("number of pages that are there", frame.committed());
         }
         // SAFETY: the caller's promises.
         unsafe { Self::find(region, plan, keeper) }

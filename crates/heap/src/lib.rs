@@ -35,6 +35,6 @@ pub use crate::id::BlockId;
 pub use crate::local::Local;
 pub use crate::raw::area::Area;
 pub use crate::raw::frame::{HazardLine, HeapFrame, PageWords, SeatWords};
-pub use crate::raw::{Parts, RawHeap};
+pub use crate::raw::{Parts, RawHeap, Reserved};
 #[cfg(not(loom))]
-pub use crate::{block::Block, heap::Heap, swap::Swap};
+pub use crate::{block::Block, heap::Heap, plan::HeapSpec, swap::Swap};

@@ -17,6 +17,31 @@ pub(crate) const MAX: u64 = 1 << 43;
 
 const _: () = assert!(size_of::<HeapFrame>() <= SEATS as usize);
 
+/// How large a heap is, and may become, tables included.
+///
+/// A number of bytes is one that is as large as it may become from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapSpec {
+    pub(crate) initial: u64,
+    pub(crate) limit: u64,
+}
+
+impl HeapSpec {
+    /// A heap of `initial` bytes that grows when it would be full, up to `limit` bytes.
+    ///
+    /// Its tables, a hundredth of the limit at most in a large heap, are there from the beginning. Where the segment has all
+    /// its memory from the beginning, so has the heap, and only learns of it by and by.
+    pub fn growing(initial: u64, limit: u64) -> Self {
+        Self { initial: initial.min(limit), limit }
+    }
+}
+
+impl From<u64> for HeapSpec {
+    fn from(bytes: u64) -> Self {
+        Self::growing(bytes, bytes)
+    }
+}
+
 /// Where the parts of a heap lie, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -72,7 +97,17 @@ impl Plan {
         self.seats as usize * self.own as usize
     }
 
+    /// Returns how many pages a heap has whose first `bytes` bytes are there; one at least.
+    pub(crate) fn pages_in(&self, bytes: u64) -> u64 {
+        (bytes.saturating_sub(self.area) >> self.shift).clamp(1, self.pages)
+    }
+
+    /// Returns where so many pages end, in bytes.
+    pub(crate) fn end_of(&self, pages: u64) -> u64 {
+        self.area.saturating_add(pages << self.shift)
+    }
+
     fn end(&self) -> u64 {
-        self.area.saturating_add(self.pages << self.shift)
+        self.end_of(self.pages)
     }
 }

@@ -432,7 +432,7 @@ pub use shmkit_cell::{
     SnapshotError, SnapshotWriter, Synchronized, TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
 pub use shmkit_collections::{Item, MapError, MapSpec, ShmMap};
-pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, Swap};
+pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, HeapSpec, Swap};
 #[doc(hidden)]
 pub use shmkit_layout::__derive;
 pub use shmkit_layout::{

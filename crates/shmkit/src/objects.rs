@@ -289,12 +289,13 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn event(&self, name: &str) -> Result<Event, ObjectError>;
 
-    /// A [`Heap`] of so many bytes, its tables included: blocks of any size, for structures that grow.
+    /// A [`Heap`] of so many bytes, its tables included: blocks of any size, for structures that grow. Or
+    /// [one that grows](crate::HeapSpec::growing) up to so many, in a segment that may.
     ///
     /// # Errors
     ///
     /// See [`Objects`].
-    fn heap(&self, name: &str, bytes: u64) -> Result<Heap, ObjectError>;
+    fn heap(&self, name: &str, spec: impl Into<crate::HeapSpec>) -> Result<Heap, ObjectError>;
 
     /// A [`ShmMap`] of so many bytes from keys to values, each a `ShmSafe` type, `str` or `[u8]`.
     ///
@@ -458,8 +459,8 @@ impl Objects for Segment {
         self.object(name, ())
     }
 
-    fn heap(&self, name: &str, bytes: u64) -> Result<Heap, ObjectError> {
-        self.object(name, bytes)
+    fn heap(&self, name: &str, spec: impl Into<crate::HeapSpec>) -> Result<Heap, ObjectError> {
+        self.object(name, spec.into())
     }
 
     fn map<Q: Item + ?Sized, V: Item + ?Sized>(

@@ -87,6 +87,9 @@ struct Victim<'a> {
     lost: AtomicBool,
 }
 
+// SAFETY: all the memory is there.
+unsafe impl shmkit::layout::Commit for Victim<'_> {}
+
 // SAFETY: the participant's answers, or nobody's.
 unsafe impl Judge for Victim<'_> {
     fn me(&self) -> Option<OwnerId> {
@@ -150,7 +153,9 @@ fn take_everything_and_die<'m>(
     let pipe = object::<Pipe<u64, _>>(directory, "pipe", 8, v);
     forget((pipe.sender().unwrap(), pipe.receiver().unwrap()));
     named();
-    forget(object::<Heap<_>>(directory, "heap", 1 << 16, v).reserve_bytes(8).map_err(|_| ()));
+    forget(
+        object::<Heap<_>>(directory, "heap", (1 << 16).into(), v).reserve_bytes(8).map_err(|_| ()),
+    );
     named();
     let map = object::<ShmMap<u8, u64, _>>(directory, "map", MapSpec::bytes(1 << 17), v);
     map.insert(&0, &0).unwrap();

@@ -4,6 +4,7 @@
 mod bar;
 mod cnd;
 mod evt;
+mod hep;
 mod lck;
 mod locking;
 mod once;

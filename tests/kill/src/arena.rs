@@ -113,6 +113,9 @@ pub(crate) type Me<'a> = &'a Participant<'a>;
 /// A place for a judge that lives as long as an arena.
 pub(crate) static NOBODY: Nobody = Nobody;
 
+// SAFETY: all of an arena's memory is there.
+unsafe impl shmkit_layout::Commit for Nobody {}
+
 // SAFETY: it calls nobody dead.
 unsafe impl Judge for Nobody {
     fn me(&self) -> Option<OwnerId> {

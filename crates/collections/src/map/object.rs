@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 
 use shmkit_heap::{Heap, Swap};
 use shmkit_layout::{
-    Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
+    Commit, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
 use shmkit_roster::{Judge, Seat};
 
@@ -78,7 +78,7 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
 
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the parts' locks, and in the heap where
 // that says so.
-unsafe impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> Object<K> for ShmMap<Q, V, K> {
+unsafe impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge + Commit> Object<K> for ShmMap<Q, V, K> {
     const KIND: Kind = Kind::new("map");
     const TAG: TypeTag = TypeTag::pair(Q::TAG, V::TAG);
 
@@ -87,7 +87,7 @@ unsafe impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> Object<K> for ShmMap<Q
 
     fn shape(spec: &MapSpec, places: u32) -> Result<Shape, ShapeError> {
         let plan = Plan::new(spec.bytes)?;
-        let heap = <Heap<K> as Object<K>>::shape(&plan.heap_bytes(), places)?;
+        let heap = <Heap<K> as Object<K>>::shape(&plan.heap_bytes().into(), places)?;
         let [lock, seats, ..] = heap.names;
         let by = plan.heap as u32;
         let locks = NameWords::many(SHARDS as u32, size_of::<Shard>() as u32, plan.shards as u32);
@@ -105,7 +105,7 @@ unsafe impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> Object<K> for ShmMap<Q
         let plan = Plan::new(spec.bytes)?;
         let bytes = plan.heap_bytes();
         // SAFETY: the caller's promises, for a part of the region.
-        let heap = unsafe { Heap::init(region.sub(plan.heap, bytes)?, bytes, keeper) }?;
+        let heap = unsafe { Heap::init(region.sub(plan.heap, bytes)?, bytes.into(), keeper) }?;
         // SAFETY: the caller's promises.
         let map = unsafe { Self::place(region, plan, heap) }?;
         map.frame.set(plan.bits, spec.evicting, RandomState::new().hash_one(spec.bytes));

@@ -10,7 +10,7 @@ use shmkit_sync::RawMutex;
 
 use crate::word::Tenant;
 
-/// The head of a heap. All zero bytes but the first three numbers are a fresh one.
+/// The head of a heap. All zero bytes but four numbers are a fresh one.
 ///
 /// `mutex` guards the rest, and who takes pages. A block is freed, and a small one reserved, without it.
 #[derive(Debug)]
@@ -29,17 +29,21 @@ pub struct HeapFrame {
     pub(crate) end: AtomicU64,
     /// About how many pages were freed since somebody went through all. A hint.
     pub(crate) freed: AtomicU64,
+    rest: AtomicU64,
+    /// How many pages there are by now; the others are only reserved. It only ever grows, and lies in another cache line than
+    /// what is written often.
+    committed: AtomicU64,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<HeapFrame>() == 56, "part of the segment format");
+const _: () = assert!(size_of::<HeapFrame>() == 72, "part of the segment format");
 
-// SAFETY: `repr(C)`, made of `Shared` types: 16, twice 4, and four times 8 bytes.
+// SAFETY: `repr(C)`, made of `Shared` types: 16, twice 4, and six times 8 bytes.
 #[cfg(not(loom))]
 unsafe impl Shared for HeapFrame {}
 
 impl HeapFrame {
-    /// Makes the frame of a heap.
+    /// Makes the frame of a heap, all of which is there.
     pub fn new(seats: u32, shift: u32, pages: u64) -> Self {
         let frame = Self {
             mutex: RawMutex::new(),
@@ -49,17 +53,33 @@ impl HeapFrame {
             low: AtomicU64::new(0),
             end: AtomicU64::new(0),
             freed: AtomicU64::new(0),
+            rest: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
         };
-        frame.set(seats, shift, pages);
+        frame.set(seats, shift, pages, pages);
         frame
     }
 
     /// Gives a frame of all zero bytes its numbers. Before anybody else uses it.
-    pub(crate) fn set(&self, seats: u32, shift: u32, pages: u64) {
+    pub(crate) fn set(&self, seats: u32, shift: u32, pages: u64, committed: u64) {
         // Relaxed, all: nobody else uses it yet; however it is handed to others orders this.
         self.seats.store(seats, Relaxed);
         self.shift.store(shift, Relaxed);
         self.pages.store(pages, Relaxed);
+        self.committed.store(committed, Relaxed);
+    }
+
+    /// Returns how many pages there are by now.
+    #[inline]
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed.load(Acquire) // Acquire: pairs with the Release in `commit`: they are there.
+    }
+
+    /// So many pages are there. For who holds the mutex.
+    #[cfg(not(loom))]
+    pub(crate) fn commit(&self, pages: u64) {
+        step();
+        self.committed.store(pages, Release); // Release: pairs with the Acquire in `committed`.
     }
 
     /// Returns how many seats there are, of `1 << this` bytes a page, and how many of those.

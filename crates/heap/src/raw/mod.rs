@@ -2,6 +2,8 @@
 
 pub(crate) mod area;
 pub(crate) mod frame;
+#[cfg(not(loom))]
+mod grow;
 mod guard;
 mod pages;
 mod retire;
@@ -72,6 +74,26 @@ pub(crate) struct Place<'a> {
     pub(crate) span: Span,
 }
 
+/// A block that somebody has reserved: its name, and where it is.
+#[derive(Debug)]
+pub struct Reserved<'a> {
+    id: BlockId,
+    word: &'a AtomicU64,
+    /// What stands in its word.
+    as_reserved: BlockWord,
+    /// Its first byte in the area.
+    pub(crate) at: u64,
+    /// How many there are.
+    pub(crate) len: u64,
+}
+
+impl Reserved<'_> {
+    /// Returns its name.
+    pub fn id(&self) -> BlockId {
+        self.id
+    }
+}
+
 impl<'a> RawHeap<'a> {
     /// Largest alignment of a block, in bytes: that of the smallest page.
     pub const MAX_ALIGN: usize = 4096;
@@ -110,7 +132,7 @@ impl<'a> RawHeap<'a> {
         layout: Layout,
         judge: &J,
         local: &Local,
-    ) -> Result<BlockId, HeapError> {
+    ) -> Result<Reserved<'a>, HeapError> {
         let tenant = self.tenant(judge, local)?;
         match Class::of(layout) {
             Some(class) => self.reserve_small(class, layout, tenant, judge, local),
@@ -122,18 +144,28 @@ impl<'a> RawHeap<'a> {
     ///
     /// # Errors
     ///
-    /// [`HeapError::NotReserved`] if this process has not; [`HeapError::Stale`].
+    /// [`HeapError::NotReserved`] if this process has not, or not any more; [`HeapError::Stale`] if it was freed;
+    /// [`HeapError::NotJoined`].
+    #[inline]
     pub fn keep<J: Judge + ?Sized>(
         &self,
-        id: BlockId,
+        block: &Reserved<'_>,
         judge: &J,
         local: &Local,
     ) -> Result<(), HeapError> {
-        let tenant = self.tenant(judge, local)?;
-        let mine = |state| state == State::Reserved(tenant);
+        let Reserved { id, word, as_reserved, .. } = *block;
+        if as_reserved.state() != State::Reserved(self.tenant(judge, local)?) {
+            return Err(HeapError::NotReserved { id });
+        }
         let kept = BlockWord::kept(id.generation());
-        let turn = || self.turn(id, local, mine, kept, HeapError::NotReserved { id });
-        self.guarded(id.page(), tenant, judge, local, turn).map(drop)
+        step();
+        // AcqRel: Release pairs with the Acquire in `place`: who finds it kept sees what it was filled with. Unguarded: the
+        // slab of a block that is reserved stays.
+        match word.compare_exchange(as_reserved.get(), kept.get(), AcqRel, Relaxed) {
+            Ok(_) => Ok(()),
+            Err(now) if now == kept.get() => Err(HeapError::NotReserved { id }),
+            Err(_) => Err(HeapError::Stale { id }),
+        }
     }
 
     /// Frees a block that is kept, or that this process has reserved.
@@ -220,17 +252,24 @@ impl<'a> RawHeap<'a> {
     #[cfg(not(loom))]
     #[inline]
     pub(crate) fn linked(&self, id: BlockId, local: &Local) -> Option<shmkit_layout::Region<'a>> {
-        self.bytes(&self.find(id, local).ok()?)
+        let place = self.find(id, local).ok()?;
+        self.bytes(place.at, place.len)
     }
 
-    /// Returns the bytes of a block.
+    /// Returns so many bytes of the pages, if they lie there.
     #[cfg(not(loom))]
     #[inline]
-    pub(crate) fn bytes(&self, place: &Place<'_>) -> Option<shmkit_layout::Region<'a>> {
-        self.parts.area.bytes(place.at, place.len)
+    pub(crate) fn bytes(&self, at: u64, len: u64) -> Option<shmkit_layout::Region<'a>> {
+        self.parts.area.bytes(at, len)
     }
 
-    /// Returns how many bytes the pages are.
+    /// Returns where a page begins, in bytes of the area.
+    #[cfg(not(loom))]
+    pub(crate) fn byte(&self, page: u64) -> u64 {
+        page << self.parts.shift
+    }
+
+    /// Returns how many bytes the pages may be.
     #[cfg(not(loom))]
     pub(crate) fn area_len(&self) -> u64 {
         self.pages() << self.parts.shift
@@ -287,7 +326,7 @@ impl<'a> RawHeap<'a> {
                 let slab = local.slab(class);
                 let words = self.parts.area.words(at, slab);
                 let word = words.get(slot as usize).ok_or(stale)?;
-                let at = at + u64::from(slab.start) + u64::from(slot) * u64::from(slab.size);
+                let at = at + slab.at(slot);
                 Ok(Place { word, at, len: slab.size.into(), page, span })
             }
             _ => Err(stale),
@@ -302,14 +341,23 @@ impl<'a> RawHeap<'a> {
         let span = PageWord::from_number(found).span();
         let corrupt = HeapError::Corrupt { page, found };
         match span {
-            Some(Span::Whole(pages)) if page + pages > self.pages() => Err(corrupt),
+            Some(Span::Free) => Ok(Span::Free),
+            Some(Span::Whole(pages)) if page + pages > self.committed() => Err(corrupt),
+            Some(_) if page >= self.committed() => Err(corrupt),
             Some(span) => Ok(span),
             None => Err(corrupt),
         }
     }
 
+    /// Returns how many pages there may be.
     fn pages(&self) -> u64 {
         self.parts.pages.len() as u64
+    }
+
+    /// Returns how many pages there are by now.
+    #[inline]
+    fn committed(&self) -> u64 {
+        self.parts.frame.committed().min(self.pages())
     }
 }
 

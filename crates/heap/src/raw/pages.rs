@@ -9,11 +9,11 @@ use shmkit_roster::Judge;
 use shmkit_sync::Outcome;
 
 use crate::class::Slab;
-use crate::raw::RawHeap;
+use crate::raw::{RawHeap, Reserved};
 use crate::word::{BlockWord, PageWord, Span, Tenant};
 use crate::{BlockId, HeapError};
 
-impl RawHeap<'_> {
+impl<'a> RawHeap<'a> {
     /// Does something under the heap's mutex.
     pub(super) fn locked<T, J: Judge + ?Sized>(
         &self,
@@ -41,20 +41,22 @@ impl RawHeap<'_> {
         layout: Layout,
         tenant: Tenant,
         judge: &J,
-    ) -> Result<BlockId, HeapError> {
+    ) -> Result<Reserved<'a>, HeapError> {
         let pages = self.pages_of(layout)?;
         self.locked(judge, || {
             let page = self.take_pages(pages, layout, judge)?;
-            let block = &self.parts.pages[page as usize].block;
+            let word = &self.parts.pages[page as usize].block;
             // Relaxed: the word belongs to who holds the mutex as long as nothing begins at the page. But a late freer may
             // still compare it, and finds another generation.
-            let before = BlockWord::from_number(block.load(Relaxed));
-            let reserved = before.reserve(tenant);
+            let before = BlockWord::from_number(word.load(Relaxed));
+            let as_reserved = before.reserve(tenant);
             step();
             // Relaxed: `begin` publishes it. Killed before that, it says nothing of a page where nothing begins.
-            block.store(reserved.get(), Relaxed);
+            word.store(as_reserved.get(), Relaxed);
             self.begin(page, Span::Whole(pages));
-            Ok(BlockId::new(reserved.generation(), page, BlockId::WHOLE))
+            let id = BlockId::new(as_reserved.generation(), page, BlockId::WHOLE);
+            let [at, len] = [page, pages].map(|pages| pages << self.parts.shift);
+            Ok(Reserved { id, word, as_reserved, at, len })
         })
     }
 
@@ -105,7 +107,8 @@ impl RawHeap<'_> {
         let frame = self.parts.frame;
         // Both are numbers from shared memory: a search that begins too late finds too little, and never what is taken,
         // since nothing but whole spans lies before either.
-        let end = frame.end.load(Relaxed).min(self.pages());
+        let there = self.committed();
+        let end = frame.end.load(Relaxed).min(there);
         let mut at = frame.low.load(Relaxed).min(end);
         let mut first_free = None;
         let mut run = 0;
@@ -124,7 +127,7 @@ impl RawHeap<'_> {
         }
         // Behind the end nothing was ever taken.
         let start = at - run;
-        if start + pages > self.pages() {
+        if start + pages > there {
             return Ok(None);
         }
         step();
@@ -156,14 +159,15 @@ impl RawHeap<'_> {
         mut each: impl FnMut(u64, Span) -> Result<(), HeapError>,
     ) -> Result<(), HeapError> {
         let mut page = 0;
-        while page < self.pages() {
+        let there = self.committed();
+        while page < there {
             let span = self.span(page)?;
             each(page, span)?;
             page += self.length(span);
         }
-        if page != self.pages() {
+        if page != there {
             // A slab that reaches beyond the end: `span` knows no more of it than its class.
-            return Err(HeapError::Corrupt { page: self.pages(), found: page });
+            return Err(HeapError::Corrupt { page: there, found: page });
         }
         Ok(())
     }
@@ -210,7 +214,7 @@ impl RawHeap<'_> {
     /// Returns how many pages are free, and how many in a row at most. For who holds the mutex.
     pub(super) fn free_pages(&self) -> (u64, u64) {
         let (mut at, mut free, mut run, mut largest) = (0, 0, 0, 0);
-        while at < self.pages() {
+        while at < self.committed() {
             match self.span(at) {
                 Ok(Span::Free) | Err(_) => {
                     (at, free, run) = (at + 1, free + 1, run + 1);

@@ -2,17 +2,18 @@
 
 use core::alloc::Layout;
 
+use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::{AcqRel, Relaxed};
 use shmkit_atomic::crash::step;
 use shmkit_roster::Judge;
 
 use crate::class::{Class, Slab};
 use crate::local::Rotor;
-use crate::raw::RawHeap;
+use crate::raw::{RawHeap, Reserved};
 use crate::word::{BlockWord, Span, Tenant};
 use crate::{BlockId, HeapError, Local};
 
-impl RawHeap<'_> {
+impl<'a> RawHeap<'a> {
     /// Reserves a block of this class, where the calling thread found its last one if it can.
     #[inline]
     pub(super) fn reserve_small<J: Judge + ?Sized>(
@@ -22,7 +23,7 @@ impl RawHeap<'_> {
         tenant: Tenant,
         judge: &J,
         local: &Local,
-    ) -> Result<BlockId, HeapError> {
+    ) -> Result<Reserved<'a>, HeapError> {
         let rotor = local.rotor(class);
         if let Some((page, slot)) = rotor.get() {
             let slab = local.slab(class);
@@ -47,7 +48,7 @@ impl RawHeap<'_> {
         tenant: Tenant,
         judge: &J,
         local: &Local,
-    ) -> Result<BlockId, HeapError> {
+    ) -> Result<Reserved<'a>, HeapError> {
         if let Some(id) = self.take_hinted(class, tenant, judge, local)? {
             return Ok(id);
         }
@@ -69,7 +70,7 @@ impl RawHeap<'_> {
         slab: &Slab,
         tenant: Tenant,
         rotor: &Rotor,
-    ) -> Option<BlockId> {
+    ) -> Option<Reserved<'a>> {
         let words = self.parts.area.words(page << self.parts.shift, slab);
         let (before, after) = words.split_at_checked(slot as usize)?;
         for (base, words) in [(slot, after), (0, before)] {
@@ -86,11 +87,26 @@ impl RawHeap<'_> {
                 if word.compare_exchange(found.get(), reserved.get(), AcqRel, Relaxed).is_ok() {
                     let slot = base + i as u32;
                     rotor.set(page, slot + 1);
-                    return Some(BlockId::new(reserved.generation(), page, slot));
+                    return Some(self.small(reserved, page, slot, slab, word));
                 }
             }
         }
         None
+    }
+
+    /// A small block that was just reserved.
+    #[inline]
+    fn small(
+        &self,
+        as_reserved: BlockWord,
+        page: u64,
+        slot: u32,
+        slab: &Slab,
+        word: &'a AtomicU64,
+    ) -> Reserved<'a> {
+        let id = BlockId::new(as_reserved.generation(), page, slot);
+        let at = (page << self.parts.shift) + slab.at(slot);
+        Reserved { id, word, as_reserved, at, len: slab.size.into() }
     }
 
     /// Reserves a block of a slab that a hint tells of, from where the calling thread found its last one on.
@@ -100,7 +116,7 @@ impl RawHeap<'_> {
         tenant: Tenant,
         judge: &J,
         local: &Local,
-    ) -> Result<Option<BlockId>, HeapError> {
+    ) -> Result<Option<Reserved<'a>>, HeapError> {
         let (rotor, slab) = (local.rotor(class), local.slab(class));
         let width = self.parts.pages.len().div_ceil(64);
         let first = rotor.get().map_or(0, |(page, _)| (page / 64) as usize).min(width);
@@ -145,7 +161,7 @@ impl RawHeap<'_> {
         tenant: Tenant,
         judge: &J,
         local: &Local,
-    ) -> Result<BlockId, HeapError> {
+    ) -> Result<Reserved<'a>, HeapError> {
         let slab = local.slab(class);
         self.locked(judge, || {
             let page = self.take_pages(slab.pages.into(), layout, judge)?;
@@ -155,16 +171,18 @@ impl RawHeap<'_> {
             let free = BlockWord::free(BlockWord::from_number(before).generation());
             // Of one whose blocks are all free the pages might be given back before we have one.
             let first = free.reserve(tenant);
-            let mut word = first;
-            for place in self.parts.area.words(page << self.parts.shift, slab) {
+            let words = self.parts.area.words(page << self.parts.shift, slab);
+            for (slot, word) in words.iter().enumerate() {
+                let state = if slot == 0 { first } else { free };
                 step();
-                place.store(word.get(), Relaxed); // Relaxed: nobody looks there before `begin`, which publishes it.
-                word = free;
+                word.store(state.get(), Relaxed); // Relaxed: nobody looks there before `begin`, which publishes it.
             }
+            // As many pages as a slab has were found.
+            let word = words.first().ok_or(HeapError::Corrupt { page, found: 0 })?;
             self.begin(page, Span::Slab(class));
             self.hint(class, page);
             local.rotor(class).set(page, 1);
-            Ok(BlockId::new(first.generation(), page, 0))
+            Ok(self.small(first, page, 0, slab, word))
         })
     }
 

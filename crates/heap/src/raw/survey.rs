@@ -42,7 +42,8 @@ impl RawHeap<'_> {
 
     /// [`survey`](Self::survey), for who holds the mutex. Of the tables it knows nothing.
     pub(super) fn gather<J: Judge + ?Sized>(&self, judge: &J) -> Result<Account, HeapError> {
-        let mut account = Account::default();
+        let uncommitted = (self.pages() - self.committed()) << self.parts.shift;
+        let mut account = Account { uncommitted, ..Account::default() };
         let mut last = None;
         let mut gone = |tenant: Tenant| match last {
             Some((of, gone)) if of == tenant => gone,

@@ -29,8 +29,9 @@ fn what_is_written_to_a_block_is_read_by_its_id() {
     }
 }
 
+/// HEP-04, where `grow` and `retire` show how memory comes and goes.
 #[test]
-fn a_block_is_aligned_as_asked() {
+fn hep_04_a_block_is_aligned_as_asked_and_a_multiple_of_sixteen() {
     let memory = Memory::new(1 << 20, 1);
     let heap = memory.heap();
     for align in (0..=12).map(|power| 1 << power) {
@@ -38,6 +39,7 @@ fn a_block_is_aligned_as_asked() {
             let block = heap.reserve(Layout::from_size_align(size, align).unwrap()).unwrap();
             let address = block.as_slice().as_ptr().addr();
             assert!(address.is_multiple_of(align) && block.len() >= size, "{size} to {align}");
+            assert!(address.is_multiple_of(16) && block.len().is_multiple_of(16));
         }
     }
     let error = heap.reserve(Layout::from_size_align(8, 8192).unwrap()).unwrap_err();
@@ -182,7 +184,7 @@ fn hep_01_blocks_tile_the_heap_whatever_is_reserved_and_freed() {
 fn a_heap_of_any_size_has_room_for_its_tables() {
     for bytes in [1 << 16, 65_537, 100_000, 1 << 20, 1 << 26, 1 << 33, 1 << 40, 1 << 43] {
         for places in [1, 64, 16_384] {
-            let shape = <Heap<&ModelJudge> as Object<&ModelJudge>>::shape(&bytes, places);
+            let shape = <Heap<&ModelJudge> as Object<&ModelJudge>>::shape(&bytes.into(), places);
             match shape {
                 Ok(shape) => assert_eq!(shape.bytes, bytes),
                 Err(ShapeError::Length { .. }) => assert!(bytes < 1 << 18 && places > 64),
@@ -191,7 +193,7 @@ fn a_heap_of_any_size_has_room_for_its_tables() {
         }
     }
     for bytes in [0, 4096, 65_535, (1 << 43) + 1, u64::MAX] {
-        let shape = <Heap<&ModelJudge> as Object<&ModelJudge>>::shape(&bytes, 64);
+        let shape = <Heap<&ModelJudge> as Object<&ModelJudge>>::shape(&bytes.into(), 64);
         assert!(matches!(shape, Err(ShapeError::Length { .. })), "{bytes}");
     }
 }

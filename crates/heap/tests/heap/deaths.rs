@@ -1,7 +1,7 @@
 //! Who dies with reserved blocks.
 
 use shmkit_heap::{Heap, HeapError};
-use shmkit_layout::Object;
+use shmkit_layout::{Commit, Object};
 use shmkit_roster::model::ModelJudge;
 use shmkit_roster::{Judge, OwnerId, Verdict};
 
@@ -44,6 +44,9 @@ fn what_the_dead_had_kept_stays() {
     }
 }
 
+// SAFETY: all the memory is there.
+unsafe impl Commit for OneSeat {}
+
 /// A judge of a roster of one place, whose participants come one after the other.
 struct OneSeat(ModelJudge);
 
@@ -67,7 +70,7 @@ fn whoever_takes_a_seat_after_a_dead_one_has_nothing_of_what_that_one_had_reserv
     let memory = Memory::new(1 << 18, 2);
     let [first, second] = [0, 1].map(|n| OneSeat(memory.judges[n].clone()));
     // SAFETY: zero bytes that nobody else uses.
-    let heap = unsafe { Heap::init(memory.region(), 1 << 18, &first) }.unwrap();
+    let heap = unsafe { Heap::init(memory.region(), (1 << 18).into(), &first) }.unwrap();
     let block = heap.reserve_bytes(64).unwrap();
     let id = block.id();
     // SAFETY: made above.

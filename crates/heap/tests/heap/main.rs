@@ -3,6 +3,7 @@
 mod blocks;
 mod corrupt;
 mod deaths;
+mod grow;
 mod retire;
 mod support;
 mod swap;

@@ -29,7 +29,8 @@ impl Memory {
     /// The first participant makes the heap.
     pub(crate) fn heap(&self) -> Heap<&ModelJudge> {
         // SAFETY: zero bytes that nobody else uses.
-        unsafe { Heap::init(self.region(), self.map.len() as u64, &self.judges[0]) }.unwrap()
+        unsafe { Heap::init(self.region(), (self.map.len() as u64).into(), &self.judges[0]) }
+            .unwrap()
     }
 
     /// Another one opens it.

@@ -13,7 +13,8 @@ use loom::sync::Arc;
 use loom::thread;
 use shmkit_atomic::{AtomicU64, crash};
 use shmkit_heap::{
-    Area, BlockId, HazardLine, HeapError, HeapFrame, Local, PageWords, Parts, RawHeap, SeatWords,
+    Area, BlockId, HazardLine, HeapError, HeapFrame, Local, PageWords, Parts, RawHeap, Reserved,
+    SeatWords,
 };
 use shmkit_roster::model::ModelJudge;
 
@@ -87,14 +88,15 @@ impl Held {
 fn visit(heap: RawHeap<'_>, layout: Layout, judge: &ModelJudge, who: u32, held: &Held) {
     let local = Local::new(12);
     let reserve = || {
-        let id = heap.reserve(layout, judge, &local);
-        if let Ok(id) = id {
-            held.take(who, id);
+        let block = heap.reserve(layout, judge, &local);
+        if let Ok(block) = &block {
+            held.take(who, block.id());
         }
-        id
+        block
     };
     let first = reserve().expect("there is one for each");
-    let free = |id| {
+    let free = |block: Reserved<'_>| {
+        let id = block.id();
         held.give(who, id);
         heap.free(id, judge, &local).expect("it is mine");
     };
@@ -130,8 +132,8 @@ fn nothing_is_lost(name: &str, layout: Layout, most: u64, preemptions: usize) {
         let account = heap.survey(&survivor).unwrap();
         assert_eq!((account.reserved_blocks, account.kept_blocks), (0, 0));
         for _ in 0..most {
-            let id = heap.reserve(layout, &survivor, &local).expect("all are free");
-            heap.keep(id, &survivor, &local).unwrap();
+            let block = heap.reserve(layout, &survivor, &local).expect("all are free");
+            heap.keep(&block, &survivor, &local).unwrap();
         }
         assert_eq!(heap.survey(&survivor).unwrap().kept_blocks, most);
     });
@@ -160,7 +162,7 @@ fn a_late_free_does_not_take_the_pages_from_who_has_them_by_now() {
         let mut judges = ModelJudge::new(2).into_iter();
         let (freer, taker) = (judges.next().unwrap(), judges.next().unwrap());
         let local = Local::new(12);
-        let id = memory.heap().reserve(layout, &freer, &local).expect("the heap is empty");
+        let id = memory.heap().reserve(layout, &freer, &local).expect("the heap is empty").id();
         let taker = {
             let memory = memory.clone();
             thread::spawn(move || {

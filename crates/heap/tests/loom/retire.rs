@@ -24,7 +24,7 @@ const WHOLE: Layout = match Layout::from_size_align(40, 256) {
 fn take_whole(memory: &Memory, judge: &ModelJudge, local: &Local, fill: u64) {
     let heap = memory.heap();
     let id = match heap.reserve(WHOLE, judge, local) {
-        Ok(id) => id,
+        Ok(block) => block.id(),
         Err(HeapError::Full { .. }) => return,
         Err(error) => panic!("{error}"),
     };
@@ -48,7 +48,7 @@ fn take_whole(memory: &Memory, judge: &ModelJudge, local: &Local, fill: u64) {
 fn take_small(heap: RawHeap<'_>, judge: &ModelJudge, local: &Local) {
     for _ in 0..2 {
         match heap.reserve(SMALL, judge, local) {
-            Ok(id) => heap.free(id, judge, local).expect("it is mine"),
+            Ok(block) => heap.free(block.id(), judge, local).expect("it is mine"),
             Err(HeapError::Full { .. }) => {}
             Err(error) => panic!("{error}"),
         }
@@ -61,7 +61,7 @@ fn all_is_free(memory: &Memory, judge: &ModelJudge) {
     let account = heap.survey(judge).unwrap();
     assert_eq!((account.reserved_blocks, account.kept_blocks), (0, 0), "{account}");
     for layout in [WHOLE, SMALL, WHOLE] {
-        let id = heap.reserve(layout, judge, &local).expect("nobody has anything");
+        let id = heap.reserve(layout, judge, &local).expect("nobody has anything").id();
         heap.free(id, judge, &local).unwrap();
     }
 }
@@ -77,7 +77,7 @@ fn beside(name: &str, mortal_does: Life, other_does: Life) {
         let (local, other_local) = (Local::new(12), Local::new(12));
         // Both have a seat, and there is a slab with a free block.
         for (judge, local) in [(&mortal, &local), (&other, &other_local)] {
-            let id = memory.heap().reserve(SMALL, judge, local).unwrap();
+            let id = memory.heap().reserve(SMALL, judge, local).unwrap().id();
             memory.heap().free(id, judge, local).unwrap();
         }
         let other = {
@@ -124,10 +124,12 @@ fn who_frees_what_another_has_freed_does_not_write_to_somebodys_page() {
         let mut judges = ModelJudge::new(2).into_iter();
         let (first, second) = (judges.next().unwrap(), judges.next().unwrap());
         let (local, second_local) = (Local::new(12), Local::new(12));
-        let id = memory.heap().reserve(SMALL, &second, &second_local).unwrap();
+        let id = memory.heap().reserve(SMALL, &second, &second_local).unwrap().id();
         memory.heap().free(id, &second, &second_local).unwrap();
-        let id = memory.heap().reserve(SMALL, &first, &local).unwrap();
-        memory.heap().keep(id, &first, &local).unwrap();
+        let heap = memory.heap();
+        let block = heap.reserve(SMALL, &first, &local).unwrap();
+        heap.keep(&block, &first, &local).unwrap();
+        let id = block.id();
         let other = {
             let memory = memory.clone();
             thread::spawn(move || memory.heap().free(id, &second, &second_local))
@@ -158,7 +160,7 @@ fn threads_that_share_a_hazard_are_seen_as_well() {
         let (both, other) = (Arc::new(judges.next().unwrap()), judges.next().unwrap());
         let (local, other_local) = (Arc::new(Local::new(12)), Local::new(12));
         for (judge, local) in [(&*both, &*local), (&other, &other_local)] {
-            let id = memory.heap().reserve(SMALL, judge, local).unwrap();
+            let id = memory.heap().reserve(SMALL, judge, local).unwrap().id();
             memory.heap().free(id, judge, local).unwrap();
         }
         let second = {
@@ -166,7 +168,9 @@ fn threads_that_share_a_hazard_are_seen_as_well() {
             thread::spawn(move || {
                 ThreadToken::pretend(2);
                 match memory.heap().reserve(SMALL, &*both, &local) {
-                    Ok(id) => memory.heap().free(id, &*both, &local).expect("it is mine"),
+                    Ok(block) => {
+                        memory.heap().free(block.id(), &*both, &local).expect("it is mine")
+                    }
                     Err(HeapError::Full { .. }) => {}
                     Err(error) => panic!("{error}"),
                 }

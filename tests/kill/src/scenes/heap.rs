@@ -3,7 +3,7 @@
 use std::alloc::Layout;
 
 use shmkit_atomic::{AtomicU64, Deadline, Ordering::Relaxed};
-use shmkit_heap::{Block, BlockId, Heap, Swap};
+use shmkit_heap::{Block, BlockId, Heap, HeapSpec, Swap};
 use shmkit_layout::{Object, Offset, Region};
 use shmkit_sync::{Outcome, RawMutex};
 
@@ -42,14 +42,24 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let small = "small blocks reserved and dropped, killed; no byte is lost";
     let whole = "whole pages reserved and dropped, killed; no byte is lost";
     let retire = "slabs given back for whole pages, killed; no byte is lost, and no slab stays without a use";
+    let grow = "a heap that grows, killed; all pages are had, and every byte is accounted for";
     let replace = "a structure's block replaced, killed; it has the old or the new one, whole";
     let heir = "the heir of one killed as it replaces a block killed, too; as above";
     vec![
         scene("heap/small", small, 400, None, |heap, owner, _| use_some(heap, owner, 40)),
         scene("heap/whole", whole, 300, None, |heap, owner, _| use_some(heap, owner, 9000)),
-        scene_after(prepare, "heap/retire", retire, 800, None, |heap, owner, _| {
+        scene_after(prepare, HEAP, "heap/retire", retire, 800, None, |heap, owner, _| {
             use_some(heap, owner, 9000)
         }),
+        scene_after(
+            |_| Ok(Vec::new()),
+            0,
+            "heap/grow",
+            grow,
+            600,
+            None,
+            |heap, owner, _| use_some(heap, owner, 9000),
+        ),
         scene("heap/replace", replace, 800, None, replace_some),
         scene("heap/heir", heir, 800, Some(Spread(1500)), replace_some),
     ]
@@ -134,12 +144,13 @@ type Does = fn(&Heap<Me<'_>>, &Owner<'_>, Me<'_>) -> Result<(), Fault>;
 
 /// One uses the heap and is killed; one survivor uses it at that moment, another comes later.
 fn scene(name: &str, about: &str, floor: u32, before: Before, does: Does) -> Scene {
-    scene_after(|_| Ok(Vec::new()), name, about, floor, before, does)
+    scene_after(|_| Ok(Vec::new()), HEAP, name, about, floor, before, does)
 }
 
-/// A [`scene`] whose victim has prepared the heap before it may be killed.
+/// A [`scene`] whose victim has prepared the heap, of `initial` bytes at first, before it may be killed.
 fn scene_after(
     prepare: Prepares,
+    initial: u64,
     name: &str,
     about: &str,
     floor: u32,
@@ -150,7 +161,7 @@ fn scene_after(
         let arena = Arena::new()?;
         let region = arena.object().sub(0, HEAP).map_err(|e| Fault::broken(e.to_string()))?;
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        let made = unsafe { Heap::init(region, HEAP, &NOBODY) };
+        let made = unsafe { Heap::init(region, HeapSpec::growing(initial, HEAP), &NOBODY) };
         made.map(drop).map_err(|e| Fault::broken(e.to_string()))?;
         let user = |actor: &Actor<'_>| {
             open(&arena, |heap, owner, me| {
