@@ -29,39 +29,41 @@ impl<'a> RawHeap<'a> {
         local: &Local,
         work: impl FnOnce() -> Result<T, HeapError>,
     ) -> Result<T, HeapError> {
-        if let Some(hazard) = self.hazard(tenant)
-            && hazard.set_own(page)
-        {
-            local.fence();
-            let result = work();
-            hazard.clear();
-            return result;
+        let hazard = match self.hazard(tenant) {
+            Some(hazard) if hazard.set_own(page) => {
+                local.fence();
+                Some(hazard)
+            }
+            _ => self.guard_in_turn(page, tenant, judge)?,
+        };
+        let result = work();
+        match hazard {
+            Some(hazard) => hazard.clear(),
+            None => self.unlock(judge),
         }
-        self.guarded_in_turn(page, tenant, judge, work)
+        result
     }
 
-    /// [`guarded`](Self::guarded), for who has no hazard of its own.
+    /// Guards a slab, for who has no hazard of its own: by one that several threads share, or (`None`) by the mutex.
     #[cold]
-    fn guarded_in_turn<T, J: Judge + ?Sized>(
+    fn guard_in_turn<J: Judge + ?Sized>(
         &self,
         page: u64,
         tenant: Tenant,
         judge: &J,
-        work: impl FnOnce() -> Result<T, HeapError>,
-    ) -> Result<T, HeapError> {
+    ) -> Result<Option<&'a Hazard>, HeapError> {
         let shared = &self.parts.seats[tenant.seat as usize].shared;
         for _ in 0..TRIES {
             if shared.set_shared(page) {
                 fence(SeqCst); // SeqCst: as in `Local::fence`.
-                let result = work();
-                shared.clear();
-                return result;
+                return Ok(Some(shared));
             }
             wait();
         }
         // A thread that stands still has it, or this is a signal's handler in the middle of the above. Under the mutex
         // nobody else gives pages back.
-        self.locked(judge, work)
+        self.lock(judge)?;
+        Ok(None)
     }
 
     /// Returns the calling thread's own hazard, if it has one.

@@ -20,6 +20,14 @@ impl<'a> RawHeap<'a> {
         judge: &J,
         work: impl FnOnce() -> Result<T, HeapError>,
     ) -> Result<T, HeapError> {
+        self.lock(judge)?;
+        let result = work();
+        self.unlock(judge);
+        result
+    }
+
+    /// Takes the heap's mutex.
+    pub(super) fn lock<J: Judge + ?Sized>(&self, judge: &J) -> Result<(), HeapError> {
         let frame = self.parts.frame;
         let outcome = frame.mutex.lock(judge, Deadline::NEVER)?;
         if outcome != Outcome::Clean {
@@ -28,10 +36,13 @@ impl<'a> RawHeap<'a> {
             frame.low.store(0, Relaxed); // Relaxed: guarded by the mutex, as all uses of it.
             let _ = frame.mutex.make_consistent(judge);
         }
-        let result = work();
-        // SAFETY: what the mutex guards is not borrowed beyond `work`; it was locked once, above.
-        let _ = unsafe { frame.mutex.unlock(judge) };
-        result
+        Ok(())
+    }
+
+    /// Releases it, which this thread has taken.
+    pub(super) fn unlock<J: Judge + ?Sized>(&self, judge: &J) {
+        // SAFETY: it was locked once, and what it guards is borrowed by nobody.
+        let _ = unsafe { self.parts.frame.mutex.unlock(judge) };
     }
 
     /// Reserves a block of whole pages.
