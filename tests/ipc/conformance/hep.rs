@@ -107,3 +107,62 @@ fn hep_06_a_forked_child_has_blocks_of_its_own() {
     drop(reserved);
     heap.free(id).unwrap();
 }
+
+/// From now on `membarrier` answers EPERM in this process.
+fn refuse_membarrier() {
+    const fn statement(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let ret = libc::BPF_RET | libc::BPF_K;
+    // `struct seccomp_data`: the call's number at 0.
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(equal, 0, 1, libc::SYS_membarrier as u32),
+        statement(ret, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(ret, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    nix::sys::prctl::set_no_new_privs().unwrap();
+    // SAFETY: the program is live for the call, and the kernel checks it.
+    let failed =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Gives small blocks all pages, and frees them.
+fn leave_slabs(heap: &Heap) {
+    let most = heap.size() as usize / 1000;
+    let blocks: Vec<_> = (0..most).map_while(|_| heap.reserve_bytes(1000).ok()).collect();
+    assert!(blocks.len() < most, "it was never full");
+}
+
+/// Who leaves its fences to the kernel needs the kernel's; who may not call it fences by itself, and is seen by all.
+#[test]
+fn slabs_are_given_back_without_membarrier_unless_somebody_relies_on_it() {
+    let segment: Segment = Options::new(1 << 20).anonymous().unwrap();
+    let heap = segment.heap("heap", 1 << 17).unwrap();
+    let light = shmkit_atomic::barrier::register(); // Where this test may not, nobody relies on it.
+    let mut peer = Peer::fork("child", |channel| {
+        refuse_membarrier();
+        segment.join_after_fork().unwrap();
+        let alone = segment.heap("alone", 1 << 17).unwrap();
+        leave_slabs(&alone);
+        drop(alone.reserve_bytes(50_000).expect("nobody else is there"));
+        channel.say("alone");
+        channel.hear();
+        leave_slabs(&heap);
+        let full = matches!(heap.reserve_bytes(50_000), Err(HeapError::Full { .. }));
+        assert_eq!(full, light, "the other one relies on the kernel");
+        channel.say("full");
+        channel.hear();
+        drop(heap.reserve_bytes(50_000).expect("the other one has given them back"));
+    });
+    peer.expect("alone");
+    drop(heap.reserve_bytes(8).unwrap());
+    peer.say("I am there");
+    peer.expect("full");
+    drop(heap.reserve_bytes(50_000).expect("the kernel fences me, and the child itself"));
+    peer.say("there they are");
+    peer.join();
+}
