@@ -74,11 +74,13 @@ fn use_some(heap: &Heap<Me<'_>>, _: &Owner<'_>, len: usize) -> Result<(), Fault>
     Ok(())
 }
 
-/// All pages have something: two slabs whose blocks are all free, and what is returned.
+/// All pages have something: two slabs of eight pages whose blocks are all free, and what is returned. There is room for what
+/// a victim and a survivor have at a time, once they are given back.
 fn prepare<'h, 'm>(heap: &'h Heap<Me<'m>>) -> Result<Blocks<'h, 'm>, Fault> {
-    let (one, two) = (reserve(heap, 4096, 1)?, reserve(heap, 3500, 2)?);
+    // Seven blocks are a slab.
+    let slabs: Vec<_> = (0..8).map(|fill| reserve(heap, 4096, fill)).collect::<Result<_, _>>()?;
     let rest = core::iter::from_fn(|| heap.reserve(Layout::new::<Page>()).ok()).collect();
-    drop((one, two));
+    drop(slabs);
     Ok(rest)
 }
 
