@@ -53,7 +53,7 @@ impl RawHeap<'_> {
 
     /// Takes the marks away from slabs that somebody alive is about to look at, or may be.
     fn keep_guarded<J: Judge + ?Sized>(&self, judge: &J, fenced: bool) {
-        let Some(me) = judge.me() else { return };
+        let Some(me) = judge.me() else { return self.keep_all() };
         for (at, seat) in self.parts.seats.iter().enumerate() {
             let Some(owner) = seat.owner() else { continue };
             let mut dead = None;
@@ -61,11 +61,7 @@ impl RawHeap<'_> {
                 || *dead.get_or_insert_with(|| ask(judge, me, owner) == Verdict::Dead);
             // It counts on the kernel's fence, which the kernel has refused.
             if seat.is_light() && !fenced && !is_dead() {
-                let _ = self.walk(|page, _| {
-                    self.stay(page);
-                    Ok(())
-                });
-                return;
+                return self.keep_all();
             }
             for page in self.hazards(at).filter_map(|hazard| hazard.page()) {
                 if page < self.pages() && !is_dead() {
@@ -73,6 +69,14 @@ impl RawHeap<'_> {
                 }
             }
         }
+    }
+
+    /// Takes all marks away.
+    fn keep_all(&self) {
+        let _ = self.walk(|page, _| {
+            self.stay(page);
+            Ok(())
+        });
     }
 
     /// Takes the mark away from the slab at `page`, if it has one.
