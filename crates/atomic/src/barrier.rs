@@ -34,6 +34,17 @@ pub fn light() {
     imp::light();
 }
 
+/// A full fence behind a read-modify-write of this thread that has succeeded. Where such an operation is a fence itself, as on
+/// x86, it takes no instruction.
+#[inline(always)]
+pub fn after_exchange() {
+    // SeqCst, both: in the order of all fences, or, where the processor has made one, kept there by the compiler.
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    crate::compiler_fence(crate::Ordering::SeqCst);
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    crate::fence(crate::Ordering::SeqCst);
+}
+
 #[cfg(not(loom))]
 mod imp {
     use crate::Ordering::SeqCst;

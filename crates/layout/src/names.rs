@@ -70,8 +70,17 @@ impl NameWords {
     ///
     /// If `at` is not a multiple of 8: at compile time in a constant.
     pub const fn lower(at: u32) -> Self {
-        assert!(at.is_multiple_of(8), "a word of 8 bytes");
-        let Self { at, row } = Self::many(at, 8, 1);
+        Self::lowers(at, 8, 1)
+    }
+
+    /// `count` words of 8 bytes whose lower half names somebody.
+    ///
+    /// # Panics
+    ///
+    /// As [`upper`](Self::upper).
+    pub const fn lowers(at: u32, stride: u32, count: u32) -> Self {
+        assert!(at.is_multiple_of(8) && stride.is_multiple_of(8), "words of 8 bytes");
+        let Self { at, row } = Self::many(at, stride, count);
         Self { at: at | LOWER, row }
     }
 
@@ -124,5 +133,7 @@ mod tests {
         assert!(!NameWords::one(12).is_upper() && !NameWords::one(12).is_lower());
         let low = NameWords::lower(24);
         assert_eq!((at(low), low.is_lower(), low.is_upper()), (vec![24], true, false));
+        let lows = NameWords::lowers(384, 64, 2);
+        assert_eq!((at(lows), lows.is_lower()), (vec![384, 448], true));
     }
 }

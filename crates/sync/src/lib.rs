@@ -149,6 +149,7 @@ pub use crate::semaphore::frame::SemaphoreFrame;
 pub use crate::semaphore::raw::RawSemaphore;
 pub use crate::slices::Slices;
 pub use crate::wait::Wait;
+pub use crate::watch::Watch;
 #[cfg(not(loom))]
 pub use crate::{
     barrier::{

@@ -75,7 +75,8 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     }
 
     /// The same of one of many who wait for one thing: they look one for the others.
-    pub(crate) fn watched(mut self, watch: &'w Watch) -> Self {
+    #[must_use]
+    pub fn watched(mut self, watch: &'w Watch) -> Self {
         self.watch = Some(watch);
         self
     }
@@ -96,11 +97,12 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
 
     /// Returns whether to look before the first sleep: others may have done so a moment ago. Who does not wait at all
     /// does.
-    pub(crate) fn looks_first(&mut self) -> bool {
+    pub fn looks_first(&mut self) -> bool {
         self.patience.deadline().has_passed() || self.claims()
     }
 
-    fn claims(&mut self) -> bool {
+    /// Returns whether to look now: it is time, and nobody else does. For who does not wait, and comes again and again.
+    pub fn claims(&mut self) -> bool {
         let claims = self.watch.is_none_or(Watch::claim);
         if claims && self.watch.is_some() {
             self.looking = Some(Deadline::now());

@@ -21,20 +21,22 @@ pub(crate) const SHARE: u32 = 16;
 /// The longest time between two looks.
 const MOST: Duration = Duration::from_secs(60);
 
+/// When somebody has to look again, said to all who [wait](crate::Wait::watched) for one thing.
+///
 /// Who waits asks about the living; where many wait for one thing, one of them does it for all.
 ///
 /// ```text
 /// the tick from which on the next one is to look, modulo 2^32. What lies more than a minute ahead is in the past, and 0 is
 /// ```
 ///
-/// Whoever's slice has run out [claims](Self::claim) the look, or learns that others are at it: then it sleeps for longer.
+/// Whoever's slice has run out claims the look, or learns that others are at it: then it sleeps for longer.
 /// After the look it says when the next one is due: so much later that looks take a small share of a processor, however
 /// long one takes.
 ///
 /// It is a hint. *If a peer dies* that has claimed a look, the next one is due a slice later; what a wrong peer writes
 /// delays looks by a minute at most.
 #[repr(transparent)]
-pub(crate) struct Watch {
+pub struct Watch {
     #[cfg(not(loom))]
     due: Word,
 }
@@ -46,7 +48,7 @@ unsafe impl Shared for Watch {}
 impl Watch {
     shmkit_atomic::const_unless_loom! {
         /// Makes one that is due. All zero bytes are one.
-        pub(crate) fn new() -> Watch {
+        pub fn new() -> Watch {
             Watch {
                 #[cfg(not(loom))]
                 due: Word::new(0),
@@ -100,6 +102,12 @@ impl Watch {
 pub(crate) fn took(began: Deadline) -> Duration {
     let [began, now] = [began, Deadline::now()].map(|at| at.as_nanos().unwrap_or(0));
     Duration::from_nanos(now.saturating_sub(began))
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(not(loom))]
