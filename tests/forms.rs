@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, Lock, Mutex, MutexGuard, Once, OnceCell,
-    Party, Patience, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, Snapshot, Value,
+    Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, Snapshot,
+    Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -154,6 +155,14 @@ fn forms() -> Vec<Row> {
             accept, try_accept, accept_timeout, accept_deadline();
             wait_for_peer, try_wait_for_peer, wait_for_peer_timeout, wait_for_peer_deadline();
         }
+        Queue: Queue<u64>, ENDLESS => {
+            put, try_put, put_timeout, put_deadline(1);
+            put_all, try_put_batch, put_all_timeout, put_all_deadline(&[1]);
+            get, try_get, get_timeout, get_deadline();
+            get_batch, try_get_batch, get_batch_timeout, get_batch_deadline(any());
+            take, try_take, take_timeout, take_deadline();
+            join, try_join, join_timeout, join_deadline();
+        }
     };
     table.to_vec()
 }
@@ -203,7 +212,7 @@ fn implements(line: &str) -> Option<&str> {
 
 fn sources() -> Sources {
     let mut found = Sources::default();
-    for name in ["sync", "cell", "pipe"] {
+    for name in ["sync", "cell", "pipe", "queue"] {
         let mut folders =
             vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name).join("src")];
         while let Some(folder) = folders.pop() {

@@ -1,4 +1,4 @@
-//! Shared memory between processes, with locks, values, arrays and pipes in it that survive `kill -9`.
+//! Shared memory between processes, with locks, values, arrays, pipes and queues in it that survive `kill -9`.
 //!
 //! It is the shared-memory half of Python's `multiprocessing`, for Rust on Linux:
 //!
@@ -309,6 +309,28 @@
 //! # }
 //! ```
 //!
+//! # Queues
+//!
+//! A [`Queue`] takes from many and gives to many, in any processes. An item that is *taken* has a receipt: whoever is killed with it
+//! leaves the item to another. [`join`](Queue::join) waits until all is done, and never for the dead:
+//!
+//! ```
+//! # use shmkit::{Objects, Options, QueueError};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let jobs = segment.queue::<u64>("jobs", 64)?;
+//! jobs.put_all(&[1, 2])?; // in any process
+//! let job = jobs.take()?; // in any other; killed from here on, it goes to another
+//! println!("{} squared is {}", *job, *job * *job);
+//! job.done()?;
+//! assert_eq!(jobs.get()?, 2); // taken and done in one
+//! jobs.join()?;
+//! jobs.close()?;
+//! assert_eq!(jobs.get(), Err(QueueError::Closed));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # If a peer dies
 //!
 //! Who is alive, is the kernel's word: it releases a record lock when an address space is gone, never earlier, and
@@ -331,6 +353,8 @@
 //! | made the value of a [`OnceCell`] | no value, and one of them makes it |
 //! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
 //! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
+//! | put into a [`Queue`] | the item, or nothing |
+//! | had taken from a [`Queue`] | the item, before all others; or, if it was made so, none, and it is counted |
 //! | made an object | no object, and they make it |
 //! | created, joined or left a segment | a segment that is whole, or none |
 //!
@@ -375,6 +399,9 @@
 //! | `Barrier(3, timeout=5)` | `segment.object("lap", Parties::new(3).timeout(FIVE))` | the same for all who find it |
 //! | `Manager().dict()` | [`segment.map::<str, [u8]>("table", 1 << 20)`](Objects::map) | in shared memory, without a server process; keys and values are bytes |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
+//! | `Queue(6)`, `SimpleQueue()` | [`segment.queue::<T>("jobs", 6)`](Objects::queue) | bounded; no thread behind it: what `put` accepted is there; killed readers and writers harm nobody |
+//! | `JoinableQueue(6)`, `task_done()` | [`Queue::take`], [`Lease::done`], [`Queue::join`] | a killed taker's item comes again, and `join` does not wait for the dead |
+//! | `queue.Full`, `queue.Empty` | [`QueueError::Full`], [`QueueError::Empty`]; [`QueueError::TimedOut`] | |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |
 //! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
 //! | `resource_tracker` | not needed; [`tracker`] sweeps after a power cut of all processes | never removes what is in use |
@@ -383,7 +410,7 @@
 //!
 //! # Where to go from here
 //!
-//! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`] (primitives), [`roster`] (who is
+//! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
 //! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `pool`, `cache`, `frames`, `phases`, `kitchen`,
 //! `migration`, `printer`, `prefork`, `derive`.
@@ -418,6 +445,8 @@ pub use shmkit_layout as layout;
 #[doc(inline)]
 pub use shmkit_pipe as pipe;
 #[doc(inline)]
+pub use shmkit_queue as queue;
+#[doc(inline)]
 pub use shmkit_roster as roster;
 #[doc(inline)]
 pub use shmkit_segment as segment;
@@ -441,6 +470,7 @@ pub use shmkit_layout::{
 pub use shmkit_pipe::{
     BatchError, ClaimError, Expected, Pipe, PipeError, Receiver, SendError, Sender,
 };
+pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
 pub use shmkit_roster::{Judge, OwnerId, Participant, Process, Seat};
 pub use shmkit_segment::{
     Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind,

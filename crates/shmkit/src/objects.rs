@@ -6,8 +6,9 @@ use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, RLock, ReentrantMutex,
-    RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Snapshot, Value,
+    Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, Queue, QueueSpec,
+    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Snapshot,
+    Value,
 };
 
 mod sealed {
@@ -314,6 +315,17 @@ pub trait Objects: sealed::Sealed {
     ///
     /// See [`Objects`].
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError>;
+
+    /// A [`Queue`] that holds so many items; a [`QueueSpec`] says more.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn queue<T: ShmSafe>(
+        &self,
+        name: &str,
+        spec: impl Into<QueueSpec>,
+    ) -> Result<Queue<T>, ObjectError>;
 }
 
 /// Finds an object, or makes it where it lies.
@@ -473,5 +485,13 @@ impl Objects for Segment {
 
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError> {
         self.object(name, capacity)
+    }
+
+    fn queue<T: ShmSafe>(
+        &self,
+        name: &str,
+        spec: impl Into<QueueSpec>,
+    ) -> Result<Queue<T>, ObjectError> {
+        self.object(name, spec.into())
     }
 }

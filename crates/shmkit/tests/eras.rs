@@ -15,8 +15,8 @@ use shmkit::roster::{Description, Judge, Link, OwnerId, Participant, Roster, Spe
 use shmkit::segment::Directory;
 use shmkit::{
     Array, ArraySpec, Atomic, AtomicArray, Barrier, Condvar, Count, CountingSemaphore, ErrorKind,
-    Event, Heap, Lock, LockError, MapSpec, Mutex, Objects, Once, OnceCell, Options, Pipe, RLock,
-    ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, Value,
+    Event, Heap, Lock, LockError, MapSpec, Mutex, Objects, Once, OnceCell, Options, Pipe, Queue,
+    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, Value,
 };
 
 /// Places, and names: one each. No other number in the memory is 7.
@@ -153,6 +153,10 @@ fn take_everything_and_die<'m>(
     let pipe = object::<Pipe<u64, _>>(directory, "pipe", 8, v);
     forget((pipe.sender().unwrap(), pipe.receiver().unwrap()));
     named();
+    let queue = object::<Queue<u64, _>>(directory, "queue", 9.into(), v);
+    queue.put_all(&[100, 101]).unwrap();
+    forget((queue.take().unwrap(), queue.take().unwrap()));
+    named();
     forget(
         object::<Heap<_>>(directory, "heap", (1 << 16).into(), v).reserve_bytes(8).map_err(|_| ()),
     );
@@ -223,9 +227,9 @@ fn no_word_of_any_object_keeps_the_name_of_a_place_that_begins_anew() {
         let victim = Victim { participant, lost: AtomicBool::new(false) };
         take_everything_and_die(&memory, victim, &others[0], &mut made);
         // Two of a reentrant mutex, a recursive lock, and all that is done once; of a lock that is written three; of a pipe
-        // both ends, and who began the session; of a heap its seat, in a map too. Who lost its place in a wait may have taken the lock again just before.
+        // both ends, and who began the session; of a queue two leases; of a heap its seat, in a map too. Who lost its place in a wait may have taken the lock again just before.
         let awaited = made.pop();
-        assert_eq!(made, [1, 2, 1, 2, 3, 1, 1, 1, 1, 1, 3, 1, 1, 2, 2], "round {round}");
+        assert_eq!(made, [1, 2, 1, 2, 3, 1, 1, 1, 1, 1, 3, 2, 1, 1, 2, 2], "round {round}");
         assert!(matches!(awaited, Some(1 | 2)), "round {round}: {awaited:?}");
         for other in &others {
             assert_eq!(other.verdict(OwnerId::new(id).unwrap()), Verdict::Dead);

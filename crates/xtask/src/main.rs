@@ -13,10 +13,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 /// The crates that have loom models, and where: in a test of their own, or beside what nobody else sees.
-const LOOM: [(&str, &[&str]); 6] = [
+const LOOM: [(&str, &[&str]); 7] = [
     ("shmkit-sync", &["--test", "loom"]),
     ("shmkit-heap", &["--test", "loom"]),
     ("shmkit-pipe", &["--test", "loom"]),
+    ("shmkit-queue", &["--test", "loom"]),
     ("shmkit-roster", &["--lib"]),
     ("shmkit-cell", &["--lib"]),
     ("shmkit-segment", &["--lib"]),

@@ -1,0 +1,171 @@
+//! Why an operation on a queue did not happen.
+
+use core::error::Error;
+use core::fmt;
+use std::io::{self, ErrorKind};
+
+use shmkit_roster::OwnerId;
+
+/// Why nothing was put or taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// There is no room now. From `try_` operations that put.
+    Full,
+    /// There is nothing to take now. From `try_` operations that take.
+    Empty,
+    /// The time is over.
+    TimedOut,
+    /// Somebody has closed the queue; and, for who takes, nothing is left in it.
+    Closed,
+    /// The caller's [`Patience`](shmkit_sync::Patience) was told to stop. To the standard library this is *aborted*.
+    Interrupted,
+    /// The participant died as long as whose life the caller's [`Patience`](shmkit_sync::Patience) was to last.
+    PeerDied {
+        /// Who died.
+        peer: OwnerId,
+    },
+    /// This process is not a participant: it was forked from one and has not joined.
+    NotJoined,
+    /// The lease belongs to another participant: it was made before a fork, or this process has lost its place.
+    NotMine,
+    /// Nobody could tell whether those are alive who are at work in the queue, for a second or to the end of the time
+    /// given.
+    CannotJudge,
+    /// A word of the queue has a value that no peer of this version writes.
+    Corrupt {
+        /// What the word means.
+        field: &'static str,
+        /// The value found.
+        found: u64,
+    },
+}
+
+impl QueueError {
+    /// Returns whether the time was over before anything moved.
+    pub fn is_timeout(&self) -> bool {
+        *self == Self::TimedOut
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Full | Self::Empty => ErrorKind::WouldBlock,
+            Self::TimedOut => ErrorKind::TimedOut,
+            Self::Closed => ErrorKind::BrokenPipe,
+            Self::Interrupted => ErrorKind::ConnectionAborted,
+            Self::PeerDied { .. } => ErrorKind::ConnectionReset,
+            Self::Corrupt { .. } => ErrorKind::InvalidData,
+            Self::NotJoined | Self::NotMine | Self::CannotJudge => ErrorKind::Other,
+        }
+    }
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Full => f.write_str("the queue is full"),
+            Self::Empty => f.write_str("the queue is empty"),
+            Self::TimedOut => f.write_str("nothing moved in the queue within the time given"),
+            Self::Closed => f.write_str("the queue is closed"),
+            Self::Interrupted => f.write_str("the wait was told to stop"),
+            Self::PeerDied { peer } => {
+                write!(f, "participant {peer} died, as long as whose life the wait was to last")
+            }
+            Self::NotJoined => f.write_str(
+                "this process is no participant (it was forked from one); join before using the queue",
+            ),
+            Self::NotMine => f.write_str(
+                "this lease belongs to another participant; take one in the process that uses it",
+            ),
+            Self::CannotJudge => f.write_str(
+                "cannot tell whether those are alive who are at work in the queue",
+            ),
+            Self::Corrupt { field, found } => write!(
+                f,
+                "the queue is corrupt: its {field} is {found:#x}, which no peer of this version writes; make the queue anew"
+            ),
+        }
+    }
+}
+
+impl Error for QueueError {}
+
+impl From<QueueError> for io::Error {
+    fn from(error: QueueError) -> Self {
+        Self::new(error.kind(), error)
+    }
+}
+
+/// A value was not put: the value, and why.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PutError<T> {
+    /// The value, given back.
+    pub value: T,
+    /// Why it was not put.
+    pub error: QueueError,
+}
+
+impl<T> PutError<T> {
+    /// Returns whether the time was over before there was room.
+    pub fn is_timeout(&self) -> bool {
+        self.error.is_timeout()
+    }
+}
+
+impl<T> fmt::Debug for PutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutError").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for PutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value was not put")
+    }
+}
+
+impl<T> Error for PutError<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl<T: Send + Sync + 'static> From<PutError<T>> for io::Error {
+    fn from(error: PutError<T>) -> Self {
+        Self::new(error.error.kind(), error)
+    }
+}
+
+/// Only a part of a batch was put: how much, and why not the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchError {
+    /// How many items of the batch were put, from its beginning.
+    pub put: usize,
+    /// Why the next one was not.
+    pub error: QueueError,
+}
+
+impl BatchError {
+    /// Returns whether the time was over before there was room for all.
+    pub fn is_timeout(&self) -> bool {
+        self.error.is_timeout()
+    }
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "only the first {} items of the batch were put", self.put)
+    }
+}
+
+impl Error for BatchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<BatchError> for io::Error {
+    fn from(error: BatchError) -> Self {
+        Self::new(error.error.kind(), error)
+    }
+}

@@ -1,0 +1,71 @@
+//! Queues between processes: many put, many take, and any of them may be killed.
+//!
+//! * [`Queue`]: bounded, of values of one type, in shared memory.
+//!   * [`put`](Queue::put), [`put_all`](Queue::put_all);
+//!   * [`get`](Queue::get), [`get_batch`](Queue::get_batch);
+//!   * [`take`](Queue::take): with a receipt, the [`Lease`]. Who is killed with one in its hands leaves the item to another;
+//!   * [`join`](Queue::join) waits until all is done, [`close`](Queue::close) lets nothing in any more;
+//!   * [`len`](Queue::len), [`capacity`](Queue::capacity), [`stats`](Queue::stats).
+//! * [`QueueSpec`]: how it is made; [`Delivery`]: what becomes of what the dead had taken.
+//!
+//! An operation that waits exists in four forms: `x` waits, `try_x` does not sleep, `x_timeout` and `x_deadline` give up.
+//!
+//! # If a peer dies
+//!
+//! Any process may be killed at any instruction. What `put` has accepted is taken, whole; what was about to be put is
+//! discarded, and counted. An item that was taken goes to another process unless its taker was done with it; who would rather
+//! lose it than work on it twice makes the queue deliver [at most once](Delivery::AtMostOnce). Nobody waits for the dead:
+//! whoever waits looks through the slots now and then, one for all who wait, and takes out of the hands of the dead what
+//! they had, within about 40 ms of the death.
+//!
+//! Between the end of [`get`](Queue::get) and the caller's first use of the value, a kill loses it: `get` is done with it when
+//! it returns. With [`take`](Queue::take) it comes again.
+//!
+//! # What this does not do
+//!
+//! Items have one type and size. A queue does not grow. Items come in the order in which they were put, so that a process
+//! which is *stopped* in the middle of a put (a few instructions) holds up all who take; and an item that is taken and not
+//! done keeps its place in the ring, so that a queue which is as small as the number of its takers can be full with nothing to
+//! take. Nobody is told that all who put are gone: a [`Patience`](shmkit_sync::Patience) may last as long as one of them
+//! lives.
+//!
+//! # In a mapping of your own
+//!
+#![doc = include_str!("embed.md")]
+//!
+//! # How it works
+//!
+//! A ring of slots. Each has a word that says everything in one: in which pass through the ring, what is done, and who does
+//! it; so each step is one compare-exchange that names its maker, and what a killed process leaves behind is a word with the
+//! name of a dead one, at whatever instruction it dies. The two positions, where to put and where to take, are hints that
+//! everybody moves on who finds them behind. It is [Vyukov's queue] with owners in its sequence numbers; the helping is that
+//! of [LCRQ]'s relatives.
+//!
+//! [Vyukov's queue]: https://www.1024cores.net/home/lock-free-algorithms/queues/bounded-mpmc-queue
+//! [LCRQ]: https://doi.org/10.1145/2442516.2442527
+
+mod error;
+#[cfg(not(loom))]
+mod get;
+#[cfg(not(loom))]
+mod lease;
+#[cfg(not(loom))]
+mod places;
+#[cfg(not(loom))]
+mod put;
+#[cfg(not(loom))]
+mod queue;
+mod raw;
+mod spec;
+
+pub use crate::error::{BatchError, PutError, QueueError};
+pub use crate::raw::{Claim, Held, RawQueue, Ring, Words};
+pub use crate::spec::{Delivery, QueueSpec, Stats};
+#[cfg(not(loom))]
+pub use crate::{lease::Lease, queue::Queue};
+/// What may lie in shared memory, and where: regions, offsets, types.
+#[doc(no_inline)]
+pub use shmkit_layout as layout;
+/// Who takes part, and who of them is alive.
+#[doc(no_inline)]
+pub use shmkit_roster as roster;

@@ -1,0 +1,91 @@
+//! Looking through all slots: for what the dead have in their hands, and for whether anything is left.
+
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+
+use super::position::LAPS;
+use super::*;
+
+impl Ring<'_> {
+    /// Looks through all slots: takes what the dead hold out of their hands, and counts what came back. Returns whether
+    /// everybody who has a slot could be judged.
+    ///
+    /// It takes a load for each slot, and a question for each participant that has some.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Corrupt`].
+    #[cold]
+    pub(super) fn look<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        me: OwnerId,
+    ) -> Result<bool, QueueError> {
+        let before = self.returned();
+        let (mut known, mut changed, mut returned) = (true, false, 0);
+        let mut last = None;
+        for slot in 0..self.capacity() {
+            let (word, state) = self.load(slot)?;
+            match state {
+                State::Empty | State::Ready => {}
+                State::Returned => returned += 1,
+                State::Writing | State::Reading => {
+                    let nobody = QueueError::Corrupt { field: "slot's owner", found: word.bits() };
+                    let owner = word.owner().ok_or(nobody)?;
+                    let verdict = match last {
+                        Some((who, verdict)) if who == owner => verdict,
+                        _ => ask(judge, me, owner),
+                    };
+                    last = Some((owner, verdict));
+                    match verdict {
+                        Verdict::Alive => {}
+                        Verdict::Unknown => known = false,
+                        Verdict::Nobody => return Err(nobody),
+                        Verdict::Dead => changed |= self.recover(slot, word, state),
+                    }
+                }
+            }
+        }
+        self.recount_returned(before, returned);
+        if changed || returned > 0 {
+            // Whoever waits for these, or for those behind them.
+            self.control().items.ring_all();
+            self.control().space.ring_all();
+            self.control().idle.ring_all();
+        }
+        Ok(known)
+    }
+
+    /// Takes a slot out of the hands of the dead; returns whether this did it, and nobody else.
+    fn recover(&self, slot: u32, word: Word, state: State) -> bool {
+        let emptied = Word::free((word.lap() + 1) % LAPS, State::Empty);
+        let Control { lost, discarded, redelivered, .. } = self.control();
+        let (to, count) = match (state, self.queue.delivery()) {
+            (State::Writing, _) => (emptied, discarded),
+            (_, Delivery::AtMostOnce) => (emptied, lost),
+            (_, Delivery::AtLeastOnce) => (Word::free(word.lap(), State::Returned), redelivered),
+        };
+        if !self.exchange(slot, word, to) {
+            return false;
+        }
+        count.fetch_add(1, Relaxed);
+        if to != emptied {
+            self.count_returned(1);
+        }
+        true
+    }
+
+    /// Returns how many items were put, or are about to be, and nobody is done with yet: those of `but` do not count.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Corrupt`].
+    pub(super) fn unfinished(&self, but: Option<OwnerId>) -> Result<u32, QueueError> {
+        let mut count = 0;
+        for slot in 0..self.capacity() {
+            let (word, state) = self.load(slot)?;
+            let own = state == State::Reading && but.is_some() && word.owner() == but;
+            count += u32::from(state != State::Empty && !own);
+        }
+        Ok(count)
+    }
+}

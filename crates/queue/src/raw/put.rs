@@ -1,0 +1,100 @@
+//! Claiming slots, and committing them.
+
+use super::position::LAPS;
+use super::span::Span;
+use super::*;
+use shmkit_roster::OwnerId;
+
+impl Ring<'_> {
+    /// Claims up to `most` slots, at least one; `None` if the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Closed`], [`QueueError::Corrupt`].
+    #[inline]
+    pub(super) fn try_claim(&self, me: OwnerId, most: u32) -> Result<Option<Claim>, QueueError> {
+        let mut odd = Odd::new();
+        loop {
+            let at = self.tail()?;
+            let (word, state) = self.load(at.slot)?;
+            match (word.ahead_of(at.lap), state) {
+                (0, State::Empty) => {
+                    if self.exchange(at.slot, word, Word::of(at.lap, State::Writing, me)) {
+                        return self.claimed(at, me, most).map(Some);
+                    }
+                }
+                // Whoever was there has not moved the tail yet, or died before; in the next lap the slot was emptied, or
+                // its cut put discarded, and may be in use again.
+                (0 | 1, _) => self.move_on(&self.queue.tail, at, at.next(self.capacity())),
+                (BEFORE, State::Empty) => odd.look(word)?,
+                (BEFORE, _) => return Ok(None),
+                _ => odd.look(word)?,
+            }
+        }
+    }
+
+    /// Goes on with the claim of the slot at `first`: claims those after it, as far as they are free.
+    #[inline]
+    fn claimed(&self, first: Position, me: OwnerId, most: u32) -> Result<Claim, QueueError> {
+        let mut claim = Span { first, count: 1, me };
+        let mut next = first.next(self.capacity());
+        while claim.count < most {
+            let free = Word::free(next.lap, State::Empty);
+            // Relaxed: only whether it is worth a try.
+            let seen = self.words.at(next.slot).load(Relaxed);
+            if seen != free.bits()
+                || !self.exchange(next.slot, free, Word::of(next.lap, State::Writing, me))
+            {
+                break;
+            }
+            claim.count += 1;
+            next = next.next(self.capacity());
+        }
+        // SeqCst: pairs with the fence of who finds the queue closed. Either this one is first: then that one sees the claim,
+        // and waits for what comes; or that one's is first: then we see that it is closed.
+        barrier::after_exchange();
+        if self.queue.is_closed() {
+            self.undo(claim);
+            return Err(QueueError::Closed);
+        }
+        self.move_on(&self.queue.tail, first, next);
+        Ok(Claim(claim))
+    }
+
+    /// Empties claimed slots again, as if their items had been put and taken.
+    #[cold]
+    fn undo(&self, claim: Span) {
+        for at in claim.positions(self) {
+            self.exchange(
+                at.slot,
+                Word::of(at.lap, State::Writing, claim.me),
+                Word::free((at.lap + 1) % LAPS, State::Empty),
+            );
+        }
+        // Those who take may have waited for it.
+        self.control().items.ring_all();
+        self.control().idle.ring_all();
+    }
+
+    /// Commits claimed slots, whose items are written: from now on others may take them. One after the other: who is
+    /// killed in between has put the first of them.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::NotMine`] if this participant has lost its place in the roster, and others have taken the slots.
+    #[inline]
+    pub fn commit(&self, claim: Claim) -> Result<(), QueueError> {
+        let Claim(span) = claim;
+        for at in span.positions(self) {
+            let writing = Word::of(at.lap, State::Writing, span.me);
+            if !self.exchange(at.slot, writing, Word::free(at.lap, State::Ready)) {
+                return Err(QueueError::NotMine);
+            }
+        }
+        self.control().items.ring(span.count);
+        Ok(())
+    }
+}
+
+/// How far a slot of the lap before is ahead.
+pub(super) const BEFORE: u32 = LAPS - 1;

@@ -1,0 +1,177 @@
+//! Taking what is in slots, and being done with it.
+
+use super::position::LAPS;
+use super::put::BEFORE;
+use super::span::Span;
+use super::*;
+use shmkit_roster::OwnerId;
+
+/// The bits of `returned` that count slots.
+const COUNT: u64 = u32::MAX as u64;
+/// One in its upper half.
+const ONCE_MORE: u64 = 1 << 32;
+
+impl Ring<'_> {
+    /// Takes up to `most` items, at least one; `None` if there is none to be had now.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Corrupt`].
+    #[inline]
+    pub(super) fn try_take(&self, me: OwnerId, most: u32) -> Result<Option<Held>, QueueError> {
+        // Relaxed: a hint.
+        if self.control().returned.load(Relaxed) & COUNT != 0
+            && let Some(held) = self.take_returned(me)?
+        {
+            return Ok(Some(held));
+        }
+        let mut odd = Odd::new();
+        loop {
+            let at = self.head()?;
+            let (word, state) = self.load(at.slot)?;
+            match (word.ahead_of(at.lap), state) {
+                (0, State::Ready) => {
+                    if self.exchange(at.slot, word, Word::of(at.lap, State::Reading, me)) {
+                        return Ok(Some(self.taken(at, me, most)));
+                    }
+                }
+                (0, State::Reading | State::Returned) | (1, _) => {
+                    self.move_on(&self.queue.head, at, at.next(self.capacity()));
+                }
+                (0, State::Empty | State::Writing) | (BEFORE, State::Reading | State::Returned) => {
+                    return Ok(None);
+                }
+                _ => odd.look(word)?,
+            }
+        }
+    }
+
+    /// Goes on with the lease of the slot at `first`: takes those after it, as far as they are ready.
+    #[inline]
+    fn taken(&self, first: Position, me: OwnerId, most: u32) -> Held {
+        let mut held = Span { first, count: 1, me };
+        let mut next = first.next(self.capacity());
+        while held.count < most {
+            let ready = Word::free(next.lap, State::Ready);
+            // Relaxed: only whether it is worth a try.
+            let seen = self.words.at(next.slot).load(Relaxed);
+            if seen != ready.bits()
+                || !self.exchange(next.slot, ready, Word::of(next.lap, State::Reading, me))
+            {
+                break;
+            }
+            held.count += 1;
+            next = next.next(self.capacity());
+        }
+        self.move_on(&self.queue.head, first, next);
+        Held(held)
+    }
+
+    /// Looks for an item that came back.
+    #[cold]
+    fn take_returned(&self, me: OwnerId) -> Result<Option<Held>, QueueError> {
+        // Acquire: pairs with the Release in `count_returned`: who is counted there is found.
+        let before = self.control().returned.load(Acquire);
+        for slot in 0..self.capacity() {
+            let (word, state) = self.load(slot)?;
+            if state == State::Returned
+                && self.exchange(slot, word, Word::of(word.lap(), State::Reading, me))
+            {
+                self.uncount_returned();
+                let first = Position { lap: word.lap(), slot };
+                return Ok(Some(Held(Span { first, count: 1, me })));
+            }
+        }
+        // Nothing is there, and nothing was counted since: the number is that of somebody who died before it was lowered.
+        crash::step();
+        let none = before & !COUNT;
+        let _ = self.control().returned.compare_exchange(before, none, Relaxed, Relaxed);
+        Ok(None)
+    }
+
+    /// Counts items that have come back, which their slots say already.
+    pub(super) fn count_returned(&self, count: u32) {
+        crash::step();
+        // Release: pairs with the Acquire in `take_returned`.
+        let more = |now: u64| {
+            Some(
+                (now & !COUNT).wrapping_add(ONCE_MORE)
+                    | ((now & COUNT) + u64::from(count)).min(COUNT),
+            )
+        };
+        let _ = self.control().returned.fetch_update(Release, Relaxed, more);
+    }
+
+    fn uncount_returned(&self) {
+        crash::step();
+        let fewer = |now: u64| (now & COUNT != 0).then(|| now - 1);
+        let _ = self.control().returned.fetch_update(Relaxed, Relaxed, fewer);
+    }
+
+    /// Raises the number of items that came back to `found`, if it is as it was `before` they were looked for.
+    pub(super) fn recount_returned(&self, before: u64, found: u32) {
+        if before & COUNT < u64::from(found) {
+            crash::step();
+            let now = (before & !COUNT).wrapping_add(ONCE_MORE) | u64::from(found);
+            // Release: as in `count_returned`. If others have counted meanwhile, the next look does.
+            let _ = self.control().returned.compare_exchange(before, now, Release, Relaxed);
+        }
+    }
+
+    /// Returns what `returned` says.
+    pub(super) fn returned(&self) -> u64 {
+        self.control().returned.load(Acquire) // Acquire: as in `take_returned`.
+    }
+
+    /// Is done with items: their slots are free, and nobody gets them any more. One after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::NotMine`] if this participant has lost its place in the roster, and others have got the items.
+    #[inline]
+    pub fn done(&self, held: Held) -> Result<(), QueueError> {
+        let Held(span) = held;
+        let mut mine = true;
+        for at in span.positions(self) {
+            let reading = Word::of(at.lap, State::Reading, span.me);
+            mine &= self.exchange(at.slot, reading, Word::free((at.lap + 1) % LAPS, State::Empty));
+        }
+        // With a fence that stands for the next two looks as well.
+        self.control().space.ring(span.count);
+        if self.control().idle.is_armed() || self.queue.is_closed() {
+            self.tell_idle()?;
+        }
+        if mine { Ok(()) } else { Err(QueueError::NotMine) }
+    }
+
+    /// Wakes those who wait until all is done, and those who wait for the last items of a closed queue, if this may have
+    /// been the last.
+    #[cold]
+    fn tell_idle(&self) -> Result<(), QueueError> {
+        if self.waiting()? == 0 {
+            self.control().idle.ring_all();
+            if self.queue.is_closed() {
+                self.control().items.ring_all();
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives items back: whoever takes next gets them, before all others.
+    ///
+    /// # Errors
+    ///
+    /// As [`done`](Self::done).
+    pub fn give_back(&self, held: Held) -> Result<(), QueueError> {
+        let Held(span) = held;
+        let mut mine = true;
+        for at in span.positions(self) {
+            let reading = Word::of(at.lap, State::Reading, span.me);
+            mine &= self.exchange(at.slot, reading, Word::free(at.lap, State::Returned));
+        }
+        self.count_returned(span.count);
+        self.control().redelivered.fetch_add(span.count.into(), Relaxed);
+        self.control().items.ring(span.count);
+        if mine { Ok(()) } else { Err(QueueError::NotMine) }
+    }
+}

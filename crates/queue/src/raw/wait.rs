@@ -1,0 +1,204 @@
+//! How those who put, take and join wait.
+
+use shmkit_atomic::hint;
+use shmkit_roster::{Judge, OwnerId};
+use shmkit_sync::{GivenUp, Patience, Wait};
+
+use super::*;
+
+/// How often to look before going to sleep: 4 to 25 µs with the pauses in between, about what a sleep and a wake-up cost.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
+/// Pauses between two of these looks.
+const REST: u32 = 10;
+
+/// What a try came to.
+enum Tried<R> {
+    /// It is done.
+    Got(R),
+    /// There is something to wait for.
+    Wait,
+}
+
+impl Ring<'_> {
+    /// Claims up to `most` slots, at least one; waits for the first.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Closed`], and what ends `patience`: [`QueueError::TimedOut`] if it does not wait and the queue is full.
+    ///
+    /// # If a peer dies
+    ///
+    /// Its slots are free within about 40 ms.
+    #[inline]
+    pub fn claim<'p, J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        most: u32,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Claim, QueueError> {
+        let me = judge.me().ok_or(QueueError::NotJoined)?;
+        if self.queue.is_closed() {
+            return Err(QueueError::Closed);
+        }
+        match self.try_claim(me, most)? {
+            Some(claim) => Ok(claim),
+            None => self.wait_claim(judge, me, most, &patience.into()),
+        }
+    }
+
+    #[cold]
+    fn wait_claim<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        me: OwnerId,
+        most: u32,
+        patience: &Patience<'_>,
+    ) -> Result<Claim, QueueError> {
+        self.wait(judge, me, patience, &self.control().space, |slept| {
+            Ok(match self.try_claim(me, most)? {
+                Some(claim) => {
+                    // Another may have been woken for what is left, and found this one before it, or nobody was.
+                    if slept && !self.is_full()? {
+                        self.control().space.ring(1);
+                    }
+                    Tried::Got(claim)
+                }
+                None if self.queue.is_closed() => return Err(QueueError::Closed),
+                None => Tried::Wait,
+            })
+        })
+    }
+
+    /// Takes up to `most` items, at least one; waits for the first.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Closed`] if somebody has closed the queue and nothing is left in it, and what ends `patience`:
+    /// [`QueueError::TimedOut`] if it does not wait and there is nothing.
+    ///
+    /// # If a peer dies
+    ///
+    /// What it held comes back, or is lost, as the queue was made, and what it was about to put is discarded, within about
+    /// 40 ms.
+    #[inline]
+    pub fn take<'p, J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        most: u32,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Held, QueueError> {
+        let me = judge.me().ok_or(QueueError::NotJoined)?;
+        match self.try_take(me, most)? {
+            Some(held) => Ok(held),
+            None => self.wait_take(judge, me, most, &patience.into()),
+        }
+    }
+
+    #[cold]
+    fn wait_take<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        me: OwnerId,
+        most: u32,
+        patience: &Patience<'_>,
+    ) -> Result<Held, QueueError> {
+        self.wait(judge, me, patience, &self.control().items, |slept| {
+            if let Some(held) = self.try_take(me, most)? {
+                // As above.
+                if slept && self.waiting()? > 0 {
+                    self.control().items.ring(1);
+                }
+                return Ok(Tried::Got(held));
+            }
+            if self.queue.is_closed() {
+                // SeqCst: pairs with the one after a claim: we see the claim, or its maker that the queue is closed. And
+                // with the one of who was done last: we see that it is, or it that the queue is closed, and rings.
+                fence(shmkit_atomic::Ordering::SeqCst);
+                if self.unfinished(Some(me))? == 0 {
+                    return Err(QueueError::Closed);
+                }
+            }
+            Ok(Tried::Wait)
+        })
+    }
+
+    /// Waits until everything that was put is done: taken, and its taker done with it.
+    ///
+    /// # Errors
+    ///
+    /// What ends `patience`.
+    ///
+    /// # If a peer dies
+    ///
+    /// What it held is lost, or goes to another one who takes; see [`Delivery`].
+    pub fn join<'p, J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<(), QueueError> {
+        let me = judge.me().ok_or(QueueError::NotJoined)?;
+        let none_left =
+            || Ok(if self.unfinished(None)? == 0 { Tried::Got(()) } else { Tried::Wait });
+        if let Tried::Got(()) = none_left()? {
+            return Ok(());
+        }
+        self.wait(judge, me, &patience.into(), &self.control().idle, |_| none_left())
+    }
+
+    /// Tries until it is done, sleeping on `bell` in between. What is tried is told whether this has slept.
+    fn wait<J: Judge + ?Sized, R>(
+        &self,
+        judge: &J,
+        me: OwnerId,
+        patience: &Patience<'_>,
+        bell: &Doorbell,
+        tries: impl Fn(bool) -> Result<Tried<R>, QueueError>,
+    ) -> Result<R, QueueError> {
+        if !patience.waits() {
+            // What the dead hold is looked for now and then only: it takes a look at each slot.
+            let mut wait = Wait::new(*patience, me, judge).watched(&self.control().watch);
+            if wait.claims() {
+                wait.heard(self.look(judge, me)?);
+            }
+            return match tries(false)? {
+                Tried::Got(got) => Ok(got),
+                Tried::Wait => Err(QueueError::TimedOut),
+            };
+        }
+        for _ in 0..LOOKS {
+            (0..REST).for_each(|_| hint::spin_loop());
+            if let Tried::Got(got) = tries(false)? {
+                return Ok(got);
+            }
+        }
+        let mut wait = Wait::new(*patience, me, judge).watched(&self.control().watch);
+        let (mut looks, mut slept) = (wait.looks_first(), false);
+        loop {
+            if looks {
+                wait.heard(self.look(judge, me)?);
+            }
+            let armed = bell.arm();
+            // The mark stays on the bell if there is nothing to sleep for: at most one ring for nobody.
+            if let Tried::Got(got) = tries(slept)? {
+                return Ok(got);
+            }
+            wait.check().map_err(given_up)?;
+            let wake = bell.sleep(armed, wait.until());
+            slept = true;
+            looks = wait.slept(wake).map_err(given_up)?;
+            if judge.me() != Some(me) {
+                return Err(QueueError::NotJoined);
+            }
+        }
+    }
+}
+
+#[cold]
+fn given_up(why: GivenUp) -> QueueError {
+    match why {
+        GivenUp::TimedOut => QueueError::TimedOut,
+        GivenUp::Interrupted => QueueError::Interrupted,
+        GivenUp::PeerDied(peer) => QueueError::PeerDied { peer },
+        GivenUp::CannotJudge => QueueError::CannotJudge,
+    }
+}
