@@ -10,6 +10,7 @@ mod oneself;
 mod patience;
 mod pipe;
 mod python;
+mod queue;
 mod roster;
 mod roster_descriptors;
 mod roster_file;

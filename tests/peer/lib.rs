@@ -14,6 +14,7 @@ pub mod locking;
 pub mod oneself;
 pub mod patience;
 pub mod pipe;
+pub mod queue;
 pub mod roster;
 pub mod rwlock;
 pub mod schema;
@@ -77,6 +78,7 @@ fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
         "crowds" => crowds::play(script, args, segment, channel),
         "locking" => locking::play(script, args, segment, channel),
         "oneself" => oneself::play(script, segment, channel),
+        "queue" => queue::play(script, args, segment, channel),
         "patience" => patience::play(script, args, segment, channel),
         "rwlock" => rwlock::play(script, segment, channel),
         "sync" => sync::play(script, args, segment, channel),

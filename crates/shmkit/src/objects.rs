@@ -7,8 +7,7 @@ use shmkit_segment::ObjectError;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
     Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, Queue, QueueSpec,
-    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Snapshot,
-    Value,
+    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Snapshot, Value,
 };
 
 mod sealed {

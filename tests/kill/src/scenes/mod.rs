@@ -20,6 +20,7 @@ mod office;
 mod once;
 pub mod pause;
 mod python;
+mod queue;
 pub mod random;
 mod ring;
 mod ring_copy;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(cell::scenes());
     all.extend(snapshot::scenes());
     all.extend(ring::scenes());
+    all.extend(queue::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());
     all.extend(directory::scenes());
