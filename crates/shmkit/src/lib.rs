@@ -311,8 +311,8 @@
 //!
 //! # Queues
 //!
-//! A [`Queue`] takes from many and gives to many, in any processes. An item that is *taken* has a receipt: whoever is killed with it
-//! leaves the item to another. [`join`](Queue::join) waits until all is done, and never for the dead:
+//! A [`Queue`] takes from many and gives to many. Whoever is killed with what it has *taken* leaves it to another; and
+//! [`join`](Queue::join) waits until all is done, and never for the dead:
 //!
 //! ```
 //! # use shmkit::{Objects, Options, QueueError};
@@ -320,12 +320,10 @@
 //! # let segment = Options::new(1 << 20).anonymous()?;
 //! let jobs = segment.queue::<u64>("jobs", 64)?;
 //! jobs.put_all(&[1, 2])?; // in any process
-//! let job = jobs.take()?; // in any other; killed from here on, it goes to another
-//! println!("{} squared is {}", *job, *job * *job);
+//! let job = jobs.take()?; // in any other, until it is done
 //! job.done()?;
 //! assert_eq!(jobs.get()?, 2); // taken and done in one
-//! jobs.join()?;
-//! jobs.close()?;
+//! jobs.join().and_then(|()| jobs.close())?;
 //! assert_eq!(jobs.get(), Err(QueueError::Closed));
 //! # Ok(())
 //! # }
@@ -401,7 +399,6 @@
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Queue(6)`, `SimpleQueue()` | [`segment.queue::<T>("jobs", 6)`](Objects::queue) | bounded; no thread behind it: what `put` accepted is there; killed readers and writers harm nobody |
 //! | `JoinableQueue(6)`, `task_done()` | [`Queue::take`], [`Lease::done`], [`Queue::join`] | a killed taker's item comes again, and `join` does not wait for the dead |
-//! | `queue.Full`, `queue.Empty` | [`QueueError::Full`], [`QueueError::Empty`]; [`QueueError::TimedOut`] | |
 //! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |
 //! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
 //! | `resource_tracker` | not needed; [`tracker`] sweeps after a power cut of all processes | never removes what is in use |
