@@ -5,6 +5,7 @@
 //! there too.
 
 pub mod attach;
+pub mod directory;
 pub mod heap;
 pub mod input;
 pub mod ops;

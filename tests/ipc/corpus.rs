@@ -4,6 +4,9 @@
 #[path = "../../fuzz/src/attach.rs"]
 mod attach;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/directory.rs"]
+mod directory;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/heap.rs"]
 mod heap;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -56,6 +59,11 @@ fn any_bytes_are_two_definitions_of_types_or_an_error() {
 #[test]
 fn operations_in_any_order_are_answered_as_foretold() {
     replay("ops", ops::run);
+}
+
+#[test]
+fn objects_come_and_go_as_foretold_and_any_words_are_a_directory_or_an_error() {
+    replay("directory", directory::run);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn a_peers_object_of_another_type_or_length_is_refused() {
 #[test]
 fn a_long_name_and_its_maker_are_seen_by_a_peer() {
     let name = unique("directory-long");
-    let segment = Options::new(4096).objects(1).create(&name).unwrap();
+    let segment = Options::new(1 << 15).objects(1).create(&name).unwrap();
     let long = "größe".repeat(36) + "abc";
     assert_eq!(long.len(), 255);
     let _: Words = segment.make(&long, Spec::new(2, 5)).unwrap();

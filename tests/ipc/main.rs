@@ -5,6 +5,7 @@ mod conformance;
 mod corpus;
 mod crowds;
 mod directory;
+mod directory_removal;
 mod namespaces;
 mod oneself;
 mod patience;

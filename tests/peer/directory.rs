@@ -89,6 +89,8 @@ pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
         "half" => half(&segment),
         "add" => add(&segment, channel),
         "make" => make(&segment, channel),
+        "use" => use_it(&segment, channel),
+        "churn" => churn(&segment, channel),
         _ => panic!("no script {script}"),
     }
 }
@@ -123,4 +125,33 @@ fn make(segment: &Segment, channel: &mut Channel) {
         let _: Words = segment.make(&i.to_string(), spec).expect("make");
     }
     channel.hear();
+}
+
+/// Finds `used`, says so, and has it until it is told to drop it.
+pub fn use_it(segment: &Segment, channel: &mut Channel) {
+    let words: Words = segment.find("used").expect("find");
+    channel.say("uses");
+    channel.hear();
+    assert!(words.are(5), "{words:?}");
+    drop(words);
+    channel.say("dropped");
+    channel.hear();
+}
+
+/// Makes and removes objects until it is killed.
+fn churn(segment: &Segment, channel: &mut Channel) {
+    channel.say("ready");
+    for i in 0..u64::MAX {
+        let name = format!("churn-{}-{}", std::process::id(), i % 5);
+        let words: Words = segment.object(&name, Spec::new(1 + i * 37 % 400, i)).expect("make");
+        let again = words.all().len();
+        assert!(again > 0);
+        if i % 2 == 0 {
+            drop(words);
+            segment.remove_object(&name).expect("nobody uses it");
+        } else {
+            segment.unlink_object(&name).expect("it is there");
+            assert!(words.are(i), "{words:?}");
+        }
+    }
 }

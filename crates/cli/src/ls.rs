@@ -93,6 +93,14 @@ struct Object {
     r#type: Option<String>,
     length: u64,
     bytes: u64,
+    /// The how many-th object of its segment it is.
+    generation: u64,
+    /// The number of the participant that made it; `null` if somebody else has the number by now.
+    creator: Option<String>,
+    /// The numbers of the living that use it.
+    users: Vec<String>,
+    /// It has lost its name, and is there for its users only.
+    unlinked: bool,
     #[serde(skip)]
     shape: String,
 }
@@ -206,7 +214,7 @@ impl Segment {
             capacity: summary.capacity,
             participants: summary.participants.iter().map(Participant::new).collect(),
             entries: summary.entries,
-            objects: summary.objects.iter().flatten().map(Object::new).collect(),
+            objects: summary.objects.iter().flatten().map(|e| Object::new(e, summary)).collect(),
             objects_error: summary.objects.as_ref().err().map(|error| chain(error)),
         }
     }
@@ -235,12 +243,17 @@ impl Segment {
             out.push_str(&rows.text(terminal));
         }
         if !self.objects.is_empty() {
-            let mut rows = Table::new(&["  object", "bytes", "what it is"]);
+            let heads = ["  object", "number", "bytes", "creator", "users", "what it is"];
+            let mut rows = Table::new(&heads);
             for object in &self.objects {
+                let unlinked = if object.unlinked { ", unlinked" } else { "" };
                 rows.add_row([
                     format!("  {}", shown(&object.name)).into(),
+                    number(object.generation),
                     number(object.bytes),
-                    shown(&object.shape).into(),
+                    number(object.creator.as_deref().unwrap_or("?")),
+                    number(object.users.len()),
+                    format!("{}{unlinked}", shown(&object.shape)).into(),
                 ]);
             }
             out.push_str(&rows.text(terminal));
@@ -266,8 +279,11 @@ impl Participant {
 }
 
 impl Object {
-    fn new(entry: &Entry) -> Self {
+    fn new(entry: &Entry, summary: &Summary) -> Self {
         let shape = &entry.shape;
+        let lives =
+            |member: &&Member| member.verdict != Verdict::Dead && entry.users.contains(&member.id);
+        let users = summary.participants.iter().filter(lives);
         let tag = shape.tag.name();
         Self {
             name: entry.name.clone(),
@@ -275,6 +291,10 @@ impl Object {
             r#type: (!tag.is_empty()).then(|| tag.to_owned()),
             length: shape.len,
             bytes: shape.bytes,
+            generation: entry.generation,
+            creator: entry.creator.map(|id| id.to_string()),
+            users: users.map(|member| member.id.to_string()).collect(),
+            unlinked: entry.is_unlinked,
             shape: shape.to_string(),
         }
     }

@@ -49,6 +49,11 @@ impl Spent {
         Self { numbering, slot }
     }
 
+    /// Returns which place it is, from 0: the one of its participants' [home](OwnerId::home) among as many as there are.
+    pub fn place(&self) -> u32 {
+        self.slot
+    }
+
     /// Returns whether the lower 30 bits of a word name somebody of this place.
     pub fn is_named_by(&self, word: u32) -> bool {
         let origin = OwnerId::from_word(word).and_then(|id| self.numbering.origin(id));

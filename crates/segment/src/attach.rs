@@ -116,8 +116,7 @@ pub(crate) fn rejoin(shared: &Shared) -> Result<OwnerId, Failure> {
             _ => Err(error),
         })
         .map_err(|error| not_rejoined(shared, error))?;
-    shared.entry().inherit();
-    opened(shared.header(), shared.region())?;
+    rejoined(shared)?;
     Ok(id)
 }
 
@@ -127,9 +126,25 @@ pub(crate) fn rejoin_by(shared: &Shared, description: Description) -> Result<Own
         .participant()
         .rejoin_with(description)
         .map_err(|error| not_rejoined(shared, error))?;
-    shared.entry().inherit();
-    opened(shared.header(), shared.region())?;
+    rejoined(shared)?;
     Ok(id)
+}
+
+/// What is left to do for a forked child that has its place.
+fn rejoined(shared: &Shared) -> Result<(), Failure> {
+    let what = match shared.use_inherited() {
+        Ok(None) => {
+            shared.entry().inherit();
+            return opened(shared.header(), shared.region());
+        }
+        Ok(Some(_)) => "an object to which this process has inherited a handle was removed before it joined: drop such handles first, \
+             or join before anybody removes what they lead to"
+            .to_owned(),
+        Err(reason) => format!("the directory of its objects cannot be used: {reason}"),
+    };
+    // SAFETY: it has joined a moment ago, and nothing but the handles of its parent's, which are of no use, is there.
+    unsafe { shared.participant().leave() };
+    Err(Failure::new(ErrorKind::ObjectRemoved, what))
 }
 
 /// Has a segment that is persistent until somebody opens it be an ordinary one.

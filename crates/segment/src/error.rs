@@ -57,6 +57,8 @@ pub enum ErrorKind {
     TooSmall,
     /// The segment has no name any more, and never will: nobody can join it.
     Unlinked,
+    /// A forked child has handles to an object that was removed before it joined.
+    ObjectRemoved,
     /// The roster has no place left.
     Full,
     /// The free places of the roster have given out all their names, and cannot begin anew: the segment has no directory
@@ -109,7 +111,9 @@ impl SegmentError {
             Kind::InvalidName | Kind::InvalidSize | Kind::InvalidOption | Kind::OutOfBounds => {
                 io::ErrorKind::InvalidInput
             }
-            Kind::NotFound | Kind::NoDirectory | Kind::Unlinked => io::ErrorKind::NotFound,
+            Kind::NotFound | Kind::NoDirectory | Kind::Unlinked | Kind::ObjectRemoved => {
+                io::ErrorKind::NotFound
+            }
             Kind::AlreadyExists => io::ErrorKind::AlreadyExists,
             Kind::PermissionDenied | Kind::ForeignOwner | Kind::UnsafeMode => {
                 io::ErrorKind::PermissionDenied

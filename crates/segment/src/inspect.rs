@@ -264,8 +264,11 @@ impl Plan {
         let align = |at| align_up(at, Roster::ALIGN).unwrap_or(u64::MAX);
         let roster = align(size_of::<Header>() as u64);
         let end = align(roster + Roster::bytes(slots));
-        let (directory, data) =
-            if entries == 0 { (0, end) } else { (end, align(end + Directory::bytes(entries))) };
+        let (directory, data) = if entries == 0 {
+            (0, end)
+        } else {
+            (end, align(end + Directory::bytes(entries, slots)))
+        };
         Self { roster, directory, data }
     }
 }

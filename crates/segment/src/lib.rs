@@ -106,6 +106,10 @@ pub mod sweep;
 mod table;
 #[cfg(not(loom))]
 mod token;
+#[cfg(any(not(loom), test))]
+mod usage;
+#[cfg(not(loom))]
+mod uses;
 
 #[cfg(not(loom))]
 pub use crate::{

@@ -26,6 +26,8 @@ pub struct Locator {
     pub cookie: u64,
     /// The object's name.
     pub object: String,
+    /// The how many-th object of its segment it is: what is made later under its name is another one.
+    pub generation: u64,
     /// What it is: the name of its kind.
     pub kind: String,
     /// What it holds: the name of its type tag.
@@ -37,7 +39,7 @@ impl Locator {
     ///
     /// # Errors
     ///
-    /// [`LocateError`]: the segment has gone, another one has its name, or the object is of another kind or type.
+    /// [`LocateError`]: segment or object has gone, another one has its name, or the object is of another kind or type.
     ///
     /// # If a peer dies
     ///
@@ -58,7 +60,11 @@ impl Locator {
         if segment.header().cookie != self.cookie {
             return Err(LocateError::Reused { name: self.segment.clone() });
         }
-        segment.located(&self.object).map_err(LocateError::Object)
+        let there = segment.located(&self.object).map_err(LocateError::Object)?;
+        if there.generation != self.generation {
+            return Err(LocateError::Replaced { object: self.object.clone() });
+        }
+        Ok(there)
     }
 }
 
@@ -69,6 +75,7 @@ impl Locator {
 pub struct Located<O> {
     object: O,
     name: String,
+    generation: u64,
     segment: Segment,
 }
 
@@ -106,6 +113,7 @@ impl<O> Located<O> {
             segment: segment.to_owned(),
             cookie: self.segment.header().cookie,
             object: self.name.clone(),
+            generation: self.generation,
             kind: O::KIND.name().to_owned(),
             tag: O::TAG.name().to_owned(),
         })
@@ -139,7 +147,8 @@ impl Segment {
     /// # }
     /// ```
     pub fn located<O: Object<Seat>>(&self, name: &str) -> Result<Located<O>, ObjectError> {
-        Ok(Located { object: self.find(name)?, name: name.to_owned(), segment: self.clone() })
+        let (object, generation) = self.find_numbered(name)?;
+        Ok(Located { object, name: name.to_owned(), generation, segment: self.clone() })
     }
 }
 
@@ -153,7 +162,13 @@ impl<O> Deref for Located<O> {
 
 impl<O: Clone> Clone for Located<O> {
     fn clone(&self) -> Self {
-        Self { object: self.object.clone(), name: self.name.clone(), segment: self.segment.clone() }
+        let Self { object, name, generation, segment } = self;
+        Self {
+            object: object.clone(),
+            name: name.clone(),
+            generation: *generation,
+            segment: segment.clone(),
+        }
     }
 }
 
@@ -215,6 +230,11 @@ pub enum LocateError {
     },
     /// The segment is there, and the object is not what was sent.
     Object(ObjectError),
+    /// Another object has the name by now; the one that was sent was removed.
+    Replaced {
+        /// The name of both.
+        object: String,
+    },
 }
 
 impl LocateError {
@@ -234,7 +254,7 @@ impl From<LocateError> for io::Error {
             LocateError::NoName => io::ErrorKind::InvalidInput,
             LocateError::WrongType { .. } => io::ErrorKind::InvalidData,
             LocateError::Segment(error) => error.io_kind(),
-            LocateError::Reused { .. } => io::ErrorKind::NotFound,
+            LocateError::Reused { .. } | LocateError::Replaced { .. } => io::ErrorKind::NotFound,
             LocateError::Object(error) => error.io_kind(),
         };
         Self::new(kind, error)
@@ -258,6 +278,10 @@ impl fmt::Display for LocateError {
                 "segment {name:?} is another one than that which was sent, which has gone; keep a handle until the other side has opened its own"
             ),
             Self::Object(_) => f.write_str("the object was not found in its segment"),
+            Self::Replaced { object } => write!(
+                f,
+                "object {object:?} is another one than that which was sent, which was removed; keep a handle until the other side has opened its own"
+            ),
         }
     }
 }

@@ -41,6 +41,9 @@ use crate::{OpenOptions, RemoveOutcome, attach, inherit, remove};
 ///   runs after it has [left](Self::leak).
 /// - A [ticket](crate::OpenOptions::from_ticket) for two, or one whose maker keeps a duplicate: the locks of its bearer
 ///   are invisible to whoever shares it, and say to them that the bearer is dead. A participant's own descriptor is refused.
+/// - Using in a forked child, before it has [joined](Self::join_after_fork), what reads or writes without asking who it is,
+///   an atomic above all, when somebody has [removed](Self::remove_object) the object meanwhile: to the others the child uses
+///   nothing yet.
 /// - Two ways of access to the same bytes at a time, in what is [yours](Self::data): it is for one kind of atomic.
 ///
 /// # Foreign removal

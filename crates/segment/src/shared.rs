@@ -6,11 +6,13 @@ use memmap2::MmapRaw;
 use shmkit_layout::{Header, Region};
 use shmkit_roster::{Keep, Participant, removal};
 
+use crate::directory::{Directory, Reason};
 use crate::error::{ErrorKind, Failure};
 use crate::leave::{LastOut, Leave};
 use crate::name::Place;
 use crate::status::{Identity, Status};
 use crate::table::Entry;
+use crate::uses::Uses;
 
 /// What all handles of this process share. The fields are dropped in this order: unmap, leave, remove what is dead by
 /// now, and let the other threads of this process in again.
@@ -20,6 +22,8 @@ pub(crate) struct Shared {
     participant: Participant<'static>,
     header: Header,
     is_named: bool,
+    /// How many handles there are to each object.
+    uses: Uses,
     last: LastOut,
 }
 
@@ -36,7 +40,8 @@ impl Shared {
     ) -> Self {
         // What may cease to be persistent is looked at when this process leaves.
         let last = LastOut::new(entry, is_named && !header.is_persistent_for_ever());
-        Self { mapping, participant, header, is_named, last }
+        let uses = Uses::default();
+        Self { mapping, participant, header, is_named, uses, last }
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -71,6 +76,23 @@ impl Shared {
 
     pub(crate) fn participant(&self) -> &Participant<'static> {
         &self.participant
+    }
+
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
+    /// The directory of objects.
+    pub(crate) fn directory(&self) -> Result<Directory<'_>, Reason> {
+        let header = self.header();
+        if header.directory_entries == 0 {
+            return Err(Reason::NoDirectory);
+        }
+        // A file may be longer than its segment.
+        let region = self.region().sub(0, header.size).map_err(Reason::Place)?;
+        // SAFETY: the creator zeroed the file and put a directory of so many entries there, as the header says, which
+        // was checked against the one plan there is when this process joined; the bytes after it are its objects'.
+        unsafe { Directory::of(region, header) }.map_err(Reason::Place)
     }
 
     /// Remembers where the file lies, if that was not known.

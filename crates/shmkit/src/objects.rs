@@ -21,6 +21,9 @@ mod sealed {
 /// counts only if it is made. Finding takes no lock. Each handle has a share in the
 /// segment, as a clone of it has.
 ///
+/// An object is there until somebody [removes](Segment::remove_object) it, which is refused as long as anybody alive has a
+/// handle, or [unlinks](Segment::unlink_object) it, which frees it with its last handle.
+///
 /// # Errors
 ///
 /// All methods: [`ObjectError`] if there is another object of this name, if a length is impossible, if the directory or

@@ -62,7 +62,7 @@ impl Memory {
 
     /// How many words of the directory's lock and of the objects are this number, but for the two upper bits.
     fn count(&self, number: u32) -> usize {
-        let objects = DIRECTORY + Directory::bytes(ENTRIES);
+        let objects = DIRECTORY + Directory::bytes(ENTRIES, PLACES);
         (DIRECTORY..DIRECTORY + 16)
             .chain(objects..SIZE)
             .step_by(4)
@@ -74,7 +74,7 @@ impl Memory {
 
 fn directory(memory: Region<'_>) -> Directory<'_> {
     // SAFETY: zero at first, and used as this directory since.
-    unsafe { Directory::attach(memory, DIRECTORY, ENTRIES) }.unwrap()
+    unsafe { Directory::attach(memory, DIRECTORY, ENTRIES, PLACES) }.unwrap()
 }
 
 fn sweep(memory: Region<'_>, spent: &Spent) -> Result<(), &'static str> {

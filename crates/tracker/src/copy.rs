@@ -76,22 +76,28 @@ fn objects(
     entries: u32,
 ) -> io::Result<Result<Vec<Entry>, ObjectError>> {
     let mut copied = 0;
-    Directory::list_from(header.directory, entries, header.size, |at, bytes| {
-        copied += bytes.len() as u64;
-        if copied > LIMIT {
-            return Err(too_large());
-        }
-        if read_to(file, bytes, at)? < bytes.len() {
-            return Err(cut_off());
-        }
-        Ok(())
-    })
+    Directory::list_from(
+        header.directory,
+        (entries, header.roster_slots),
+        header.size,
+        |at, bytes| {
+            copied += bytes.len() as u64;
+            if copied > LIMIT {
+                return Err(too_large());
+            }
+            if read_to(file, bytes, at)? < bytes.len() {
+                return Err(cut_off());
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Returns one past the last byte of the roster, from the base; nothing if there can be no such roster or directory.
 fn end(header: &Header) -> Option<u64> {
     let entries = header.directory_entries;
-    header.directory.checked_add(Directory::bytes(entries)).filter(|&end| end <= header.size)?;
+    let bytes = Directory::bytes(entries, header.roster_slots);
+    header.directory.checked_add(bytes).filter(|&end| end <= header.size)?;
     header.roster.checked_add(Roster::bytes(header.roster_slots))
 }
 

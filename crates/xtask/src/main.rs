@@ -23,7 +23,7 @@ const LOOM: [(&str, &[&str]); 7] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 4] = ["attach", "heap", "ops", "ring"];
+const FUZZ: [&str; 5] = ["attach", "directory", "heap", "ops", "ring"];
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]

@@ -58,7 +58,7 @@ fn parsed(output: &Output, status: i32) -> Value {
 fn ls_shows_what_lives_and_what_it_holds() {
     let directory = directory();
     let segment = options(&directory).content("weather/1").create("rain").unwrap();
-    segment.value("hits", 5_i64).unwrap();
+    let hits = segment.value("hits", 5_i64).unwrap();
     segment.semaphore("gate", 3).unwrap();
     leave(&directory, "left", &segment);
 
@@ -87,6 +87,15 @@ fn ls_shows_what_lives_and_what_it_holds() {
     assert_eq!(rain["objects"][1]["length"], 3);
 
     assert_eq!(rain["objects"][1]["kind"], "semaphore");
+    let me = &rain["participants"][0]["id"];
+    assert_eq!(rain["objects"][0]["users"], json!([me]));
+    assert_eq!(rain["objects"][1]["users"], json!([]));
+    assert_eq!(rain["objects"][1]["creator"], *me);
+    assert_eq!(
+        (&rain["objects"][1]["generation"], &rain["objects"][1]["unlinked"]),
+        (&json!(2), &json!(false))
+    );
+    assert_eq!(left["objects"][0]["users"], json!([]), "they are dead");
 
     let table = text(&shmkit(directory.path(), &["ls"]), 0);
     let row = table.lines().find(|line| line.starts_with("rain")).unwrap();
@@ -97,6 +106,32 @@ fn ls_shows_what_lives_and_what_it_holds() {
     let long = text(&shmkit(directory.path(), &["ls", "-l"]), 0);
     assert!(long.contains("value of i64 (8 bytes)"), "{long}");
     assert!(long.contains(&std::process::id().to_string()), "{long}");
+    segment.unlink_object("hits").unwrap();
+    let long = text(&shmkit(directory.path(), &["ls", "-l"]), 0);
+    assert!(long.contains("value of i64 (8 bytes), unlinked"), "{long}");
+    drop(hits);
+    let long = text(&shmkit(directory.path(), &["ls", "-l"]), 0);
+    assert!(!long.contains("hits"), "{long}");
+}
+
+#[test]
+fn rm_removes_an_object_that_nobody_uses() {
+    let directory = directory();
+    let segment = options(&directory).create("rain").unwrap();
+    let hits = segment.value("hits", 5_i64).unwrap();
+    segment.value("misses", 5_i64).unwrap();
+    let out = text(&shmkit(directory.path(), &["rm", "rain/misses"]), 0);
+    assert_eq!(out, "removed rain/misses\n");
+    let refused = shmkit(directory.path(), &["rm", "rain/hits", "rain/none"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(why.contains("--force") && why.contains("uses it"), "{why}");
+    assert!(why.contains("\"none\""), "{why}");
+    text(&shmkit(directory.path(), &["rm", "--force", "rain/hits"]), 0);
+    assert!(segment.objects().unwrap()[0].is_unlinked);
+    hits.set(6).unwrap();
+    drop(hits);
+    assert!(segment.objects().unwrap().is_empty());
 }
 
 #[test]

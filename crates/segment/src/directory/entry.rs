@@ -7,25 +7,27 @@ use shmkit_roster::OwnerId;
 
 use super::error::Reason;
 use super::{MAX_ALIGN, ObjectError};
-use crate::index::FREE;
+use crate::index::State;
 
 /// Longest name of an object, in bytes.
 pub(super) const NAME: usize = 255;
-/// How many bytes of a name lie in the entry; the rest of it lies before the object, padded with zeros to words.
+/// How many bytes of a name lie in the entry; the rest of it, padded with zeros to words, ends where the object begins.
 const SHORT: usize = 48;
 
 /// Bytes of an entry.
 pub(super) const ENTRY: u64 = 192;
 /// An entry behind its state and its creator: where the object is, what it is called, what it is. Read and written as words,
 /// because the compiler may not join volatile accesses to single bytes.
-const WORDS: usize = 23;
-/// Where they begin, in bytes from the entry's first. The state is at 0, a u32.
-const WORDS_AT: u64 = 8;
+const WORDS: usize = 22;
+/// Where they begin, in bytes from the entry's first. The state is at 0, a u64.
+const WORDS_AT: u64 = 16;
 /// Who made it: an owner id, a u32.
-pub(super) const CREATOR_AT: u64 = 4;
+pub(super) const CREATOR_AT: u64 = 8;
+/// Where a free entry has 1 + the number of the next free one, a u64; 0 if it is the last.
+pub(super) const NEXT_AT: u64 = WORDS_AT;
 const NAME_WORDS: usize = SHORT / 8;
 const SHAPE_WORDS: usize = size_of::<Shape>() / 8;
-const _: () = assert!(3 + NAME_WORDS + SHAPE_WORDS == WORDS, "part of the segment format");
+const _: () = assert!(2 + NAME_WORDS + SHAPE_WORDS == WORDS, "part of the segment format");
 const _: () = assert!(WORDS_AT + WORDS as u64 * 8 == ENTRY, "part of the segment format");
 
 /// An object in a directory: its name and what it is.
@@ -37,9 +39,13 @@ pub struct Entry {
     /// What it is, of which values, how many, and the bytes it takes.
     pub shape: Shape,
     /// The how many-th object of its directory it is, from 1. No other one of that directory ever has the same number.
-    pub generation: u32,
+    pub generation: u64,
     /// Who made it, for people; `None` when that participant's place has given out its names anew.
     pub creator: Option<OwnerId>,
+    /// Who uses it: who has a handle to it. Those who died with one are in it, too, if whoever looks cannot judge that.
+    pub users: Vec<OwnerId>,
+    /// Whether it has lost its name, and is there only for those who use it still.
+    pub is_unlinked: bool,
 }
 
 impl fmt::Display for Entry {
@@ -94,8 +100,9 @@ impl<'n> Name<'n> {
         if record.len as usize != self.text.len() || record.name != self.short() {
             return Ok(false);
         }
+        let at = record.rest().0;
         for (i, word) in self.rest().enumerate() {
-            if segment.read::<u64>(Offset::new(record.rest_at + i as u64 * 8)?)? != word {
+            if segment.read::<u64>(Offset::new(at + i as u64 * 8)?)? != word {
                 return Ok(false);
             }
         }
@@ -144,8 +151,6 @@ fn rest_bytes(len: u32) -> u64 {
 pub(super) struct Record {
     /// Where the object's first byte is, in bytes from the base of the segment.
     pub(super) offset: u64,
-    /// Where the rest of the name is, in bytes from the base; 0 if there is none.
-    rest_at: u64,
     /// Bytes of the name.
     len: u32,
     pub(super) hash: u32,
@@ -155,9 +160,9 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(name: Name<'_>, rest_at: u64, offset: u64, shape: Shape) -> Self {
+    pub(super) fn new(name: Name<'_>, offset: u64, shape: Shape) -> Self {
         let len = name.text.len() as u32;
-        Self { offset, rest_at, len, hash: name.hash, name: name.short(), shape }
+        Self { offset, len, hash: name.hash, name: name.short(), shape }
     }
 
     /// Copies the entry at byte `at` of the segment out.
@@ -165,22 +170,21 @@ impl Record {
         segment.read(Offset::new(at + WORDS_AT)?).map(Self::of)
     }
 
-    /// Returns the entry of which these are the bytes, and who made it, if it is published.
-    pub(super) fn published(bytes: &[u8; ENTRY as usize]) -> Option<(u32, Self, u32)> {
-        let words: [u64; 1 + WORDS] = bytemuck::pod_read_unaligned(bytes);
-        let [state, creator]: [u32; 2] = bytemuck::cast(words[0]);
+    /// Returns the entry of which these are the bytes: what its state says, itself, and who made it.
+    pub(super) fn parts(bytes: &[u8; ENTRY as usize]) -> (u64, Self, u32) {
+        let words: [u64; 2 + WORDS] = bytemuck::pod_read_unaligned(bytes);
+        let [creator, _]: [u32; 2] = bytemuck::cast(words[1]);
         let mut record = [0; WORDS];
-        record.copy_from_slice(&words[1..]);
-        (state != FREE).then(|| (state, Self::of(record), creator))
+        record.copy_from_slice(&words[2..]);
+        (words[0], Self::of(record), creator)
     }
 
     fn of(words: [u64; WORDS]) -> Self {
-        let (name, shape) = words[3..].split_at(NAME_WORDS);
+        let (name, shape) = words[2..].split_at(NAME_WORDS);
         Self {
             offset: words[0],
-            rest_at: words[1],
-            len: words[2] as u32,
-            hash: (words[2] >> 32) as u32,
+            len: words[1] as u32,
+            hash: (words[1] >> 32) as u32,
             name: bytemuck::pod_read_unaligned(bytemuck::cast_slice(name)),
             shape: bytemuck::pod_read_unaligned(bytemuck::cast_slice(shape)),
         }
@@ -195,17 +199,16 @@ impl Record {
     ) -> Result<(), OffsetError> {
         let mut words = [0; WORDS];
         words[0] = self.offset;
-        words[1] = self.rest_at;
-        words[2] = u64::from(self.hash) << 32 | u64::from(self.len);
-        let (name, shape) = words[3..].split_at_mut(NAME_WORDS);
+        words[1] = u64::from(self.hash) << 32 | u64::from(self.len);
+        let (name, shape) = words[2..].split_at_mut(NAME_WORDS);
         bytemuck::cast_slice_mut(name).copy_from_slice(&self.name);
         bytemuck::cast_slice_mut(shape).copy_from_slice(bytemuck::bytes_of(&self.shape));
         segment.write(Offset::new(at + CREATOR_AT)?, creator.map_or(0, OwnerId::get))?;
         segment.write(Offset::new(at + WORDS_AT)?, words)
     }
 
-    /// Fails if no peer of this version writes this as entry `index` of a segment of `len` bytes, where the objects before
-    /// it end at `start`, or later.
+    /// Fails if no peer of this version writes this as entry `index` of a segment of `len` bytes whose objects begin at
+    /// `start`.
     pub(super) fn check(&self, index: u32, start: u64, len: u64) -> Result<(), Reason> {
         self.defect(start, len)
             .map_or(Ok(()), |(field, found)| Err(Reason::Corrupt { field, index, found }))
@@ -227,10 +230,8 @@ impl Record {
             return Some(("offset", self.offset));
         }
         let rest = rest_bytes(self.len);
-        let rest_end = self.rest_at.checked_add(rest);
-        let is_before = self.rest_at >= start && rest_end.is_some_and(|end| end <= self.offset);
-        if rest > 0 && !(is_before && self.rest_at.is_multiple_of(8)) {
-            return Some(("place of the name", self.rest_at));
+        if rest > 0 && (self.offset - start < rest || !self.offset.is_multiple_of(8)) {
+            return Some(("place of the name", self.offset));
         }
         match self.offset.checked_add(bytes) {
             Some(end) if end <= len => None,
@@ -240,7 +241,8 @@ impl Record {
 
     /// Returns where the rest of the name is, and how many bytes it has with its padding, for a record that was checked.
     pub(super) fn rest(&self) -> (u64, u64) {
-        (self.rest_at, rest_bytes(self.len))
+        let bytes = rest_bytes(self.len);
+        (self.offset.saturating_sub(bytes), bytes)
     }
 
     /// Returns one past the object's last byte, for a record that was checked.
@@ -248,9 +250,15 @@ impl Record {
         self.offset.saturating_add(self.shape.bytes)
     }
 
-    /// Returns the entry as people see it, by its index, its creator and the rest of its name. To find an object, which has
-    /// a name, nobody need look at the text of the others'.
-    pub(super) fn entry(&self, index: u32, creator: u32, rest: &[u8]) -> Result<Entry, Reason> {
+    /// Returns the entry as people see it, by its index and state, its creator and the rest of its name. To find an object,
+    /// which has a name, nobody need look at the text of the others'.
+    pub(super) fn entry(
+        &self,
+        index: u32,
+        state: State,
+        creator: u32,
+        rest: &[u8],
+    ) -> Result<Entry, Reason> {
         let mut bytes = self.name[..(self.len as usize).min(SHORT)].to_vec();
         bytes.extend(&rest[..(self.len as usize).saturating_sub(SHORT)]);
         let good = |name: &String| defect(name).is_none();
@@ -258,8 +266,10 @@ impl Record {
             Some(name) => Ok(Entry {
                 name,
                 shape: self.shape,
-                generation: index.saturating_add(1),
+                generation: state.generation(),
                 creator: OwnerId::new(creator),
+                users: Vec::new(),
+                is_unlinked: state.settled().phase() == State::UNLINKED,
             }),
             None => Err(Reason::Corrupt {
                 field: "first byte of the name",
@@ -276,11 +286,11 @@ mod tests {
 
     use super::*;
 
-    fn record(name: &str, rest_at: u64) -> Record {
+    fn record(name: &str) -> Record {
         let names = NameWords::NONE.alone();
         let (kind, tag) = (Kind::new("value"), u64::TAG);
         let shape = Shape { kind, tag, len: 1, bytes: 64, align: 64, names };
-        Record::new(Name::new(name).unwrap(), rest_at, 1024, shape)
+        Record::new(Name::new(name).unwrap(), 1024, shape)
     }
 
     #[test]
@@ -288,7 +298,8 @@ mod tests {
         for name in ["a", "hits", "größe/2", &"x".repeat(48), &"xyz".repeat(85)] {
             let rest: Vec<u8> =
                 Name::new(name).unwrap().rest().flat_map(u64::to_ne_bytes).collect();
-            let entry = record(name, 512).entry(4, 7, &rest).unwrap();
+            let state = State::new(State::NAMED, 5);
+            let entry = record(name).entry(4, state, 7, &rest).unwrap();
             assert_eq!((entry.name.as_str(), entry.generation), (name, 5));
             assert_eq!(entry.creator, OwnerId::new(7));
         }
@@ -309,7 +320,7 @@ mod tests {
 
     #[test]
     fn every_defect_is_named() {
-        let good = record("hits", 0);
+        let good = record("hits");
         assert_eq!(good.defect(1024, 1088), None);
         let with = |change: fn(&mut Record)| {
             let mut bad = good;
@@ -320,11 +331,11 @@ mod tests {
         for at in [0, 3] {
             let mut bad = good;
             bad.name[at] = 0xff;
-            assert!(bad.entry(0, 0, &[]).is_err());
+            assert!(bad.entry(0, State::new(State::NAMED, 1), 0, &[]).is_err());
         }
         assert_eq!(with(|r| r.len = 0), Some("length of the name"));
         assert_eq!(with(|r| r.len = 256), Some("length of the name"));
-        assert_eq!(with(|r| r.len = 49), Some("place of the name"));
+        assert_eq!(with(|r| r.len = 49), Some("place of the name"), "before the first object");
         assert_eq!(with(|r| r.shape.align = 0), Some("alignment"));
         assert_eq!(with(|r| r.shape.align = 3), Some("alignment"));
         assert_eq!(with(|r| r.shape.align = 1 << 13), Some("alignment"));
@@ -332,11 +343,11 @@ mod tests {
         assert_eq!(with(|r| r.offset = 1025), Some("offset"));
         assert_eq!(with(|r| r.shape.bytes = 65), Some("size"));
         assert_eq!(with(|r| r.shape.bytes = u64::MAX), Some("size"));
-        let long = record(&"x".repeat(49), 1016);
-        assert_eq!(long.defect(1000, 1088), None);
-        for at in [0, 992, 1017, 1024, !7] {
-            let bad = Record { rest_at: at, ..long };
-            assert_eq!(bad.defect(1000, 1088), Some(("place of the name", at)));
-        }
+        let long = Record { len: 49, ..good };
+        assert_eq!(long.defect(1016, 1088), None);
+        assert_eq!(long.rest(), (1016, 8));
+        let mut odd = Record { offset: 1028, ..long };
+        odd.shape.align = 4;
+        assert_eq!(odd.defect(1000, 1100), Some(("place of the name", 1028)));
     }
 }

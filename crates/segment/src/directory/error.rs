@@ -6,10 +6,11 @@ use std::io;
 use std::time::Duration;
 
 use shmkit_layout::{OffsetError, Shape, ShapeError};
-use shmkit_roster::OwnerId;
+use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::LockFailure;
 
 use super::Entry;
+use crate::usage::User;
 
 /// Why an object of a segment cannot be found or made.
 ///
@@ -31,6 +32,8 @@ pub enum ObjectErrorKind {
     NotFound,
     /// There is one already.
     Exists,
+    /// Somebody alive uses the object.
+    InUse,
     /// The object of this name is of another kind, type or length.
     WrongShape,
     /// No object can have the length or size that was asked for.
@@ -59,6 +62,7 @@ impl ObjectError {
             Reason::Name { .. } => Is::InvalidName,
             Reason::NotFound { .. } => Is::NotFound,
             Reason::Exists { .. } => Is::Exists,
+            Reason::InUse { .. } => Is::InUse,
             Reason::WrongType { .. } | Reason::WrongLength { .. } => Is::WrongShape,
             Reason::Spec(_) | Reason::Alignment { .. } => Is::InvalidSpec,
             Reason::NoDirectory => Is::NoDirectory,
@@ -89,7 +93,7 @@ impl ObjectError {
             Is::WrongShape | Is::Corrupt => io::ErrorKind::InvalidData,
             Is::Full | Is::NoRoom => io::ErrorKind::StorageFull,
             Is::Busy if self.is_timeout() => io::ErrorKind::TimedOut,
-            Is::Busy => io::ErrorKind::ResourceBusy,
+            Is::InUse | Is::Busy => io::ErrorKind::ResourceBusy,
             Is::NotJoined | Is::CannotJudge => io::ErrorKind::Other,
         }
     }
@@ -119,6 +123,11 @@ pub(crate) enum Reason {
     },
     Exists {
         found: Shape,
+    },
+    InUse {
+        found: Box<Shape>,
+        /// For people; none if it is not known any more.
+        user: Option<String>,
     },
     WrongType {
         found: Box<Shape>,
@@ -159,6 +168,19 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// Somebody uses the object.
+    pub(super) fn in_use<J: Judge>(found: Shape, user: Option<User>, judge: &J) -> Self {
+        let user = user.map(|user| match user {
+            User::Named(owner) if judge.me() == Some(owner) => "this process".to_owned(),
+            User::Named(owner) => match judge.person(owner) {
+                Some(person) => format!("participant {owner} (process {})", person.pid),
+                None => format!("participant {owner}"),
+            },
+            User::Sweeper => "somebody who is about to join".to_owned(),
+        });
+        Self::InUse { found: found.into(), user }
+    }
+
     pub(super) fn of(self, name: &str) -> ObjectError {
         ObjectError { name: Some(name.into()), reason: Box::new(self) }
     }
@@ -194,6 +216,10 @@ impl fmt::Display for Reason {
             Self::Exists { found } => {
                 write!(f, "there is one already, {found}: find it, or use another name")
             }
+            Self::InUse { found, user } => {
+                let user = user.as_deref().unwrap_or("a participant");
+                write!(f, "it is {found}, and {user} uses it: drop all handles to it first, or unlink it, which frees it with its last user")
+            }
             Self::WrongType { found, difference: Some(difference), .. } => write!(
                 f,
                 "it is {found}, of another definition: {difference}; build both sides from the same one, or use another name"
@@ -225,7 +251,7 @@ impl fmt::Display for Reason {
             ),
             Self::NoRoom { needed, align, free, len } => write!(
                 f,
-                "it needs {needed} bytes at a multiple of {align}, and of the segment's {len} bytes {free} are free: make the segment larger, with Options::new(size)"
+                "it needs {needed} bytes at a multiple of {align}, and of the segment's {len} bytes {free} are free in one piece: make the segment larger, with Options::new(size)"
             ),
             Self::Lock { failure: LockFailure::NotJoined, .. } => {
                 f.write_str("this process has not joined the segment: a forked child calls join_after_fork first")

@@ -6,21 +6,23 @@ use std::time::Duration;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::crash::in_program_order;
 use shmkit_atomic::{AtomicU64, Deadline};
-use shmkit_layout::{Object, Region, Shape, align_up};
+use shmkit_layout::{Object, Region, Shape};
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{LockFailure, Outcome, RawMutex};
 
 use super::entry::{Name, Record};
 use super::error::Reason;
-use super::table::{LOCK, WRITTEN};
+use super::room::Need;
+use super::table::{GAP, LOCK, MADE, WRITTEN};
+use super::users::{Borrowed, Keeper};
 use super::{Directory, MAX_ALIGN, ObjectError};
-use crate::index;
+use crate::index::{self, Sought, State, Words};
 
 impl<'a> Directory<'a> {
     /// Finds the object called `name`, or makes it. `spec` says what it must be: kind, type and length; a first value
     /// counts only if it is made.
     ///
-    /// Finding takes no lock.
+    /// Finding takes no lock, as [`find`](Self::find) says.
     ///
     /// # Errors
     ///
@@ -35,7 +37,7 @@ impl<'a> Directory<'a> {
         J: Judge,
     {
         // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
-        unsafe { self.object_with(name, spec, judge) }
+        unsafe { self.object_with(name, spec, &Borrowed(judge)) }
     }
 
     /// [`object`](Self::object) with any keeper.
@@ -43,33 +45,33 @@ impl<'a> Directory<'a> {
     /// # Safety
     ///
     /// As [`find_with`](Self::find_with).
-    pub(crate) unsafe fn object_with<O, K>(
+    pub(crate) unsafe fn object_with<O, K, U>(
         self,
         name: &str,
         spec: O::Spec,
-        keeper: K,
+        keeper: &U,
     ) -> Result<O, ObjectError>
     where
         O: Object<K>,
-        K: Judge + Clone,
+        K: Clone,
+        U: Keeper<K>,
     {
-        let wanted = Wanted::new::<O, K>(name, &spec, keeper.places())?;
+        let wanted = Wanted::new::<O, K>(name, &spec, keeper.judge().places())?;
         let run = move || {
-            if let Some(found) = self.seek(wanted.name)? {
+            if let Some((found, kept)) = self.seek(wanted.name, keeper)? {
                 // SAFETY: the caller's promise.
-                return unsafe { self.use_same(found, &wanted.shape, keeper) };
+                return unsafe { self.use_same(found, &wanted.shape, kept, keeper) };
             }
-            let held = self.hold(&keeper)?;
-            let next = index::catch_up(&self)?;
-            if let Some(found) = self.seek(wanted.name)? {
+            let held = self.hold(keeper.judge())?;
+            if let Some((found, kept)) = self.seek_held(wanted.name, keeper)? {
                 drop(held);
                 // SAFETY: the caller's promise.
-                return unsafe { self.use_same(found, &wanted.shape, keeper) };
+                return unsafe { self.use_same(found, &wanted.shape, kept, keeper) };
             }
             // SAFETY: the caller's promise.
-            let object = unsafe { self.build(&held, next, wanted, spec, keeper.clone()) }?;
+            let object = unsafe { self.build(&held, wanted, spec, keeper) }?;
             drop(held);
-            self.keep_schema::<O, K>(&keeper);
+            self.keep_schema::<O, K, U>(keeper);
             Ok(object)
         };
         run().map_err(|reason| reason.of(name))
@@ -95,7 +97,7 @@ impl<'a> Directory<'a> {
         J: Judge,
     {
         // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
-        unsafe { self.make_with(name, spec, judge) }
+        unsafe { self.make_with(name, spec, &Borrowed(judge)) }
     }
 
     /// [`make`](Self::make) with any keeper.
@@ -103,27 +105,27 @@ impl<'a> Directory<'a> {
     /// # Safety
     ///
     /// As [`find_with`](Self::find_with).
-    pub(crate) unsafe fn make_with<O, K>(
+    pub(crate) unsafe fn make_with<O, K, U>(
         self,
         name: &str,
         spec: O::Spec,
-        keeper: K,
+        keeper: &U,
     ) -> Result<O, ObjectError>
     where
         O: Object<K>,
-        K: Judge + Clone,
+        K: Clone,
+        U: Keeper<K>,
     {
-        let wanted = Wanted::new::<O, K>(name, &spec, keeper.places())?;
+        let wanted = Wanted::new::<O, K>(name, &spec, keeper.judge().places())?;
         let run = move || {
-            let held = self.hold(&keeper)?;
-            let next = index::catch_up(&self)?;
-            if let Some(found) = self.seek(wanted.name)? {
+            let held = self.hold(keeper.judge())?;
+            if let Sought::Found(_, _, found) = self.seek_once(wanted.name)? {
                 return Err(Reason::Exists { found: found.shape });
             }
             // SAFETY: the caller's promise.
-            let object = unsafe { self.build(&held, next, wanted, spec, keeper.clone()) }?;
+            let object = unsafe { self.build(&held, wanted, spec, keeper) }?;
             drop(held);
-            self.keep_schema::<O, K>(&keeper);
+            self.keep_schema::<O, K, U>(keeper);
             Ok(object)
         };
         run().map_err(|reason| reason.of(name))
@@ -134,13 +136,20 @@ impl<'a> Directory<'a> {
     /// # Safety
     ///
     /// As [`find_with`](Self::find_with).
-    unsafe fn use_same<O, K>(self, found: Record, asked: &Shape, keeper: K) -> Result<O, Reason>
+    unsafe fn use_same<O, K, U>(
+        self,
+        found: Record,
+        asked: &Shape,
+        kept: K,
+        keeper: &U,
+    ) -> Result<O, Reason>
     where
         O: Object<K>,
+        U: Keeper<K>,
     {
         let same_type = (found.shape.kind, found.shape.tag) == (asked.kind, asked.tag);
         if !same_type {
-            let difference = self.differs::<O, K>(&found.shape, keeper);
+            let difference = self.differs::<O, K, U>(&found.shape, keeper);
             let (found, asked) = (found.shape.into(), asked.to_string());
             return Err(Reason::WrongType { found, asked, difference });
         }
@@ -148,54 +157,64 @@ impl<'a> Directory<'a> {
             return Err(Reason::WrongLength { found: found.shape, asked: Box::new(*asked) });
         }
         // SAFETY: the caller's promise.
-        unsafe { self.use_found(found, keeper) }
+        unsafe { self.use_found(found, kept, keeper) }
     }
 
-    /// Makes an object in the next free bytes and publishes it as entry `next`, the first that is free.
+    /// Makes an object where there is room, and publishes it.
     ///
     /// # Safety
     ///
     /// As [`find_with`](Self::find_with).
-    unsafe fn build<O, K>(
+    unsafe fn build<O, K, U>(
         self,
-        held: &Held<'_, K>,
-        next: u32,
+        held: &Held<'_, U::Judge>,
         wanted: Wanted<'_>,
         spec: O::Spec,
-        keeper: K,
+        keeper: &U,
     ) -> Result<O, Reason>
     where
         O: Object<K>,
-        K: Judge,
+        K: Clone,
+        U: Keeper<K>,
     {
         let Wanted { name, shape } = wanted;
         held.check()?;
-        let at = self.entry_for(next)?;
-        let (rest_at, offset) = self.room(self.end(next)?, name, &shape)?;
+        let next = self.entry_for(held)?;
+        let offset = self.place(held, Need::object(name, &shape))?;
+        let rest = name.rest_bytes();
         let region = self.region.sub(offset, shape.bytes).map_err(Reason::Place)?;
-        self.zero(region, offset)?;
-        // SAFETY: the bytes are zero (`zero`), and nobody else uses them: they lie behind every published
-        // object and only the holder of the lock uses such bytes, as above. The rest is the caller's promise.
-        let object = unsafe { O::init(region, spec, keeper) }.map_err(Reason::Spec)?;
+        let with_name =
+            self.region.sub(offset - rest, rest + shape.bytes).map_err(Reason::Place)?;
+        self.zero(with_name, offset - rest)?;
+
+        let made: &AtomicU64 = self.word(MADE)?;
+        // 61 bits of it are in a state; nobody makes so many.
+        let generation = (made.load(Relaxed) & (u64::MAX >> 3)) + 1;
+        let state = State::new(State::NAMED, generation);
+        let kept = keeper.begin(self, next.entry, state, false)?;
+        let kept = kept.ok_or_else(|| self.corrupt("user", next.entry, generation))?;
+        // SAFETY: the bytes are zero (`zero`), and nobody else uses them: they lie in no object and no table (`place`), and
+        // only the holder of the lock uses such bytes, as above. The rest is the caller's promise.
+        let object = unsafe { O::init(region, spec, kept) };
+        if object.is_err() {
+            // Its bytes are below what was ever written, and in no object.
+            self.word::<AtomicU64>(GAP)?.store(u64::MAX, Relaxed);
+        }
+        let object = object.map_err(Reason::Spec)?;
 
         // The object's own code has run: it may have forked, or learned that the roster has lost our place.
         held.check()?;
-        name.write_rest(self.region, rest_at).map_err(Reason::Place)?;
-        let record = Record::new(name, rest_at, offset, shape);
+        made.store(generation, Relaxed);
+        self.take(next)?;
+        name.write_rest(self.region, offset - rest).map_err(Reason::Place)?;
+        let at = self.entry_at(next.entry)?.ok_or_else(|| self.corrupt("table", next.entry, 0))?;
+        let record = Record::new(name, offset, shape);
         record.write(self.region, at, held.id).map_err(Reason::Place)?;
         in_program_order();
-        self.publish(next)?;
+        let word = self.state_word(next.entry)?;
+        index::insert(&self, next.entry)?;
+        index::publish(word, generation);
         Ok(object)
-    }
-
-    /// Makes entry `next`, which is written, and its object visible. From here on it is there: what is wrong with the others
-    /// is for the next one to say.
-    fn publish(self, next: u32) -> Result<(), Reason> {
-        let state = index::Words::state(&self, next)?;
-        index::publish(state.ok_or(Reason::Corrupt { field: "table", index: next, found: 0 })?);
-        in_program_order();
-        let _ = index::catch_up(&self);
-        Ok(())
     }
 
     /// Zeroes the bytes of a new object or table, which begins at `offset`: those that a killed or failed maker may have
@@ -206,8 +225,7 @@ impl<'a> Directory<'a> {
         let before = written.load(Relaxed);
         let dirty = before.min(end).saturating_sub(offset) as usize;
         // SAFETY: `region` is mapped for writing (`Region::from_raw_parts`), it is at least as long, and nobody else uses the
-        // bytes: they lie behind every published object and table (`end`), and only the holder of the lock, which is us, uses
-        // bytes that are not published.
+        // bytes: they lie in no object and no table (`place`), and only the holder of the lock, which is us, uses such bytes.
         unsafe { ptr::write_bytes(region.base().as_ptr(), 0, dirty) };
         written.store(before.max(end), Relaxed);
         // The mark is there before the object's first byte is, so that the next maker zeroes what this one has left.
@@ -215,30 +233,8 @@ impl<'a> Directory<'a> {
         Ok(())
     }
 
-    /// Returns the places of the rest of a name, 0 if it has none, and of its object, at or after `end`.
-    fn room(self, end: u64, name: Name<'_>, shape: &Shape) -> Result<(u64, u64), Reason> {
-        let len = self.len;
-        let place = || {
-            let (rest_at, after) = match name.rest_bytes() {
-                0 => (0, end),
-                bytes => {
-                    let rest_at = align_up(end, 8)?;
-                    (rest_at, rest_at.checked_add(bytes)?)
-                }
-            };
-            let offset = align_up(after, shape.align)?;
-            (offset.checked_add(shape.bytes)? <= len).then_some((rest_at, offset))
-        };
-        place().ok_or_else(|| Reason::NoRoom {
-            needed: shape.bytes.saturating_add(name.rest_bytes()),
-            align: shape.align,
-            free: len.saturating_sub(end),
-            len,
-        })
-    }
-
-    /// Locks the directory. Whoever died holding it left nothing to repair.
-    fn hold<'h, J: Judge>(self, judge: &'h J) -> Result<Held<'h, J>, Reason>
+    /// Locks the directory, and sets right what who died holding it has left.
+    pub(super) fn hold<'h, J: Judge>(self, judge: &'h J) -> Result<Held<'h, J>, Reason>
     where
         'a: 'h,
     {
@@ -246,14 +242,36 @@ impl<'a> Directory<'a> {
         let waited = self.time_limit;
         let fails = |failure| Reason::Lock { failure, owner: lock.owner(), waited };
         let outcome = lock.lock(judge, Deadline::after(waited)).map_err(fails)?;
+        self.held(lock, judge, outcome)
+    }
+
+    /// Locks the directory, unless somebody else, or we, have it.
+    pub(super) fn try_hold<'h, J: Judge>(self, judge: &'h J) -> Result<Option<Held<'h, J>>, Reason>
+    where
+        'a: 'h,
+    {
+        let lock: &RawMutex = self.word(LOCK)?;
+        match lock.try_lock(judge) {
+            Ok(outcome) => self.held(lock, judge, outcome).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn held<'h, J: Judge>(
+        self,
+        lock: &'h RawMutex,
+        judge: &'h J,
+        outcome: Outcome,
+    ) -> Result<Held<'h, J>, Reason> {
         let id = lock.owner();
         let held = Held { lock, judge, id };
         match outcome {
             Outcome::Clean => {}
-            // Whole entries are published, others are free: the directory is consistent at every instruction, and
-            // whoever makes an object indexes first what is not indexed yet.
-            // The lock is ours, so this can fail only in a forked child, whose every step fails.
+            // Its heirs do it again, if this one dies or fails.
             Outcome::OwnerDied | Outcome::NotRecoverable => {
+                held.check()?;
+                self.repair()?;
+                // The lock is ours, so this can fail only in a forked child, whose every step fails.
                 let _ = lock.make_consistent(judge);
             }
         }
@@ -286,16 +304,16 @@ impl<'n> Wanted<'n> {
 }
 
 /// The locked directory.
-struct Held<'a, J: Judge> {
+pub(super) struct Held<'a, J: Judge> {
     lock: &'a RawMutex,
-    judge: &'a J,
+    pub(super) judge: &'a J,
     /// Who took it.
     id: Option<OwnerId>,
 }
 
 impl<J: Judge> Held<'_, J> {
     /// Fails if this process is not, or no longer, the one that took the lock: it must not write.
-    fn check(&self) -> Result<(), Reason> {
+    pub(super) fn check(&self) -> Result<(), Reason> {
         if self.id.is_some() && self.judge.me() == self.id && self.lock.owner() == self.id {
             return Ok(());
         }

@@ -1,45 +1,50 @@
 //! The directory: named, typed objects inside a segment.
 //!
 //! ```text
-//! at       lock | at+64: up to where objects were ever written, in bytes from the base
-//! at+128   how many entries are indexed | the index | 30 later tables of entries
+//! at       lock | at+64: up to where objects were ever written, in bytes from the base | free entries and gaps
+//! at+128   version of the index | which it is | 30 later tables of entries
 //! at+384   entry 0 | entry 1 | …      192 bytes each: state, creator, offset, name, shape
+//!          users                      for each place of the roster a bit for every entry
 //!          the first index            8 bytes each: hash of a name | 1 + an entry's number
-//! free     the objects, each at a multiple of its alignment, in the order of their entries; the rest of a long name
-//!          before its object; later tables, each as large as all before it, and the indexes that go with them
+//! free     the objects, each at a multiple of its alignment; the rest of a long name right before its object; later tables,
+//!          each as large as all before it, and the indexes that go with them
 //! ```
 //!
-//! Entries are taken in order, under the lock, and never given back. An entry is written while nobody looks at it and
-//! *published* by one store to its state; from then on it never changes. The next free byte follows from the last
-//! published entry and the last tables, so that a maker that is killed anywhere leaves an object that is whole or
-//! absent, and an heir of the lock has nothing to repair but that the last entry may not be indexed yet (`index`). Finding
-//! an object takes no lock.
+//! The state of an entry decides everything: an object is there from one store to it, and has its name until another, and its
+//! bytes until a third (`index`). Until then the entry does not change. What is free, and how much, follows from the states: a
+//! maker or remover that is killed anywhere leaves an object that is whole or absent, and an heir of the lock has the rest be
+//! made anew. Finding an object takes no lock.
 //!
-//! What this does *not* do: remove an object. It would have to know whether somebody alive uses it, and a handle leaves
-//! nothing in the memory that says so. The memory of one is free again when the segment goes.
+//! Whoever has a handle to an object says so in its row of bits (`users`), and what somebody alive uses is not freed.
 
 mod entry;
 mod error;
 mod grow;
 mod make;
 mod outside;
+mod remove;
+mod room;
 mod schema;
 mod segment;
 pub(crate) mod sweep;
 mod table;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::time::Duration;
 
-use shmkit_atomic::Ordering::Relaxed;
-use shmkit_atomic::{AtomicU32, AtomicU64};
-use shmkit_layout::{Kind, Object, Offset, OffsetError, Region, TypeTag};
+use shmkit_atomic::Ordering::{Acquire, Relaxed};
+use shmkit_atomic::{AtomicU32, AtomicU64, fence, hint};
+use shmkit_layout::{Header, Kind, Object, Offset, OffsetError, Region, TypeTag};
 use shmkit_roster::Judge;
 
 use self::entry::{Name, Record};
-use self::error::Reason;
-use crate::index;
+use self::users::Borrowed;
+use crate::index::{self, Sought, State};
+
+pub(crate) use self::error::Reason;
+pub(crate) use self::users::{Keeper, not_joined};
 
 pub use self::entry::Entry;
 pub use self::error::{ObjectError, ObjectErrorKind};
@@ -49,6 +54,8 @@ const MAX_ALIGN: u64 = 4096;
 
 /// How long a peer may hold the directory, unless the user says otherwise.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// How often is looked for a name without the lock, while others remove objects.
+const TRIES: u32 = 64;
 /// How many objects are named to who asks for one that is not there.
 const SHOWN: usize = 8;
 
@@ -63,12 +70,14 @@ pub struct Directory<'a> {
     at: u64,
     /// Lock, first entries and first index.
     table: Region<'a>,
-    /// How many entries are in the index.
-    indexed: &'a AtomicU32,
+    /// The version of the index.
+    version: &'a AtomicU64,
     /// Which table is the index.
     index: &'a AtomicU64,
     /// How many entries the first table has.
     entries: u32,
+    /// How many participants there can be.
+    places: u32,
     /// Where the objects begin, in bytes from the base of the segment.
     start: u64,
     /// Size of the segment, in bytes.
@@ -81,9 +90,10 @@ impl<'a> Directory<'a> {
     /// The alignment of a directory's first byte.
     pub const ALIGN: u64 = 128;
 
-    /// Returns the bytes that a directory takes whose first table has room for `entries` objects.
-    pub const fn bytes(entries: u32) -> u64 {
-        table::bytes(entries)
+    /// Returns the bytes that a directory takes whose first table has room for `entries` objects, at least one, beside a
+    /// roster of so many places: each has a bit for every entry.
+    pub const fn bytes(entries: u32, places: u32) -> u64 {
+        table::bytes(entries, places)
     }
 
     /// Uses the directory at byte `at` of a region. All zero bytes, up to the region's end, are an empty one.
@@ -98,18 +108,35 @@ impl<'a> Directory<'a> {
     /// as a directory of `entries` entries since, and those after it belong to its objects and to its later tables, and be
     /// reached through it only.
     /// Every judge that it is ever used with, here and by others, must be a participant of one and the same roster: to
-    /// another's the living would be dead.
-    pub unsafe fn attach(region: Region<'a>, at: u64, entries: u32) -> Result<Self, OffsetError> {
-        let bytes = Self::bytes(entries);
+    /// another's the living would be dead. It has `places` places, as its [judges](Judge::places) say.
+    pub unsafe fn attach(
+        region: Region<'a>,
+        at: u64,
+        entries: u32,
+        places: u32,
+    ) -> Result<Self, OffsetError> {
+        let places = places.max(1);
+        let bytes = Self::bytes(entries, places);
         let table = region.sub(at, bytes)?;
         if !at.is_multiple_of(Self::ALIGN) {
             return Err(OffsetError::Misaligned { bytes: at, align: Self::ALIGN });
         }
         // `sub` has checked that the sum lies inside the region.
         let (start, len) = (at + bytes, region.len() as u64);
-        let (indexed, index) = table::words(table)?;
+        let (version, index) = table::words(table)?;
         let time_limit = TIME_LIMIT;
-        Ok(Self { region, at, table, indexed, index, entries, start, len, time_limit })
+        Ok(Self { region, at, table, version, index, entries, places, start, len, time_limit })
+    }
+
+    /// The directory of a segment with such a header.
+    ///
+    /// # Safety
+    ///
+    /// As [`attach`](Self::attach).
+    pub(crate) unsafe fn of(region: Region<'a>, header: &Header) -> Result<Self, OffsetError> {
+        let Header { directory, directory_entries, roster_slots, .. } = *header;
+        // SAFETY: the caller's promise.
+        unsafe { Self::attach(region, directory, directory_entries, roster_slots) }
     }
 
     /// Sets how long whoever makes an object waits for a peer that makes one: by default 30 s, in which it zeroes
@@ -120,17 +147,21 @@ impl<'a> Directory<'a> {
 
     /// Finds the object called `name`.
     ///
+    /// It takes no lock, unless others remove objects all the time, or one was killed in the middle of that. The participant
+    /// uses the object from now on, until it is gone or [says otherwise](Self::disuse).
+    ///
     /// # Errors
     ///
     /// [`NotFound`](ObjectErrorKind::NotFound), [`WrongShape`](ObjectErrorKind::WrongShape) if it is of another kind
-    /// or type, [`InvalidName`](ObjectErrorKind::InvalidName), [`Corrupt`](ObjectErrorKind::Corrupt).
+    /// or type, [`InvalidName`](ObjectErrorKind::InvalidName), [`NotJoined`](ObjectErrorKind::NotJoined),
+    /// [`Corrupt`](ObjectErrorKind::Corrupt).
     pub fn find<O, J>(self, name: &str, judge: &'a J) -> Result<O, ObjectError>
     where
         O: Object<&'a J>,
         J: Judge,
     {
         // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
-        unsafe { self.find_with(name, judge) }
+        unsafe { self.find_with(name, &Borrowed(judge)) }
     }
 
     /// [`find`](Self::find) with any keeper.
@@ -138,62 +169,114 @@ impl<'a> Directory<'a> {
     /// # Safety
     ///
     /// The region must stay mapped where it is as long as `keeper`, or a clone of it, lives.
-    pub(crate) unsafe fn find_with<O, K>(self, name: &str, keeper: K) -> Result<O, ObjectError>
+    pub(crate) unsafe fn find_with<O, K, U>(self, name: &str, keeper: &U) -> Result<O, ObjectError>
     where
         O: Object<K>,
+        U: Keeper<K>,
     {
-        let found = self.seek(Name::new(name)?).map_err(|reason| reason.of(name))?;
-        let Some(record) = found else {
+        let found = self.seek(Name::new(name)?, keeper).map_err(|reason| reason.of(name))?;
+        let Some((record, kept)) = found else {
             return Err(self.not_found().unwrap_or_else(|reason| reason).of(name));
         };
         // SAFETY: the caller's promise.
-        unsafe { self.use_found(record, keeper) }.map_err(|reason| reason.of(name))
+        unsafe { self.use_found(record, kept, keeper) }.map_err(|reason| reason.of(name))
     }
 
-    /// Finds the entry called `name`, whoever makes others meanwhile.
-    fn seek(self, name: Name<'_>) -> Result<Option<Record>, Reason> {
+    /// Finds the entry called `name`, whoever makes and removes others meanwhile, and begins to use it.
+    fn seek<K, U: Keeper<K>>(
+        self,
+        name: Name<'_>,
+        keeper: &U,
+    ) -> Result<Option<(Record, K)>, Reason> {
+        for _ in 0..TRIES {
+            match self.seek_once(name)? {
+                Sought::Found(entry, state, record) => {
+                    if let Some(kept) = keeper.begin(self, entry, state, true)? {
+                        return Ok(Some((record, kept)));
+                    }
+                }
+                Sought::None => return Ok(None),
+                Sought::Disturbed => hint::spin_loop(),
+            }
+        }
+        let _held = self.hold(keeper.judge())?;
+        self.seek_held(name, keeper)
+    }
+
+    /// As [`seek`](Self::seek), with the lock.
+    fn seek_held<K, U: Keeper<K>>(
+        self,
+        name: Name<'_>,
+        keeper: &U,
+    ) -> Result<Option<(Record, K)>, Reason> {
+        let Sought::Found(entry, state, record) = self.seek_once(name)? else { return Ok(None) };
+        let kept = keeper.begin(self, entry, state, true)?;
+        Ok(kept.map(|kept| (record, kept)))
+    }
+
+    fn seek_once(self, name: Name<'_>) -> Result<Sought<Record>, Reason> {
         index::seek(&self, name.hash, |entry| {
             let record = self.record(entry)?;
-            if !name.is_of(&record, self.region).map_err(Reason::Place)? {
-                return Ok(None);
-            }
-            self.behind(entry, record).map(Some)
+            Ok(name.is_of(&record, self.region).map_err(Reason::Place)?.then_some(record))
         })
     }
 
     /// Says that no object has the name, and which there are, as far as anybody reads on.
     fn not_found(self) -> Result<Reason, Reason> {
-        let mut there = Vec::new();
-        let mut scan = self.scan();
-        while there.len() < SHOWN
-            && let Ok(Some((index, record))) = scan.next()
-        {
-            there.extend(self.entry(index, record));
-        }
-        // Relaxed: those that are not indexed yet are looked at.
-        let mut count = self.indexed.load(Relaxed);
-        while index::is_published(&self, count)? {
+        let (mut there, mut count) = (Vec::new(), 0);
+        for entry in 0..self.used()?.load(Relaxed) {
+            if index::state(&self, entry)?.settled().phase() != State::NAMED {
+                continue;
+            }
             count += 1;
+            if there.len() < SHOWN
+                && let Ok(Some(entry)) = self.entry(entry)
+            {
+                there.push(entry);
+            }
         }
         Ok(Reason::NotFound { there, count })
     }
 
-    /// Returns what there is, in the order in which it was made. What is made meanwhile may be there or not.
+    /// Returns what there is, in the order in which it was made, what has lost its name included. What is made or removed
+    /// meanwhile may be there or not.
     ///
     /// # Errors
     ///
     /// [`Corrupt`](ObjectErrorKind::Corrupt) if an entry holds what no peer of this version writes.
     pub fn entries(self) -> Result<Vec<Entry>, ObjectError> {
-        let mut entries = Vec::new();
-        let mut scan = self.scan();
-        while let Some((index, record)) = scan.next().map_err(Reason::of_directory)? {
-            entries.push(self.entry(index, record).map_err(Reason::of_directory)?);
-        }
-        Ok(entries)
+        let list = || {
+            let mut entries = Vec::new();
+            for entry in 0..self.used()?.load(Relaxed) {
+                entries.extend(self.entry(entry)?);
+            }
+            entries.sort_unstable_by_key(|entry: &Entry| entry.generation);
+            Ok(entries)
+        };
+        list().map_err(Reason::of_directory)
     }
 
-    /// Returns an entry as people see it.
-    fn entry(self, index: u32, record: Record) -> Result<Entry, Reason> {
+    /// Returns an entry as people see it; nothing if it has no object, or another one all the time.
+    fn entry(self, index: u32) -> Result<Option<Entry>, Reason> {
+        for _ in 0..TRIES {
+            let before = index::state(&self, index)?.settled();
+            if before.phase() == State::FREE {
+                return Ok(None);
+            }
+            let entry = self.read_entry(index, before);
+            // Acquire: pairs with the Release fence in `index::free`: what was read is of one object, if it is that still.
+            fence(Acquire);
+            if index::state(&self, index)?.settled().generation() == before.generation()
+                && index::state(&self, index)?.phase() != State::FREE
+            {
+                return entry.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_entry(self, index: u32, state: State) -> Result<Entry, Reason> {
+        let record = self.record(index)?;
         let (at, bytes) = record.rest();
         let mut rest = Vec::new();
         for at in (at..at + bytes).step_by(8) {
@@ -202,7 +285,8 @@ impl<'a> Directory<'a> {
         }
         // Relaxed: visible with the entry; later it is swept.
         let creator = self.creator(index)?.load(Relaxed);
-        record.entry(index, creator, &rest)
+        let entry = record.entry(index, state, creator, &rest)?;
+        Ok(Entry { users: self.said_users(index)?, ..entry })
     }
 
     /// Borrows the word that says who made the object of an entry.
@@ -212,51 +296,25 @@ impl<'a> Directory<'a> {
         at.and_then(|at| self.region.get(at)).map_err(Reason::Place)
     }
 
-    /// Begins a walk through the published entries.
-    fn scan(self) -> Scan<'a> {
-        Scan { directory: self, index: 0, end: self.start }
-    }
-
     /// Attaches to an object of a published entry, if it is what `O` can be attached to.
     ///
     /// # Safety
     ///
     /// As [`find_with`](Self::find_with).
-    unsafe fn use_found<O: Object<K>, K>(self, found: Record, keeper: K) -> Result<O, Reason> {
+    unsafe fn use_found<O, K, U>(self, found: Record, kept: K, keeper: &U) -> Result<O, Reason>
+    where
+        O: Object<K>,
+        U: Keeper<K>,
+    {
         if (found.shape.kind, found.shape.tag) != (O::KIND, O::TAG) {
-            let difference = self.differs::<O, K>(&found.shape, keeper);
+            let difference = self.differs::<O, K, U>(&found.shape, keeper);
             let (found, asked) = (found.shape.into(), asked(O::KIND, O::TAG));
             return Err(Reason::WrongType { found, asked, difference });
         }
         let region = self.region.sub(found.offset, found.shape.bytes).map_err(Reason::Place)?;
         // SAFETY: the entry is published, so `init` of an object of this kind and tag has returned (`make`), and its
         // bytes are reached only as such an object since (`attach` of this type); the rest is the caller's promise.
-        unsafe { O::attach(region, found.shape.len, keeper) }.map_err(Reason::Attach)
-    }
-}
-
-/// A walk through the published entries, which checks that each object lies behind the one before it.
-struct Scan<'a> {
-    directory: Directory<'a>,
-    /// The next entry to look at.
-    index: u32,
-    /// One past the last byte of the objects seen, in bytes from the base of the segment.
-    end: u64,
-}
-
-impl Scan<'_> {
-    /// Copies the next entry out and checks it; `None` after the last one.
-    fn next(&mut self) -> Result<Option<(u32, Record)>, Reason> {
-        let Self { directory, index, end } = *self;
-        // Entries are taken in order: after a free one all are.
-        if !index::is_published(&directory, index)? {
-            return Ok(None);
-        }
-        let record = directory.record(index)?;
-        record.check(index, end, directory.len)?;
-        self.index += 1;
-        self.end = record.end();
-        Ok(Some((index, record)))
+        unsafe { O::attach(region, found.shape.len, kept) }.map_err(Reason::Attach)
     }
 }
 

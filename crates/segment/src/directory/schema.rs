@@ -7,31 +7,35 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{
     Definition, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag,
 };
-use shmkit_roster::Judge;
 
-use super::Directory;
+use super::{Directory, Keeper};
 
 /// The most bytes of a definition.
 const MOST: u64 = 1 << 16;
 
 impl Directory<'_> {
     /// Keeps the definition of what `O` holds, if its name does not say all and nobody else has kept it.
-    pub(super) fn keep_schema<O: Object<K>, K: Judge + Clone>(self, keeper: &K) {
+    pub(super) fn keep_schema<O: Object<K>, K: Clone, U: Keeper<K>>(self, keeper: &U) {
         let Some(schema) = O::SCHEMA.filter(|schema| schema.has_parts()) else { return };
         let Some(bytes) = schema.encode() else { return };
         // At most every second of the first entries: no table is made for it. Relaxed: a count that is late is as good.
-        if u64::from(self.indexed.load(Relaxed)) * 2 > self.entries.into() {
+        let used = self.used().map_or(u32::MAX, |used| used.load(Relaxed));
+        if u64::from(used) * 2 > self.entries.into() {
             return;
         }
         // SAFETY: the handle is used no more when this returns, and the region is mapped as long.
         let kept: Result<Stored, _> =
-            unsafe { self.object_with(&name(&TypeTag::of(schema)), bytes, keeper.clone()) };
+            unsafe { self.object_with(&name(&TypeTag::of(schema)), bytes, keeper) };
         // There is no room for it, or somebody holds the directory: the object is there without it.
         drop(kept);
     }
 
     /// Says in what the type that `O` holds here differs from what was found there, if it has the same kind and name.
-    pub(super) fn differs<O: Object<K>, K>(self, found: &Shape, keeper: K) -> Option<String> {
+    pub(super) fn differs<O: Object<K>, K, U: Keeper<K>>(
+        self,
+        found: &Shape,
+        keeper: &U,
+    ) -> Option<String> {
         let here = O::SCHEMA?;
         if (found.kind, found.tag.name()) != (O::KIND, TypeTag::of(here).name()) {
             return None;

@@ -1,10 +1,13 @@
 //! Sweeping the names of the dead out of a segment's objects, so that a place of the roster can begin anew.
 
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Header, Region};
 use shmkit_roster::Spent;
 use shmkit_sync::RawMutex;
 
 use super::Directory;
+use super::error::Reason;
+use crate::index::{self, State};
 
 const DAMAGED: &str = "its directory of objects is damaged";
 
@@ -26,13 +29,25 @@ impl Directory<'_> {
     /// in the middle of a sweep, the next one begins at the beginning.
     pub fn sweep(self, spent: &Spent) -> Result<(), &'static str> {
         spent.sweep_words(self.table, RawMutex::NAMES).map_err(|_| DAMAGED)?;
-        let mut scan = self.scan();
-        while let Some((entry, record)) = scan.next().map_err(|_| DAMAGED)? {
+        // What is freed while it is swept would be somebody else's bytes by then.
+        self.sweeping(spent, |entries| self.sweep_objects(spent, entries)).map_err(|_| DAMAGED)
+    }
+
+    /// Sweeps the objects of the first so many entries, and the words that say who uses them. Others are of the living.
+    fn sweep_objects(self, spent: &Spent, entries: u32) -> Result<(), Reason> {
+        for entry in 0..self.used()?.load(Relaxed).min(entries) {
+            let state = index::state(&self, entry)?.settled();
+            // In doubt, it would be freed by who has not seen that we use it.
+            if state.phase() == State::FREE || !self.is_there(entry, state)? {
+                continue;
+            }
             // Nobody judges its creator, but people would take somebody else for it.
-            spent.sweep(self.creator(entry).map_err(|_| DAMAGED)?);
-            let object = self.region.sub(record.offset, record.shape.bytes).map_err(|_| DAMAGED)?;
+            spent.sweep(self.creator(entry)?);
+            let record = self.record(entry)?;
+            let object =
+                self.region.sub(record.offset, record.shape.bytes).map_err(Reason::Place)?;
             for words in record.shape.names {
-                spent.sweep_words(object, words).map_err(|_| DAMAGED)?;
+                spent.sweep_words(object, words).map_err(Reason::Place)?;
             }
         }
         Ok(())
@@ -49,7 +64,6 @@ pub(crate) fn segment(memory: Region<'_>, spent: &Spent) -> Result<(), &'static 
     }
     // SAFETY: as in `Segment::directory`; and if a peer has damaged the header since it was checked, words of the file
     // are read and changed as atomics, in a mapping from which nobody has borrowed anything yet.
-    let directory =
-        unsafe { Directory::attach(memory, header.directory, header.directory_entries) };
+    let directory = unsafe { Directory::of(memory, &header) };
     directory.map_err(|_| DAMAGED)?.sweep(spent)
 }

@@ -1,21 +1,32 @@
 //! Where the words of a directory lie.
 
+use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::{Acquire, Relaxed};
-use shmkit_atomic::{AtomicU32, AtomicU64};
 use shmkit_layout::{Offset, Shared};
 
 use super::Directory;
 use super::entry::{ENTRY, Record};
 use super::error::Reason;
-use crate::index::{PUBLISHED, Words};
+use crate::index::Words;
+use crate::usage::BITS;
 
 /// Where the lock is.
 pub(super) const LOCK: u64 = 0;
 /// Where the end of the bytes is that any maker may have written to, whether it came to an end or not. The lock before it
 /// has its cache line to itself.
 pub(super) const WRITTEN: u64 = 64;
-/// Where it says how many entries are in the index.
-const INDEXED: u64 = 128;
+/// Where the number of bytes is than which no gap between objects is larger, below what was ever written.
+pub(super) const GAP: u64 = 72;
+/// Where the number of the last object is that was made or begun.
+pub(super) const MADE: u64 = 80;
+/// Where it says how many entries were ever used, the first ones.
+pub(super) const USED: u64 = 88;
+/// Where 1 + the number of the first free one of those is; each leads to the next. 0 if there is none.
+pub(super) const FREE: u64 = 92;
+/// Where it says how many objects have lost their names and are there still.
+pub(super) const UNLINKED: u64 = 96;
+/// Where the version of the index is.
+const VERSION: u64 = 128;
 /// Where it says which table is the index: where its slots begin, in bytes from the base, and in the 6 lowest bits the
 /// logarithm of their number; 0 for the first table.
 const INDEX: u64 = 136;
@@ -23,7 +34,7 @@ const INDEX: u64 = 136;
 const TABLES: u64 = 144;
 /// How many later tables of entries there can be: each is as large as all before it.
 const LATER: u32 = 30;
-/// Bytes of all of these. The first table of entries follows, then the first table of the index.
+/// Bytes of all of these. The first table of entries follows, then its users, then the first table of the index.
 pub(super) const HEAD: u64 = 384;
 const _: () = assert!(TABLES + LATER as u64 * 8 == HEAD, "part of the segment format");
 
@@ -35,11 +46,13 @@ pub(super) const fn slots_for(entries: u64) -> u64 {
     (2 * entries).next_power_of_two()
 }
 
-/// Returns the bytes that a directory takes whose first table has so many entries.
-pub(super) const fn bytes(entries: u32) -> u64 {
-    // At most 2^32 * 192 + 2^33 * 8 and a little: no overflow.
-    let entries = entries as u64;
-    (HEAD + entries * ENTRY + slots_for(entries) * 8).next_multiple_of(Directory::ALIGN)
+/// Returns the bytes that a directory takes whose first table has so many entries, at least one, beside a roster of so many
+/// places.
+pub(super) const fn bytes(entries: u32, places: u32) -> u64 {
+    let entries = if entries == 0 { 1 } else { entries as u64 };
+    let table = Table { number: 0, first: 0, entries };
+    // At most 2^32 * 192 + 2^14 * 2^30 + 2^33 * 8 and a little: no overflow.
+    (HEAD + table.bytes(places) + slots_for(table.entries) * 8).next_multiple_of(Directory::ALIGN)
 }
 
 /// One of the tables of entries.
@@ -66,9 +79,21 @@ impl Table {
         Self { number, first: before, entries: before.max(u64::from(number == 0) * all) }
     }
 
-    pub(super) fn bytes(self) -> u64 {
+    /// The bytes of its entries, and of the words behind them that say who uses what they lead to.
+    pub(super) const fn bytes(self, places: u32) -> u64 {
         // At most 2^62 entries would overflow; a table begins with an entry whose number has 32 bits.
-        self.entries.saturating_mul(ENTRY)
+        self.row_at(places)
+    }
+
+    /// Where the words of a place begin, in bytes from the table's first.
+    pub(super) const fn row_at(self, place: u32) -> u64 {
+        let row = self.row_words().saturating_mul(8).saturating_mul(place as u64);
+        self.entries.saturating_mul(ENTRY).saturating_add(row)
+    }
+
+    /// How many words each place has.
+    pub(super) const fn row_words(self) -> u64 {
+        self.entries.div_ceil(BITS as u64)
     }
 
     /// Where it says where a later table begins, in bytes from the directory's first.
@@ -77,9 +102,9 @@ impl Table {
         Some(TABLES + u64::from(index) * 8)
     }
 
-    /// Checks where a later table begins, in a segment of `len` bytes whose objects begin at `start`.
-    pub(super) fn check(self, at: u64, start: u64, len: u64) -> Result<(), Reason> {
-        let end = at.checked_add(self.bytes());
+    /// Checks where a later table begins, in a segment of `len` bytes and `places` places whose objects begin at `start`.
+    pub(super) fn check(self, at: u64, places: u32, start: u64, len: u64) -> Result<(), Reason> {
+        let end = at.checked_add(self.bytes(places));
         if at >= start && at.is_multiple_of(LINE) && end.is_some_and(|end| end <= len) {
             return Ok(());
         }
@@ -103,7 +128,7 @@ impl<'a> Directory<'a> {
         // Acquire: pairs with the Release in `grow`, so that its entries are seen free, or as they became later.
         match self.word::<AtomicU64>(word)?.load(Acquire) {
             0 => Ok(None),
-            at => table.check(at, self.start, self.len).map(|()| Some(at)),
+            at => table.check(at, self.places, self.start, self.len).map(|()| Some(at)),
         }
     }
 
@@ -114,7 +139,7 @@ impl<'a> Directory<'a> {
         Ok(at.map(|at| at + (u64::from(entry) - table.first) * ENTRY))
     }
 
-    /// Copies an entry out that is published, and checks what can be checked of it alone.
+    /// Copies an entry out that has an object, and checks what can be checked of it alone.
     pub(super) fn record(self, entry: u32) -> Result<Record, Reason> {
         let gone = Reason::Corrupt { field: "table", index: entry, found: 0 };
         let at = self.entry_at(entry)?.ok_or(gone)?;
@@ -123,45 +148,29 @@ impl<'a> Directory<'a> {
         Ok(record)
     }
 
-    /// Checks that an entry's object lies behind the one before it.
-    pub(super) fn behind(self, entry: u32, record: Record) -> Result<Record, Reason> {
-        if let Some(before) = entry.checked_sub(1) {
-            record.check(entry, self.record(before)?.end(), self.len)?;
-        }
-        Ok(record)
-    }
-
-    /// Returns one past the last byte that is taken, by the objects up to the last one and by the tables: before `next`,
-    /// the first free entry. With the lock.
-    pub(super) fn end(self, next: u32) -> Result<u64, Reason> {
-        let mut end = self.start;
-        if let Some(last) = next.checked_sub(1) {
-            let state = self.state(last)?.map_or(0, |state| state.load(Relaxed));
-            if state != PUBLISHED {
-                return Err(self.corrupt("state", last, state.into()));
-            }
-            end = self.behind(last, self.record(last)?)?.end();
-        }
+    /// The later tables of entries and the index, if it is a later one: where each begins, and one past its end.
+    pub(super) fn tables(self) -> Result<Vec<(u64, u64)>, Reason> {
+        let mut tables = Vec::new();
         for number in 1..=LATER {
             let table = Table::numbered(number, self.entries);
             let Some(at) = self.table_at(table)? else { break };
-            end = end.max(at + table.bytes());
+            tables.push((at, at + table.bytes(self.places)));
         }
         let index = self.table().load(Relaxed);
         if index != 0 {
             let (at, slots) = index_of(index);
             self.slots(index)?;
-            end = end.max(at + slots * 8);
+            tables.push((at, at + slots * 8));
         }
-        Ok(end)
+        Ok(tables)
     }
 }
 
 impl Words for Directory<'_> {
     type Error = Reason;
 
-    fn indexed(&self) -> &AtomicU32 {
-        self.indexed
+    fn version(&self) -> &AtomicU64 {
+        self.version
     }
 
     fn table(&self) -> &AtomicU64 {
@@ -171,8 +180,8 @@ impl Words for Directory<'_> {
     fn slots(&self, table: u64) -> Result<&[AtomicU64], Reason> {
         let (at, slots) = match table {
             0 => {
-                let entries = u64::from(self.entries);
-                (self.at + HEAD + entries * ENTRY, slots_for(entries))
+                let table = Table::numbered(0, self.entries);
+                (self.at + HEAD + table.bytes(self.places), slots_for(table.entries))
             }
             table => index_of(table),
         };
@@ -181,7 +190,7 @@ impl Words for Directory<'_> {
         slots.ok().filter(|_| inside).ok_or_else(|| self.corrupt("index", 0, table))
     }
 
-    fn state(&self, entry: u32) -> Result<Option<&AtomicU32>, Reason> {
+    fn state(&self, entry: u32) -> Result<Option<&AtomicU64>, Reason> {
         let Some(at) = self.entry_at(entry)? else { return Ok(None) };
         let at = Offset::new(at).map_err(Reason::Place)?;
         self.region.get(at).map(Some).map_err(Reason::Place)
@@ -196,11 +205,11 @@ impl Words for Directory<'_> {
     }
 }
 
-/// Returns the first two words of a directory, at the base of `table`.
+/// Returns the two words of a directory's index, at the base of `table`.
 pub(super) fn words(
     table: shmkit_layout::Region<'_>,
-) -> Result<(&AtomicU32, &AtomicU64), shmkit_layout::OffsetError> {
-    Ok((table.get(Offset::new(INDEXED)?)?, table.get(Offset::new(INDEX)?)?))
+) -> Result<(&AtomicU64, &AtomicU64), shmkit_layout::OffsetError> {
+    Ok((table.get(Offset::new(VERSION)?)?, table.get(Offset::new(INDEX)?)?))
 }
 
 /// The number of a table of the index.

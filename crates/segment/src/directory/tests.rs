@@ -8,6 +8,8 @@ use shmkit_layout::{NameWords, Shape, ShapeError, ShmSafe};
 use shmkit_roster::{OwnerId, Verdict};
 use shmkit_sync::RawMutex;
 
+mod removal;
+
 use super::ObjectErrorKind as Is;
 use super::entry::ENTRY;
 use super::table::{HEAD, LOCK, WRITTEN};
@@ -17,7 +19,9 @@ use super::*;
 struct Bytes<const N: usize>([u8; N]);
 
 /// Where the objects of a directory of 4 entries begin.
-const START: u64 = Directory::bytes(4);
+const START: u64 = Directory::bytes(4, PLACES);
+/// What its judges say.
+const PLACES: u32 = 64;
 /// Where its memory ends.
 const END: u64 = START + 1152;
 
@@ -43,7 +47,7 @@ impl Memory {
 
     fn directory(&self) -> Directory<'_> {
         // SAFETY: the block was zero and holds nothing but this directory and its objects.
-        unsafe { Directory::attach(self.region(), 0, 4) }.unwrap()
+        unsafe { Directory::attach(self.region(), 0, 4, PLACES) }.unwrap()
     }
 
     fn poke<T: ShmSafe>(&self, at: u64, value: T) {
@@ -205,7 +209,7 @@ fn of_many_that_there_are_a_few_are_named() {
     // SAFETY: the block outlives the region, was zero, and is used through it only.
     let region = unsafe { Region::from_raw_parts(base, 16384) };
     // SAFETY: as above.
-    let directory = unsafe { Directory::attach(region, 0, 20) }.unwrap();
+    let directory = unsafe { Directory::attach(region, 0, 20, PLACES) }.unwrap();
     let me = Me::among_the_dead();
     let says = || {
         let error = directory.find::<Unsigned<'_>, _>("none", &me).unwrap_err();
@@ -268,7 +272,7 @@ fn full_says_of_what() {
     assert_eq!(
         room.to_string(),
         format!(
-            r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's {END} bytes 1152 are free: make the segment larger, with Options::new(size)"#
+            r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's {END} bytes 1152 are free in one piece: make the segment larger, with Options::new(size)"#
         )
     );
     let absurd = directory.make::<Unsigned<'_>, _>("absurd", (0, u64::MAX), &me).unwrap_err();
@@ -289,7 +293,7 @@ fn a_dead_maker_leaves_nothing_half_made() {
     memory.poke(0, OwnerId::new(9).unwrap().get());
     directory.region.sub(START, 1152).unwrap();
     let shape = Unsigned::shape(&(5, 2), 2).unwrap();
-    let record = Record::new(Name::new("hits").unwrap(), 0, START, shape);
+    let record = Record::new(Name::new("hits").unwrap(), START, shape);
     record.write(directory.region, HEAD, OwnerId::new(9)).unwrap();
 
     assert_eq!(directory.find::<Unsigned<'_>, _>("hits", &me).unwrap_err().kind(), Is::NotFound);
@@ -332,14 +336,12 @@ fn what_no_peer_writes_is_an_error() {
     // Place in the entry, and what is wrong there; one u64 each.
     for (at, value) in [
         (0, 7),                      // state
-        (8, START - 1),              // offset: in the directory
-        (8, START + 129),            // offset: odd
-        (8, START),                  // offset: overlaps "a"
-        (8, END),                    // offset: at the end
-        (8, !127),                   // offset: far out
+        (16, START - 1),             // offset: in the directory
+        (16, START + 129),           // offset: odd
+        (16, END),                   // offset: at the end
+        (16, !127),                  // offset: far out
         (24, 0),                     // no length of the name
         (24, 300),                   // a name of 300 bytes
-        (24, 60),                    // the rest of a name nowhere
         (32, 0),                     // no name
         (80 + 56 + 8, u64::MAX),     // bytes
         (80 + 56 + 16, 0),           // alignment
@@ -378,7 +380,7 @@ fn from_outside(region: Region<'_>, entries: u32, len: u64) -> Result<Vec<Entry>
         }
         Ok(())
     };
-    Directory::list_from(0, entries, len, copy).unwrap()
+    Directory::list_from(0, (entries, PLACES), len, copy).unwrap()
 }
 
 #[test]
@@ -401,7 +403,7 @@ fn a_directory_grows_as_long_as_there_is_room() {
     // SAFETY: the block outlives the region, was zero, and is used through it only.
     let region = unsafe { Region::from_raw_parts(base, LEN) };
     // SAFETY: as above.
-    let directory = unsafe { Directory::attach(region, 0, 1) }.unwrap();
+    let directory = unsafe { Directory::attach(region, 0, 1, PLACES) }.unwrap();
     let me = Me::among_the_dead();
     let name = |n: usize| format!("{n}").repeat(1 + n % 60);
     let mut made = Vec::new();
@@ -439,31 +441,12 @@ fn a_directory_grows_as_long_as_there_is_room() {
     }
 }
 
-/// As if its maker had been killed between the store that publishes it and the index.
-#[test]
-fn what_is_published_is_found_before_it_is_indexed() {
-    let (memory, me) = (Memory::new(), Me::among_the_dead());
-    let directory = memory.directory();
-    directory.make::<Unsigned<'_>, _>("a", (5, 1), &me).unwrap();
-    directory.make::<Unsigned<'_>, _>("b", (6, 1), &me).unwrap();
-    directory.indexed.store(1, Relaxed);
-    let slots = index::Words::slots(&directory, 0).unwrap();
-    for slot in slots.iter().filter(|slot| slot.load(Relaxed) as u32 == 2) {
-        slot.store(0, Relaxed);
-    }
-    let b: Unsigned<'_> = directory.find("b", &me).unwrap();
-    assert_eq!(b.0[0].load(Relaxed), 6);
-    assert_eq!(directory.make::<Unsigned<'_>, _>("b", (7, 1), &me).unwrap_err().kind(), Is::Exists);
-    assert_eq!(directory.indexed.load(Relaxed), 2, "the next maker has indexed it");
-    directory.find::<Unsigned<'_>, _>("b", &me).unwrap();
-}
-
 #[test]
 fn a_directory_must_fit() {
     let memory = Memory::new();
     let attach = |at, entries| {
         // SAFETY: nothing is found through these.
-        unsafe { Directory::attach(memory.region(), at, entries) }.map(drop)
+        unsafe { Directory::attach(memory.region(), at, entries, PLACES) }.map(drop)
     };
     assert!(attach(0, 4).is_ok());
     assert!(attach(0, u32::MAX).is_err());

@@ -47,6 +47,12 @@ fn what_is_not_there_any_more_is_refused_with_the_reason() {
         error => panic!("{error}"),
     }
 
+    // Another object of the same name and type.
+    segment.remove_object("total").unwrap();
+    segment.make::<Mutex<u64>>("total", 6).unwrap();
+    let error = locator.open::<Mutex<u64>>().unwrap_err();
+    assert!(matches!(error, LocateError::Replaced { .. }), "{error}");
+
     drop(segment);
     let error = locator.open::<Mutex<u64>>().unwrap_err();
     match &error {

@@ -6,6 +6,8 @@ use shmkit_segment::{Options, Segment};
 use super::cell::Wide;
 use crate::{Actor, Fault, Scene, Spread, Stage, Take, Unit, shm};
 
+mod removal;
+
 /// What the objects are made with.
 const FIRST: Wide = [7; 8];
 
@@ -33,27 +35,33 @@ pub(crate) fn scenes() -> Vec<Scene> {
         "the heir of a killed maker of a bigger object killed; others find it whole or make it";
     let growth =
         "making an object for which the directory grows killed; others find it whole or make it";
-    [
+    let mut scenes: Vec<_> = [
         ("directory/object", about, false, 4),
         ("directory/heir", heirs, true, 4),
         ("directory/growth", growth, false, 1),
     ]
     .map(scene)
-    .into()
+    .into();
+    scenes.extend(removal::scenes());
+    scenes
 }
 
 /// A scene in a directory that has room for so many objects at first.
 fn scene((name, about, heir, objects): (&'static str, &'static str, bool, u32)) -> Scene {
     let scene = Scene::new(name, about, 300, move |stage, point| {
-        let name = shm::name("directory");
-        let take = play(stage, &name, (heir, objects), point);
-        let left = shm::left();
-        for file in &left {
-            let _ = std::fs::remove_file(file);
-        }
-        if left.is_empty() { take } else { take.and(Err(Fault::leaked(format!("{left:?}")))) }
+        cleanly(|name| play(stage, name, (heir, objects), point))
     });
     scene.named()
+}
+
+/// Plays with the name of a segment, and sees that nothing of it is left.
+fn cleanly(play: impl FnOnce(&str) -> Result<Take, Fault>) -> Result<Take, Fault> {
+    let take = play(&shm::name("directory"));
+    let left = shm::left();
+    for file in &left {
+        let _ = std::fs::remove_file(file);
+    }
+    if left.is_empty() { take } else { take.and(Err(Fault::leaked(format!("{left:?}")))) }
 }
 
 fn play(

@@ -99,7 +99,7 @@ fn sweep(memory: Region<'_>, spent: &Spent) -> Result<(), &'static str> {
 
 fn directory(memory: Region<'_>) -> Result<Directory<'_>, Fault> {
     // SAFETY: zero at first, and used as this directory since, by participants of the arena's roster.
-    unsafe { Directory::attach(memory, 0, ENTRIES) }.map_err(broken)
+    unsafe { Directory::attach(memory, 0, ENTRIES, PLACES) }.map_err(broken)
 }
 
 /// Finds an object or makes it.
@@ -217,7 +217,7 @@ fn unnamed(arena: &Arena, me: Me<'_>) -> Result<(), Fault> {
         return Err(Fault::broken(format!("it is called {id}")));
     }
     let region = arena.object();
-    let objects = Directory::bytes(ENTRIES);
+    let objects = Directory::bytes(ENTRIES, PLACES);
     for at in (0..16).chain(objects..region.len() as u64).step_by(4) {
         let word = Offset::new(at).and_then(|at| region.get::<AtomicU32>(at)).map_err(broken)?;
         if word.load(Relaxed) & OwnerId::MASK == id {
