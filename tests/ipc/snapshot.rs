@@ -93,7 +93,7 @@ fn a_wait_for_a_change_ends_with_the_life_of_the_writer_if_it_is_to() {
     writer.kill();
     let alive = Patience::from(LIMIT).while_alive(who);
     match snapshot.wait_changed_deadline(seen, alive) {
-        Err(SnapshotError::PeerDied(dead)) => assert_eq!(dead, who),
+        Err(SnapshotError::PeerDied(dead)) => assert_eq!(dead, who.into()),
         // Who stood by was faster.
         other => assert_eq!(other, Ok(seen + 1)),
     }

@@ -4,10 +4,10 @@ use core::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_layout::ShmSafe;
-use shmkit_roster::{Judge, OwnerId};
+use shmkit_roster::{Expected, Judge, OwnerId};
 use shmkit_sync::Patience;
 
-use crate::{Expected, PipeError, Receiver, Sender};
+use crate::{PipeError, Receiver, Sender};
 
 macro_rules! both {
     ($($End:ident)*) => {$(

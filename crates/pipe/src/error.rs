@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::{OwnerId, PeerId};
 
 /// Why a value was not sent or received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub enum PipeError {
         /// Who was expected.
         peer: OwnerId,
     },
-    /// Nobody has claimed the other end, and the process that was expected to do so has ended.
+    /// Nobody has claimed the other end, and the process that was expected to do so has ended. Or the one as long as whose
+    /// life the caller's [`Patience`](shmkit_sync::Patience) was to last.
     ProcessEnded {
         /// Its number.
         pid: u32,
@@ -40,10 +41,11 @@ pub enum PipeError {
     NotJoined,
     /// This end belongs to another participant: it was made before a fork, or somebody took it over.
     NotMine,
-    /// Nobody could tell whether the other end's process is alive, for a second or to the end of the time given.
+    /// Nobody could tell whether the other end's process is alive, or one of those on whose lives the caller's
+    /// [`Patience`](shmkit_sync::Patience) depends, for a second or to the end of the time given.
     CannotJudge {
-        /// Who it is that may have died.
-        peer: OwnerId,
+        /// Who it is that may have died; the first of several.
+        peer: PeerId,
     },
     /// More items were asked for at once than the pipe can ever hold.
     TooMany {
@@ -83,7 +85,7 @@ impl fmt::Display for PipeError {
                 write!(f, "participant {peer}, expected at the other end of the pipe, is gone, and nobody holds that end")
             }
             Self::ProcessEnded { pid } => {
-                write!(f, "process {pid}, expected at the other end of the pipe, has ended, and nobody holds that end")
+                write!(f, "process {pid} has ended, which was expected at the other end of the pipe, or as long as whose life the wait was to last")
             }
             Self::NotJoined => f.write_str(
                 "this process is no participant (it was forked from one); join, then claim an end of its own",
@@ -93,7 +95,7 @@ impl fmt::Display for PipeError {
             ),
             Self::CannotJudge { peer } => write!(
                 f,
-                "cannot tell whether participant {peer}, at the other end of the pipe, is alive"
+                "cannot tell whether {peer} is alive, at the other end of the pipe or as long as whose life the wait was to last"
             ),
             Self::TooMany { wanted, capacity } => {
                 write!(f, "{wanted} items at once were asked for, and the pipe holds {capacity}")

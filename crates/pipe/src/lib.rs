@@ -99,7 +99,7 @@ mod sender;
 mod small;
 
 pub use crate::error::{BatchError, ClaimError, PipeError, SendError};
-pub use crate::raw::{Accepted, COPIED, Expected, Peer, RawEnd, RawRing};
+pub use crate::raw::{Accepted, COPIED, Peer, RawEnd, RawRing};
 #[cfg(not(loom))]
 pub use crate::{
     iter::Iter,

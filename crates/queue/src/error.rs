@@ -4,7 +4,7 @@ use core::error::Error;
 use core::fmt;
 use std::io::{self, ErrorKind};
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::PeerId;
 
 /// Why nothing was put or taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub enum QueueError {
     Closed,
     /// The caller's [`Patience`](shmkit_sync::Patience) was told to stop. To the standard library this is *aborted*.
     Interrupted,
-    /// The participant died as long as whose life the caller's [`Patience`](shmkit_sync::Patience) was to last.
+    /// The peer died as long as whose life the caller's [`Patience`](shmkit_sync::Patience) was to last.
     PeerDied {
         /// Who died.
-        peer: OwnerId,
+        peer: PeerId,
     },
     /// This process is not a participant: it was forked from one and has not joined.
     NotJoined,
@@ -69,7 +69,7 @@ impl fmt::Display for QueueError {
             Self::Closed => f.write_str("the queue is closed"),
             Self::Interrupted => f.write_str("the wait was told to stop"),
             Self::PeerDied { peer } => {
-                write!(f, "participant {peer} died, as long as whose life the wait was to last")
+                write!(f, "{peer} died, as long as whose life the wait was to last")
             }
             Self::NotJoined => f.write_str(
                 "this process is no participant (it was forked from one); join before using the queue",

@@ -54,6 +54,7 @@ mod description;
 mod era;
 #[cfg(not(loom))]
 mod error;
+mod expected;
 #[cfg(not(loom))]
 mod file;
 #[cfg(not(loom))]
@@ -100,6 +101,7 @@ mod verdict;
 #[cfg(not(loom))]
 mod watch;
 
+pub use crate::expected::{Expected, PeerId};
 pub use crate::judge::{Judge, Verdict, ask};
 pub use crate::owner::OwnerId;
 pub use crate::thread::{ThreadToken, is_alone};

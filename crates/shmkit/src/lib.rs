@@ -464,11 +464,9 @@ pub use shmkit_layout::__derive;
 pub use shmkit_layout::{
     Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
 };
-pub use shmkit_pipe::{
-    BatchError, ClaimError, Expected, Pipe, PipeError, Receiver, SendError, Sender,
-};
+pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
-pub use shmkit_roster::{Judge, OwnerId, Participant, Process, Seat};
+pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Process, Seat};
 pub use shmkit_segment::{
     Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind,
     OpenOptions, Options, RawOptions, RawSegment, SealedMemory, Segment, SegmentError,

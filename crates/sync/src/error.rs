@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::PeerId;
 
 use crate::patience::GivenUp;
 
@@ -21,8 +21,8 @@ pub enum LockFailure {
     CannotJudge,
     /// The caller's [`Patience`](crate::Patience) was told to stop.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
-    PeerDied(OwnerId),
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(PeerId),
     /// This process holds the lock, or what keeps the caller out, and no thread of it but the caller could give it up: it
     /// would wait for itself for ever. Told to who waits without an end, in a process of one thread.
     WouldDeadlock,
@@ -54,7 +54,7 @@ impl fmt::Display for LockFailure {
             ),
             Self::Interrupted => f.write_str("the wait was told to stop"),
             Self::PeerDied(peer) => {
-                write!(f, "participant {peer} died, as long as whose life the wait was to last")
+                write!(f, "{peer} died, as long as whose life the wait was to last")
             }
             Self::WouldDeadlock => f.write_str(
                 "this process holds the lock already, and has no other thread that could release it: end the guard before the lock is asked for again",
@@ -279,8 +279,8 @@ pub enum SemaphoreError {
     CannotJudge,
     /// The caller's [`Patience`](crate::Patience) was told to stop.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
-    PeerDied(OwnerId),
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(PeerId),
     /// This process holds so many permits that there can never be enough, and no thread of it but the caller could give them
     /// back. Told to who waits without an end, in a process of one thread.
     WouldDeadlock,

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use shmkit_atomic::Deadline;
-use shmkit_roster::OwnerId;
+use shmkit_roster::{Expected, Judge, OwnerId, PeerId, Verdict, ask};
 
 /// What a wait asks at each signal and at the end of each slice; `Break` ends it.
 type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
@@ -50,15 +50,26 @@ type Hook<'h> = &'h dyn Fn() -> ControlFlow<()>;
 pub struct Patience<'h> {
     deadline: Deadline,
     hook: Option<Hook<'h>>,
-    peer: Option<OwnerId>,
+    lives: Lives<'h>,
     /// Others than the holder may end what is waited for.
     anybody: bool,
+}
+
+/// On whose lives a wait depends. One by value: who waits for one need not keep it somewhere.
+#[derive(Clone, Copy)]
+enum Lives<'h> {
+    One(OwnerId),
+    All(&'h [Expected]),
+}
+
+impl Lives<'_> {
+    const NONE: Self = Self::All(&[]);
 }
 
 impl<'h> Patience<'h> {
     /// For ever.
     pub const ENDLESS: Self =
-        Self { deadline: Deadline::NEVER, hook: None, peer: None, anybody: false };
+        Self { deadline: Deadline::NEVER, hook: None, lives: Lives::NONE, anybody: false };
 
     /// The same, but `hook` may end it: asked whenever a signal handler has run, and at the end of every slice. The wait
     /// ends in *interrupted* at once; what it had been given is kept, or goes to somebody else.
@@ -75,7 +86,7 @@ impl<'h> Patience<'h> {
         Patience {
             deadline: self.deadline,
             hook: Some(hook),
-            peer: self.peer,
+            lives: self.lives,
             anybody: self.anybody,
         }
     }
@@ -84,7 +95,46 @@ impl<'h> Patience<'h> {
     /// *peer died* within about 40 ms of its death, unless it has got what it is for.
     #[must_use]
     pub const fn while_alive(self, peer: OwnerId) -> Self {
-        Self { peer: Some(peer), ..self }
+        Self { lives: Lives::One(peer), ..self }
+    }
+
+    /// The same, but only as long as all of these live: participants, and processes that are expected to join. Whoever meets
+    /// them at a barrier, or waits for what they are to do, is told of the end of one that never came as of a death. It
+    /// ends as with [`while_alive`](Self::while_alive), whose peer these are told of instead of; all are asked about at the
+    /// end of each slice.
+    ///
+    /// A process that ends has ended whether it left in good order or not: it is nobody to wait for any more.
+    ///
+    /// ```
+    /// use std::process::Command;
+    ///
+    /// use shmkit_roster::{Expected, PeerId, Process};
+    /// use shmkit_sync::Patience;
+    ///
+    /// # use shmkit_roster::model::ModelJudge;
+    /// # use shmkit_sync::{EventError, RawEvent};
+    /// let mut child = Command::new("true").spawn()?; // It never joins.
+    /// let expected: [Expected; 1] = [Process::of_child(&mut child)?.into()];
+    /// let patience = Patience::ENDLESS.while_all_alive(&expected);
+    /// # let (event, judges) = (RawEvent::new(), ModelJudge::new(1));
+    /// # let me = &judges[0];
+    /// // A handle's `event.wait_deadline(patience)`:
+    /// let error = event.wait(me, patience);
+    /// assert_eq!(error, Err(EventError::PeerDied(PeerId::Process(child.id()))));
+    /// # child.wait()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn while_all_alive<'n>(self, peers: &'n [Expected]) -> Patience<'n>
+    where
+        'h: 'n,
+    {
+        Patience {
+            deadline: self.deadline,
+            hook: self.hook,
+            lives: Lives::All(peers),
+            anybody: self.anybody,
+        }
     }
 
     /// Returns when it ends, whatever happens.
@@ -108,14 +158,48 @@ impl<'h> Patience<'h> {
         self.deadline != Deadline::PASSED
     }
 
-    /// Returns on whose life it depends.
-    pub fn peer(&self) -> Option<OwnerId> {
-        self.peer
+    /// Returns on whose lives it depends.
+    pub fn peers(&self) -> impl Iterator<Item = PeerId> {
+        let (one, all) = match self.lives {
+            Lives::One(peer) => (Some(peer.into()), &[][..]),
+            Lives::All(peers) => (None, peers),
+        };
+        one.into_iter().chain(all.iter().map(Expected::id))
+    }
+
+    /// Asks about all on whose lives it depends: returns who is not alive, or that it is not known.
+    pub(crate) fn ask<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        me: OwnerId,
+    ) -> Option<(PeerId, Verdict)> {
+        let mut unknown = None;
+        let mut told = |peer, verdict| match verdict {
+            Verdict::Alive => false,
+            Verdict::Unknown => {
+                unknown = Some((peer, verdict));
+                false
+            }
+            Verdict::Dead | Verdict::Nobody => true,
+        };
+        let dead = match self.lives {
+            Lives::One(peer) => told(peer.into(), ask(judge, me, peer)).then_some(peer.into()),
+            Lives::All(peers) => {
+                let dead = peers.iter().find(|peer| told(peer.id(), peer.verdict(judge, me)));
+                dead.map(Expected::id)
+            }
+        };
+        dead.map(|peer| (peer, Verdict::Dead)).or(unknown)
     }
 
     /// Returns whether there is anything to ask while waiting.
     pub(crate) fn asks(&self) -> bool {
-        self.hook.is_some() || self.peer.is_some()
+        self.hook.is_some() || self.depends()
+    }
+
+    /// Returns whether it depends on anybody's life.
+    pub(crate) fn depends(&self) -> bool {
+        !matches!(self.lives, Lives::All([]))
     }
 
     /// Asks whether to stop.
@@ -158,7 +242,7 @@ impl fmt::Debug for Patience<'_> {
         f.debug_struct("Patience")
             .field("left", &self.deadline.remaining())
             .field("interruptible", &self.hook.is_some())
-            .field("while_alive", &self.peer)
+            .field("while_alive", &self.peers().collect::<Vec<_>>())
             .finish()
     }
 }
@@ -174,6 +258,6 @@ pub enum GivenUp {
     CannotJudge,
     /// The hook said stop.
     Interrupted,
-    /// The participant died as long as whose life it was to last.
-    PeerDied(OwnerId),
+    /// The peer died as long as whose life it was to last.
+    PeerDied(PeerId),
 }

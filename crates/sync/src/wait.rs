@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::futex::Wake;
-use shmkit_roster::{Judge, OwnerId, Verdict, ask, is_alone};
+use shmkit_roster::{Judge, OwnerId, PeerId, Verdict, is_alone};
 
 use crate::patience::GivenUp;
 use crate::watch::{SHARE, Watch};
@@ -37,10 +37,10 @@ pub struct Wait<'w, J: ?Sized> {
     looking: Option<Deadline>,
     /// The last look told nothing: when to give up if no other one does.
     blind: Option<Deadline>,
-    /// The same of the participant as long as whose life this is to last.
+    /// The same of somebody as long as whose life this is to last.
     unsure: Option<Deadline>,
-    /// The participant was found dead as long as whose life this was to last.
-    bereft: bool,
+    /// Who was found dead as long as whose life this was to last.
+    bereft: Option<PeerId>,
     /// There is nobody to ask about.
     carefree: bool,
 }
@@ -69,7 +69,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             looking: None,
             blind: None,
             unsure: None,
-            bereft: false,
+            bereft: None,
             carefree: false,
         }
     }
@@ -133,8 +133,8 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
     ///
     /// Why the wait is over.
     pub fn check(&self) -> Result<(), GivenUp> {
-        match self.patience.peer() {
-            Some(peer) if self.bereft => Err(GivenUp::PeerDied(peer)),
+        match self.bereft {
+            Some(peer) => Err(GivenUp::PeerDied(peer)),
             _ if self.is_blind(Deadline::has_passed) => Err(GivenUp::CannotJudge),
             _ if !self.patience.deadline().has_passed() => Ok(()),
             _ if self.is_blind(|_| true) => Err(GivenUp::CannotJudge),
@@ -184,20 +184,18 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             return false;
         }
         let deadline = self.patience.deadline();
-        if let Some(peer) = self.patience.peer() {
-            // It may have done what we wait for before it died: one more try comes before this is told.
-            match ask(self.judge, self.me, peer) {
-                Verdict::Dead | Verdict::Nobody => self.bereft = true,
-                Verdict::Alive => self.unsure = None,
-                Verdict::Unknown => {
-                    self.unsure.get_or_insert_with(|| Deadline::after(BLIND));
-                }
+        match self.patience.ask(self.judge, self.me) {
+            None => self.unsure = None,
+            Some((_, Verdict::Unknown)) => {
+                self.unsure.get_or_insert_with(|| Deadline::after(BLIND));
             }
+            // It may have done what we wait for before it died: one more try comes before this is told.
+            Some((peer, _)) => self.bereft = Some(peer),
         }
         // The last one who can: what it finds is what it tells.
         let looks = deadline.has_passed() || self.claims();
-        // Who depends on one more participant than the others asks for himself.
-        self.slice = if looks || self.patience.peer().is_some() {
+        // Who depends on more lives than the others asks for himself.
+        self.slice = if looks || self.patience.depends() {
             self.slices.next(deadline)
         } else {
             self.slices.next_watched(deadline)

@@ -98,8 +98,8 @@ fn a_wait_lasts_as_long_as_a_peer_lives() {
             thread::yield_now();
         }
         judges[1].die();
-        assert_eq!(waits.join().unwrap(), Err(EventError::PeerDied(peer)));
-        assert_eq!(takes.join().unwrap(), Err(CountingError::PeerDied(peer)));
+        assert_eq!(waits.join().unwrap(), Err(EventError::PeerDied(peer.into())));
+        assert_eq!(takes.join().unwrap(), Err(CountingError::PeerDied(peer.into())));
     });
     assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
     // What it had done before it died has been done.

@@ -1,8 +1,12 @@
 //! `Barrier`.
 
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use shmkit::{Atomic, Barrier, BarrierError, Objects, Parties};
+use shmkit::{
+    Atomic, Barrier, BarrierError, Expected, Objects, Parties, Patience, PeerId, Process,
+};
 
 use super::{both, end};
 use crate::support::{Peer, wait_until};
@@ -263,5 +267,50 @@ fn a_stopped_party_is_never_taken_for_dead() {
         peers[0].resume();
         peers.iter_mut().for_each(|peer| assert!(peer.hear().starts_with("passed")));
         end(peers);
+    });
+}
+
+/// Of three that are expected, two wait already and the third is about to.
+#[test]
+fn who_is_expected_and_never_comes_is_told_of_as_a_death() {
+    both(|scene| {
+        let barrier = scene.barrier(4);
+        let mut peers = scene.obedients(2);
+        peers.iter_mut().for_each(|peer| peer.say("meet 4"));
+        wait_until(|| barrier.n_waiting() == 2);
+        // A process that takes no part in the segment, and never will.
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let joined = Expected::from(scene.segment.participant().id().unwrap());
+        let expected = [joined, Process::of_child(&mut child).unwrap().into()];
+        let waited = thread::scope(|scope| {
+            let waiting = scope
+                .spawn(|| barrier.wait_deadline(Patience::from(LONG).while_all_alive(&expected)));
+            wait_until(|| barrier.n_waiting() == 3);
+            drop(child.stdin.take());
+            waiting.join().unwrap()
+        });
+        assert_eq!(waited, Err(BarrierError::PeerDied(PeerId::Process(child.id()))));
+        assert!(child.wait().unwrap().success(), "it ended in good order");
+        peers.iter_mut().for_each(|peer| peer.expect("Broken"));
+        barrier.reset().unwrap();
+        end(peers);
+    });
+}
+
+#[test]
+fn who_is_expected_and_has_come_may_end() {
+    both(|scene| {
+        let barrier = scene.barrier(2);
+        let mut peer = scene.obedient();
+        let expected = [Process::of_pid(peer.pid().as_raw().unsigned_abs()).unwrap().into()];
+        peer.say("meet 2");
+        wait_until(|| barrier.n_waiting() == 1);
+        let patience = Patience::from(LONG).while_all_alive(&expected);
+        assert_eq!(barrier.wait_deadline(patience), Ok(1));
+        assert!(peer.hear().starts_with("passed"));
+        peer.kill();
+        let waited = barrier.wait_deadline(patience);
+        let Err(BarrierError::PeerDied(PeerId::Process(_))) = waited else { panic!("{waited:?}") };
+        barrier.reset().unwrap();
     });
 }

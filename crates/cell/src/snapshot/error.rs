@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::PeerId;
 use shmkit_sync::{GivenUp, LockFailure};
 
 /// Why a [`Snapshot`](crate::Snapshot) was not read, or no change of it was seen.
@@ -18,9 +18,9 @@ pub enum SnapshotError {
     NotJoined,
     /// The caller's [`Patience`](shmkit_sync::Patience) was told to stop.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](shmkit_sync::Patience) was to last.
-    PeerDied(OwnerId),
-    /// Nobody could tell for a second whether that participant lives.
+    /// The peer died for as long as whose life the caller's [`Patience`](shmkit_sync::Patience) was to last.
+    PeerDied(PeerId),
+    /// Nobody could tell for a second whether those live on whom it depends.
     CannotJudge,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for SnapshotError {
             Self::Interrupted => LockFailure::Interrupted.fmt(f),
             Self::PeerDied(peer) => LockFailure::PeerDied(*peer).fmt(f),
             Self::CannotJudge => {
-                f.write_str("nobody can tell whether the participant lives on whom the wait depends")
+                f.write_str("nobody can tell whether those live on whom the wait depends")
             }
         }
     }

@@ -110,7 +110,7 @@ fn a_wait_for_a_change_ends_with_it_or_with_its_patience() {
     assert_eq!(waiting, Ok(1));
     third.die();
     let alive = Patience::ENDLESS.while_alive(peer);
-    assert_eq!(theirs.wait_changed_deadline(1, alive), Err(SnapshotError::PeerDied(peer)));
+    assert_eq!(theirs.wait_changed_deadline(1, alive), Err(SnapshotError::PeerDied(peer.into())));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! One side of a ring: what it keeps in private memory, and what it says to the other.
 
-mod expected;
 mod peer;
 #[cfg(not(loom))]
 mod ready;
@@ -9,10 +8,9 @@ mod wait;
 
 use shmkit_atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::{Deadline, barrier};
-use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_roster::{Expected, Judge, OwnerId, Verdict, ask};
 use shmkit_sync::Patience;
 
-pub use self::expected::Expected;
 pub use self::peer::Peer;
 pub use self::session::Accepted;
 use self::session::Served;

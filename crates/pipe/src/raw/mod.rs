@@ -18,7 +18,7 @@ use self::copy::Copied;
 use self::roles::{RECEIVER, Roles, SENDER};
 
 pub use self::copy::COPIED;
-pub use self::end::{Accepted, Expected, Peer, RawEnd};
+pub use self::end::{Accepted, Peer, RawEnd};
 
 /// The words of a single-producer single-consumer ring, without its items. All zero is an unmade one.
 ///

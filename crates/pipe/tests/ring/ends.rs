@@ -172,7 +172,7 @@ fn not_to_know_is_no_death() {
         let holder = id(&judges[0]);
         assert_eq!(pipe.sender().unwrap_err(), ClaimError::CannotJudge { holder });
         let mut receiver = pipe.receiver().unwrap();
-        let error = PipeError::CannotJudge { peer: holder };
+        let error = PipeError::CannotJudge { peer: holder.into() };
         assert_eq!(receiver.recv_timeout(Duration::from_millis(5)), Err(error));
         sender.send(1).unwrap();
         assert_eq!(receiver.recv(), Ok(1), "what is there is there");

@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::{OwnerId, PeerId};
 
 use crate::LockFailure;
 use crate::patience::GivenUp;
@@ -23,9 +23,9 @@ pub enum BarrierError {
     CannotJudge,
     /// The caller's [`Patience`](crate::Patience) was told to stop: the barrier is broken by it.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last: the barrier
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last: the barrier
     /// is broken by it.
-    PeerDied(OwnerId),
+    PeerDied(PeerId),
     /// This process is not a participant: it was forked and has not joined, or has lost its place.
     NotJoined,
     /// All places are taken: by parties that have registered, that wait, or that have yet to leave.
@@ -95,7 +95,7 @@ impl fmt::Display for BarrierError {
             Self::Interrupted => f.write_str("the wait was told to stop: the barrier is broken now"),
             Self::PeerDied(peer) => write!(
                 f,
-                "participant {peer} died, as long as whose life the wait was to last: the barrier is broken now"
+                "{peer} died, as long as whose life the wait was to last: the barrier is broken now"
             ),
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::Full => f.write_str(

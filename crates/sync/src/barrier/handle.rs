@@ -27,7 +27,8 @@ use crate::{ActionError, BarrierCell, BarrierError, BarrierFrame, Patience, RawB
 ///
 /// after it arrived: [`BarrierError::PartyDied`] for all, within about 40 ms, and at once for who comes last or later. A
 /// party that was to come and died before is missed in the same way if it had [registered](Self::party). Else nobody can
-/// know of it, unless whoever waits names it ([`Patience::while_alive`]): [`BarrierError::PeerDied`], also if it never came.
+/// know of it, unless whoever waits names who is expected, participants and children that have yet to join
+/// ([`Patience::while_all_alive`]): [`BarrierError::PeerDied`], also if it never came.
 ///
 /// # Examples
 ///

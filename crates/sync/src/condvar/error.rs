@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use shmkit_roster::OwnerId;
+use shmkit_roster::PeerId;
 
 use crate::{Guard, LockFailure, Outcome};
 
@@ -24,9 +24,9 @@ pub enum Wakeup {
     /// The caller's [`Patience`](crate::Patience) was told to stop. If somebody had notified this thread, that went on to
     /// the next one who slept at the time.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last, and nobody
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last, and nobody
     /// had notified this thread.
-    PeerDied(OwnerId),
+    PeerDied(PeerId),
 }
 
 /// Why a thread did not wait, or did not get its lock back.
@@ -140,9 +140,9 @@ pub enum WaitError<G = ()> {
     /// The caller's [`Patience`](crate::Patience) was told to stop before the condition held. A notification that this
     /// thread had got went on to the next one.
     Interrupted(G),
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last, and the
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last, and the
     /// condition does not hold.
-    PeerDied(G, OwnerId),
+    PeerDied(G, PeerId),
     /// The lock was given up, and could not be taken again.
     Lost(LockFailure),
 }

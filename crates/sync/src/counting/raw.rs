@@ -7,7 +7,7 @@ use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
-use shmkit_roster::{Judge, OwnerId};
+use shmkit_roster::{Judge, PeerId};
 
 use crate::patience::GivenUp;
 use crate::spin::Spin;
@@ -237,8 +237,8 @@ pub enum CountingError {
     NotJoined,
     /// The caller's [`Patience`](crate::Patience) was told to stop.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
-    PeerDied(OwnerId),
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(PeerId),
     /// Nobody could tell for a second whether that participant lives.
     CannotJudge,
     /// The release would have raised the value past its bound.
@@ -260,7 +260,7 @@ impl fmt::Display for CountingError {
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::Interrupted => LockFailure::Interrupted.fmt(f),
             Self::PeerDied(peer) => {
-                write!(f, "participant {peer} died, and the semaphore's value was still 0")
+                write!(f, "{peer} died, and the semaphore's value was still 0")
             }
             Self::CannotJudge => f.write_str(
                 "the kernel could not be asked whether the participant is alive as long as whose life the wait was to last: keep the shared file's descriptor open",

@@ -9,7 +9,7 @@ use shmkit_atomic::futex::Waiter;
 use shmkit_atomic::futex::{ALL, Op};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
-use shmkit_roster::{Judge, OwnerId};
+use shmkit_roster::{Judge, PeerId};
 
 use crate::patience::GivenUp;
 use crate::spin::Spin;
@@ -207,8 +207,8 @@ pub enum EventError {
     NotJoined,
     /// The caller's [`Patience`](crate::Patience) was told to stop.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
-    PeerDied(OwnerId),
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(PeerId),
     /// Nobody could tell for a second whether that participant lives.
     CannotJudge,
 }
@@ -219,7 +219,7 @@ impl fmt::Display for EventError {
             Self::TimedOut => f.write_str("nobody had set the event by the deadline"),
             Self::NotJoined => LockFailure::NotJoined.fmt(f),
             Self::Interrupted => LockFailure::Interrupted.fmt(f),
-            Self::PeerDied(peer) => write!(f, "participant {peer} died, and the event was not set"),
+            Self::PeerDied(peer) => write!(f, "{peer} died, and the event was not set"),
             Self::CannotJudge => f.write_str(
                 "the kernel could not be asked whether the participant is alive as long as whose life the wait was to last: keep the shared file's descriptor open",
             ),

@@ -8,7 +8,7 @@ use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{ALL, Op, Wake};
 #[cfg(not(loom))]
 use shmkit_layout::{NameWords, Names, Shared};
-use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_roster::{Judge, OwnerId, PeerId, Verdict, ask};
 
 use crate::patience::GivenUp;
 use crate::wait::Wait;
@@ -400,8 +400,8 @@ pub enum OnceError {
     CannotJudge,
     /// The caller's [`Patience`](crate::Patience) was told to stop.
     Interrupted,
-    /// The participant died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
-    PeerDied(OwnerId),
+    /// The peer died for as long as whose life the caller's [`Patience`](crate::Patience) was to last.
+    PeerDied(PeerId),
     /// The word names an owner that cannot exist.
     Corrupt {
         /// The word found.

@@ -2,11 +2,11 @@
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed};
 use shmkit_atomic::barrier;
-use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_roster::{Expected, Judge, OwnerId, PeerId, Verdict, ask};
 use shmkit_sync::{Patience, Wait};
 
 use super::wait::{given_up, heard};
-use super::{Expected, ROLE, RawEnd};
+use super::{ROLE, RawEnd};
 use crate::PipeError;
 use crate::raw::roles::{CLOSED, HEAVY, Pair};
 
@@ -43,6 +43,18 @@ impl Peer {
             Self::Ended(pid) => Err(PipeError::ProcessEnded { pid }),
             _ => Ok(()),
         }
+    }
+}
+
+/// Returns what the other side is that nobody has claimed: `Absent`, unless who is to come is gone. Asked, and told, of a
+/// process that could not be: `Absent` as well, for another may come.
+fn absent<J: Judge + ?Sized>(expected: &Expected, judge: &J, me: OwnerId) -> Peer {
+    match (expected.id(), expected.verdict(judge, me)) {
+        // An id that cannot be is nobody who will come.
+        (PeerId::Participant(peer), Verdict::Dead | Verdict::Nobody) => Peer::NeverCame(peer),
+        (PeerId::Participant(peer), Verdict::Unknown) => Peer::Unknown(peer),
+        (PeerId::Process(pid), Verdict::Dead) => Peer::Ended(pid),
+        _ => Peer::Absent,
     }
 }
 
@@ -99,7 +111,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             let nobody = role == 0 || self.is_old(role);
             let peer = match OwnerId::from_word(role) {
                 _ if nobody => match &self.expected {
-                    Some(expected) if asked => expected.absent(judge, self.me),
+                    Some(expected) if asked => absent(expected, judge, self.me),
                     _ => Peer::Absent,
                 },
                 None => return Err(corrupt),
@@ -130,7 +142,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             if let (Peer::Closed | Peer::Dead(_), Some(expected)) = (found.peer, &self.expected)
                 && found.role != 0
             {
-                found.peer = expected.absent(judge, self.me);
+                found.peer = absent(expected, judge, self.me);
                 if found.is_gone() && self.has_changed(&found) {
                     continue;
                 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::futex::Wake;
 use shmkit_atomic::{Deadline, barrier, hint};
-use shmkit_roster::{Judge, OwnerId};
+use shmkit_roster::{Judge, OwnerId, PeerId};
 use shmkit_sync::{GivenUp, Patience, Wait};
 
 use super::peer::Found;
@@ -116,7 +116,9 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         match self.look_at_all(judge, want, asked) {
             Ok(Look::Ready(ready)) => Ok(ready),
             // It is asked again, and told again, at the next attempt.
-            Ok(Look::Wait(Peer::Unknown(peer))) => Err(PipeError::CannotJudge { peer }),
+            Ok(Look::Wait(Peer::Unknown(peer))) => {
+                Err(PipeError::CannotJudge { peer: peer.into() })
+            }
             Err(error) => Err(error),
             Ok(Look::Wait(_)) => {
                 if asked {
@@ -222,12 +224,13 @@ pub(super) fn heard<J: Judge + ?Sized>(wait: &mut Wait<'_, J>, peer: Peer) -> Op
 #[cold]
 pub(super) fn given_up(why: GivenUp, unsure: Option<OwnerId>, patience: Patience<'_>) -> PipeError {
     match why {
-        GivenUp::CannotJudge => match unsure.or(patience.peer()) {
+        GivenUp::CannotJudge => match unsure.map(PeerId::from).or(patience.peers().next()) {
             Some(peer) => PipeError::CannotJudge { peer },
             None => PipeError::TimedOut,
         },
         GivenUp::TimedOut => PipeError::TimedOut,
         GivenUp::Interrupted => PipeError::Interrupted,
-        GivenUp::PeerDied(peer) => PipeError::PeerDied { peer },
+        GivenUp::PeerDied(PeerId::Participant(peer)) => PipeError::PeerDied { peer },
+        GivenUp::PeerDied(PeerId::Process(pid)) => PipeError::ProcessEnded { pid },
     }
 }
