@@ -6,6 +6,7 @@ mod corpus;
 mod crowds;
 mod directory;
 mod directory_removal;
+mod growth;
 mod namespaces;
 mod oneself;
 mod patience;

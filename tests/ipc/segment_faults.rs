@@ -74,6 +74,11 @@ fn a_limit_on_memory_is_an_error() {
 }
 
 #[test]
+fn a_limit_on_locked_memory_is_an_error() {
+    meets("lock-limit", directory().path());
+}
+
+#[test]
 fn without_proc_a_segment_is_joined_by_name() {
     let directory = directory();
     let _segment = small(directory.path()).create("it").unwrap();

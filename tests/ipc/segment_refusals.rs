@@ -8,6 +8,7 @@
 #![cfg(target_arch = "x86_64")]
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -17,7 +18,11 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use shmkit_roster::Verdict;
-use shmkit_segment::{ErrorKind, Leave, OpenOptions, RemoveOutcome, SegmentError};
+use shmkit_segment::{
+    ErrorKind, Leave, ObjectError, ObjectErrorKind, OpenOptions, RemoveOutcome, SegmentError,
+};
+use shmkit_tests::directory::{Spec, Words};
+use shmkit_tests::growth::Sparse;
 use shmkit_tests::segment::small;
 
 use crate::segment::directory;
@@ -29,6 +34,38 @@ const MANY: u32 = 200;
 const THROUGH: i32 = 0;
 const REFUSED: i32 = 1;
 const ASTRAY: i32 = 2;
+
+/// How an operation fails.
+#[derive(Debug)]
+enum Failed {
+    Segment(SegmentError),
+    Object(ObjectError),
+}
+
+impl From<SegmentError> for Failed {
+    fn from(error: SegmentError) -> Self {
+        Self::Segment(error)
+    }
+}
+
+impl From<ObjectError> for Failed {
+    fn from(error: ObjectError) -> Self {
+        Self::Object(error)
+    }
+}
+
+impl Failed {
+    /// Returns whether it says of itself what it is to say.
+    fn says(&self, errno: Errno) -> bool {
+        match self {
+            Self::Segment(error) => kind(errno) == Some(error.kind()),
+            Self::Object(error) => {
+                matches!(errno, Errno::ENOSPC | Errno::ENOMEM)
+                    && error.kind() == ObjectErrorKind::NoRoom
+            }
+        }
+    }
+}
 
 /// What an error is to say of itself.
 fn kind(errno: Errno) -> Option<ErrorKind> {
@@ -63,7 +100,7 @@ fn may_fail(call: &libc::user_regs_struct, errno: Errno) -> bool {
 }
 
 /// What a child prepares, and then does while it is driven.
-type Scene<'s> = dyn Fn() -> Box<dyn FnOnce() -> Result<(), SegmentError> + 's> + 's;
+type Scene<'s> = dyn Fn() -> Box<dyn FnOnce() -> Result<(), Failed> + 's> + 's;
 
 /// What became of a child of which a call was refused.
 struct End {
@@ -100,9 +137,9 @@ fn refuse(nth: u32, errno: Errno, scene: &Scene<'_>) -> Option<End> {
             }));
             let status = match ended {
                 Ok(Ok(())) => THROUGH,
-                Ok(Err(error)) if kind(errno) == Some(error.kind()) => REFUSED,
+                Ok(Err(error)) if error.says(errno) => REFUSED,
                 Ok(Err(error)) => {
-                    eprintln!("{errno:?} became {error}");
+                    eprintln!("{errno:?} became {error:?}");
                     ASTRAY
                 }
                 Err(_) => ASTRAY,
@@ -188,9 +225,9 @@ fn is_empty(directory: &Path) -> bool {
 fn whichever_call_is_refused_what_is_not_made_leaves_nothing() {
     let directory = directory();
     let options = small(directory.path());
-    let create = || -> Box<dyn FnOnce() -> Result<(), SegmentError>> {
+    let create = || -> Box<dyn FnOnce() -> Result<(), Failed>> {
         let options = options.clone();
-        Box::new(move || options.create("it").map(std::mem::forget))
+        Box::new(move || Ok(options.create("it").map(std::mem::forget)?))
     };
     let open = OpenOptions::new().directory(directory.path());
     for errno in REFUSALS {
@@ -210,9 +247,9 @@ fn whichever_call_is_refused_who_does_not_join_leaves_the_segment_whole() {
     let directory = directory();
     let ours = small(directory.path()).create("it").unwrap();
     let open = OpenOptions::new().directory(directory.path());
-    let attach = || -> Box<dyn FnOnce() -> Result<(), SegmentError>> {
+    let attach = || -> Box<dyn FnOnce() -> Result<(), Failed>> {
         let open = open.clone();
-        Box::new(move || open.open("it").map(std::mem::forget))
+        Box::new(move || Ok(open.open("it").map(std::mem::forget)?))
     };
     for errno in &REFUSALS[1..] {
         each(*errno, &attach, &|end| {
@@ -224,12 +261,49 @@ fn whichever_call_is_refused_who_does_not_join_leaves_the_segment_whole() {
 }
 
 #[test]
+fn whichever_call_is_refused_a_segment_that_does_not_grow_is_what_it_was() {
+    let directory = directory();
+    let options = small(directory.path()).max(16 << 20);
+    // Memory at its beginning, and at its end.
+    let spec = (100_000, 40_000);
+    let grow = || -> Box<dyn FnOnce() -> Result<(), Failed>> {
+        let segment = options.create("it").unwrap();
+        let _: Words = segment.make("before", Spec::new(8, 3)).unwrap();
+        Box::new(move || {
+            let made = segment.make::<Sparse>("large", spec).map(std::mem::forget);
+            std::mem::forget(segment);
+            Ok(made?)
+        })
+    };
+    let open = OpenOptions::new().directory(directory.path());
+    let blocks = |path: &Path| std::fs::metadata(path).unwrap().blocks();
+    let segment = options.create("it").unwrap();
+    let _: Words = segment.make("before", Spec::new(8, 3)).unwrap();
+    let (len, memory) = (segment.len(), blocks(segment.path().unwrap()));
+    drop(segment);
+    for errno in [Errno::ENOSPC, Errno::ENOMEM, Errno::EINTR] {
+        each(errno, &grow, &|end| {
+            // It ended without leaving.
+            let segment = open.open("it").unwrap();
+            if end.status == REFUSED {
+                assert_eq!((segment.len(), segment.objects().unwrap().len()), (len, 1), "{end}");
+                assert_eq!(blocks(segment.path().unwrap()), memory, "{end}: nothing was lost");
+            }
+            let large: Sparse = segment.object("large", spec).unwrap();
+            large.grow(100_000).unwrap();
+            assert!(large.are(0, 0) && segment.find::<Words>("before").unwrap().are(3), "{end}");
+        });
+        let _ = open.remove_if_dead("it");
+    }
+}
+
+#[test]
 fn whichever_call_is_refused_the_last_one_out_removes_the_name_or_says_why_not() {
     let directory = directory();
     let options = small(directory.path());
-    let leave = || -> Box<dyn FnOnce() -> Result<(), SegmentError>> {
+    let leave = || -> Box<dyn FnOnce() -> Result<(), Failed>> {
         let segment = options.create("it").unwrap();
-        Box::new(move || segment.leave().map(|left| assert_eq!(left, Leave::Removed)))
+        Box::new(move || Ok(segment.leave().map(|left| assert_eq!(left, Leave::Removed))?))
     };
     let open = OpenOptions::new().directory(directory.path());
     for errno in &REFUSALS[1..] {

@@ -8,6 +8,7 @@ pub mod cell;
 mod channel;
 mod crowds;
 pub mod directory;
+pub mod growth;
 mod heirs;
 mod leaked;
 pub mod locking;
@@ -49,6 +50,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
     match subject {
         "channel" => echo(script, args, channel),
         "directory" => directory::run(script, args, channel),
+        "growth" => growth::run(script, args, channel),
         "heirs" => heirs::run(script, args),
         "tracker" => tracker::run(script, args, channel),
         "pipe" => pipe::run(script, args, channel),
@@ -76,6 +78,7 @@ fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     match subject {
         "cell" => cell::play(script, args, segment, channel),
         "crowds" => crowds::play(script, args, segment, channel),
+        "grower" => growth::play(segment, channel),
         "locking" => locking::play(script, args, segment, channel),
         "oneself" => oneself::play(script, segment, channel),
         "queue" => queue::play(script, args, segment, channel),

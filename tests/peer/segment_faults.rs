@@ -35,6 +35,7 @@ pub(crate) fn run(script: &str, args: &[String]) {
         "leave-without-descriptors" => leave_without_descriptors(Path::new(&args[0])),
         "file-limit" => file_limit(Path::new(&args[0])),
         "memory-limit" => memory_limit(Path::new(&args[0])),
+        "lock-limit" => lock_limit(),
         "no-proc" => no_proc(Path::new(&args[0]), &args[1]),
         _ => panic!("no script {script}"),
     }
@@ -65,7 +66,7 @@ fn own_mounts() {
 }
 
 /// Mounts a small file system of this process's own.
-fn small_disk(directory: &Path, options: &str) {
+pub(crate) fn small_disk(directory: &Path, options: &str) {
     own_mounts();
     mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), Some(options)).expect("mount");
 }
@@ -340,4 +341,14 @@ fn no_proc(directory: &Path, name: &str) {
     refused(options.create("new"), ErrorKind::Unsupported, &says);
     refused(options.anonymous(), ErrorKind::Unsupported, &says);
     assert_eq!(fs::read_dir(directory).expect("read").count(), 1);
+}
+
+/// Less locked memory than is asked for, for a user to whom that limit is one.
+fn lock_limit() {
+    become_nobody();
+    setrlimit(Resource::RLIMIT_MEMLOCK, 64 << 10, 64 << 10).expect("setrlimit");
+    let options = Options::new(4096).participants(8).locked(true);
+    let says = ["RLIMIT_MEMLOCK", "65536 bytes", "ulimit -l", "`locked`"];
+    refused(options.clone().max(1 << 20).anonymous(), ErrorKind::NoMemory, &says);
+    options.anonymous().expect("it fits");
 }

@@ -59,6 +59,8 @@ struct Segment {
     kind: &'static str,
     /// In bytes.
     size: u64,
+    /// What that may become: the same, if it does not grow.
+    limit: u64,
     content: String,
     /// Number of the user it belongs to.
     owner: u32,
@@ -166,7 +168,7 @@ impl Listing {
                 rows.add_row([
                     segment.file.shown.clone().into(),
                     segment.kind.into(),
-                    number(bytes(segment.size)),
+                    number(segment.sizes()),
                     number(segment.living),
                     number(segment.dead),
                     match &segment.objects_error {
@@ -206,6 +208,7 @@ impl Segment {
             file,
             kind: if summary.persistent { "persistent" } else { "named" },
             size: summary.size,
+            limit: summary.limit,
             content: summary.content.clone(),
             owner: summary.owner,
             in_use: summary.in_use,
@@ -217,6 +220,12 @@ impl Segment {
             objects: summary.objects.iter().flatten().map(|e| Object::new(e, summary)).collect(),
             objects_error: summary.objects.as_ref().err().map(|error| chain(error)),
         }
+    }
+
+    /// How large it is, and may become.
+    fn sizes(&self) -> String {
+        let size = bytes(self.size);
+        if self.limit > self.size { format!("{size} of {}", bytes(self.limit)) } else { size }
     }
 
     /// What `--long` adds.

@@ -16,11 +16,12 @@ use crate::Region;
 /// 1. It keeps in its own memory up to where it is committed, a word that only ever grows, and touches nothing beyond. What
 ///    it has at first is what `committed` said.
 /// 2. Who needs more calls [`commit`](Self::commit) with the object's region and the bytes from that end to the new one, in
-///    steps of some pages at least, as each is a system call. It does so under a lock of the object's: one at a time.
-/// 3. When it has returned `Ok`, and not before, it stores the new end, with Release.
+///    steps of some pages at least, as each is a system call. Two may do so at a time.
+/// 3. When it has returned `Ok`, and not before, it stores the new end, with Release: under a lock of the object's, or as a
+///    maximum.
 ///
-/// Killed between the two, the memory is there and nobody knows: the heir of the lock commits the same bytes again, which
-/// costs no more memory. New bytes are zeros.
+/// Killed between the two, the memory is there and nobody knows: the next one commits the same bytes again, which takes no
+/// more memory. New bytes are zeros.
 ///
 /// Where all memory is there from the beginning both calls do nothing, as the default is: an implementation for an array, a
 /// mapping of one's own or a model is empty.
@@ -35,12 +36,9 @@ pub unsafe trait Commit {
     /// Has the memory behind the bytes of a region from `from` to before `to`, in bytes from the region's first. What was
     /// written to them is there still.
     ///
-    /// Nobody else may use these bytes, or commit them, until it returns: where it fails, the kernel also takes back what
-    /// was committed before and never written to.
-    ///
     /// # Errors
     ///
-    /// [`CommitError`]. The bytes before `from` and from `to` on are as they were; of those between some may be there.
+    /// [`CommitError`]. What was there stays; of the rest some may be there.
     fn commit(&self, region: Region<'_>, from: u64, to: u64) -> Result<(), CommitError> {
         let _ = (region, from, to);
         Ok(())

@@ -6,6 +6,8 @@ use core::fmt;
 use bytemuck::{Pod, Zeroable};
 
 #[cfg(not(loom))]
+use shmkit_atomic::crash::in_program_order;
+#[cfg(not(loom))]
 use shmkit_atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::TypeTag;
@@ -31,7 +33,7 @@ const ORDER: u32 = 0x0102_0304;
 /// ```
 ///
 /// It is written once, before the segment has a name, and only read from then on; but for the flags, of which whoever opens
-/// a segment may [take one away](Self::end_persistence), and for the size of one that grows, which is its
+/// a segment may [take one away](Self::end_persistence), whether it is [persistent](Self::set_persistence), and for the size of one that grows, which is its
 /// [published length](Self::length).
 ///
 /// Magic, version, byte order, word width, flags and expiry are frozen: they lie where they lie, and mean what they mean,
@@ -50,7 +52,7 @@ pub struct Header {
     width: u32,
     /// Bit 0: persistent. Bit 1: until somebody opens it. The others are 0.
     flags: u32,
-    /// Size of the whole segment, in bytes: as of now, if it [may grow](Self::may_grow).
+    /// Size of the whole segment, in bytes: as of now, if it [grows](Self::grows).
     pub size: u64,
     /// A random number, never 0, that tells this segment from every other of the same name.
     pub cookie: u64,
@@ -66,8 +68,8 @@ pub struct Header {
     pub content: TypeTag,
     /// Until when it is persistent, in seconds since 1970; 0: for ever.
     expiry: u64,
-    /// How large the whole segment may become, in bytes; `size` if it does not grow.
-    pub limit: u64,
+    /// How large the whole segment may become, in bytes; 0 if it does not grow.
+    limit: u64,
 }
 
 opaque!(Header => "shmkit.Header/3",);
@@ -91,7 +93,6 @@ impl Header {
             size,
             cookie,
             content,
-            limit: size,
             ..Self::zeroed()
         }
     }
@@ -108,9 +109,14 @@ impl Header {
         Self { limit, ..self }
     }
 
-    /// Returns whether the segment may become larger than it is.
-    pub fn may_grow(&self) -> bool {
-        self.size < self.limit
+    /// Returns whether the segment is one that grows, or did: not all memory of its objects need be there.
+    pub fn grows(&self) -> bool {
+        self.limit != 0
+    }
+
+    /// Returns how large the whole segment may become, in bytes: its size, if it does not grow.
+    pub fn limit(&self) -> u64 {
+        if self.grows() { self.limit } else { self.size }
     }
 
     /// Borrows the word that says how large the segment is, in the header at the base of a region. In one that grows it only
@@ -151,8 +157,34 @@ impl Header {
         let truncated = HeaderError::Truncated { found: region.len() as u64, expected: 128 };
         let flags = Offset::<AtomicU32>::new(core::mem::offset_of!(Self, flags) as u64);
         let flags = flags.and_then(|at| region.get(at)).map_err(|_| truncated)?;
-        // Relaxed: who removes reads it from the file, with the lock that nobody has who takes part.
-        flags.fetch_and(!PERSISTENT, Relaxed);
+        // Relaxed: who removes reads it from the file, with the lock that nobody has who takes part. Not if somebody has made
+        // it persistent, or ordinary, since.
+        let _ = flags.compare_exchange(PERSISTENT | UNTIL_OPENED, UNTIL_OPENED, Relaxed, Relaxed);
+        Ok(())
+    }
+
+    /// Has the segment with its header at the base of a region outlive its participants from now on, until it is unlinked; or
+    /// no longer than its last one.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError::Truncated`] if the region is smaller than the header.
+    #[cfg(not(loom))]
+    pub fn set_persistence(region: Region<'_>, is_wanted: bool) -> Result<(), HeaderError> {
+        let truncated = |_| HeaderError::Truncated { found: region.len() as u64, expected: 128 };
+        let at = core::mem::offset_of!(Self, expiry) as u64;
+        let expiry = Offset::<AtomicU64>::new(at).and_then(|at| region.get(at));
+        let expiry = expiry.map_err(truncated)?;
+        let at = core::mem::offset_of!(Self, flags) as u64;
+        let flags = Offset::<AtomicU32>::new(at).and_then(|at| region.get(at));
+        let flags = flags.map_err(truncated)?;
+        // Relaxed: as in `end_persistence`. The moment goes first: killed between the two, what was persistent until then is
+        // so for ever, as was asked for.
+        if is_wanted {
+            expiry.store(0, Relaxed);
+            in_program_order();
+        }
+        flags.swap(if is_wanted { PERSISTENT } else { 0 }, Relaxed);
         Ok(())
     }
 
@@ -243,7 +275,7 @@ impl Header {
         if self.size < 128 {
             return corrupt("size", self.size);
         }
-        if self.limit < self.size {
+        if self.limit() < self.size {
             return corrupt("limit", self.limit);
         }
         if self.cookie == 0 {

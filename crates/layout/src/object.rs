@@ -123,9 +123,10 @@ pub unsafe trait Object<K>: Sized {
     /// [`ShapeError::Length`] if a length in it is zero or absurd.
     fn shape(spec: &Self::Spec, places: u32) -> Result<Shape, ShapeError>;
 
-    /// Returns how many of the bytes that [`shape`](Self::shape) asks for are to be there from the beginning, the first ones;
-    /// by default all. The others are only reserved, and the object has them by its keeper's [`Commit`](crate::Commit) before
-    /// it touches them: an object that may become large takes as much memory as it uses.
+    /// Returns how many of the bytes that [`shape`](Self::shape) asks for are to be there from the beginning, the first
+    /// ones; by default all; words that name participants are among them. The others are only reserved, and the object has
+    /// them by its keeper's [`Commit`](crate::Commit) before it touches them: an object that may become large takes as
+    /// much memory as it uses.
     fn committed(spec: &Self::Spec, shape: &Shape) -> u64 {
         let _ = spec;
         shape.bytes

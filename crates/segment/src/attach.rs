@@ -21,7 +21,9 @@ use crate::directory::sweep;
 use crate::error::{ErrorKind, Failure};
 use crate::exit;
 use crate::file::{is_sealed, retry};
+use crate::growth;
 use crate::inspect::{self, Expected, cannot_open, open_file};
+use crate::memory::Memory;
 use crate::name::Place;
 use crate::patience::{is_passing, pause};
 use crate::shared::{Shared, unlinked};
@@ -54,6 +56,7 @@ pub(crate) fn by_name_once(place: &Place, expected: &Expected) -> Result<Arc<Sha
     let shared = match table::claim(found.identity) {
         Claim::Joined(shared) => {
             rejoin(&shared)?;
+            shared.ask(expected.memory)?;
             shared
         }
         Claim::Free(entry) => {
@@ -83,6 +86,7 @@ pub(crate) fn by_descriptor(
                 Source::Descriptor => rejoin(&shared)?,
                 Source::Ticket(ticket) => rejoin_by(&shared, Description::Ticket(ticket))?,
             };
+            shared.ask(expected.memory)?;
             return Ok(shared);
         }
         Claim::Free(entry) => entry,
@@ -167,6 +171,7 @@ struct Found {
     status: Status,
     header: Header,
     identity: Identity,
+    memory: Memory,
 }
 
 impl Found {
@@ -174,7 +179,7 @@ impl Found {
         let status = Status::of(file).map_err(|errno| Failure::os(errno, "fstat"))?;
         let header = inspect::header(file, &status, expected)?;
         let identity = Identity::new(&status, &header);
-        Ok(Self { status, header, identity })
+        Ok(Self { status, header, identity, memory: expected.memory })
     }
 
     fn join(
@@ -188,7 +193,8 @@ impl Found {
             Description::Path(_) => By::Name,
             _ => By::Descriptor,
         };
-        let mapping = map(file.as_fd(), self.header.size)?;
+        let mapping = map(file.as_fd(), self.header.limit())?;
+        self.memory.apply(&mapping, self.header.size)?;
         // SAFETY: `Shared` keeps the mapping for longer than the roster, or this function drops both.
         let region = unsafe { whole(&mapping) };
         let slots = self.header.roster_slots;
@@ -198,14 +204,12 @@ impl Found {
         // SAFETY: `create` made a roster of so many slots there before the segment could be found, as the checked
         // header says; if somebody else made the file, they are atomics nonetheless, for which every pattern is valid.
         let roster = unsafe { Roster::attach(roster, slots) }.map_err(bad_roster)?;
-        let segment = region
-            .sub(0, self.header.size)
-            .map_err(|error| bad_roster(RosterError::Place(error)))?;
         // SAFETY: all words that name participants are objects' or the directory's own: `Object` and `Segment` say so.
-        let roster = unsafe { roster.swept_by(segment, sweep::segment) };
+        let roster = unsafe { roster.swept_by(region, sweep::segment) };
         // SAFETY: `mapping` is of this file.
-        let participant = unsafe { Participant::join(roster, file, description, link) }
+        let mut participant = unsafe { Participant::join(roster, file, description, link) }
             .map_err(|error| cannot_join(error, by))?;
+        growth::back(&mut participant, &mapping, &self.header, self.memory);
         // In time: with the place nobody removes it before.
         opened(&self.header, region)?;
         let named = link == Link::Named;
@@ -223,7 +227,8 @@ pub(crate) fn enter(shared: Shared) -> Arc<Shared> {
     shared
 }
 
-/// Maps all of a segment. The file has at least `size` bytes, and they are allocated: no access can fail.
+/// Maps all that a segment may ever have. No access to the bytes that there are can fail, as they are allocated; the others
+/// are there as soon as the file has them.
 pub(crate) fn map(file: BorrowedFd<'_>, size: u64) -> Result<MmapRaw, Failure> {
     let map = || {
         let size = usize::try_from(size).map_err(|_| Errno::ENOMEM)?;

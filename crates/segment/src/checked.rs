@@ -5,6 +5,7 @@ use std::time::Duration;
 use shmkit_layout::TypeTag;
 
 use crate::inspect::Plan;
+use crate::memory::Memory;
 
 /// A set of options that was found to be possible.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) struct Checked {
     pub(crate) plan: Plan,
     /// Of the whole file, in bytes.
     pub(crate) size: u64,
+    /// What that may become; 0 if it does not grow.
+    pub(crate) limit: u64,
     pub(crate) participants: u32,
     /// How many names the participants share.
     pub(crate) names: u32,
@@ -19,6 +22,7 @@ pub(crate) struct Checked {
     pub(crate) persistence: Persistence,
     /// Not to adopt what the dead left.
     pub(crate) fresh: bool,
+    pub(crate) memory: Memory,
     pub(crate) content: TypeTag,
     pub(crate) mode: u32,
     /// Whose segment may be in the way; `None`: anybody's.

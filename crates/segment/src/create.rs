@@ -16,6 +16,7 @@ use crate::checked::{Checked, Persistence};
 use crate::directory;
 use crate::error::{ErrorKind, Failure};
 use crate::file;
+use crate::growth;
 use crate::inspect::{self, Expected};
 use crate::maker::{Election, Office, time_to_make};
 use crate::name::Place;
@@ -151,7 +152,7 @@ fn wait(place: &Place, election: Option<&mut Election>, deadline: Deadline) -> R
 
 /// Makes a segment without a name.
 pub(crate) fn anonymous(options: &Checked) -> Result<Arc<Shared>, Failure> {
-    let file = file::memory("shmkit", options.size)?;
+    let file = file::memory("shmkit", options.size, options.limit != 0)?;
     Ok(Made::on(file, options)?.enter(false))
 }
 
@@ -178,9 +179,19 @@ impl Made {
 
     fn on(file: std::os::fd::OwnedFd, options: &Checked) -> Result<Self, Failure> {
         let Checked {
-            plan, size, participants, names, objects, persistence, content, mode, ..
+            plan,
+            size,
+            limit,
+            participants,
+            names,
+            objects,
+            persistence,
+            content,
+            memory,
+            mode,
+            ..
         } = *options;
-        let mut header = header(size, cookie()?, persistence, content);
+        let mut header = header(size, cookie()?, persistence, content).growing_to(limit);
         header.roster = plan.roster;
         header.roster_slots = participants;
         header.directory = plan.directory;
@@ -189,7 +200,8 @@ impl Made {
         if status.mode != mode {
             file::permit(file.as_fd(), mode)?;
         }
-        let mapping = attach::map(file.as_fd(), size)?;
+        let mapping = attach::map(file.as_fd(), header.limit())?;
+        memory.apply(&mapping, size)?;
         // SAFETY: the participant, which borrows it, is dropped before the mapping (`Made`, `Shared`), or lets go of
         // it without touching it.
         let region = unsafe { attach::whole(&mapping) };
@@ -210,7 +222,8 @@ impl Made {
         let joined = unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) };
         // The join holds them off, too: one time is cheaper than two.
         drop(no_forks);
-        let participant = joined.map_err(|error| cannot_join(error, By::Descriptor))?;
+        let mut participant = joined.map_err(|error| cannot_join(error, By::Descriptor))?;
+        growth::back(&mut participant, &mapping, &header, memory);
         Ok(Self { participant, mapping, header, entry })
     }
 

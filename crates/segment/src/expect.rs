@@ -11,6 +11,7 @@ use shmkit_layout::TypeTag;
 use crate::attach::{self, Source};
 use crate::error::{ErrorKind, Failure};
 use crate::inspect::{Expected, Room};
+use crate::memory::Memory;
 use crate::name::{DIRECTORY, Place};
 use crate::patience::PATIENCE;
 use crate::remove::{self, Dead, RemoveOutcome, Terms};
@@ -25,6 +26,7 @@ pub struct OpenOptions {
     pub(crate) mode: u32,
     owner: Owner,
     damaged: bool,
+    pub(crate) memory: Memory,
     pub(crate) directory: PathBuf,
     pub(crate) time_limit: Duration,
 }
@@ -50,6 +52,7 @@ impl OpenOptions {
             mode: 0o600,
             owner: Owner::Me,
             damaged: false,
+            memory: Memory::default(),
             directory: DIRECTORY.into(),
             time_limit: PATIENCE,
         }
@@ -86,6 +89,31 @@ impl OpenOptions {
     /// The directory of the file; by default [`DIRECTORY`].
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = directory.into();
+        self
+    }
+
+    /// Whether this process asks for huge pages (transparent ones, `MADV_HUGEPAGE`); by default it does not. Whether it gets any
+    /// is for the system to say: `/sys/kernel/mm/transparent_hugepage/shmem_enabled` must be `advise`, or a tmpfs of one's own
+    /// mounted with `huge=advise`.
+    pub fn huge_pages(mut self, huge_pages: bool) -> Self {
+        self.memory.huge = huge_pages;
+        self
+    }
+
+    /// Whether this process has all pages of the segment in its page table when it has joined, so that no access to them
+    /// faults; by default it does not. That takes time, and memory for what objects have only
+    /// [reserved](crate::Options::max). Of a segment that grows this is done for what this process has it grow by, and what
+    /// others add is faulted in as usual.
+    pub fn populated(mut self, populated: bool) -> Self {
+        self.memory.populated = populated;
+        self
+    }
+
+    /// Whether the pages of the segment stay in memory as soon as this process has touched them (`mlock2`, at fault), also
+    /// those that it grows by; by default they may be swapped out. With [`populated`](Self::populated) that is all of them. The
+    /// whole [limit](crate::Options::max) counts against RLIMIT_MEMLOCK. A forked child has none of it.
+    pub fn locked(mut self, locked: bool) -> Self {
+        self.memory.locked = locked;
         self
     }
 
@@ -200,8 +228,9 @@ impl OpenOptions {
 
     pub(crate) fn expected(&self) -> Result<Expected, Failure> {
         let content = self.tag()?;
-        let Self { mode, time_limit, .. } = *self;
-        Ok(Expected { owner: self.user(), mode, content, room: Room::default(), time_limit })
+        let Self { mode, memory, time_limit, .. } = *self;
+        let (owner, room) = (self.user(), Room::default());
+        Ok(Expected { owner, mode, content, room, memory, time_limit })
     }
 
     /// The user that is expected; `None`: any.

@@ -1,10 +1,14 @@
 //! The files behind segments: made without a name, allocated in full, linked when whole.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, SealFlag, fcntl, open, posix_fallocate};
+use nix::fcntl::{
+    AT_FDCWD, AtFlags, FallocateFlags, FcntlArg, OFlag, SealFlag, fallocate, fcntl, open,
+    posix_fallocate,
+};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod};
@@ -21,9 +25,8 @@ const WORTH_A_LOOK: u64 = 1 << 20;
 /// What no timer interrupts twice.
 const MIN_STEP: u64 = 64 << 10;
 
-/// What keeps the size of an anonymous segment for ever, and lets nobody add a seal against writing.
-const SEALS: SealFlag =
-    SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
+/// What keeps an anonymous segment from being cut off for ever, and lets nobody add a seal against writing.
+const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_SEAL);
 
 /// Makes a file of `size` bytes in `directory` that has no name yet: if this process dies now, nothing is left.
 pub(crate) fn unnamed(directory: &Path, size: u64) -> Result<OwnedFd, Failure> {
@@ -50,10 +53,11 @@ pub(crate) fn unnamed(directory: &Path, size: u64) -> Result<OwnedFd, Failure> {
     Ok(file)
 }
 
-/// Makes a file of `size` bytes that never has a name, sealed against a change of that.
-pub(crate) fn memory(name: &str, size: u64) -> Result<OwnedFd, Failure> {
+/// Makes a file of `size` bytes that never has a name, sealed against a change of that, but for growth if it `grows`.
+pub(crate) fn memory(name: &str, size: u64, grows: bool) -> Result<OwnedFd, Failure> {
     let file = unsealed_memory(name, size)?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))
+    let seals = if grows { SEALS } else { SEALS | SealFlag::F_SEAL_GROW };
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))
         .map_err(|errno| Failure::os(errno, "F_ADD_SEALS"))?;
     Ok(file)
 }
@@ -82,9 +86,8 @@ pub(crate) fn unsealed_memory(name: &str, size: u64) -> Result<OwnedFd, Failure>
 
 /// Returns whether a file is a memfd that nobody can shrink: the only nameless file that is safe to map.
 pub(crate) fn is_sealed(file: BorrowedFd<'_>) -> bool {
-    let needed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
     fcntl(file, FcntlArg::F_GET_SEALS)
-        .is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(needed))
+        .is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(SealFlag::F_SEAL_SHRINK))
 }
 
 /// Gives a nameless file its name, if nobody has it yet.
@@ -112,24 +115,44 @@ pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, 
 
 /// Takes all the memory now, so that no later write meets a full file system, which would be a SIGBUS.
 pub(crate) fn allocate(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
-    // Past RLIMIT_FSIZE the kernel would not only refuse but send SIGXFSZ.
-    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| size > wide(soft)) {
-        return Err(Errno::EFBIG);
-    }
-    in_steps(size, |start, len| {
-        let offset = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
-        posix_fallocate(file, offset(start)?, offset(len)?)
-    })
+    allocate_from(file, 0..size)
 }
 
-/// Calls `allocate(start, len)` for all of `size`, in steps that signals let through.
+/// As [`allocate`], of a file in use, for bytes that nobody uses yet; it becomes longer, if need be, and never shorter.
+pub(crate) fn commit(file: BorrowedFd<'_>, from: u64, to: u64) -> Result<(), Errno> {
+    if to - from > memory_size() {
+        return Err(Errno::ENOMEM);
+    }
+    allocate_from(file, from..to)
+}
+
+/// Gives the memory behind some bytes of a file back. They are zeros, and the file is as long as before.
+pub(crate) fn punch(file: BorrowedFd<'_>, from: u64, to: u64) -> Result<(), Errno> {
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let (start, len) = (offset(from)?, offset(to - from)?);
+    retry(|| fallocate(file, flags, start, len))
+}
+
+fn allocate_from(file: BorrowedFd<'_>, bytes: Range<u64>) -> Result<(), Errno> {
+    // Past RLIMIT_FSIZE the kernel would not only refuse but send SIGXFSZ.
+    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| bytes.end > wide(soft)) {
+        return Err(Errno::EFBIG);
+    }
+    in_steps(bytes, |start, len| posix_fallocate(file, offset(start)?, offset(len)?))
+}
+
+fn offset(bytes: u64) -> Result<libc::off_t, Errno> {
+    libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG)
+}
+
+/// Calls `allocate(start, len)` for all of `bytes`, in steps that signals let through.
 fn in_steps(
-    size: u64,
+    bytes: Range<u64>,
     mut allocate: impl FnMut(u64, u64) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
-    let (mut done, mut most) = (0, MAX_STEP);
-    while done < size {
-        let step = most.min(size - done);
+    let (mut done, mut most) = (bytes.start, MAX_STEP);
+    while done < bytes.end {
+        let step = most.min(bytes.end - done);
         match allocate(done, step) {
             Ok(()) => done += step,
             Err(Errno::EINTR) => most = (most / 2).max(MIN_STEP),
@@ -202,6 +225,11 @@ fn cannot_allocate(errno: Errno, size: u64) -> Failure {
     }
 }
 
+/// How many bytes are left on the file system of a file, if it has a limit.
+pub(crate) fn left(file: BorrowedFd<'_>) -> Option<u64> {
+    fstatvfs(file).ok().filter(|disk| disk.blocks() != 0).map(|disk| free(&disk))
+}
+
 /// How many bytes are left.
 fn free(disk: &Statvfs) -> u64 {
     wide(disk.blocks_available()).saturating_mul(wide(disk.fragment_size()))
@@ -247,7 +275,7 @@ mod tests {
         let (mut end, mut calls) = (0, 0);
         let size = (1 << 30) + 5;
         // A timer that fires in the time that a mebibyte takes.
-        in_steps(size, |start, len| {
+        in_steps(0..size, |start, len| {
             calls += 1;
             assert_eq!(start, end, "all of it, in order");
             if len > 1 << 20 {
@@ -263,7 +291,7 @@ mod tests {
 
     #[test]
     fn other_errors_end_the_allocation() {
-        assert_eq!(in_steps(5, |_, _| Err(Errno::ENOSPC)), Err(Errno::ENOSPC));
-        assert_eq!(in_steps(0, |_, _| Err(Errno::ENOSPC)), Ok(()));
+        assert_eq!(in_steps(0..5, |_, _| Err(Errno::ENOSPC)), Err(Errno::ENOSPC));
+        assert_eq!(in_steps(0..0, |_, _| Err(Errno::ENOSPC)), Ok(()));
     }
 }

@@ -13,6 +13,7 @@ use crate::attach::{self, Source};
 use crate::error::{ErrorKind, Failure};
 use crate::inspect::{self, Expected, Room};
 use crate::list::List;
+use crate::memory::Memory;
 use crate::patience::PATIENCE;
 use crate::shared::Shared;
 use crate::status::Status;
@@ -66,6 +67,7 @@ impl Token {
             mode: 0o777,
             content: None,
             room: Room::default(),
+            memory: Memory::default(),
             time_limit: PATIENCE,
         };
         let source = self.ticket().map_or(Source::Descriptor, Source::Ticket);

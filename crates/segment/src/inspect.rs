@@ -14,6 +14,7 @@ use shmkit_roster::{OwnerId, Roster};
 use crate::directory::Directory;
 use crate::error::{ErrorKind, Failure};
 use crate::file::retry;
+use crate::memory::Memory;
 use crate::name::Place;
 use crate::status::{At, Identity, Status};
 
@@ -84,6 +85,8 @@ pub(crate) struct Expected {
     pub(crate) content: Option<TypeTag>,
     /// What it must have room for.
     pub(crate) room: Room,
+    /// What this process asks of the kernel for it.
+    pub(crate) memory: Memory,
     /// How long it may take while others make and remove the name all the time.
     pub(crate) time_limit: Duration,
 }
@@ -102,7 +105,7 @@ impl Room {
     fn of(header: &Header) -> Self {
         let plan = Plan::new(header.roster_slots, header.directory_entries);
         Self {
-            bytes: header.size - plan.data,
+            bytes: header.limit() - plan.data,
             objects: header.directory_entries,
             participants: header.roster_slots,
         }
@@ -193,8 +196,20 @@ pub(crate) fn read(file: BorrowedFd<'_>, size: u64) -> Result<Header, Failure> {
 /// As [`read`], with what is wrong with the header apart from what is wrong with reading. It allocates nothing.
 pub(crate) fn try_read(
     file: BorrowedFd<'_>,
-    size: u64,
+    mut size: u64,
 ) -> Result<Result<Header, HeaderError>, Errno> {
+    loop {
+        let header = try_once(file, size)?;
+        // It may have grown since its size was asked for, and is as long now as the header that was read says.
+        let Err(HeaderError::Truncated { .. }) = header else { return Ok(header) };
+        match Status::of(file)?.size {
+            now if now > size => size = now,
+            _ => return Ok(header),
+        }
+    }
+}
+
+fn try_once(file: BorrowedFd<'_>, size: u64) -> Result<Result<Header, HeaderError>, Errno> {
     let mut bytes = [0; size_of::<Header>()];
     let mut done = 0;
     while done < bytes.len() {

@@ -26,10 +26,10 @@
 //!   all that a process inherited.
 //!
 //! ```text
-//! 0 header | 128 roster | directory | the user's bytes … size
+//! 0 header | 128 roster | directory | the user's bytes … size … limit
 //! ```
 //!
-//! What this crate does *not* do: it resizes no segment, it makes no segment on a file system without nameless files
+//! What this crate does *not* do: it makes no segment smaller, nor larger than it was [allowed to become](Options::max), it makes none on a file system without nameless files
 //! (`O_TMPFILE`) and record locks, and it defends against no *hostile* peer: whoever may write the file may do
 //! anything to it. See `layout` for what a buggy one can do.
 //!
@@ -59,6 +59,8 @@ mod file;
 mod folder;
 #[cfg(not(loom))]
 mod fork;
+#[cfg(not(loom))]
+mod growth;
 #[cfg(any(not(loom), test))]
 mod index;
 #[cfg(not(loom))]
@@ -75,6 +77,8 @@ mod list;
 mod locate;
 #[cfg(not(loom))]
 mod maker;
+#[cfg(not(loom))]
+mod memory;
 #[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]

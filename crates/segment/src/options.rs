@@ -26,6 +26,8 @@ use crate::{OpenOptions, Segment, SegmentError};
 pub struct Options {
     /// Room for objects, in bytes.
     size: u64,
+    /// How much room there may be later; nothing: as much as there is.
+    max: Option<u64>,
     participants: u32,
     names: u32,
     objects: u32,
@@ -40,6 +42,7 @@ impl Options {
     pub fn new(size: u64) -> Self {
         Self {
             size,
+            max: None,
             participants: 1024,
             names: OwnerId::LAST,
             objects: 64,
@@ -47,6 +50,24 @@ impl Options {
             fresh: false,
             open: OpenOptions::new(),
         }
+    }
+
+    /// How much room for objects there may be later, in bytes; by default the segment has what it is [made](Self::new) with.
+    ///
+    /// All of it is mapped from the beginning, by everybody, which takes addresses and no memory: the segment grows as
+    /// objects are made that need more, where it lies, so that no handle and no address changes and nobody is told. Whoever
+    /// had it open before finds the new objects.
+    ///
+    /// The memory for what is new is had when it is needed, all of it at once and before anybody can touch it. If there is
+    /// none left, making the object is the error ([`NoRoom`](crate::ObjectErrorKind::NoRoom)), and all else stays as it was. A
+    /// segment never gets smaller.
+    ///
+    /// # If a peer dies
+    ///
+    /// in the middle of growth, the next one goes on: the file may be longer than the segment by then, which is all.
+    pub fn max(mut self, max: impl Into<Option<u64>>) -> Self {
+        self.max = max.into();
+        self
     }
 
     /// How many processes can take part at the same time: 1 to 16384, by default 1024. Each
@@ -132,6 +153,24 @@ impl Options {
         self
     }
 
+    /// Whether this process asks for huge pages; see [`OpenOptions::huge_pages`].
+    pub fn huge_pages(mut self, huge_pages: bool) -> Self {
+        self.open = self.open.huge_pages(huge_pages);
+        self
+    }
+
+    /// Whether this process has all pages there from the beginning; see [`OpenOptions::populated`].
+    pub fn populated(mut self, populated: bool) -> Self {
+        self.open = self.open.populated(populated);
+        self
+    }
+
+    /// Whether pages stay in memory as soon as this process has touched them; see [`OpenOptions::locked`].
+    pub fn locked(mut self, locked: bool) -> Self {
+        self.open = self.open.locked(locked);
+        self
+    }
+
     /// How long this goes on while others make and remove the name all the time; by default 5 s. What the making of a
     /// large segment takes comes on top.
     pub fn time_limit(mut self, time_limit: Duration) -> Self {
@@ -196,8 +235,8 @@ impl Options {
     pub fn open_or_create(&self, name: &str) -> Result<Segment, SegmentError> {
         let run = || {
             let place = Place::new(&self.open.directory, name)?;
-            let room =
-                Room { bytes: self.size, objects: self.objects, participants: self.participants };
+            let bytes = self.max.map_or(self.size, |max| max.max(self.size));
+            let room = Room { bytes, objects: self.objects, participants: self.participants };
             let expected = Expected { room, ..self.open.expected()? };
             create::open_or_create(&place, &self.check()?, &expected)
         };
@@ -252,12 +291,29 @@ impl Options {
                 "a size of 0 was asked for: ask for at least 1 byte",
             ));
         }
+        if let Some(max) = self.max.filter(|&max| max < self.size) {
+            return invalid(format!(
+                "it is to grow to {max} bytes, and to have {} from the beginning: ask for a larger \
+                 `max`, or for none",
+                self.size
+            ));
+        }
+        if self.max.is_some() && self.objects == 0 {
+            return invalid(
+                "it is to grow, and to have no directory, for whose objects it would: ask for \
+                 `objects`, or for no `max`"
+                    .to_owned(),
+            );
+        }
         let plan = Plan::new(self.participants, self.objects);
         let most = isize::MAX as u64;
-        match plan.data.checked_add(self.size).filter(|&size| size <= most) {
-            Some(size) => Ok(Checked {
+        let whole = |bytes: u64| plan.data.checked_add(bytes).filter(|&size| size <= most);
+        let limit = self.max.map_or(Some(0), whole);
+        match whole(self.size).zip(limit) {
+            Some((size, limit)) => Ok(Checked {
                 plan,
                 size,
+                limit,
                 participants: self.participants,
                 names: self.names,
                 objects: self.objects,
@@ -265,6 +321,7 @@ impl Options {
                 fresh: self.fresh,
                 owner: self.open.user(),
                 time_limit: self.open.time_limit,
+                memory: self.open.memory,
                 content: self.open.tag()?.unwrap_or(TypeTag::NONE),
                 mode,
             }),
@@ -273,7 +330,7 @@ impl Options {
                 format!(
                     "a size of {} bytes was asked for: at most {} fit in an address space with {} \
                      bytes of roster and directory",
-                    self.size,
+                    self.max.unwrap_or(self.size),
                     most.saturating_sub(plan.data),
                     plan.data
                 ),

@@ -52,7 +52,8 @@ use crate::{OpenOptions, RemoveOutcome, attach, inherit, remove};
 /// with RemoveIPC when the user logs out. [`is_linked`](Self::is_linked) tells.
 ///
 /// Nor is there a defence against who cuts the file off (`truncate`, `: > file`): every process that touches a byte
-/// behind the new end dies of SIGBUS. An [anonymous](crate::Options::anonymous) segment is sealed against that. The name
+/// behind the new end dies of SIGBUS. An [anonymous](crate::Options::anonymous) segment is sealed against that. Whoever opens
+/// it afterwards, has it [grow](crate::Options::max), or finds that it has grown, is told (`Truncated`). The name
 /// stays: [`create`](crate::Options::create) refuses it, an ordinary sweep leaves it, and
 /// [`remove_if_dead`](OpenOptions::remove_if_dead) for the [damaged](OpenOptions::damaged), or `shmkit gc --damaged`,
 /// removes it when nobody lives there any more.
@@ -145,6 +146,43 @@ impl Segment {
         run().map_err(|failure| failure.during(format!("unlink {self}")))
     }
 
+    /// Has the segment outlive its participants from now on, until somebody [unlinks](Self::unlink) it; it has no moment any
+    /// more at which it [expires](crate::Options::expires_after).
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it has no name: nothing could lead to it.
+    ///
+    /// # If a peer dies
+    ///
+    /// it makes no difference. Who is killed in the middle of this has made it persistent or not.
+    pub fn persist(&self) -> Result<(), SegmentError> {
+        self.set_persistence(true)
+            .map_err(|failure| failure.during(format!("make {self} persistent")))
+    }
+
+    /// Has the segment be an ordinary one from now on: the last one out removes its name, or the next visitor if all are
+    /// killed.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it has no name.
+    ///
+    /// # If a peer dies
+    ///
+    /// it makes no difference.
+    pub fn unpersist(&self) -> Result<(), SegmentError> {
+        self.set_persistence(false)
+            .map_err(|failure| failure.during(format!("make {self} an ordinary one")))
+    }
+
+    fn set_persistence(&self, is_wanted: bool) -> Result<(), Failure> {
+        if !self.shared.is_named() {
+            return Err(remove::nameless());
+        }
+        Ok(Header::set_persistence(self.whole(), is_wanted)?)
+    }
+
     /// Removes the name of a segment if nobody lives in it and it is not persistent.
     ///
     /// # Errors
@@ -166,7 +204,7 @@ impl Segment {
     /// any object that the directory has or will have. For reading, and for bytes that are yours: [`data`](Self::data)
     /// of a segment without a directory has them.
     pub unsafe fn region(&self) -> Region<'_> {
-        self.whole()
+        self.whole().sub(0, self.len()).unwrap_or(self.whole())
     }
 
     pub(crate) fn whole(&self) -> Region<'_> {
@@ -183,7 +221,8 @@ impl Segment {
     /// somebody may write to it meanwhile: to mix sizes is a data race.
     pub unsafe fn data(&self) -> Region<'_> {
         let header = self.header();
-        let region = self.whole();
+        // Cannot fail: it is mapped.
+        let region = self.whole().sub(0, self.len()).unwrap_or(self.whole());
         let start = match header.directory_entries {
             0 => Plan::new(header.roster_slots, 0).data,
             _ => region.len() as u64,
@@ -204,9 +243,15 @@ impl Segment {
     }
 
     /// Returns the size of the segment, in bytes: what was [asked for](crate::Options::new), and header, roster and directory.
+    /// Of one that [grows](crate::Options::max) it is the size as of now.
     #[expect(clippy::len_without_is_empty, reason = "none is empty")]
     pub fn len(&self) -> u64 {
-        self.header().size
+        self.shared.len()
+    }
+
+    /// Returns how large the segment may become, in bytes: its size, if it does not [grow](crate::Options::max).
+    pub fn limit(&self) -> u64 {
+        self.header().limit()
     }
 
     /// Returns the header, as it was when this process joined.
@@ -371,7 +416,8 @@ impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Segment")
             .field("path", &self.path())
-            .field("size", &self.header().size)
+            .field("size", &self.len())
+            .field("limit", &self.limit())
             .field("content", &self.header().content)
             .field("me", &self.participant().me())
             .finish_non_exhaustive()

@@ -3,12 +3,15 @@
 use std::os::fd::AsFd;
 
 use memmap2::MmapRaw;
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Header, Region};
 use shmkit_roster::{Keep, Participant, removal};
 
 use crate::directory::{Directory, Reason};
 use crate::error::{ErrorKind, Failure};
+use crate::growth::Seen;
 use crate::leave::{LastOut, Leave};
+use crate::memory::Memory;
 use crate::name::Place;
 use crate::status::{Identity, Status};
 use crate::table::Entry;
@@ -21,6 +24,7 @@ pub(crate) struct Shared {
     /// Borrows `mapping`, which only its drop outlives; it touches no shared byte.
     participant: Participant<'static>,
     header: Header,
+    seen: Seen,
     is_named: bool,
     /// How many handles there are to each object.
     uses: Uses,
@@ -38,10 +42,10 @@ impl Shared {
         entry: Entry,
         is_named: bool,
     ) -> Self {
-        // What may cease to be persistent is looked at when this process leaves.
-        let last = LastOut::new(entry, is_named && !header.is_persistent_for_ever());
-        let uses = Uses::default();
-        Self { mapping, participant, header, is_named, uses, last }
+        // Whether it is persistent is looked at when this process leaves: that may change.
+        let last = LastOut::new(entry, is_named);
+        let (seen, uses) = (Seen::new(&header), Uses::default());
+        Self { mapping, participant, header, seen, is_named, uses, last }
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -74,6 +78,20 @@ impl Shared {
         unsafe { Region::from_raw_parts(base, mapping.len()) }
     }
 
+    /// Asks the kernel for what somebody in this process wants of the memory.
+    pub(crate) fn ask(&self, memory: Memory) -> Result<(), Failure> {
+        memory.apply(&self.mapping, self.len())
+    }
+
+    /// Returns how many bytes there are.
+    pub(crate) fn len(&self) -> u64 {
+        match Header::length(self.region()) {
+            // Relaxed: a number for people; who uses what is there finds it by the directory.
+            Ok(length) if self.header.grows() => length.load(Relaxed).min(self.header.limit()),
+            _ => self.header.size,
+        }
+    }
+
     pub(crate) fn participant(&self) -> &Participant<'static> {
         &self.participant
     }
@@ -88,11 +106,14 @@ impl Shared {
         if header.directory_entries == 0 {
             return Err(Reason::NoDirectory);
         }
-        // A file may be longer than its segment.
-        let region = self.region().sub(0, header.size).map_err(Reason::Place)?;
+        if header.grows() {
+            // A mapping is larger than a header.
+            let length = Header::length(self.region()).map_err(|_| Reason::NoDirectory)?;
+            self.seen.look(length, &self.participant).map_err(Reason::Commit)?;
+        }
         // SAFETY: the creator zeroed the file and put a directory of so many entries there, as the header says, which
         // was checked against the one plan there is when this process joined; the bytes after it are its objects'.
-        unsafe { Directory::of(region, header) }.map_err(Reason::Place)
+        unsafe { Directory::of(self.region(), header) }.map_err(Reason::Place)
     }
 
     /// Remembers where the file lies, if that was not known.

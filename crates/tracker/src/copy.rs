@@ -79,7 +79,8 @@ fn objects(
     Directory::list_from(
         header.directory,
         (entries, header.roster_slots),
-        header.size,
+        // It may have grown since its header was read.
+        header.limit(),
         |at, bytes| {
             copied += bytes.len() as u64;
             if copied > LIMIT {

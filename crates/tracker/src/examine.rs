@@ -107,8 +107,13 @@ pub(crate) fn examine(path: &Path) -> Result<Examined, Failure> {
     };
     let metadata = file.metadata()?;
     regular(&metadata)?;
-    let size = metadata.len();
-    let header = read_header(&file, size)?;
+    let mut size = metadata.len();
+    let mut header = read_header(&file, size)?;
+    if let Err(HeaderError::Truncated { .. }) = header {
+        // It may have grown since.
+        size = file.metadata()?.len();
+        header = read_header(&file, size)?;
+    }
     Ok(Examined { file, header, size, owner: metadata.uid(), links: metadata.nlink() })
 }
 

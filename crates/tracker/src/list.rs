@@ -49,6 +49,8 @@ pub enum What {
 pub struct Summary {
     /// Size of the segment, in bytes.
     pub size: u64,
+    /// How large it may become, in bytes: as large as it is, if it does not grow.
+    pub limit: u64,
     /// Whether it outlives its participants.
     pub persistent: bool,
     /// What the application calls the contents; empty if it does not.
@@ -86,6 +88,7 @@ impl Summary {
             header;
         Ok(Self {
             size,
+            limit: header.limit(),
             persistent: header.is_persistent(now()),
             content: content.name().to_owned(),
             owner,

@@ -135,6 +135,21 @@ fn rm_removes_an_object_that_nobody_uses() {
 }
 
 #[test]
+fn ls_says_how_large_a_segment_is_and_how_large_it_may_become() {
+    let directory = directory();
+    let segment = options(&directory).max(64 << 20).create("rain").unwrap();
+    segment.array("large", &vec![0_u64; 1 << 17][..]).unwrap();
+    let json = parsed(&shmkit(directory.path(), &["ls", "--json"]), 0);
+    let rain = &json["segments"][0];
+    assert_eq!(
+        (rain["size"].as_u64(), rain["limit"].as_u64()),
+        (Some(segment.len()), Some(segment.limit()))
+    );
+    let table = text(&shmkit(directory.path(), &["ls"]), 0);
+    assert!(table.contains("1.0 MiB of 64.0 MiB"), "{table}");
+}
+
+#[test]
 fn ls_of_nothing_says_so() {
     let directory = directory();
     let out = text(&shmkit(directory.path(), &["ls"]), 0);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use shmkit_layout::{OffsetError, Shape, ShapeError};
+use shmkit_layout::{CommitError, OffsetError, Shape, ShapeError};
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::LockFailure;
 
@@ -42,8 +42,12 @@ pub enum ObjectErrorKind {
     NoDirectory,
     /// Every entry of the directory is taken, and there is no room for more of them.
     Full,
-    /// The segment has not enough free bytes.
+    /// The segment has not enough free bytes, or grows and there is no memory for more.
     NoRoom,
+    /// Somebody has cut the segment's file off: who touches its objects may die of that.
+    Truncated,
+    /// The segment could not grow, as the system failed or the file's descriptor was closed.
+    CannotGrow,
     /// A peer held the directory for too long: it is stopped, or wrong.
     Busy,
     /// This process has not joined the segment: it was forked.
@@ -68,6 +72,11 @@ impl ObjectError {
             Reason::NoDirectory => Is::NoDirectory,
             Reason::Full { .. } => Is::Full,
             Reason::NoRoom { .. } => Is::NoRoom,
+            Reason::Commit(error) => match error {
+                CommitError::NoRoom { .. } | CommitError::TooLong { .. } => Is::NoRoom,
+                CommitError::Truncated { .. } => Is::Truncated,
+                _ => Is::CannotGrow,
+            },
             Reason::Lock { failure, .. } => match failure {
                 LockFailure::NotJoined => Is::NotJoined,
                 LockFailure::CannotJudge => Is::CannotJudge,
@@ -90,11 +99,11 @@ impl ObjectError {
             Is::InvalidName | Is::InvalidSpec => io::ErrorKind::InvalidInput,
             Is::NotFound | Is::NoDirectory => io::ErrorKind::NotFound,
             Is::Exists => io::ErrorKind::AlreadyExists,
-            Is::WrongShape | Is::Corrupt => io::ErrorKind::InvalidData,
+            Is::WrongShape | Is::Corrupt | Is::Truncated => io::ErrorKind::InvalidData,
             Is::Full | Is::NoRoom => io::ErrorKind::StorageFull,
             Is::Busy if self.is_timeout() => io::ErrorKind::TimedOut,
             Is::InUse | Is::Busy => io::ErrorKind::ResourceBusy,
-            Is::NotJoined | Is::CannotJudge => io::ErrorKind::Other,
+            Is::NotJoined | Is::CannotJudge | Is::CannotGrow => io::ErrorKind::Other,
         }
     }
 
@@ -153,6 +162,8 @@ pub(crate) enum Reason {
         free: u64,
         len: u64,
     },
+    /// The memory for it is not to be had.
+    Commit(CommitError),
     Lock {
         failure: LockFailure,
         owner: Option<OwnerId>,
@@ -251,8 +262,9 @@ impl fmt::Display for Reason {
             ),
             Self::NoRoom { needed, align, free, len } => write!(
                 f,
-                "it needs {needed} bytes at a multiple of {align}, and of the segment's {len} bytes {free} are free in one piece: make the segment larger, with Options::new(size)"
+                "it needs {needed} bytes at a multiple of {align}, and of the segment's {len} bytes {free} are free in one piece: make the segment larger, with Options::new(size), or let it grow, with Options::max(limit)"
             ),
+            Self::Commit(error) => write!(f, "the segment could not grow for it: {error}"),
             Self::Lock { failure: LockFailure::NotJoined, .. } => {
                 f.write_str("this process has not joined the segment: a forked child calls join_after_fork first")
             }

@@ -3,11 +3,12 @@
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::{Relaxed, Release};
 use shmkit_atomic::crash::in_program_order;
-use shmkit_layout::align_up;
+use shmkit_layout::{Commit, align_up};
 use shmkit_roster::Judge;
 
 use super::Directory;
 use super::error::Reason;
+use super::extent::Place;
 use super::make::Held;
 use super::remove::Next;
 use super::room::Need;
@@ -16,7 +17,7 @@ use crate::index::{self, Words};
 
 impl Directory<'_> {
     /// Returns an entry that is free, after making a table for it if there is none. With the lock.
-    pub(super) fn entry_for<J: Judge>(self, held: &Held<'_, J>) -> Result<Next, Reason> {
+    pub(super) fn entry_for<J: Judge + Commit>(self, held: &Held<'_, J>) -> Result<Next, Reason> {
         let next = self.next()?;
         if self.entry_at(next.entry)?.is_some() {
             return Ok(next);
@@ -32,7 +33,7 @@ impl Directory<'_> {
 
     /// Makes a table for entry `next` and those after it, as many as there are before it, and an index that has room for all
     /// of them. Each is there by one store; whoever is killed between the two leaves the index, which the next one finds.
-    fn grow<J: Judge>(self, held: &Held<'_, J>, next: u32) -> Result<(), Reason> {
+    fn grow<J: Judge + Commit>(self, held: &Held<'_, J>, next: u32) -> Result<(), Reason> {
         let full = || Reason::Full { entries: next };
         let table = Table::of(next, self.entries);
         let word: &AtomicU64 = self.word(table.word().ok_or_else(full)?)?;
@@ -46,8 +47,8 @@ impl Directory<'_> {
             Err(Reason::NoRoom { .. }) => return Err(full()),
             at => at?,
         };
-        let region = self.region.sub(at, bytes).map_err(Reason::Place)?;
-        self.zero(region, at)?;
+        let end = at + bytes;
+        self.have(Place { start: at, committed: end, end }, held.judge)?;
         if !is_indexed {
             index::move_to(&self, index_at(at, slots), next)?;
             in_program_order();

@@ -1,19 +1,19 @@
 //! Making objects: the part of the directory that needs its lock.
 
-use std::ptr;
 use std::time::Duration;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::crash::in_program_order;
 use shmkit_atomic::{AtomicU64, Deadline};
-use shmkit_layout::{Object, Region, Shape};
+use shmkit_layout::{Commit, Object, Shape};
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{LockFailure, Outcome, RawMutex};
 
 use super::entry::{Name, Record};
 use super::error::Reason;
+use super::extent::Place;
 use super::room::Need;
-use super::table::{GAP, LOCK, MADE, WRITTEN};
+use super::table::{GAP, LOCK, MADE};
 use super::users::{Borrowed, Keeper};
 use super::{Directory, MAX_ALIGN, ObjectError};
 use crate::index::{self, Sought, State, Words};
@@ -34,7 +34,7 @@ impl<'a> Directory<'a> {
     pub fn object<O, J>(self, name: &str, spec: O::Spec, judge: &'a J) -> Result<O, ObjectError>
     where
         O: Object<&'a J>,
-        J: Judge,
+        J: Judge + Commit,
     {
         // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
         unsafe { self.object_with(name, spec, &Borrowed(judge)) }
@@ -94,7 +94,7 @@ impl<'a> Directory<'a> {
     pub fn make<O, J>(self, name: &str, spec: O::Spec, judge: &'a J) -> Result<O, ObjectError>
     where
         O: Object<&'a J>,
-        J: Judge,
+        J: Judge + Commit,
     {
         // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
         unsafe { self.make_with(name, spec, &Borrowed(judge)) }
@@ -182,10 +182,10 @@ impl<'a> Directory<'a> {
         let next = self.entry_for(held)?;
         let offset = self.place(held, Need::object(name, &shape))?;
         let rest = name.rest_bytes();
-        let region = self.region.sub(offset, shape.bytes).map_err(Reason::Place)?;
-        let with_name =
-            self.region.sub(offset - rest, rest + shape.bytes).map_err(Reason::Place)?;
-        self.zero(with_name, offset - rest)?;
+        let end = offset + shape.bytes;
+        let committed = offset + O::committed(&spec, &shape).min(shape.bytes);
+        self.have(Place { start: offset - rest, committed, end }, held.judge)?;
+        let region = self.region().sub(offset, shape.bytes).map_err(Reason::Place)?;
 
         let made: &AtomicU64 = self.word(MADE)?;
         // 61 bits of it are in a state; nobody makes so many.
@@ -193,7 +193,7 @@ impl<'a> Directory<'a> {
         let state = State::new(State::NAMED, generation);
         let kept = keeper.begin(self, next.entry, state, false)?;
         let kept = kept.ok_or_else(|| self.corrupt("user", next.entry, generation))?;
-        // SAFETY: the bytes are zero (`zero`), and nobody else uses them: they lie in no object and no table (`place`), and
+        // SAFETY: the bytes are zero (`have`), and nobody else uses them: they lie in no object and no table (`place`), and
         // only the holder of the lock uses such bytes, as above. The rest is the caller's promise.
         let object = unsafe { O::init(region, spec, kept) };
         if object.is_err() {
@@ -206,31 +206,15 @@ impl<'a> Directory<'a> {
         held.check()?;
         made.store(generation, Relaxed);
         self.take(next)?;
-        name.write_rest(self.region, offset - rest).map_err(Reason::Place)?;
+        name.write_rest(self.region(), offset - rest).map_err(Reason::Place)?;
         let at = self.entry_at(next.entry)?.ok_or_else(|| self.corrupt("table", next.entry, 0))?;
         let record = Record::new(name, offset, shape);
-        record.write(self.region, at, held.id).map_err(Reason::Place)?;
+        record.write(self.region(), at, held.id).map_err(Reason::Place)?;
         in_program_order();
         let word = self.state_word(next.entry)?;
         index::insert(&self, next.entry)?;
         index::publish(word, generation);
         Ok(object)
-    }
-
-    /// Zeroes the bytes of a new object or table, which begins at `offset`: those that a killed or failed maker may have
-    /// written to. The others have been zero from the beginning, and a gigabyte of them need not be looked at.
-    pub(super) fn zero(self, region: Region<'_>, offset: u64) -> Result<(), Reason> {
-        let written: &AtomicU64 = self.word(WRITTEN)?;
-        let end = offset + region.len() as u64;
-        let before = written.load(Relaxed);
-        let dirty = before.min(end).saturating_sub(offset) as usize;
-        // SAFETY: `region` is mapped for writing (`Region::from_raw_parts`), it is at least as long, and nobody else uses the
-        // bytes: they lie in no object and no table (`place`), and only the holder of the lock, which is us, uses such bytes.
-        unsafe { ptr::write_bytes(region.base().as_ptr(), 0, dirty) };
-        written.store(before.max(end), Relaxed);
-        // The mark is there before the object's first byte is, so that the next maker zeroes what this one has left.
-        in_program_order();
-        Ok(())
     }
 
     /// Locks the directory, and sets right what who died holding it has left.

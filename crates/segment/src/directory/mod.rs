@@ -19,6 +19,7 @@
 
 mod entry;
 mod error;
+pub(crate) mod extent;
 mod grow;
 mod make;
 mod outside;
@@ -36,7 +37,7 @@ use std::time::Duration;
 
 use shmkit_atomic::Ordering::{Acquire, Relaxed};
 use shmkit_atomic::{AtomicU32, AtomicU64, fence, hint};
-use shmkit_layout::{Header, Kind, Object, Offset, OffsetError, Region, TypeTag};
+use shmkit_layout::{Commit, Header, Kind, Object, Offset, OffsetError, Region, TypeTag};
 use shmkit_roster::Judge;
 
 use self::entry::{Name, Record};
@@ -64,8 +65,10 @@ const SHOWN: usize = 8;
 /// Every number in it is an input: it is loaded once, checked, then used.
 #[derive(Clone, Copy, Debug)]
 pub struct Directory<'a> {
-    /// The whole segment; offsets of objects count from its base.
-    region: Region<'a>,
+    /// All bytes that the segment may ever have; offsets of objects count from its base.
+    reserved: Region<'a>,
+    /// The word that says up to where there are bytes, of a segment that grows; none if they are all there.
+    length: Option<&'a AtomicU64>,
     /// Where the directory begins, in bytes from the base of the segment.
     at: u64,
     /// Lock, first entries and first index.
@@ -80,8 +83,6 @@ pub struct Directory<'a> {
     places: u32,
     /// Where the objects begin, in bytes from the base of the segment.
     start: u64,
-    /// Size of the segment, in bytes.
-    len: u64,
     /// How long a maker waits for another one.
     time_limit: Duration,
 }
@@ -122,21 +123,25 @@ impl<'a> Directory<'a> {
             return Err(OffsetError::Misaligned { bytes: at, align: Self::ALIGN });
         }
         // `sub` has checked that the sum lies inside the region.
-        let (start, len) = (at + bytes, region.len() as u64);
+        let (reserved, start) = (region, at + bytes);
         let (version, index) = table::words(table)?;
-        let time_limit = TIME_LIMIT;
-        Ok(Self { region, at, table, version, index, entries, places, start, len, time_limit })
+        let (length, time_limit) = (None, TIME_LIMIT);
+        Ok(Self { reserved, length, at, table, version, index, entries, places, start, time_limit })
     }
 
-    /// The directory of a segment with such a header.
+    /// The directory of a segment with such a header, in all that is mapped of it.
     ///
     /// # Safety
     ///
     /// As [`attach`](Self::attach).
     pub(crate) unsafe fn of(region: Region<'a>, header: &Header) -> Result<Self, OffsetError> {
         let Header { directory, directory_entries, roster_slots, .. } = *header;
+        // A file may be longer than its segment.
+        let reserved = region.sub(0, header.limit())?;
         // SAFETY: the caller's promise.
-        unsafe { Self::attach(region, directory, directory_entries, roster_slots) }
+        let this = unsafe { Self::attach(reserved, directory, directory_entries, roster_slots) }?;
+        let length = Header::length(reserved).ok().filter(|_| header.grows());
+        Ok(Self { length, ..this })
     }
 
     /// Sets how long whoever makes an object waits for a peer that makes one: by default 30 s, in which it zeroes
@@ -158,7 +163,7 @@ impl<'a> Directory<'a> {
     pub fn find<O, J>(self, name: &str, judge: &'a J) -> Result<O, ObjectError>
     where
         O: Object<&'a J>,
-        J: Judge,
+        J: Judge + Commit,
     {
         // SAFETY: the region lives as long as the borrow of the judge, and the handle no longer.
         unsafe { self.find_with(name, &Borrowed(judge)) }
@@ -217,7 +222,7 @@ impl<'a> Directory<'a> {
     fn seek_once(self, name: Name<'_>) -> Result<Sought<Record>, Reason> {
         index::seek(&self, name.hash, |entry| {
             let record = self.record(entry)?;
-            Ok(name.is_of(&record, self.region).map_err(Reason::Place)?.then_some(record))
+            Ok(name.is_of(&record, self.region()).map_err(Reason::Place)?.then_some(record))
         })
     }
 
@@ -280,7 +285,7 @@ impl<'a> Directory<'a> {
         let (at, bytes) = record.rest();
         let mut rest = Vec::new();
         for at in (at..at + bytes).step_by(8) {
-            let word = Offset::new(at).and_then(|at| self.region.read::<u64>(at));
+            let word = Offset::new(at).and_then(|at| self.region().read::<u64>(at));
             rest.extend(word.map_err(Reason::Place)?.to_ne_bytes());
         }
         // Relaxed: visible with the entry; later it is swept.
@@ -293,7 +298,7 @@ impl<'a> Directory<'a> {
     fn creator(self, index: u32) -> Result<&'a AtomicU32, Reason> {
         let gone = Reason::Corrupt { field: "table", index, found: 0 };
         let at = Offset::new(self.entry_at(index)?.ok_or(gone)? + entry::CREATOR_AT);
-        at.and_then(|at| self.region.get(at)).map_err(Reason::Place)
+        at.and_then(|at| self.region().get(at)).map_err(Reason::Place)
     }
 
     /// Attaches to an object of a published entry, if it is what `O` can be attached to.
@@ -311,7 +316,7 @@ impl<'a> Directory<'a> {
             let (found, asked) = (found.shape.into(), asked(O::KIND, O::TAG));
             return Err(Reason::WrongType { found, asked, difference });
         }
-        let region = self.region.sub(found.offset, found.shape.bytes).map_err(Reason::Place)?;
+        let region = self.region().sub(found.offset, found.shape.bytes).map_err(Reason::Place)?;
         // SAFETY: the entry is published, so `init` of an object of this kind and tag has returned (`make`), and its
         // bytes are reached only as such an object since (`attach` of this type); the rest is the caller's promise.
         unsafe { O::attach(region, found.shape.len, kept) }.map_err(Reason::Attach)

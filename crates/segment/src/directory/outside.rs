@@ -17,9 +17,9 @@ const AT_ONCE: u64 = BITS as u64;
 const TRIES: u32 = 8;
 
 impl Directory<'_> {
-    /// Lists the objects of a segment of `len` bytes, in which the directory is at byte `at`, and its first table has room
-    /// for `entries` objects, beside a roster of so many places. `copy` copies bytes of the segment, which begin at the byte
-    /// that it is told, to where it is told.
+    /// Lists the objects of a segment that may have `len` bytes, in which the directory is at byte `at`, and its first
+    /// table has room for `entries` objects, beside a roster of so many places. `copy` copies bytes of the segment,
+    /// which begin at the byte that it is told, to where it is told.
     ///
     /// What is made or removed meanwhile may be in the list or not. Users are all who say so, the dead included.
     ///

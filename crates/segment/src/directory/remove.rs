@@ -161,7 +161,7 @@ impl<'a> Directory<'a> {
         let at = self.entry_at(entry)?.ok_or_else(|| self.corrupt("table", entry, 0))?;
         let next = u64::from(first.load(Relaxed));
         let at = Offset::new(at + NEXT_AT).map_err(Reason::Place)?;
-        self.region.write(at, next).map_err(Reason::Place)?;
+        self.region().write(at, next).map_err(Reason::Place)?;
         in_program_order();
         first.store(entry + 1, Relaxed);
         Ok(())
@@ -180,7 +180,7 @@ impl<'a> Directory<'a> {
             return Err(self.corrupt("next free entry", entry, first.into()));
         }
         let at = Offset::new(at + NEXT_AT).map_err(Reason::Place)?;
-        let then: u64 = self.region.read(at).map_err(Reason::Place)?;
+        let then: u64 = self.region().read(at).map_err(Reason::Place)?;
         Ok(Next { entry, then: Some(then as u32) })
     }
 

@@ -62,18 +62,18 @@ impl Directory<'_> {
                 return Ok(at);
             }
         }
-        if let Some(at) = need.fits((written, self.len)) {
+        if let Some(at) = need.fits((written, self.most())) {
             return Ok(at);
         }
         self.collect(held)?;
-        let (found, largest) = self.gap(need, self.len)?;
-        found.ok_or_else(|| need.no_room(largest, self.len))
+        let (found, largest) = self.gap(need, self.most())?;
+        found.ok_or_else(|| need.no_room(largest, self.most()))
     }
 
     /// One past the last byte that any maker may have written to.
     fn written(self) -> Result<u64, Reason> {
         let written = self.word::<AtomicU64>(WRITTEN)?.load(Relaxed);
-        if written > self.len {
+        if written > self.most() {
             return Err(Reason::Corrupt { field: "end", index: 0, found: written });
         }
         Ok(written.max(self.start))

@@ -45,7 +45,7 @@ impl Directory<'_> {
             spent.sweep(self.creator(entry)?);
             let record = self.record(entry)?;
             let object =
-                self.region.sub(record.offset, record.shape.bytes).map_err(Reason::Place)?;
+                self.region().sub(record.offset, record.shape.bytes).map_err(Reason::Place)?;
             for words in record.shape.names {
                 spent.sweep_words(object, words).map_err(Reason::Place)?;
             }

@@ -128,7 +128,7 @@ impl<'a> Directory<'a> {
         // Acquire: pairs with the Release in `grow`, so that its entries are seen free, or as they became later.
         match self.word::<AtomicU64>(word)?.load(Acquire) {
             0 => Ok(None),
-            at => table.check(at, self.places, self.start, self.len).map(|()| Some(at)),
+            at => table.check(at, self.places, self.start, self.len()).map(|()| Some(at)),
         }
     }
 
@@ -143,8 +143,8 @@ impl<'a> Directory<'a> {
     pub(super) fn record(self, entry: u32) -> Result<Record, Reason> {
         let gone = Reason::Corrupt { field: "table", index: entry, found: 0 };
         let at = self.entry_at(entry)?.ok_or(gone)?;
-        let record = Record::read(self.region, at).map_err(Reason::Place)?;
-        record.check(entry, self.start, self.len)?;
+        let record = Record::read(self.region(), at).map_err(Reason::Place)?;
+        record.check(entry, self.start, self.len())?;
         Ok(record)
     }
 
@@ -186,14 +186,14 @@ impl Words for Directory<'_> {
             table => index_of(table),
         };
         let inside = table == 0 || at >= self.start;
-        let slots = Offset::new(at).and_then(|at| self.region.slice(at, slots as usize));
+        let slots = Offset::new(at).and_then(|at| self.region().slice(at, slots as usize));
         slots.ok().filter(|_| inside).ok_or_else(|| self.corrupt("index", 0, table))
     }
 
     fn state(&self, entry: u32) -> Result<Option<&AtomicU64>, Reason> {
         let Some(at) = self.entry_at(entry)? else { return Ok(None) };
         let at = Offset::new(at).map_err(Reason::Place)?;
-        self.region.get(at).map(Some).map_err(Reason::Place)
+        self.region().get(at).map(Some).map_err(Reason::Place)
     }
 
     fn hash(&self, entry: u32) -> Result<u32, Reason> {

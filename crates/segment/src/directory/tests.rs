@@ -32,7 +32,7 @@ impl Memory {
     fn new() -> Self {
         let memory = Self(Box::new(Bytes([0; END as usize])));
         // What lies behind the directory is not zero: as if a killed maker had been there, which has said so before.
-        let objects = memory.directory().region.sub(START, 1152).unwrap();
+        let objects = memory.directory().region().sub(START, 1152).unwrap();
         // SAFETY: nobody else uses the block yet.
         unsafe { objects.base().as_ptr().write_bytes(0xaa, 1152) };
         memory.poke(WRITTEN, END);
@@ -78,6 +78,9 @@ unsafe impl Judge for Me {
         }
     }
 }
+
+// SAFETY: the block is all there.
+unsafe impl Commit for Me {}
 
 /// `COUNT` words, the first of which is given.
 #[derive(Debug)]
@@ -272,7 +275,7 @@ fn full_says_of_what() {
     assert_eq!(
         room.to_string(),
         format!(
-            r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's {END} bytes 1152 are free in one piece: make the segment larger, with Options::new(size)"#
+            r#"object "large": it needs 1288 bytes at a multiple of 128, and of the segment's {END} bytes 1152 are free in one piece: make the segment larger, with Options::new(size), or let it grow, with Options::max(limit)"#
         )
     );
     let absurd = directory.make::<Unsigned<'_>, _>("absurd", (0, u64::MAX), &me).unwrap_err();
@@ -291,17 +294,17 @@ fn a_dead_maker_leaves_nothing_half_made() {
     let directory = memory.directory();
     // As if participant 9 had been killed after it wrote object and entry, and before it published them.
     memory.poke(0, OwnerId::new(9).unwrap().get());
-    directory.region.sub(START, 1152).unwrap();
+    directory.region().sub(START, 1152).unwrap();
     let shape = Unsigned::shape(&(5, 2), 2).unwrap();
     let record = Record::new(Name::new("hits").unwrap(), START, shape);
-    record.write(directory.region, HEAD, OwnerId::new(9)).unwrap();
+    record.write(directory.region(), HEAD, OwnerId::new(9)).unwrap();
 
     assert_eq!(directory.find::<Unsigned<'_>, _>("hits", &me).unwrap_err().kind(), Is::NotFound);
     let made: Unsigned<'_> = directory.object("hits", (6, 2), &me).unwrap();
     assert_eq!(made.0[0].load(Relaxed), 6);
     let lock: &RawMutex = directory.word(LOCK).unwrap();
     assert_eq!(lock.owner(), None, "released");
-    assert_eq!(directory.region.read::<u32>(Offset::new(4).unwrap()), Ok(0), "consistent");
+    assert_eq!(directory.region().read::<u32>(Offset::new(4).unwrap()), Ok(0), "consistent");
 }
 
 #[test]
@@ -311,19 +314,19 @@ fn a_maker_says_up_to_where_it_writes_before_it_writes() {
     let at = Offset::<u64>::new(WRITTEN).unwrap();
     memory.poke(WRITTEN, 0_u64);
     directory
-        .region
+        .region()
         .sub(START, 1152)
         .unwrap()
         .write(Offset::new(0).unwrap(), [0_u64; 144])
         .unwrap();
     let failed = directory.make::<Unsigned<'_>, _>("hits", (u64::MAX, 2), &me);
     assert_eq!(failed.unwrap_err().kind(), Is::InvalidSpec);
-    assert_eq!(directory.region.read(at), Ok(START + 16), "the failed one has written there");
+    assert_eq!(directory.region().read(at), Ok(START + 16), "the failed one has written there");
     // It is given zeros again, which it checks.
     directory.make::<Unsigned<'_>, _>("hits", (5, 1), &me).unwrap();
-    assert_eq!(directory.region.read(at), Ok(START + 16), "that was further than this one");
+    assert_eq!(directory.region().read(at), Ok(START + 16), "that was further than this one");
     directory.make::<Unsigned<'_>, _>("misses", (5, 3), &me).unwrap();
-    assert_eq!(directory.region.read(at), Ok(START + 128 + 24));
+    assert_eq!(directory.region().read(at), Ok(START + 128 + 24));
 }
 
 #[test]

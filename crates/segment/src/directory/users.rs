@@ -2,7 +2,7 @@
 
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::{Relaxed, Release};
-use shmkit_layout::Offset;
+use shmkit_layout::{Commit, Offset};
 use shmkit_roster::{Judge, OwnerId, Spent, Verdict, ask};
 use shmkit_sync::LockFailure;
 
@@ -15,7 +15,7 @@ use crate::usage::{self, BITS, SWEEPING, User};
 /// What keeps the handles of a directory, and marks which objects they use.
 pub(crate) trait Keeper<K> {
     /// Who asks.
-    type Judge: Judge;
+    type Judge: Judge + Commit;
 
     fn judge(&self) -> &Self::Judge;
 
@@ -34,7 +34,7 @@ pub(crate) trait Keeper<K> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Borrowed<'a, J>(pub(super) &'a J);
 
-impl<'a, J: Judge> Keeper<&'a J> for Borrowed<'a, J> {
+impl<'a, J: Judge + Commit> Keeper<&'a J> for Borrowed<'a, J> {
     type Judge = J;
 
     fn judge(&self) -> &J {
@@ -144,7 +144,7 @@ impl<'a> Directory<'a> {
         let at = self.table_at(table)?.ok_or_else(|| self.corrupt("table", entry, 0))?;
         let rows = (u64::from(self.places) * table.row_words()) as usize;
         let first = Offset::new(at + table.row_at(0)).map_err(Reason::Place)?;
-        let words = self.region.slice::<AtomicU64>(first, rows).map_err(Reason::Place)?;
+        let words = self.region().slice::<AtomicU64>(first, rows).map_err(Reason::Place)?;
         let index = (u64::from(entry) - table.first) / u64::from(BITS);
         let column = words.iter().skip(index as usize).step_by(table.row_words() as usize);
         Ok(column.map(move |word| {
@@ -177,7 +177,7 @@ impl<'a> Directory<'a> {
             let table = Table::numbered(number, self.entries);
             let Some(at) = self.table_at(table)? else { break };
             let at = Offset::new(at + table.row_at(spent.place())).map_err(Reason::Place)?;
-            let row = self.region.slice(at, table.row_words() as usize).map_err(Reason::Place)?;
+            let row = self.region().slice(at, table.row_words() as usize).map_err(Reason::Place)?;
             words.extend::<&[AtomicU64]>(row);
             entries = table.first + table.entries;
         }
@@ -196,7 +196,7 @@ impl<'a> Directory<'a> {
 
     pub(super) fn state_word(self, entry: u32) -> Result<&'a AtomicU64, Reason> {
         let at = self.entry_at(entry)?.ok_or_else(|| self.corrupt("table", entry, 0))?;
-        Offset::new(at).and_then(|at| self.region.get(at)).map_err(Reason::Place)
+        Offset::new(at).and_then(|at| self.region().get(at)).map_err(Reason::Place)
     }
 
     fn use_word(self, place: u32, entry: u32) -> Result<(&'a AtomicU64, u32), Reason> {
@@ -204,7 +204,7 @@ impl<'a> Directory<'a> {
         let at = self.table_at(table)?.ok_or_else(|| self.corrupt("table", entry, 0))?;
         let index = (u64::from(entry) - table.first) as u32;
         let at = at + table.row_at(place) + u64::from(index / BITS) * 8;
-        let word = Offset::new(at).and_then(|at| self.region.get(at)).map_err(Reason::Place)?;
+        let word = Offset::new(at).and_then(|at| self.region().get(at)).map_err(Reason::Place)?;
         Ok((word, index % BITS))
     }
 }

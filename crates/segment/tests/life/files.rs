@@ -170,9 +170,9 @@ fn anothers_dead_segment_is_removed_for_who_says_whose() {
 
 #[test]
 fn every_defect_of_the_header_is_named() {
-    let defects: [(u64, &[u8], ErrorKind, &[&str]); 10] = [
+    let defects: [(u64, &[u8], ErrorKind, &[&str]); 11] = [
         (0, b"\x7fELF", ErrorKind::ForeignMagic, &["ELF", "shmk", "another name"]),
-        (8, &1_u32.to_ne_bytes(), ErrorKind::Version, &["version is 1", "is 3", "same version"]),
+        (8, &1_u32.to_ne_bytes(), ErrorKind::Version, &["version is 1", "is 4", "same version"]),
         (8, &0_u32.to_ne_bytes(), ErrorKind::Version, &["version is 0"]),
         (12, &0x0403_0201_u32.to_ne_bytes(), ErrorKind::ByteOrder, &["other byte order"]),
         (16, &16_u32.to_ne_bytes(), ErrorKind::WordWidth, &["16 bits", "64"]),
@@ -180,6 +180,7 @@ fn every_defect_of_the_header_is_named() {
         (24, &u64::MAX.to_ne_bytes(), ErrorKind::Truncated, &["18446744073709551615"]),
         (32, &0_u64.to_ne_bytes(), ErrorKind::Corrupt, &["cookie"]),
         (40, &64_u64.to_ne_bytes(), ErrorKind::Corrupt, &["roster offset is 64", "128"]),
+        (120, &128_u64.to_ne_bytes(), ErrorKind::Corrupt, &["limit is 0x80"]),
         (48, &16385_u32.to_ne_bytes(), ErrorKind::Corrupt, &["places is 16385", "1 to 16384"]),
     ];
     // What seems to be another version's is not known to be persistent.

@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use shmkit_layout::Offset;
 use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment};
+use shmkit_sync::Mutex;
 
 use crate::{Name, directory, refused, small};
 
@@ -139,4 +140,31 @@ fn a_directory_that_cannot_hold_segments_is_refused() {
     refused(there("/dev/null").create(&name), ErrorKind::NoDirectory, &says);
     let says = ["/proc", "O_TMPFILE", "tmpfs"];
     refused(there("/proc").create(&name), ErrorKind::Unsupported, &says);
+}
+
+/// Returns what the kernel says of a segment's mapping, in kB.
+fn mapped(segment: &Segment, what: &str) -> u64 {
+    // SAFETY: only its address is used.
+    let base = unsafe { segment.region() }.base().addr().get();
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let ours = maps.lines().skip_while(|line| !line.starts_with(&format!("{base:x}-")));
+    let line = ours.skip(1).find(|line| line.starts_with(what)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn memory_is_there_beforehand_and_stays_when_that_is_asked_for() {
+    let name = Name::new("memory");
+    let segment = Options::new(400 << 10).create(&name).unwrap();
+    assert!(mapped(&segment, "Rss:") < 400 && mapped(&segment, "Locked:") == 0);
+    let ask = OpenOptions::new().populated(true).locked(true).huge_pages(true);
+    let again = ask.open(&name).unwrap();
+    assert!(mapped(&again, "Rss:") >= 400, "{}", mapped(&again, "Rss:"));
+    assert!(mapped(&again, "Locked:") >= 400);
+    drop((segment, again));
+    let options = Options::new(4096).max(1 << 20).populated(true).locked(true);
+    let segment = options.create(&name).unwrap();
+    let before = mapped(&segment, "Rss:");
+    segment.make::<Mutex<[u64; 16384]>>("large", [0; 16384]).unwrap();
+    assert!(mapped(&segment, "Rss:") >= before + 128 && mapped(&segment, "Locked:") >= 128);
 }

@@ -191,3 +191,25 @@ fn a_sweep_of_no_directory_fails() {
     let says = ["sweep /nowhere", "does not exist"];
     refused(sweep::full(std::path::Path::new("/nowhere")), ErrorKind::NoDirectory, &says);
 }
+
+#[test]
+fn a_segment_is_made_persistent_and_ordinary_while_it_is_used() {
+    let name = Name::new("persist");
+    let segment = name.create();
+    segment.persist().unwrap();
+    drop(segment);
+    assert!(name.exists(), "it outlives its participants");
+    let segment = Segment::open(&name).unwrap();
+    segment.unpersist().unwrap();
+    drop(segment);
+    assert!(!name.exists(), "the last one out has removed it");
+    // What waits for somebody who opens it is waited for no more.
+    let options = small().persistent(true).until_opened(true);
+    let segment = options.create(&name).unwrap();
+    segment.persist().unwrap();
+    drop((Segment::open(&name).unwrap(), segment));
+    assert_eq!(Segment::remove_if_dead(&name).unwrap(), RemoveOutcome::Persistent);
+    OpenOptions::new().unlink(&name).unwrap();
+    let error = small().anonymous().unwrap().persist().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}

@@ -35,10 +35,19 @@ pub(crate) fn scenes() -> Vec<Scene> {
         "the heir of a killed maker of a bigger object killed; others find it whole or make it";
     let growth =
         "making an object for which the directory grows killed; others find it whole or make it";
+    let longer =
+        "making an object for which the segment grows killed; others find it whole or make it";
+    let grown = "the heir of a killed one for whom the segment grew killed; as above";
+    let fixed = Memory { objects: 4, size: 8192, max: None, make: object::<8>, big: big::<128> };
+    let grows =
+        Memory { objects: 4, size: 1, max: Some(1 << 20), make: object::<1000>, big: big::<2000> };
     let mut scenes: Vec<_> = [
-        ("directory/object", about, false, 4),
-        ("directory/heir", heirs, true, 4),
-        ("directory/growth", growth, false, 1),
+        ("directory/object", about, false, fixed),
+        ("directory/heir", heirs, true, fixed),
+        ("directory/growth", growth, false, Memory { objects: 1, ..fixed }),
+        ("growth/object", longer, false, grows),
+        ("growth/heir", grown, true, grows),
+        ("growth/directory", growth, false, Memory { objects: 1, ..grows }),
     ]
     .map(scene)
     .into();
@@ -46,10 +55,22 @@ pub(crate) fn scenes() -> Vec<Scene> {
     scenes
 }
 
-/// A scene in a directory that has room for so many objects at first.
-fn scene((name, about, heir, objects): (&'static str, &'static str, bool, u32)) -> Scene {
+/// The segment of a scene, and what is made in it.
+#[derive(Clone, Copy)]
+struct Memory {
+    /// How many objects its directory has room for at first.
+    objects: u32,
+    /// How many bytes there are for objects, and may be.
+    size: u64,
+    max: Option<u64>,
+    make: fn(&Segment, &str) -> Result<(), Fault>,
+    /// Makes the object of who dies first.
+    big: fn(&Segment) -> Result<(), Fault>,
+}
+
+fn scene((name, about, heir, memory): (&'static str, &'static str, bool, Memory)) -> Scene {
     let scene = Scene::new(name, about, 300, move |stage, point| {
-        cleanly(|name| play(stage, name, (heir, objects), point))
+        cleanly(|name| play(stage, name, (heir, memory), point))
     });
     scene.named()
 }
@@ -67,13 +88,14 @@ fn cleanly(play: impl FnOnce(&str) -> Result<Take, Fault>) -> Result<Take, Fault
 fn play(
     stage: &Stage,
     name: &str,
-    (heir, objects): (bool, u32),
+    (heir, memory): (bool, Memory),
     point: u32,
 ) -> Result<Take, Fault> {
     let mut maker = stage.cast(MAKER, &|actor| {
-        let options = Options::new(8192).participants(8).objects(objects);
-        let segment = options.create(name).map_err(|e| Fault::hung(e.to_string()))?;
-        object(&segment, "before")?;
+        let options = Options::new(memory.size).max(memory.max).participants(8);
+        let segment = options.objects(memory.objects).create(name);
+        let segment = segment.map_err(|e| Fault::hung(e.to_string()))?;
+        (memory.make)(&segment, "before")?;
         actor.phase(INSIDE);
         actor.await_cue(LEAVE)
     })?;
@@ -81,7 +103,7 @@ fn play(
     let making = |actor: &Actor<'_>| {
         let segment = open(name)?;
         actor.mark();
-        object(&segment, "disputed")?;
+        (memory.make)(&segment, "disputed")?;
         actor.mark();
         Ok(())
     };
@@ -90,8 +112,7 @@ fn play(
         let bigger = |actor: &Actor<'_>| {
             let segment = open(name)?;
             actor.mark();
-            let made = segment.object::<Value<[u64; 128]>>(BIG, [u64::MAX; 128]);
-            made.map_err(|e| Fault::hung(format!("object: {e}")))?;
+            (memory.big)(&segment)?;
             actor.mark();
             Ok(())
         };
@@ -103,7 +124,7 @@ fn play(
         actor.phase(INSIDE);
         actor.await_cue(GO)?;
         actor.phase(ASKING);
-        survive(actor, &segment)
+        survive(actor, &segment, memory.make)
     };
     let [mut early, mut late] =
         [stage.cast(SURVIVORS[0], &survivor)?, stage.cast(SURVIVORS[1], &survivor)?];
@@ -121,11 +142,21 @@ fn play(
 }
 
 /// Finds or makes the disputed object, and one more, and finds everything in order.
-pub(crate) fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault> {
+pub(crate) fn survive(
+    actor: &Actor<'_>,
+    segment: &Segment,
+    make: impl Fn(&Segment, &str) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     for name in ["disputed", "after", "before"] {
-        object(segment, name)?;
+        make(segment, name)?;
     }
     actor.through();
+    let file = segment.path().and_then(|path| std::fs::metadata(path).ok());
+    let file = file.map_or(0, |file| file.len());
+    if file < segment.len() {
+        let len = segment.len();
+        return Err(Fault::torn(format!("the file has {file} bytes, and the segment {len}")));
+    }
     let objects = segment.objects().map_err(|e| Fault::hung(format!("objects: {e}")))?;
     let mut names: Vec<String> = objects.into_iter().map(|entry| entry.name).collect();
     names.retain(|name| name != BIG);
@@ -136,16 +167,22 @@ pub(crate) fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault>
     Err(Fault::torn(format!("the directory holds {names:?}")))
 }
 
+fn big<const N: usize>(segment: &Segment) -> Result<(), Fault> {
+    let made = segment.object::<Value<[u64; N]>>(BIG, [u64::MAX; N]);
+    made.map(drop).map_err(|e| Fault::hung(format!("object: {e}")))
+}
+
 pub(crate) fn open(name: &str) -> Result<Segment, Fault> {
     Segment::open(name).map_err(|e| Fault::hung(e.to_string()))
 }
 
 /// Finds or makes a value, and finds it whole.
-pub(crate) fn object(segment: &Segment, name: &str) -> Result<(), Fault> {
-    let value = segment.object::<Value<Wide>>(name, FIRST);
+pub(crate) fn object<const N: usize>(segment: &Segment, name: &str) -> Result<(), Fault> {
+    let first = [FIRST[0]; N];
+    let value = segment.object::<Value<[u64; N]>>(name, first);
     let value = value.map_err(|e| Fault::hung(format!("object {name:?}: {e}")))?;
     let found = value.get().map_err(|e| Fault::hung(format!("get of {name:?}: {e}")))?;
-    if found == FIRST {
+    if found == first {
         return Ok(());
     }
     Err(Fault::torn(format!("object {name:?} is {found:?}")))

@@ -8,7 +8,7 @@ use crate::directory::table::{FREE, GAP, UNLINKED, USED};
 /// Makes an object of so many words, and says that nobody uses it any more.
 fn make(directory: Directory<'_>, me: &Me, name: &str, len: u64) -> Result<u64, ObjectError> {
     let at = directory.make::<Unsigned<'_>, _>(name, (len, len), me).map(|words| {
-        let at = words.0.as_ptr().addr() - directory.region.base().as_ptr().addr();
+        let at = words.0.as_ptr().addr() - directory.region().base().as_ptr().addr();
         at as u64
     })?;
     // SAFETY: the handle is gone.
