@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, Lock, Mutex, MutexGuard, Once, OnceCell,
-    Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, Snapshot,
-    Value,
+    Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque,
+    ShmString, ShmVec, Snapshot, Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -139,6 +139,15 @@ fn forms() -> Vec<Row> {
             lock, try_lock, lock_timeout, lock_deadline();
             lock_owned, try_lock_owned, lock_owned_timeout, lock_owned_deadline();
         }
+        ShmVec: ShmVec<u64>, ENDLESS => {
+            lock, try_lock, lock_timeout, lock_deadline();
+        }
+        ShmDeque: ShmDeque<u64>, ENDLESS => {
+            lock, try_lock, lock_timeout, lock_deadline();
+        }
+        ShmString: ShmString, ENDLESS => {
+            lock, try_lock, lock_timeout, lock_deadline();
+        }
         Sender: Sender<u64>, ENDLESS => {
             send, try_send, send_timeout, send_deadline(1);
             send_from, try_send_from, send_from_timeout, send_from_deadline(&1);
@@ -212,7 +221,7 @@ fn implements(line: &str) -> Option<&str> {
 
 fn sources() -> Sources {
     let mut found = Sources::default();
-    for name in ["sync", "cell", "pipe", "queue"] {
+    for name in ["sync", "cell", "collections", "pipe", "queue"] {
         let mut folders =
             vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name).join("src")];
         while let Some(folder) = folders.pop() {

@@ -5,6 +5,7 @@
 //! there too.
 
 pub mod attach;
+pub mod collections;
 pub mod directory;
 pub mod heap;
 pub mod input;

@@ -4,6 +4,9 @@
 #[path = "../../fuzz/src/attach.rs"]
 mod attach;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/collections.rs"]
+mod collections;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/directory.rs"]
 mod directory;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -69,4 +72,9 @@ fn objects_come_and_go_as_foretold_and_any_words_are_a_directory_or_an_error() {
 #[test]
 fn no_block_of_a_heap_is_lost_or_given_twice_in_any_order_and_any_bytes_are_a_heap_or_an_error() {
     replay("heap", heap::run);
+}
+
+#[test]
+fn collections_answer_as_the_standard_ones_do_and_any_bytes_are_one_or_an_error() {
+    replay("collections", collections::run);
 }

@@ -1,6 +1,7 @@
 //! Tests that need more than one process: one module per subject.
 
 mod cell;
+mod collections;
 mod conformance;
 mod corpus;
 mod crowds;

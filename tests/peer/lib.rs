@@ -6,6 +6,7 @@
 
 pub mod cell;
 mod channel;
+mod collections;
 mod crowds;
 pub mod directory;
 pub mod growth;
@@ -77,6 +78,7 @@ fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     let (subject, script) = split(name);
     match subject {
         "cell" => cell::play(script, args, segment, channel),
+        "collections" => collections::play(script, segment, channel),
         "crowds" => crowds::play(script, args, segment, channel),
         "grower" => growth::play(segment, channel),
         "locking" => locking::play(script, args, segment, channel),

@@ -1,17 +1,31 @@
 //! Collections in shared memory.
 //!
 //! * [`ShmMap`]: from keys to values, of fixed or any length; bounded, and a cache if it may drop what nobody asks for.
+//! * [`ShmSet`]: keys alone.
+//! * [`ShmVec`]: elements in a row, as many as there is room for; of bytes, it is a [`ShmBytes`].
+//! * [`ShmDeque`]: the same with two ends; with a bound, it keeps the newest.
+//! * [`ShmString`]: a text.
 //! * [`Item`]: what a key or a value can be.
 //!
 //! A collection brings its own memory: a [heap](shmkit_heap) in the bytes that it is made with. A new version of what is
-//! changed is written aside, and one store puts it in the old one's place.
+//! changed is written aside, and one store puts it in the old one's place: whoever is killed leaves the one or the other.
 //!
 //! What this crate does *not* know: segments.
 
+mod deque;
 mod error;
+mod io;
 mod item;
 mod map;
+mod seq;
+mod set;
+mod string;
+mod vec;
 
-pub use crate::error::MapError;
+pub use crate::deque::{DequeGuard, DequeSpec, ShmDeque};
+pub use crate::error::{MapError, SeqError};
 pub use crate::item::Item;
-pub use crate::map::{MapSpec, ShmMap};
+pub use crate::map::{MapEntry, MapSpec, ShmMap};
+pub use crate::set::ShmSet;
+pub use crate::string::{ShmString, StringGuard};
+pub use crate::vec::{ShmBytes, ShmVec, VecGuard};

@@ -351,6 +351,7 @@
 //! | made the value of a [`OnceCell`] | no value, and one of them makes it |
 //! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
 //! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
+//! | changed a [`ShmMap`], [`ShmSet`], [`ShmVec`], [`ShmDeque`] or [`ShmString`] | each operation whole, or none of it |
 //! | put into a [`Queue`] | the item, or nothing |
 //! | had taken from a [`Queue`] | the item, before all others; or, if it was made so, none, and it is counted |
 //! | made an object | no object, and they make it |
@@ -395,7 +396,7 @@
 //! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
 //! | `Barrier(3)` | [`segment.barrier("lap", 3)`](Objects::barrier) | a dead party breaks it instead of hanging all |
 //! | `Barrier(3, timeout=5)` | `segment.object("lap", Parties::new(3).timeout(FIVE))` | the same for all who find it |
-//! | `Manager().dict()` | [`segment.map::<str, [u8]>("table", 1 << 20)`](Objects::map) | in shared memory, without a server process; keys and values are bytes |
+//! | `Manager().dict()`, `.list()` | [`segment.map::<str, [u8]>("table", 1 << 20)`](Objects::map), [`vec`](Objects::vec) | in shared memory, without a server process; also [`deque`](Objects::deque), [`string`](Objects::string), [`set`](Objects::set) |
 //! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
 //! | `Queue(6)`, `SimpleQueue()` | [`segment.queue::<T>("jobs", 6)`](Objects::queue) | bounded; no thread behind it: what `put` accepted is there; killed readers and writers harm nobody |
 //! | `JoinableQueue(6)`, `task_done()` | [`Queue::take`], [`Lease::done`], [`Queue::join`] | a killed taker's item comes again, and `join` does not wait for the dead |
@@ -409,7 +410,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `pool`, `cache`, `frames`, `phases`, `kitchen`,
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `pool`, `cache`, `words`, `frames`, `phases`, `kitchen`,
 //! `migration`, `printer`, `prefork`, `derive`.
 //!
 //! # Features
@@ -457,7 +458,9 @@ pub use shmkit_cell::{
     AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Snapshot,
     SnapshotError, SnapshotWriter, Synchronized, TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
-pub use shmkit_collections::{Item, MapError, MapSpec, ShmMap};
+pub use shmkit_collections::{DequeGuard, DequeSpec, Item, MapEntry, MapError, MapSpec, SeqError};
+pub use shmkit_collections::{ShmBytes, ShmDeque, ShmMap, ShmSet, ShmString, ShmVec};
+pub use shmkit_collections::{StringGuard, VecGuard};
 pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, HeapSpec, Swap};
 #[doc(hidden)]
 pub use shmkit_layout::__derive;

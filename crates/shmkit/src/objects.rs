@@ -1,13 +1,14 @@
 //! The objects of a segment, a method for each kind.
 
-use shmkit_layout::{Filled, InPlace};
-use shmkit_roster::Seat;
+mod segment;
+
 use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, Queue, QueueSpec,
-    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, ShmSafe, Snapshot, Value,
+    DequeSpec, Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, Queue, QueueSpec,
+    RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec,
+    Snapshot, Value,
 };
 
 mod sealed {
@@ -15,19 +16,19 @@ mod sealed {
     impl Sealed for crate::Segment {}
 }
 
-/// Finds the named objects of a [`Segment`], or makes them.
+/// Finds the named objects of a [`Segment`](crate::Segment), or makes them.
 ///
 /// An object is found by name, and must be of the kind, type and length asked for; what is given as its first value
 /// counts only if it is made. Finding takes no lock. Each handle has a share in the
 /// segment, as a clone of it has.
 ///
-/// An object is there until somebody [removes](Segment::remove_object) it, which is refused as long as anybody alive has a
-/// handle, or [unlinks](Segment::unlink_object) it, which frees it with its last handle.
+/// An object is there until somebody [removes](crate::Segment::remove_object) it, which is refused as long as anybody alive has a
+/// handle, or [unlinks](crate::Segment::unlink_object) it, which frees it with its last handle.
 ///
 /// # Errors
 ///
 /// All methods: [`ObjectError`] if there is another object of this name, if a length is impossible, if the directory or
-/// the memory is full, if this is a forked child that has not [joined](Segment::join_after_fork), or if the segment is
+/// the memory is full, if this is a forked child that has not [joined](crate::Segment::join_after_fork), or if the segment is
 /// corrupt.
 ///
 /// # If a peer dies
@@ -311,6 +312,43 @@ pub trait Objects: sealed::Sealed {
         spec: impl Into<MapSpec>,
     ) -> Result<ShmMap<Q, V>, ObjectError>;
 
+    /// A [`ShmSet`] of so many bytes of keys, each a `ShmSafe` type, `str` or `[u8]`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn set<Q: Item + ?Sized>(
+        &self,
+        name: &str,
+        spec: impl Into<MapSpec>,
+    ) -> Result<ShmSet<Q>, ObjectError>;
+
+    /// A [`ShmVec`] of so many bytes, all included; of `u8`, it is a [`ShmBytes`](crate::ShmBytes).
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn vec<T: ShmSafe>(&self, name: &str, bytes: u64) -> Result<ShmVec<T>, ObjectError>;
+
+    /// A [`ShmDeque`] of so many bytes, all included; a [`DequeSpec`] may bound its length, as
+    /// `DequeSpec::bytes(1 << 20).max_len(100)`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn deque<T: ShmSafe>(
+        &self,
+        name: &str,
+        spec: impl Into<DequeSpec>,
+    ) -> Result<ShmDeque<T>, ObjectError>;
+
+    /// A [`ShmString`] of so many bytes, all included.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn string(&self, name: &str, bytes: u64) -> Result<ShmString, ObjectError>;
+
     /// A [`Pipe`] that can hold at least `capacity` items; it is rounded up to a power of two.
     ///
     /// # Errors
@@ -328,172 +366,4 @@ pub trait Objects: sealed::Sealed {
         name: &str,
         spec: impl Into<QueueSpec>,
     ) -> Result<Queue<T>, ObjectError>;
-}
-
-/// Finds an object, or makes it where it lies.
-fn in_place<O, F>(segment: &Segment, name: &str, size: O::Size, fill: F) -> Result<O, ObjectError>
-where
-    O: InPlace<Seat>,
-    F: FnOnce(&mut O::Values),
-{
-    segment.object::<Filled<O, F>>(name, (size, fill)).map(Filled::into_inner)
-}
-
-impl Objects for Segment {
-    fn value<T: ShmSafe>(&self, name: &str, first: T) -> Result<Value<T>, ObjectError> {
-        self.object(name, first)
-    }
-
-    fn value_with<T: ShmSafe>(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut T),
-    ) -> Result<Value<T>, ObjectError> {
-        in_place(self, name, (), fill)
-    }
-
-    fn array<T: ShmSafe>(
-        &self,
-        name: &str,
-        spec: impl Into<ArraySpec<T>>,
-    ) -> Result<Array<T>, ObjectError> {
-        self.object(name, spec.into())
-    }
-
-    fn array_with<T: ShmSafe>(
-        &self,
-        name: &str,
-        len: usize,
-        fill: impl FnOnce(&mut [T]),
-    ) -> Result<Array<T>, ObjectError> {
-        in_place(self, name, len, fill)
-    }
-
-    fn atomic<T: AtomicWord>(&self, name: &str, first: T) -> Result<Atomic<T>, ObjectError> {
-        self.object(name, first)
-    }
-
-    fn atomic_array<T: AtomicWord>(
-        &self,
-        name: &str,
-        spec: impl Into<ArraySpec<T>>,
-    ) -> Result<AtomicArray<T>, ObjectError> {
-        self.object(name, spec.into())
-    }
-
-    fn snapshot<T: ShmSafe>(&self, name: &str, first: T) -> Result<Snapshot<T>, ObjectError> {
-        self.object(name, first)
-    }
-
-    fn snapshot_with<T: ShmSafe>(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut T),
-    ) -> Result<Snapshot<T>, ObjectError> {
-        in_place(self, name, (), fill)
-    }
-
-    fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<T>, ObjectError> {
-        self.object(name, first)
-    }
-
-    fn mutex_with<T: ShmSafe>(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut T),
-    ) -> Result<Mutex<T>, ObjectError> {
-        in_place(self, name, (), fill)
-    }
-
-    fn reentrant_mutex<T: ShmSafe>(
-        &self,
-        name: &str,
-        first: T,
-    ) -> Result<ReentrantMutex<T>, ObjectError> {
-        self.object(name, first)
-    }
-
-    fn reentrant_mutex_with<T: ShmSafe>(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut T),
-    ) -> Result<ReentrantMutex<T>, ObjectError> {
-        in_place(self, name, (), fill)
-    }
-
-    fn lock(&self, name: &str) -> Result<Lock, ObjectError> {
-        self.object(name, ())
-    }
-
-    fn condvar(&self, name: &str) -> Result<Condvar, ObjectError> {
-        self.object(name, Seated::new(()))
-    }
-
-    fn rlock(&self, name: &str) -> Result<RLock, ObjectError> {
-        self.object(name, ())
-    }
-
-    fn rwlock<T: ShmSafe>(&self, name: &str, first: T) -> Result<RwLock<T>, ObjectError> {
-        self.object(name, Seated::new(first))
-    }
-
-    fn rwlock_with<T: ShmSafe>(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut T),
-    ) -> Result<RwLock<T>, ObjectError> {
-        in_place(self, name, Seated::new(()), fill)
-    }
-
-    fn semaphore(&self, name: &str, permits: u32) -> Result<Semaphore, ObjectError> {
-        self.object(name, Seated::new(permits))
-    }
-
-    fn counting_semaphore(
-        &self,
-        name: &str,
-        count: impl Into<Count>,
-    ) -> Result<CountingSemaphore, ObjectError> {
-        self.object(name, count.into())
-    }
-
-    fn barrier(&self, name: &str, parties: u32) -> Result<Barrier, ObjectError> {
-        self.object(name, Parties::new(parties))
-    }
-
-    fn once(&self, name: &str) -> Result<Once, ObjectError> {
-        self.object(name, ())
-    }
-
-    fn once_cell<T: ShmSafe>(&self, name: &str) -> Result<OnceCell<T>, ObjectError> {
-        self.object(name, ())
-    }
-
-    fn event(&self, name: &str) -> Result<Event, ObjectError> {
-        self.object(name, ())
-    }
-
-    fn heap(&self, name: &str, spec: impl Into<crate::HeapSpec>) -> Result<Heap, ObjectError> {
-        self.object(name, spec.into())
-    }
-
-    fn map<Q: Item + ?Sized, V: Item + ?Sized>(
-        &self,
-        name: &str,
-        spec: impl Into<MapSpec>,
-    ) -> Result<ShmMap<Q, V>, ObjectError> {
-        self.object(name, spec.into())
-    }
-
-    fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError> {
-        self.object(name, capacity)
-    }
-
-    fn queue<T: ShmSafe>(
-        &self,
-        name: &str,
-        spec: impl Into<QueueSpec>,
-    ) -> Result<Queue<T>, ObjectError> {
-        self.object(name, spec.into())
-    }
 }

@@ -16,14 +16,15 @@ use shmkit::segment::Directory;
 use shmkit::{
     Array, ArraySpec, Atomic, AtomicArray, Barrier, Condvar, Count, CountingSemaphore, ErrorKind,
     Event, Heap, Lock, LockError, MapSpec, Mutex, Objects, Once, OnceCell, Options, Pipe, Queue,
-    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmMap, Value,
+    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap, ShmString, ShmVec,
+    Value,
 };
 
 /// Places, and names: one each. No other number in the memory is 7.
 const PLACES: u32 = 7;
 const ENTRIES: u32 = 32;
 const DIRECTORY: u64 = 4096;
-const SIZE: u64 = 1 << 19;
+const SIZE: u64 = 1 << 20;
 /// For everything that has seats: as many as there are places would be a 7.
 const SEATS: u32 = 40;
 
@@ -164,6 +165,13 @@ fn take_everything_and_die<'m>(
     let map = object::<ShmMap<u8, u64, _>>(directory, "map", MapSpec::bytes(1 << 17), v);
     map.insert(&0, &0).unwrap();
     named();
+    forget(object::<ShmVec<u64, _>>(directory, "vec", 1 << 17, v).lock().unwrap());
+    named();
+    let deque = object::<ShmDeque<u64, _>>(directory, "deque", (1 << 17).into(), v);
+    forget(deque.lock().unwrap());
+    named();
+    forget(object::<ShmString<_>>(directory, "string", 1 << 17, v).lock().unwrap());
+    named();
     let once = object::<Once<_>>(directory, "once", (), v);
     let _ = once.raw().begin(v, Duration::from_secs(5)).unwrap();
     named();
@@ -229,7 +237,11 @@ fn no_word_of_any_object_keeps_the_name_of_a_place_that_begins_anew() {
         // Two of a reentrant mutex, a recursive lock, and all that is done once; of a lock that is written three; of a pipe
         // both ends, and who began the session; of a queue two leases; of a heap its seat, in a map too. Who lost its place in a wait may have taken the lock again just before.
         let awaited = made.pop();
-        assert_eq!(made, [1, 2, 1, 2, 3, 1, 1, 1, 1, 1, 3, 2, 1, 1, 2, 2], "round {round}");
+        assert_eq!(
+            made,
+            [1, 2, 1, 2, 3, 1, 1, 1, 1, 1, 3, 2, 1, 1, 1, 1, 1, 2, 2],
+            "round {round}"
+        );
         assert!(matches!(awaited, Some(1 | 2)), "round {round}: {awaited:?}");
         for other in &others {
             assert_eq!(other.verdict(OwnerId::new(id).unwrap()), Verdict::Dead);

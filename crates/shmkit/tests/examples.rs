@@ -76,6 +76,14 @@ fn a_cache_is_whole_after_a_worker_was_killed() {
 }
 
 #[test]
+fn collections_are_whole_after_a_worker_was_killed() {
+    let counted =
+        "lines are whole: true\n`the` was counted: true\nno page was counted twice: true\n";
+    let lost = "pages left: 0\npages lost with the killed worker: at most 1\n";
+    assert_eq!(run("words"), format!("{lost}{counted}words: a and cat dog mat on sat the\n"));
+}
+
+#[test]
 fn a_migration_is_done_again_after_a_death() {
     let printed = run("migration");
     assert_eq!(

@@ -12,8 +12,10 @@ use shmkit_roster::{Judge, Seat};
 use shmkit_sync::Patience;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::MapEntry;
 use super::entry::Entry;
 use super::frame::{MapFrame, Shard};
+use super::iter::MapIter;
 use super::part::{Part, Whole};
 use crate::{Item, MapError};
 
@@ -24,8 +26,11 @@ use crate::{Item, MapError};
 /// of its memory. Keys and values are [`Item`]s: numbers, arrays and structs that are `ShmSafe`, `str`, or `[u8]`.
 ///
 /// Up to 64 parts of it have a lock each, so that few operations meet. What is read is a copy, and whole: a new value is
-/// written aside, and one store puts it in the old one's place. A map does not grow; made as
-/// [`evicting`](crate::MapSpec::evicting), it serves as a cache.
+/// written aside, and one store puts it in the old one's place. Several things with one key are one operation by [`entry`](Self::entry).
+///
+/// A map does not grow: it has as many buckets from the beginning as it can have entries, an eighth of its bytes at most, so
+/// that no insert has to move the others, and no kill comes in the middle of that. Its bytes are not the system's before
+/// they are used. Made as [`evicting`](crate::MapSpec::evicting), it serves as a cache.
 ///
 /// ```text
 /// 0 head | 128 parts, of 128 bytes | buckets, of 8 | from a multiple of 4096 on: a Heap
@@ -233,16 +238,42 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// [`MapError`].
     pub fn entries(&self) -> Result<Entries<Q, V>, MapError> {
-        let mut all = Vec::new();
-        self.each_part(|part| {
-            let mut bad = None;
-            part.each(|bucket, entry| match Self::copied(&entry) {
-                Some(copy) => all.push(copy),
-                None => bad = Some(bucket),
-            })?;
-            bad.map_or(Ok(()), |bucket| Err(MapError::Corrupt { bucket }))
-        })?;
-        Ok(all)
+        self.iter().collect()
+    }
+
+    /// Goes through copies of all entries, while others change the map: each is whole, and what is there all the time comes
+    /// once. A part is copied under its lock when it is come to; none is held between two items. A part that is not to be had,
+    /// or is damaged, is an error in its place.
+    pub fn iter(&self) -> impl Iterator<Item = Result<(Q::Owned, V::Owned), MapError>> {
+        MapIter::new(self, Self::copied)
+    }
+
+    /// Goes through copies of all keys as [`iter`](Self::iter) does.
+    pub fn keys(&self) -> impl Iterator<Item = Result<Q::Owned, MapError>> {
+        MapIter::new(self, |entry| Q::copied(entry.key()))
+    }
+
+    /// Goes through copies of all values as [`iter`](Self::iter) does.
+    pub fn values(&self) -> impl Iterator<Item = Result<V::Owned, MapError>> {
+        MapIter::new(self, |entry| V::copied(entry.value()))
+    }
+
+    /// Takes the lock of a key's part of the map, and returns its place there, with a value or without: what is done with it
+    /// is one operation to all others.
+    ///
+    /// ```
+    /// # fn count(words: &shmkit_collections::ShmMap<str, u64>) -> Result<(), shmkit_collections::MapError> {
+    /// words.entry("the")?.and_modify(|n| *n += 1)?.or_insert(1)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Lock`].
+    pub fn entry<'m>(&'m self, key: &'m Q) -> Result<MapEntry<'m, Q, V, K>, MapError> {
+        let hash = self.hash(key);
+        Ok(MapEntry::new(self, self.part(hash)?, key, hash))
     }
 
     /// Returns how many entries there were a moment ago.
@@ -273,7 +304,7 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
         xxh3_64_with_seed(key.bytes(), self.frame.seed())
     }
 
-    fn bucket(&self, hash: u64) -> u64 {
+    pub(super) fn bucket(&self, hash: u64) -> u64 {
         // As many buckets as a power of two, at least two.
         hash >> (64 - self.buckets.len().trailing_zeros())
     }
@@ -284,7 +315,7 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
         self.part_at((self.bucket(hash) as usize) / each)
     }
 
-    fn part_at(&self, at: usize) -> Result<Part<'_, K>, MapError> {
+    pub(super) fn part_at(&self, at: usize) -> Result<Part<'_, K>, MapError> {
         let each = self.buckets.len() / self.shards.len();
         let whole = Whole {
             region: self.region,

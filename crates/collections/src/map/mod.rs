@@ -3,9 +3,12 @@
 mod entry;
 mod frame;
 mod handle;
+mod iter;
 mod object;
 mod part;
+mod slot;
 mod spec;
 
 pub use self::handle::ShmMap;
+pub use self::slot::MapEntry;
 pub use self::spec::MapSpec;

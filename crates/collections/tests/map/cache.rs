@@ -32,3 +32,18 @@ fn entries_of_one_size_make_room_for_one_of_that_size() {
     let most = map.insert(&9, &[0; 1 << 18]).unwrap_err();
     assert!(most.to_string().contains("no room"), "{most}");
 }
+
+#[test]
+fn a_place_makes_room_in_its_part() {
+    let memory = Memory::new(1 << 18);
+    let map = memory.make::<u64, [u8; 100]>(MapSpec::bytes(1 << 18).evicting());
+    for key in 0..20_000_u64 {
+        let made = map.entry(&key).unwrap().or_insert([key as u8; 100]);
+        assert!(
+            made.is_ok() || map.get(&key).is_ok_and(|value| value.is_none()),
+            "{key}: {made:?}"
+        );
+    }
+    assert!(map.len() > 500, "{}", map.len());
+    assert_eq!(map.check().unwrap().kept_blocks, map.len());
+}

@@ -121,3 +121,55 @@ fn a_size_that_no_map_can_have_is_refused() {
         assert!(matches!(shape, Err(ShapeError::Length { .. })), "{bytes}");
     }
 }
+
+#[test]
+fn what_is_done_with_a_place_is_one_operation() {
+    let memory = Memory::new(1 << 20);
+    let map = memory.map::<str, u64>();
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let mine = memory.open::<str, u64>(n).unwrap();
+            scope.spawn(move || {
+                for _ in 0..2000 {
+                    for word in ["the", "of"] {
+                        let place = mine.entry(word).unwrap();
+                        place.and_modify(|n| *n += 1).unwrap().or_insert(1).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!((map.get("the"), map.get("of")), (Ok(Some(8000)), Ok(Some(8000))));
+    let mut place = map.entry("the").unwrap();
+    assert_eq!((place.key(), place.remove(), place.get()), ("the", Ok(Some(8000)), Ok(None)));
+    assert_eq!((place.insert(&3), place.insert(&4)), (Ok(None), Ok(Some(3))));
+    assert_eq!(place.or_insert_with(|| unreachable!()), Ok(4));
+    let texts = Memory::new(1 << 18);
+    let texts = texts.map::<u8, str>();
+    for _ in 0..3 {
+        let place = texts.entry(&1).unwrap();
+        place.and_modify(|text| text.push('b')).unwrap().or_insert("a".into()).unwrap();
+    }
+    assert_eq!(texts.get(&1).unwrap().as_deref(), Some("abb"));
+    assert_eq!((map.check().unwrap().kept_blocks, texts.check().unwrap().kept_blocks), (2, 1));
+}
+
+#[test]
+fn who_goes_through_a_map_finds_what_is_there_all_the_time_once() {
+    let memory = Memory::new(1 << 20);
+    let map = memory.map::<u32, [u32; 8]>();
+    (0..1000).try_for_each(|n| map.insert(&n, &[n; 8]).map(drop)).unwrap();
+    let mut found = Vec::new();
+    for entry in map.iter() {
+        let (key, value) = entry.unwrap();
+        assert_eq!(value, [value[0]; 8]);
+        found.push(key);
+        // No lock is held between two: those that come and go may be met or not.
+        map.insert(&(key + 10_000), &[key; 8]).unwrap();
+        map.remove(&(key + 10_000)).unwrap();
+    }
+    found.retain(|key| *key < 10_000);
+    found.sort_unstable();
+    assert!(found.into_iter().eq(0..1000));
+    assert_eq!((map.keys().count(), map.values().filter(Result::is_ok).count()), (1000, 1000));
+}

@@ -3,5 +3,6 @@
 mod cache;
 mod corrupt;
 mod entries;
+mod set;
 mod support;
 mod threads;

@@ -29,6 +29,7 @@ mod ring_session;
 mod rows;
 mod rwlock;
 mod semaphore;
+mod seq;
 mod snapshot;
 
 use crate::Scene;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(queue::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());
+    all.extend(seq::scenes());
     all.extend(directory::scenes());
     all.extend(era::scenes());
     all.extend(life::scenes());

@@ -1,0 +1,7 @@
+//! A text.
+
+mod guard;
+mod handle;
+
+pub use self::guard::StringGuard;
+pub use self::handle::ShmString;

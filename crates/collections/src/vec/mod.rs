@@ -1,0 +1,7 @@
+//! A vector.
+
+mod guard;
+mod handle;
+
+pub use self::guard::VecGuard;
+pub use self::handle::{ShmBytes, ShmVec};
