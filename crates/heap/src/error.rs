@@ -2,6 +2,7 @@
 
 use core::error::Error;
 use core::fmt;
+#[cfg(not(loom))]
 use std::io::{self, ErrorKind};
 
 use shmkit_layout::CommitError;
@@ -114,6 +115,7 @@ impl Error for HeapError {
 }
 
 /// With this error as the inner one.
+#[cfg(not(loom))]
 impl From<HeapError> for io::Error {
     fn from(error: HeapError) -> Self {
         let kind = match error {
