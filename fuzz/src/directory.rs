@@ -38,7 +38,7 @@ pub fn run(bytes: &[u8]) {
     // SAFETY: the memory is zero, and this run's alone.
     let directory = unsafe { Directory::attach(region, 0, ENTRIES, PARTICIPANTS as u32) };
     let directory = directory.expect("there is room for one").time_limit(Duration::ZERO);
-    let honest = input.byte() % 2 == 0;
+    let honest = input.byte().is_multiple_of(2);
     let mut scene = Scene {
         directory,
         judges: &judges,

@@ -49,7 +49,7 @@ fn change_for_ever(segment: &Segment) {
         list.push([n; 64]).unwrap();
         list.update(0, |row| *row = [n; 64]).unwrap();
         list.insert(0, [n; 64]).unwrap();
-        if n % 50 == 0 {
+        if n.is_multiple_of(50) {
             list.truncate(1).unwrap();
             text.clear().unwrap();
         }

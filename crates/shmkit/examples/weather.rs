@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let segment = Options::new(1 << 16).anonymous()?;
     let weather = segment.snapshot("weather", start_value())?;
-    let mut readers = vec![start(&segment, "read")?, start(&segment, "read")?];
+    let mut readers = [start(&segment, "read")?, start(&segment, "read")?];
     let mut station = start(&segment, "station")?;
     wait_for_line(&mut station)?; // it has measured something
     let mut spare = start(&segment, "spare")?;

@@ -25,7 +25,7 @@ fn events(count: usize) -> Vec<Event<&'static ModelJudge>> {
     let base = NonNull::new(map.as_mut_ptr()).unwrap();
     // SAFETY: mapped for ever, and nobody else refers to its bytes.
     let region = unsafe { Region::from_raw_parts(base, map.len()) };
-    let judge = &*Box::leak(Box::new(ModelJudge::new(2)))[0..1].first().unwrap();
+    let judge = &Box::leak(Box::new(ModelJudge::new(2)))[0];
     (0..count as u64)
         // SAFETY: the bytes are zero, and nobody else has seen them yet.
         .map(|i| unsafe { Event::init(region.sub(i * 128, 128).unwrap(), (), judge) }.unwrap())
