@@ -313,7 +313,7 @@ fn file_limit(directory: &Path) {
     let says = ["1", "RLIMIT_FSIZE", "ulimit -f"];
     refused(large.create("large"), ErrorKind::NoSpace, &says);
     refused(large.anonymous(), ErrorKind::NoSpace, &says);
-    Options::new(512).directory(directory).create("small").expect("it fits");
+    Options::new(512).participants(8).directory(directory).create("small").expect("it fits");
 }
 
 fn memory_limit(directory: &Path) {
