@@ -9,6 +9,7 @@ pub mod collections;
 pub mod directory;
 pub mod heap;
 pub mod input;
+pub mod list;
 pub mod ops;
 pub mod ring;
 pub mod schema;

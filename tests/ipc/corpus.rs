@@ -16,6 +16,9 @@ mod heap;
 #[path = "../../fuzz/src/input.rs"]
 mod input;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/list.rs"]
+mod list;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/ops/mod.rs"]
 mod ops;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -47,6 +50,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn any_bytes_are_a_segment_or_an_error() {
     replay("attach", attach::run);
+}
+
+#[test]
+fn any_bytes_are_a_python_list_or_an_error() {
+    replay("list", list::run);
 }
 
 #[test]

@@ -152,6 +152,35 @@ fn another_user_that_may_can_join_and_be_the_last_one_out() {
 }
 
 #[test]
+fn a_member_of_the_group_can_join_if_the_mode_says_so() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let directory = directory();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let ours = small(directory.path()).mode(0o660).create("it").unwrap();
+    std::os::unix::fs::chown(ours.path().unwrap(), None, Some(65534)).unwrap();
+    let mut theirs = joined("open-as-nobody", directory.path());
+    theirs.say("put 3");
+    theirs.expect("put");
+    assert_eq!(last(&ours).load(Relaxed), 3);
+    leave(theirs);
+}
+
+#[test]
+fn shm_16_what_a_terminated_creator_left_goes_with_the_next_visitor() {
+    let directory = directory();
+    let creator = joined("create", directory.path());
+    assert_eq!(names(directory.path()), 1);
+    creator.signal(nix::sys::signal::Signal::SIGTERM);
+    wait_until(|| creator.state() == 'Z');
+    drop(creator);
+    let swept = sweep::full(directory.path()).unwrap();
+    assert!(matches!(swept[..], [sweep::Swept { outcome: Ok(RemoveOutcome::Removed), .. }]));
+    assert_eq!(names(directory.path()), 0);
+}
+
+#[test]
 fn a_persistent_segment_survives_its_processes() {
     let directory = directory();
     let mut maker = joined("persist", directory.path());

@@ -13,7 +13,9 @@ pub mod growth;
 mod heirs;
 mod leaked;
 pub mod locking;
+mod observer;
 pub mod oneself;
+mod passing;
 pub mod patience;
 pub mod pipe;
 pub mod queue;
@@ -54,6 +56,8 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "growth" => growth::run(script, args, channel),
         "heirs" => heirs::run(script, args),
         "tracker" => tracker::run(script, args, channel),
+        "observer" => observer::run(script, args, channel),
+        "passing" => passing::run(script, args, channel),
         "pipe" => pipe::run(script, args, channel),
         "roster" => roster::run(script, args, channel),
         "schema" => schema::run(script, args, channel),

@@ -42,6 +42,8 @@ mod halves;
 mod held;
 #[cfg(not(loom))]
 mod io;
+#[cfg(not(loom))]
+mod peek;
 #[cfg(any(not(loom), test))]
 mod raw;
 #[cfg(not(loom))]
@@ -53,7 +55,7 @@ mod value;
 
 #[cfg(not(loom))]
 pub use crate::{
-    array::{Array, ArrayGuard, ArraySpec, OwnedArrayGuard},
+    array::{Array, ArrayGuard, ArraySpec, OwnedArrayGuard, elements_at},
     atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord},
     code::{TypeCode, UnknownTypeCode},
     error::{ArrayError, OutOfRange, SetError},

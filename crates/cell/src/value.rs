@@ -20,7 +20,7 @@ use crate::held::Held;
 use crate::raw::value::RawValue;
 
 /// How often [`Value::peek`] looks again.
-const LOOKS: u32 = 100;
+pub(crate) const LOOKS: u32 = 100;
 
 /// A value in shared memory, under a lock of its own.
 ///

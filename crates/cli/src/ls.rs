@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
+use shmkit::cell::elements_at;
 use shmkit::tracker::{DIRECTORY, Entry, Found, Member, Summary, Verdict, What, list, name_of};
 
 use crate::print::{Terminal, print, print_json};
@@ -103,6 +104,14 @@ struct Object {
     users: Vec<String>,
     /// It has lost its name, and is there for its users only.
     unlinked: bool,
+    /// Where it begins, in bytes from the file's first.
+    offset: u64,
+    /// Where the elements of an array begin, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elements: Option<u64>,
+    /// What NumPy calls the type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dtype: Option<&'static str>,
     #[serde(skip)]
     shape: String,
 }
@@ -304,6 +313,9 @@ impl Object {
             creator: entry.creator.map(|id| id.to_string()),
             users: users.map(|member| member.id.to_string()).collect(),
             unlinked: entry.is_unlinked,
+            offset: entry.offset,
+            elements: elements_at(shape).and_then(|at| at.checked_add(entry.offset)),
+            dtype: shape.tag.dtype(),
             shape: shape.to_string(),
         }
     }

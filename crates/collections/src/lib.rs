@@ -5,6 +5,7 @@
 //! * [`ShmVec`]: elements in a row, as many as there is room for; of bytes, it is a [`ShmBytes`].
 //! * [`ShmDeque`]: the same with two ends; with a bound, it keeps the newest.
 //! * [`ShmString`]: a text.
+//! * [`ShareableList`]: that of Python's `multiprocessing`, byte for byte, in any bytes that both sides have.
 //! * [`Item`]: what a key or a value can be.
 //!
 //! A collection brings its own memory: a [heap](shmkit_heap) in the bytes that it is made with. A new version of what is
@@ -16,6 +17,7 @@ mod deque;
 mod error;
 mod io;
 mod item;
+mod list;
 mod map;
 mod seq;
 mod set;
@@ -25,6 +27,7 @@ mod vec;
 pub use crate::deque::{DequeGuard, DequeSpec, ShmDeque};
 pub use crate::error::{MapError, SeqError};
 pub use crate::item::Item;
+pub use crate::list::{IntTooWide, ListError, ListItem, ShareableList};
 pub use crate::map::{MapEntry, MapSpec, ShmMap};
 pub use crate::set::ShmSet;
 pub use crate::string::{ShmString, StringGuard};

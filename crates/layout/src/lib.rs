@@ -8,6 +8,7 @@
 //! * [`Shared`]: words that may be *borrowed* in place, because every access to them is atomic.
 //! * [`Object`]: a primitive that lives in a region; its [`Shape`] is what a directory records of it.
 //! * [`Commit`]: has the memory behind bytes that are only reserved, as an object grows in place.
+//! * [`Peek`]: an object that can be seen by who only looks.
 //! * [`Header`]: the first bytes of a segment file.
 //!
 //! This crate does *not* map anything and knows no processes.
@@ -46,6 +47,7 @@ mod object;
 mod offset;
 mod pad;
 mod padded;
+mod peek;
 mod plain;
 mod region;
 mod schema;
@@ -61,6 +63,7 @@ pub use crate::object::{Kind, Object, Shape, ShapeError};
 pub use crate::offset::{Offset, OffsetError, align_up};
 pub use crate::pad::Pad;
 pub use crate::padded::CachePadded;
+pub use crate::peek::Peek;
 pub use crate::plain::{ShmChecked, ShmNiche, ShmSafe};
 pub use crate::region::Region;
 pub use crate::schema::{Definition, DefinitionError, Difference, Field, Schema, Variant};

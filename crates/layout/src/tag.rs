@@ -112,11 +112,33 @@ impl TypeTag {
         self.align
     }
 
+    /// Returns what NumPy, and other programs that know memory by such names, call the type: `"f8"` for an `f64`, of this machine's
+    /// byte order. `None` if it is no number that they know.
+    pub fn dtype(&self) -> Option<&'static str> {
+        NUMBERS.iter().find(|(tag, _)| tag == self).map(|&(_, name)| name)
+    }
+
     /// Returns the [hash](Schema::hash) of the definition.
     pub const fn hash(&self) -> u64 {
         self.hash
     }
 }
+
+/// The numbers that NumPy has, too.
+const NUMBERS: [(TypeTag, &str); 12] = [
+    (u8::TAG, "u1"),
+    (u16::TAG, "u2"),
+    (u32::TAG, "u4"),
+    (u64::TAG, "u8"),
+    (i8::TAG, "i1"),
+    (i16::TAG, "i2"),
+    (i32::TAG, "i4"),
+    (i64::TAG, "i8"),
+    (f32::TAG, "f4"),
+    (f64::TAG, "f8"),
+    (usize::TAG, if size_of::<usize>() == 8 { "u8" } else { "u4" }),
+    (isize::TAG, if size_of::<isize>() == 8 { "i8" } else { "i4" }),
+];
 
 /// Writes the type as Rust would.
 const fn write(to: &mut Text<NAME>, schema: &Schema) {
@@ -186,6 +208,8 @@ mod tests {
     fn types_of_one_size_differ() {
         assert_ne!(i64::TAG, u64::TAG);
         assert_ne!(f64::TAG, u64::TAG);
+        assert_eq!((f64::TAG.dtype(), i16::TAG.dtype()), (Some("f8"), Some("i2")));
+        assert_eq!((u128::TAG.dtype(), TypeTag::named("f64").dtype()), (None, None));
     }
 
     #[test]

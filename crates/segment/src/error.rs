@@ -66,6 +66,8 @@ pub enum ErrorKind {
     Exhausted,
     /// The environment, or a descriptor handed over, does not show the segment that was shared.
     NotInherited,
+    /// The segment has no object of this name.
+    NoObject,
     /// The bytes do not all lie in the memory.
     OutOfBounds,
     /// What was handed over as sealed memory can be written to, or cut off.
@@ -111,9 +113,11 @@ impl SegmentError {
             Kind::InvalidName | Kind::InvalidSize | Kind::InvalidOption | Kind::OutOfBounds => {
                 io::ErrorKind::InvalidInput
             }
-            Kind::NotFound | Kind::NoDirectory | Kind::Unlinked | Kind::ObjectRemoved => {
-                io::ErrorKind::NotFound
-            }
+            Kind::NotFound
+            | Kind::NoObject
+            | Kind::NoDirectory
+            | Kind::Unlinked
+            | Kind::ObjectRemoved => io::ErrorKind::NotFound,
             Kind::AlreadyExists => io::ErrorKind::AlreadyExists,
             Kind::PermissionDenied | Kind::ForeignOwner | Kind::UnsafeMode => {
                 io::ErrorKind::PermissionDenied

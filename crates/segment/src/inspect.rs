@@ -23,9 +23,18 @@ pub(crate) fn open_file(place: &Place) -> Result<OwnedFd, Errno> {
     open_at(place.at())
 }
 
+/// As [`open_file`], for who only looks at it.
+pub(crate) fn open_to_read(place: &Place) -> Result<OwnedFd, Errno> {
+    open_as(OFlag::O_RDONLY, place.at())
+}
+
 /// As [`open_file`], for who knows where it is.
-pub(crate) fn open_at((directory, path): At<'_>) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+pub(crate) fn open_at(at: At<'_>) -> Result<OwnedFd, Errno> {
+    open_as(OFlag::O_RDWR, at)
+}
+
+fn open_as(access: OFlag, (directory, path): At<'_>) -> Result<OwnedFd, Errno> {
+    let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     retry(|| openat(directory, path, flags, Mode::empty()))
 }
 

@@ -20,8 +20,10 @@
 //! * The last participant out removes the name, unless the segment is [persistent](Options::persistent). Whoever is
 //!   killed leaves nothing but, if *everybody* was killed, the name; [`remove_if_dead`](Segment::remove_if_dead),
 //!   the next creator of the name, and every [`sweep`] remove that.
+//! * [`Observer`] looks at one without taking part in it.
 //! * [`SealedMemory`] is bytes that nobody can write to any more, for peers that are not trusted.
 //! * [`RawSegment`] is bytes under a name, for programs of other languages: Python's `SharedMemory` opens it, and it Python's.
+//! * [`Segment::send`] and [`Segment::receive`] pass one through a Unix socket, [`Located::send`] an object with it.
 //! * [`ShareSegment`] hands a segment to a program that is started, [`Segment::join_after_fork`] to a forked child; [`join_all_after_fork`] joins
 //!   all that a process inherited.
 //!
@@ -82,7 +84,11 @@ mod memory;
 #[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]
+mod observer;
+#[cfg(not(loom))]
 mod options;
+#[cfg(not(loom))]
+mod pass;
 #[cfg(not(loom))]
 mod patience;
 #[cfg(not(loom))]
@@ -124,6 +130,7 @@ pub use crate::{
     leave::Leave,
     locate::{LocateError, Located, Locator},
     name::{DIRECTORY, MAX_NAME, PREFIX},
+    observer::Observer,
     options::Options,
     raw::{RawOptions, RawSegment},
     remove::RemoveOutcome,

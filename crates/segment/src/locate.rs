@@ -46,6 +46,17 @@ impl Locator {
     /// and was the last one that took part, there is no such segment any more, or the next visitor removes it. One that was
     /// sent and is still on its way keeps nothing alive: keep the handle until the other side has opened its own.
     pub fn open<O: Object<Seat>>(&self) -> Result<Located<O>, LocateError> {
+        self.check_type::<O>()?;
+        let open = OpenOptions::new().directory(&self.directory).open(&self.segment);
+        let segment = open.map_err(LocateError::Segment)?;
+        if segment.header().cookie != self.cookie {
+            return Err(LocateError::Reused { name: self.segment.clone() });
+        }
+        self.find_in(&segment)
+    }
+
+    /// Checks that what was sent is what is asked for.
+    pub(crate) fn check_type<O: Object<Seat>>(&self) -> Result<(), LocateError> {
         let asked = (O::KIND.name(), O::TAG.name());
         if (self.kind.as_str(), self.tag.as_str()) != asked {
             let (kind, tag) = asked;
@@ -55,11 +66,14 @@ impl Locator {
                 tag: tag.to_owned(),
             });
         }
-        let open = OpenOptions::new().directory(&self.directory).open(&self.segment);
-        let segment = open.map_err(LocateError::Segment)?;
-        if segment.header().cookie != self.cookie {
-            return Err(LocateError::Reused { name: self.segment.clone() });
-        }
+        Ok(())
+    }
+
+    /// Finds the object in its segment.
+    pub(crate) fn find_in<O: Object<Seat>>(
+        &self,
+        segment: &Segment,
+    ) -> Result<Located<O>, LocateError> {
         let there = segment.located(&self.object).map_err(LocateError::Object)?;
         if there.generation != self.generation {
             return Err(LocateError::Replaced { object: self.object.clone() });
@@ -75,7 +89,7 @@ impl Locator {
 pub struct Located<O> {
     object: O,
     name: String,
-    generation: u64,
+    pub(crate) generation: u64,
     segment: Segment,
 }
 

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use memmap2::{Advice, Mmap, MmapMut, MmapOptions};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use shmkit_layout::ShmSafe;
 use shmkit_roster::{KeptFile, NoForks};
 
 use crate::SegmentError;
@@ -117,6 +118,21 @@ impl SealedMemory {
         Ok(Self { mapping, file })
     }
 
+    /// Returns a copy of the value that begins at byte `at`, of a type whose every bit pattern is a value. What it means is for
+    /// who reads it to check; a [`Checked`](shmkit_layout::Checked) one checks whether it is one.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`](ErrorKind::OutOfBounds) if its bytes do not all lie in the memory.
+    pub fn read<T: ShmSafe>(&self, at: usize) -> Result<T, SegmentError> {
+        let bytes = at.checked_add(size_of::<T>()).and_then(|end| self.get(at..end));
+        bytes.map(bytemuck::pod_read_unaligned).ok_or_else(|| {
+            let len = self.len();
+            Failure::new(ErrorKind::OutOfBounds, format!("they do not all lie in its {len} bytes"))
+                .during(format!("read {} bytes of sealed memory at byte {at}", size_of::<T>()))
+        })
+    }
+
     /// Returns the descriptor, to be sent to a process that [uses the memory](Self::from_owned_fd). It stays ours: do not
     /// close it.
     ///
@@ -203,6 +219,11 @@ mod tests {
         let other = SealedMemory::from_owned_fd(file.try_clone_to_owned().unwrap()).unwrap();
         drop(made);
         assert_eq!((other.len(), other[4999]), (5000, 7));
+        assert_eq!(other.read::<u16>(4997).unwrap(), 0x0707);
+        for at in [4999, 5000, usize::MAX] {
+            let error = other.read::<u16>(at).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::OutOfBounds, "{error}");
+        }
     }
 
     #[test]

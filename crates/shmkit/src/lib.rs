@@ -36,7 +36,9 @@
 //!
 //! Each handle (`segment`, `hits`) has a share in the segment. When the last of them is dropped, the process *leaves*; the
 //! last process to leave removes the file, unless the segment was made [`persistent`](Options::persistent). A segment
-//! without a name ([`Options::anonymous`]) is handed to children only, and cannot leak at all.
+//! without a name ([`Options::anonymous`]) is handed to children, or [sent](Segment::send) through a Unix socket, and
+//! cannot leak at all. An [`Observer`] only looks, and takes no part. For programs that know nothing of shmkit, Python's among
+//! them, a [`RawSegment`] is bytes and a name.
 //!
 //! So handles stand in a struct, in a `static`, in threads and tasks, and outlive the [`Segment`] that they were found
 //! through. Guards borrow their handle; where that is in the way, `lock_owned` and its like give one that does not:
@@ -365,53 +367,18 @@
 //! * **T2, hostile peers**: outside what Rust can promise today. Whoever may write to a segment may do anything to its
 //!   contents. Share with them only what is sealed against writing: [`SealedMemory`].
 //!
-//! Not promised: fairness; a segment that grows; other systems than Linux 5.6 or later, 64 bits; processes that are
+//! Not promised: fairness; other systems than Linux 5.6 or later, 64 bits; processes that are
 //! checkpointed and restored; `io_uring` or `O_DIRECT` into shared buffers. A foreign `rm` in `/dev/shm` separates those
 //! who are in from those who come later: [`Segment::is_linked`] tells.
 //!
-//! # From Python
-//!
-//! | `multiprocessing` | shmkit | what is different |
-//! | --- | --- | --- |
-//! | `SharedMemory(name, create=True, size=n)` | [`Options::new(n).create(name)`](Options::create) | whole from its first moment; removed by the last one out |
-//! | `SharedMemory(name)` | [`Segment::open(name)`](Segment::open) | checked: magic, version, size, owner, type |
-//! | the same memory, with Python at the other end | [`RawSegment::create(name, n)`](RawSegment::create), [`RawSegment::open(name)`](RawSegment::open) | neither header nor participants: it stays until somebody unlinks it |
-//! | `shm.unlink()` | not needed; [`Segment::unlink`], [`OpenOptions::unlink`] | |
-//! | `Value('q', 0)` | [`segment.value("hits", 0_i64)`](Objects::value) | any plain struct; a killed writer leaves no torn value |
-//! | `RawValue('q', 0)` | [`segment.atomic("hits", 0_i64)`](Objects::atomic) | `fetch_add` and the rest |
-//! | `with v.get_lock(): v.value += 1` | [`value.update`](Value::update), [`value.lock`](Value::lock); word for word: [`Synchronized`] with an [`RLock`] | |
-//! | `Value('q', 0, lock=my_lock)` | [`Synchronized::new(value, my_lock)`](Synchronized::new) | several cells may share one |
-//! | `Value(code, 0)` | [`TypeCode::try_from(code)`](TypeCode) knows the type | |
-//! | `Array('i', 10)`, `Array('i', [1, 2])` | [`segment.array::<i32>("row", 10)`](Objects::array) | `IndexError` is an error value |
-//! | `Array('c', 20).value`, `.raw` | [`text`](Array::text), [`set_text`](Array::set_text); [`to_vec`](Array::to_vec), [`set_raw`](Array::set_raw) | too long is an error value |
-//! | `RawArray('i', 10)` | [`segment.atomic_array::<i32>("row", 10)`](Objects::atomic_array) | |
-//! | `Lock()` | [`segment.mutex("lock", data)`](Objects::mutex) | guards data; survives its owner |
-//! | `Lock()`, released by another process | [`segment.lock("lock")`](Objects::lock) | who comes after a dead holder is told who it was |
-//! | `Condition()` | [`segment.condvar("changed")`](Objects::condvar), with a [`Mutex`] | a killed waiter or notifier harms nobody |
-//! | `Condition(lock)` | [`segment.condvar("changed")?.with_lock(&lock)`](Condvar::with_lock), with an [`RLock`] or [`Lock`] | a lock of another segment is refused there |
-//! | `RLock()` | [`segment.rlock("lock")`](Objects::rlock), [`reentrant_mutex`](Objects::reentrant_mutex) | the owner is a thread of a process, as in Python; survives it |
-//! | `BoundedSemaphore(2)` | [`segment.semaphore("slots", 2)`](Objects::semaphore) | permits of the dead come back |
-//! | `Semaphore(2)` | [`segment.counting_semaphore("items", 2)`](Objects::counting_semaphore) | anybody releases; a death loses what it took |
-//! | `BoundedSemaphore(2)` of which others release | [`segment.bounded_semaphore("items", 2)`](Objects::bounded_semaphore) | the bound is never passed; [`Count`] may begin below it |
-//! | `Event()` | [`segment.event("ready")`](Objects::event) | no pulse is missed; `set` in a signal handler |
-//! | `Barrier(3)` | [`segment.barrier("lap", 3)`](Objects::barrier) | a dead party breaks it instead of hanging all |
-//! | `Barrier(3, timeout=5)` | `segment.object("lap", Parties::new(3).timeout(FIVE))` | the same for all who find it |
-//! | `Manager().dict()`, `.list()` | [`segment.map::<str, [u8]>("table", 1 << 20)`](Objects::map), [`vec`](Objects::vec) | in shared memory, without a server process; also [`deque`](Objects::deque), [`string`](Objects::string), [`set`](Objects::set) |
-//! | `Pipe(duplex=False)` | [`segment.pipe::<T>("readings", 1024)`](Objects::pipe) | typed; the peer's death is an error value |
-//! | `Queue(6)`, `SimpleQueue()` | [`segment.queue::<T>("jobs", 6)`](Objects::queue) | bounded; no thread behind it: what `put` accepted is there; killed readers and writers harm nobody |
-//! | `JoinableQueue(6)`, `task_done()` | [`Queue::take`], [`Lease::done`], [`Queue::join`] | a killed taker's item comes again, and `join` does not wait for the dead |
-//! | `Process(target=f, args=(shm,))` | [`Command::share_segment`](ShareSegment::share_segment) | freshly executed, nothing is pickled |
-//! | `os.fork()` | [`segment.join_after_fork()`](Segment::join_after_fork) | |
-//! | `resource_tracker` | not needed; [`tracker`] sweeps after a power cut of all processes | never removes what is in use |
-//! | a process ends with a lock in its hands | the next one gets it and is told | there nobody gets it any more, here it is free: also after an exit in good order |
-//! | a daemon forks with a lock in its hands | the child has no part in it | a copy of a lock's handle is no copy of its hold: the parent has it, and when that ends it is free |
+#![doc = include_str!("from_python.md")]
 //!
 //! # Where to go from here
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
 //! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `pool`, `cache`, `words`, `frames`, `phases`, `kitchen`,
-//! `migration`, `printer`, `prefork`, `derive`.
+//! `migration`, `printer`, `prefork`, `derive`, `numpy_array`.
 //!
 //! # Features
 //!
@@ -459,6 +426,7 @@ pub use shmkit_cell::{
     SnapshotError, SnapshotWriter, Synchronized, TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
 pub use shmkit_collections::{DequeGuard, DequeSpec, Item, MapEntry, MapError, MapSpec, SeqError};
+pub use shmkit_collections::{IntTooWide, ListError, ListItem, ShareableList};
 pub use shmkit_collections::{ShmBytes, ShmDeque, ShmMap, ShmSet, ShmString, ShmVec};
 pub use shmkit_collections::{StringGuard, VecGuard};
 pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, HeapSpec, Swap};
@@ -471,7 +439,7 @@ pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendErr
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
 pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Process, Seat};
 pub use shmkit_segment::{
-    Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind,
+    Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind, Observer,
     OpenOptions, Options, RawOptions, RawSegment, SealedMemory, Segment, SegmentError,
     ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
 };

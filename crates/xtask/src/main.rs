@@ -23,7 +23,7 @@ const LOOM: [(&str, &[&str]); 7] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 6] = ["attach", "collections", "directory", "heap", "ops", "ring"];
+const FUZZ: [&str; 7] = ["attach", "collections", "directory", "heap", "list", "ops", "ring"];
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]
@@ -71,7 +71,7 @@ enum Task {
         /// For how long, each, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// `attach`, `collections`, `directory`, `heap`, `ops`, `ring`
+        /// `attach`, `collections`, `directory`, `heap`, `list`, `ops`, `ring`
         targets: Vec<String>,
     },
     /// Ratios against named peers in one run (release build)

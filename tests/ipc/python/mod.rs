@@ -1,3 +1,5 @@
 //! Python at the other end, with the real interpreter.
 
+mod list;
+mod numpy;
 mod raw;

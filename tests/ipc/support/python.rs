@@ -26,13 +26,19 @@ impl Python {
     /// loudly, if there is none.
     #[track_caller]
     pub(crate) fn start() -> Option<Self> {
-        let mut command = Command::new(interpreter()?);
+        interpreter().map(Self::with)
+    }
+
+    /// As [`start`](Self::start), by this interpreter.
+    #[track_caller]
+    pub(crate) fn with(interpreter: &OsString) -> Self {
+        let mut command = Command::new(interpreter);
         // The tracker warns of what it removes.
         command.args(["-u", "-W", "ignore", SCRIPT]);
         let mut this = Self(Peer::program(command, "python", Command::spawn));
         this.run(&format!("exec(open({UNTRACKED:?}).read())"));
         this.run("from multiprocessing.shared_memory import ShareableList, SharedMemory");
-        Some(this)
+        this
     }
 
     /// Runs statements of one line.

@@ -16,7 +16,7 @@ use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{LockError, LockFailure, Patience};
 
 pub use self::guard::{ArrayGuard, OwnedArrayGuard};
-pub use self::spec::ArraySpec;
+pub use self::spec::{ArraySpec, elements_at};
 
 use self::place::Place;
 use crate::error::{ArrayError, SetError};

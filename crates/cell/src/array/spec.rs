@@ -5,13 +5,13 @@ use core::ptr::NonNull;
 use shmkit_layout::{
     InPlace, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag, align_up,
 };
-use shmkit_roster::Judge;
+use shmkit_roster::{Judge, Seat};
 use shmkit_sync::RawMutex;
 
 use super::Array;
 use super::place::Place;
-use crate::LINE;
 use crate::raw::array::RawArray;
+use crate::{AtomicArray, LINE};
 
 /// What a new [`Array`] or [`AtomicArray`](crate::AtomicArray) holds. A length of 0 is possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,18 @@ const fn most<T>() -> u64 {
 
 const fn too_long<T>(len: u64) -> ShapeError {
     ShapeError::Length { found: len, min: 0, max: most::<T>() }
+}
+
+/// Returns where the elements of an array or an atomic array of this shape begin, in bytes from the object's first one: for
+/// programs in other languages, which find them in the file. `None` if the shape is another object's, or none.
+pub fn elements_at(shape: &Shape) -> Option<u64> {
+    let arrays =
+        [<Array<u8, Seat> as Object<Seat>>::KIND, <AtomicArray<u8, Seat> as Object<Seat>>::KIND];
+    if !arrays.contains(&shape.kind) {
+        return None;
+    }
+    // They are the last of its bytes.
+    shape.bytes.checked_sub(shape.len.checked_mul(shape.tag.size().into())?)
 }
 
 /// Returns the bytes that an array of `len` takes.

@@ -38,6 +38,8 @@ pub struct Entry {
     pub name: String,
     /// What it is, of which values, how many, and the bytes it takes.
     pub shape: Shape,
+    /// Where it begins, in bytes from the segment's first, and so from its file's.
+    pub offset: u64,
     /// The how many-th object of its directory it is, from 1. No other one of that directory ever has the same number.
     pub generation: u64,
     /// Who made it, for people; `None` when that participant's place has given out its names anew.
@@ -267,6 +269,7 @@ impl Record {
                 name,
                 shape: self.shape,
                 generation: state.generation(),
+                offset: self.offset,
                 creator: OwnerId::new(creator),
                 users: Vec::new(),
                 is_unlinked: state.settled().phase() == State::UNLINKED,

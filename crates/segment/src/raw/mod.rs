@@ -62,7 +62,7 @@ pub use self::options::RawOptions;
 /// `SharedMemory(name=NAME)` opens what is made here, and [`open`](Self::open) what Python made. Up to Python 3.12, and from 3.13 on
 /// unless it is told `track=False`, Python also *removes* what it only opened: its resource tracker takes every process
 /// that opens a name for one that has to clean it up, and unlinks the name when that one ends, under everybody else
-/// ([gh-82300]). The cure, for every version, which is also in this crate's folder `python`:
+/// ([gh-82300]). The cure, for every version, which is also in this crate's folder `python`, and leaves it to others to unlink:
 ///
 /// ```python
 #[doc = include_str!("../../python/untracked.py")]
@@ -147,6 +147,19 @@ impl RawSegment {
     /// 8 bytes; [`read`](Self::read) and [`write`](Self::write) copy byte by byte. Whoever uses the bytes, in this process
     /// or another, must access each of them by atomics of one size, as long as somebody may write to it meanwhile: to mix
     /// sizes is a data race. A program in another language takes part in that by what its own stores are.
+    ///
+    /// Nothing borrowed from it outlives the mapping (SHM-23: in Python a use after `close`):
+    ///
+    /// ```compile_fail,E0505
+    /// # fn main() -> Result<(), shmkit_segment::SegmentError> {
+    /// let raw = shmkit_segment::RawSegment::open("it")?;
+    /// // SAFETY: nobody else uses the bytes.
+    /// let region = unsafe { raw.region() };
+    /// drop(raw);
+    /// println!("{}", region.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub unsafe fn region(&self) -> Region<'_> {
         self.bytes()
     }

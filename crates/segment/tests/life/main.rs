@@ -4,6 +4,8 @@ mod files;
 mod living;
 mod locate;
 mod options;
+mod passing;
+mod raw;
 mod removal;
 
 use std::ffi::OsStr;

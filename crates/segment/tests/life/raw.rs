@@ -72,7 +72,7 @@ fn a_raw_segment_stays_unless_it_is_to_go() {
 }
 
 #[test]
-fn shm_09_to_unlink_twice_is_an_error() {
+fn shm_09_and_22_to_unlink_twice_is_an_error_and_what_is_mapped_stays() {
     let folder = directory();
     let raw = RawOptions::new().directory(folder.path());
     let (made, opened) = (raw.create("raw", 8).unwrap(), raw.open("raw").unwrap());
@@ -80,7 +80,6 @@ fn shm_09_to_unlink_twice_is_an_error() {
     refused(opened.unlink(), ErrorKind::NotFound, &["no name leads to it"]);
     refused(raw.unlink("raw"), ErrorKind::NotFound, &["there is no"]);
     refused(raw.open("raw"), ErrorKind::NotFound, &["there is no"]);
-    // SHM-22: what was mapped is there still.
     made.write(0, &[5]).unwrap();
     let mut byte = [0];
     opened.read(0, &mut byte).unwrap();

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod glibc;
 mod heap;
 mod life;
+mod list;
 mod lock;
 mod locks;
 mod map;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(heap::scenes());
     all.extend(map::scenes());
     all.extend(seq::scenes());
+    all.extend(list::scenes());
     all.extend(directory::scenes());
     all.extend(era::scenes());
     all.extend(life::scenes());
