@@ -247,11 +247,12 @@ fn who_cannot_take_the_lock_again_leaves_no_sleeper_behind() {
             let keeper = Share(&fading, Arc::new(()));
             let guard = number(region, keeper.clone()).lock_owned().unwrap();
             let issued = condvar(region, keeper.clone());
-            let waited = issued.wait_timeout(guard, Duration::from_millis(1));
+            let waited = issued.wait_timeout(guard, Duration::from_millis(300));
             drop(issued);
             let waited = waited.map(drop).map_err(|e| e.detach());
             (waited, Arc::strong_count(&keeper.1))
         });
+        // It waits for long enough to be seen.
         until(|| issued.waiters() == 1);
         let held = numbers.lock().unwrap();
         fading.blind.store(true, Relaxed);
