@@ -125,22 +125,21 @@ fn a_damaged_segment_is_an_error_or_a_wrong_value() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let mut damaged = 0;
     for at in 0..bytes.len() {
-        for change in [[1, 0x80, 0xff][at % 3]] {
-            let mut bytes = bytes[at..(at + 1)].to_vec();
-            bytes[0] ^= change;
-            let file = fs::File::options().write(true).open(&path).unwrap();
-            std::os::unix::fs::FileExt::write_all_at(&file, &bytes, at as u64).unwrap();
-            let open = OpenOptions::new().directory(directory.path()).observe("it");
-            let seen = open.and_then(|observer| {
-                observer.objects()?;
-                observer.see::<Value<Wide>>("wide")?;
-                observer.see::<Atomic<u32>>("hits")?;
-                observer.see::<AtomicArray<i64>>("row")
-            });
-            damaged += u32::from(seen.is_err());
-            bytes[0] ^= change;
-            std::os::unix::fs::FileExt::write_all_at(&file, &bytes, at as u64).unwrap();
-        }
+        let change = [1, 0x80, 0xff][at % 3];
+        let mut bytes = bytes[at..(at + 1)].to_vec();
+        bytes[0] ^= change;
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, at as u64).unwrap();
+        let open = OpenOptions::new().directory(directory.path()).observe("it");
+        let seen = open.and_then(|observer| {
+            observer.objects()?;
+            observer.see::<Value<Wide>>("wide")?;
+            observer.see::<Atomic<u32>>("hits")?;
+            observer.see::<AtomicArray<i64>>("row")
+        });
+        damaged += u32::from(seen.is_err());
+        bytes[0] ^= change;
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, at as u64).unwrap();
     }
     assert!(damaged > 50, "{damaged}");
     // Cut off while it is observed.
