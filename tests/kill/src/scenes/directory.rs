@@ -1,6 +1,8 @@
 //! The scene of a segment's directory: an object is whole or absent, whoever was killed while making it.
 
 use shmkit_cell::Value;
+use shmkit_layout::Object;
+use shmkit_roster::Seat;
 use shmkit_segment::{Options, Segment};
 
 use super::cell::Wide;
@@ -10,6 +12,9 @@ mod removal;
 
 /// What the objects are made with.
 const FIRST: Wide = [7; 8];
+
+/// How many can take part.
+const PARTICIPANTS: u32 = 8;
 
 const VICTIM: usize = 0;
 const SURVIVORS: [usize; 2] = [1, 2];
@@ -38,9 +43,11 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let longer =
         "making an object for which the segment grows killed; others find it whole or make it";
     let grown = "the heir of a killed one for whom the segment grew killed; as above";
-    let fixed = Memory { objects: 4, size: 8192, max: None, make: object::<8>, big: big::<128> };
-    let grows =
-        Memory { objects: 4, size: 1, max: Some(1 << 20), make: object::<1000>, big: big::<2000> };
+    let fixed = Memory { objects: 4, size: 8192, max: None };
+    // Room for one object: the second one makes the segment grow.
+    let shape = <Value<Wide> as Object<Seat>>::shape(&FIRST, PARTICIPANTS);
+    let size = shape.map_or(1, |shape| shape.bytes);
+    let grows = Memory { objects: 4, size, max: Some(1 << 20) };
     let mut scenes: Vec<_> = [
         ("directory/object", about, false, fixed),
         ("directory/heir", heirs, true, fixed),
@@ -55,7 +62,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     scenes
 }
 
-/// The segment of a scene, and what is made in it.
+/// The segment of a scene.
 #[derive(Clone, Copy)]
 struct Memory {
     /// How many objects its directory has room for at first.
@@ -63,9 +70,6 @@ struct Memory {
     /// How many bytes there are for objects, and may be.
     size: u64,
     max: Option<u64>,
-    make: fn(&Segment, &str) -> Result<(), Fault>,
-    /// Makes the object of who dies first.
-    big: fn(&Segment) -> Result<(), Fault>,
 }
 
 fn scene((name, about, heir, memory): (&'static str, &'static str, bool, Memory)) -> Scene {
@@ -92,10 +96,10 @@ fn play(
     point: u32,
 ) -> Result<Take, Fault> {
     let mut maker = stage.cast(MAKER, &|actor| {
-        let options = Options::new(memory.size).max(memory.max).participants(8);
+        let options = Options::new(memory.size).max(memory.max).participants(PARTICIPANTS);
         let segment = options.objects(memory.objects).create(name);
         let segment = segment.map_err(|e| Fault::hung(e.to_string()))?;
-        (memory.make)(&segment, "before")?;
+        object(&segment, "before")?;
         actor.phase(INSIDE);
         actor.await_cue(LEAVE)
     })?;
@@ -103,7 +107,7 @@ fn play(
     let making = |actor: &Actor<'_>| {
         let segment = open(name)?;
         actor.mark();
-        (memory.make)(&segment, "disputed")?;
+        object(&segment, "disputed")?;
         actor.mark();
         Ok(())
     };
@@ -112,7 +116,8 @@ fn play(
         let bigger = |actor: &Actor<'_>| {
             let segment = open(name)?;
             actor.mark();
-            (memory.big)(&segment)?;
+            let made = segment.object::<Value<[u64; 128]>>(BIG, [u64::MAX; 128]);
+            made.map_err(|e| Fault::hung(format!("object: {e}")))?;
             actor.mark();
             Ok(())
         };
@@ -124,7 +129,7 @@ fn play(
         actor.phase(INSIDE);
         actor.await_cue(GO)?;
         actor.phase(ASKING);
-        survive(actor, &segment, memory.make)
+        survive(actor, &segment)
     };
     let [mut early, mut late] =
         [stage.cast(SURVIVORS[0], &survivor)?, stage.cast(SURVIVORS[1], &survivor)?];
@@ -142,13 +147,9 @@ fn play(
 }
 
 /// Finds or makes the disputed object, and one more, and finds everything in order.
-pub(crate) fn survive(
-    actor: &Actor<'_>,
-    segment: &Segment,
-    make: impl Fn(&Segment, &str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+pub(crate) fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault> {
     for name in ["disputed", "after", "before"] {
-        make(segment, name)?;
+        object(segment, name)?;
     }
     actor.through();
     let file = segment.path().and_then(|path| std::fs::metadata(path).ok());
@@ -167,22 +168,16 @@ pub(crate) fn survive(
     Err(Fault::torn(format!("the directory holds {names:?}")))
 }
 
-fn big<const N: usize>(segment: &Segment) -> Result<(), Fault> {
-    let made = segment.object::<Value<[u64; N]>>(BIG, [u64::MAX; N]);
-    made.map(drop).map_err(|e| Fault::hung(format!("object: {e}")))
-}
-
 pub(crate) fn open(name: &str) -> Result<Segment, Fault> {
     Segment::open(name).map_err(|e| Fault::hung(e.to_string()))
 }
 
 /// Finds or makes a value, and finds it whole.
-pub(crate) fn object<const N: usize>(segment: &Segment, name: &str) -> Result<(), Fault> {
-    let first = [FIRST[0]; N];
-    let value = segment.object::<Value<[u64; N]>>(name, first);
+pub(crate) fn object(segment: &Segment, name: &str) -> Result<(), Fault> {
+    let value = segment.object::<Value<Wide>>(name, FIRST);
     let value = value.map_err(|e| Fault::hung(format!("object {name:?}: {e}")))?;
     let found = value.get().map_err(|e| Fault::hung(format!("get of {name:?}: {e}")))?;
-    if found == first {
+    if found == FIRST {
         return Ok(());
     }
     Err(Fault::torn(format!("object {name:?} is {found:?}")))

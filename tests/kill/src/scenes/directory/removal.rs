@@ -58,7 +58,7 @@ fn play(stage: &Stage, name: &str, (heir, act): (bool, Act), point: u32) -> Resu
         let options = Options::new(2048).participants(8).objects(4);
         let segment = options.create(name).map_err(|e| Fault::hung(e.to_string()))?;
         for name in ["before", DISPUTED, "other"] {
-            object::<8>(&segment, name)?;
+            object(&segment, name)?;
         }
         // What is used all the time is there all the time.
         let used = find(&segment, "before")?;
@@ -134,7 +134,7 @@ fn last(segment: &Segment, actor: &Actor<'_>) -> Result<(), Fault> {
 fn reuse(segment: &Segment, actor: &Actor<'_>) -> Result<(), Fault> {
     gone(segment.remove_object(DISPUTED))?;
     actor.mark();
-    object::<8>(segment, DISPUTED)?;
+    object(segment, DISPUTED)?;
     actor.mark();
     Ok(())
 }
@@ -149,7 +149,7 @@ fn use_it(segment: &Segment, actor: &Actor<'_>) -> Result<(), Fault> {
 /// Finds or makes the disputed object, uses it, and has it removed, as another one does at the same time.
 fn survive(actor: &Actor<'_>, segment: &Segment) -> Result<(), Fault> {
     for name in ["before", DISPUTED] {
-        object::<8>(segment, name)?;
+        object(segment, name)?;
     }
     gone(segment.unlink_object(DISPUTED))?;
     actor.through();
@@ -171,7 +171,7 @@ fn whole(segment: &Segment) -> Result<(), Fault> {
     drop(all.map_err(|e| Fault::leaked(format!("bytes of {objects:?}: {e}")))?);
     gone(segment.remove_object("all"))?;
     for n in 0..3 {
-        object::<8>(segment, &format!("{n}"))?;
+        object(segment, &format!("{n}"))?;
     }
     Ok(())
 }

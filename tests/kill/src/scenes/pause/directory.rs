@@ -55,13 +55,12 @@ fn within(
     let mut maker = stage.cast(MAKER, &|actor| {
         let options = Options::new(4096).participants(8).objects(4);
         let segment = options.create(name).map_err(|e| Fault::hung(e.to_string()))?;
-        object::<8>(&segment, "before")?;
+        object(&segment, "before")?;
         actor.phase(MADE);
         actor.await_cue(LEAVE)
     })?;
     maker.await_phase(MADE)?;
-    let end = |name: &str, actor: &crate::Actor<'_>| survive(actor, &open(name)?, object::<8>);
-    let take = play(stage, point, name, first, second, end)?;
+    let take = play(stage, point, name, first, second, |name, actor| survive(actor, &open(name)?))?;
     maker.cue(LEAVE);
     maker.finish()?;
     Ok(take)
@@ -71,7 +70,7 @@ fn within(
 fn ask(name: &str, turn: &Turn<'_, '_>, what: &str) -> Result<(), Fault> {
     let segment = open(name)?;
     turn.begin()?;
-    object::<8>(&segment, what)?;
+    object(&segment, what)?;
     turn.end();
     Ok(())
 }
