@@ -27,13 +27,15 @@ struct Cli {
     json: bool,
 }
 
-/// Measures the groups that the command line asks for and prints what came of them.
+/// Makes groups, measures those that the command line asks for, and prints what came of them. If that is to be shown alone, or
+/// is wrong, nothing is made: the process ends there.
 ///
 /// # Errors
 ///
 /// If no group is left, or one cannot be measured.
-pub fn run(groups: Vec<Group<'_>>) -> Result<()> {
+pub fn run<'g>(groups: impl FnOnce() -> Result<Vec<Group<'g>>>) -> Result<()> {
     let cli = Cli::parse();
+    let groups = groups()?;
     // glibc drops the lock prefix of private locks in a process with one thread, which no user's process has.
     std::thread::spawn(|| {
         loop {

@@ -29,19 +29,21 @@ fn main() -> Result<()> {
         Some("crowd") => return crowd::run(args.get(1).map(String::as_str)),
         _ => {}
     }
-    let groups = [
-        mutex::groups()?,
-        contended::groups()?,
-        takeover::groups()?,
-        waiting::groups()?,
-        handover::groups()?,
-        ring::groups()?,
-        segment::groups()?,
-        heap::groups()?,
-        map::groups()?,
-        directory::groups()?,
-    ];
-    shmkit_benches::run(groups.into_iter().flatten().collect())?;
+    shmkit_benches::run(|| {
+        let groups = [
+            mutex::groups()?,
+            contended::groups()?,
+            takeover::groups()?,
+            waiting::groups()?,
+            handover::groups()?,
+            ring::groups()?,
+            segment::groups()?,
+            heap::groups()?,
+            map::groups()?,
+            directory::groups()?,
+        ];
+        Ok(groups.into_iter().flatten().collect())
+    })?;
     match args.first().map(String::as_str) {
         Some("waiting") => crowd::run(None),
         _ => Ok(()),

@@ -11,5 +11,5 @@ mod mutex;
 mod theirs;
 
 fn main() -> Result<()> {
-    shmkit_benches::run(vec![mutex::group()?, event::group()?, life::group()])
+    shmkit_benches::run(|| Ok(vec![mutex::group()?, event::group()?, life::group()]))
 }
