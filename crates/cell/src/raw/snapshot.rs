@@ -39,9 +39,11 @@ const _: () = assert!(size_of::<RawSnapshot>() == 32, "part of the segment forma
 const ASKED: u32 = 1;
 
 /// How often a reader looks before it asks the writer to stand still, and after each time that it has asked.
+#[cfg(not(loom))]
 const LOOKS: u32 = 20;
 /// How often it asks. Each time the writer stands still for longer than a copy takes, so that nearly all get through the
 /// first time: who does not was itself stopped meanwhile.
+#[cfg(not(loom))]
 const PLEAS: u32 = 50;
 /// How long a writer stands still at most, besides a nanosecond for each byte of the value.
 const STILL: Duration = Duration::from_millis(1);
@@ -77,6 +79,7 @@ impl RawSnapshot {
     /// Copies the value without a lock, as [`RawValue::peek`] does; a participant, if it is overtaken again and again, asks the
     /// writer to stand still meanwhile.
     #[inline]
+    #[cfg(not(loom))]
     pub(crate) fn load<T>(
         &self,
         joined: impl FnOnce() -> bool,
@@ -89,6 +92,7 @@ impl RawSnapshot {
     }
 
     #[cold]
+    #[cfg(not(loom))]
     fn look_again<T>(
         &self,
         joined: impl FnOnce() -> bool,
