@@ -16,6 +16,7 @@ mod instructions;
 mod map;
 mod mutex;
 mod pthread;
+mod queue;
 mod ring;
 mod segment;
 mod takeover;
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
             waiting::groups()?,
             handover::groups()?,
             ring::groups()?,
+            queue::groups()?,
             segment::groups()?,
             heap::groups()?,
             map::groups()?,

@@ -11,5 +11,6 @@ pub mod heap;
 pub mod input;
 pub mod list;
 pub mod ops;
+pub mod queue;
 pub mod ring;
 pub mod schema;

@@ -22,6 +22,9 @@ mod list;
 #[path = "../../fuzz/src/ops/mod.rs"]
 mod ops;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/queue.rs"]
+mod queue;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/ring.rs"]
 mod ring;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -60,6 +63,11 @@ fn any_bytes_are_a_python_list_or_an_error() {
 #[test]
 fn any_positions_are_a_ring_or_an_error() {
     replay("ring", ring::run);
+}
+
+#[test]
+fn a_queue_is_a_line_in_any_order_and_any_words_are_a_queue_or_an_error() {
+    replay("queue", queue::run);
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
     ///
     /// As [`len`](Self::len).
     pub fn is_empty(&self) -> Result<bool, QueueError> {
-        Ok(self.ring.len()? == 0)
+        self.ring.is_empty()
     }
 
     /// Returns whether nothing can be put, as [`len`](Self::len) does. An item that somebody has taken and is not done with

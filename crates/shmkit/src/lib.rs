@@ -377,7 +377,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `pool`, `cache`, `words`, `frames`, `phases`, `kitchen`,
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `jobs`, `pool`, `cache`, `words`, `frames`, `phases`, `kitchen`,
 //! `migration`, `printer`, `prefork`, `derive`, `numpy_array`.
 //!
 //! # Features

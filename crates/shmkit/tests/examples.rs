@@ -69,6 +69,11 @@ fn plates_are_served_though_a_waiter_was_killed() {
 }
 
 #[test]
+fn every_job_is_done_though_a_consumer_was_killed_with_one() {
+    assert_eq!(run("jobs"), "total 2502501, redelivered 1\n");
+}
+
+#[test]
 fn a_cache_is_whole_after_a_worker_was_killed() {
     let killed = "1 of 4 workers was killed\nanswers were found: true\n";
     let whole = "entries were evicted: true\nwrong entries: 0\nlost blocks: 0\n";

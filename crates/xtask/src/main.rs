@@ -23,7 +23,7 @@ const LOOM: [(&str, &[&str]); 7] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 7] = ["attach", "collections", "directory", "heap", "list", "ops", "ring"];
+const FUZZ: [&str; 8] = ["attach", "collections", "directory", "heap", "list", "ops", "queue", "ring"];
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]

@@ -303,6 +303,15 @@ impl<'q> Ring<'q> {
         Ok(self.waiting()?.saturating_add(returned).min(self.capacity()))
     }
 
+    /// Returns whether there is nothing to take, as [`len`](Self::len) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`len`](Self::len).
+    pub fn is_empty(&self) -> Result<bool, QueueError> {
+        Ok(self.len()? == 0)
+    }
+
     /// Returns how many items stand in line: the same without those that came back.
     fn waiting(&self) -> Result<u32, QueueError> {
         let (tail, mut head) = (self.tail()?, self.head()?);

@@ -1,0 +1,146 @@
+//! Two who put and two who take, at one queue.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use crossbeam_queue::ArrayQueue;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use shmkit::{Objects, Queue};
+use shmkit_benches::{Candidate, Group, Shared};
+use shmkit_segment::{Options, Segment};
+
+/// 56 bytes: with its word, a slot is a line.
+type Item = [u64; 7];
+
+const CAPACITY: usize = 1024;
+/// Each of the two who put, and of the two who take, does half.
+const ITEMS: u32 = 200_000;
+const BATCH: usize = 16;
+
+pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
+    let single = || -> Result<_> {
+        ours(
+            "Queue, processes",
+            |queue, items| {
+                (0..items)
+                    .try_for_each(|n| queue.put([n.into(); 7]).map_err(|e| anyhow!("{}", e.error)))
+            },
+            |queue, items| (0..items).try_for_each(|_| Ok(queue.get().map(drop)?)),
+        )
+    };
+    let batches = ours(
+        "Queue, processes, 16 at a time",
+        |queue, items| {
+            let batch = [[7; 7]; BATCH];
+            (0..items as usize / BATCH).try_for_each(|_| Ok(queue.put_all(&batch)?))
+        },
+        |queue, items| {
+            let (mut left, mut batch) = (items as usize, [[0; 7]; BATCH]);
+            while left > 0 {
+                let most = left.min(BATCH);
+                left -= queue.get_batch(&mut batch[..most])?;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(vec![
+        Group::new("queue, 2 put and 2 take 56 bytes", ITEMS, single()?)
+            .at_most(1.0, array_queue()),
+        Group::new("queue, 2 put and 2 take 56 bytes in batches", ITEMS, batches)
+            .at_most(1.0 / 3.0, single()?),
+    ])
+}
+
+type Work = fn(&Queue<Item>, u32) -> Result<()>;
+
+fn ours(name: &'static str, puts: Work, takes: Work) -> Result<Candidate<'static>> {
+    let segment: &'static Segment = Options::new(1 << 20).participants(16).anonymous()?.leak();
+    let queue = segment.queue::<Item>("queue", CAPACITY as u64)?;
+    Ok(Candidate::new(name, move |items| {
+        let half = items / 2;
+        let work = |n: usize| if n < 2 { puts(&queue, half) } else { takes(&queue, half) };
+        let took = processes(4, || Ok(segment.join_after_fork().map(|_| ())?), work)?;
+        ensure!(queue.is_empty()?, "something is left in the queue");
+        Ok(took)
+    }))
+}
+
+/// Forks so many; returns how long they took from the moment at which all had joined.
+fn processes(
+    count: usize,
+    join: impl Fn() -> Result<()>,
+    work: impl Fn(usize) -> Result<()>,
+) -> Result<Duration> {
+    // SAFETY: atomic numbers.
+    let gate: Shared<[AtomicU32; 2]> = unsafe { Shared::new() }?;
+    let [ready, go] = &*gate;
+    let mut children = Vec::new();
+    for n in 0..count {
+        // SAFETY: the child does its work and ends by `_exit`; the only other thread of this process is parked.
+        match unsafe { fork() }.context("fork")? {
+            ForkResult::Parent { child } => children.push(child),
+            ForkResult::Child => {
+                let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+                let does = || {
+                    join()?;
+                    // Release: pairs with the Acquire below; and Acquire with the Release there.
+                    ready.fetch_add(1, Release);
+                    while go.load(Acquire) == 0 {
+                        thread::yield_now();
+                    }
+                    work(n)
+                };
+                let done: Result<()> = does();
+                if let Err(error) = &done {
+                    eprintln!("a process at the queue: {error:#}");
+                }
+                // SAFETY: ends the child at once; it has nothing to clean up.
+                unsafe { libc::_exit(i32::from(done.is_err())) }
+            }
+        }
+    }
+    // Acquire, and Release: as above.
+    while ready.load(Acquire) < count as u32 {
+        thread::yield_now();
+    }
+    let start = Instant::now();
+    go.store(1, Release);
+    for child in children {
+        let status = waitpid(child, None).context("waitpid")?;
+        ensure!(matches!(status, WaitStatus::Exited(_, 0)), "a process ended with {status:?}");
+    }
+    Ok(start.elapsed())
+}
+
+/// Between threads, which spin and yield: it does not block.
+fn array_queue() -> Candidate<'static> {
+    Candidate::new("crossbeam ArrayQueue, threads", |items| {
+        let queue = ArrayQueue::<Item>::new(CAPACITY);
+        let half = items / 2;
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for n in 0..half {
+                        while queue.push([n.into(); 7]).is_err() {
+                            thread::yield_now();
+                        }
+                    }
+                });
+                scope.spawn(|| {
+                    for _ in 0..half {
+                        while queue.pop().is_none() {
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        Ok(start.elapsed())
+    })
+}
