@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("heap", &["atomic", "layout", "roster", "sync"]),
     ("collections", &["atomic", "heap", "layout", "roster", "sync"]),
     ("pipe", &["atomic", "layout", "roster", "sync", "wait"]),
-    ("queue", &["atomic", "layout", "roster", "sync"]),
+    ("queue", &["atomic", "layout", "roster", "sync", "wait"]),
     ("segment", &["atomic", "layout", "roster", "sync"]),
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
     (

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use shmkit::wait::{Pollable, Ready, wait};
-use shmkit::{Objects, Options, PipeError, Process, Segment};
+use shmkit::{Delivery, Objects, Options, PipeError, Process, QueueError, Segment};
+use shmkit_tests::queue::make;
 
 use crate::support::{By, Peer, wait_until};
 
@@ -127,4 +128,83 @@ fn a_sender_is_ready_when_there_is_room() {
     assert_eq!(wait(&[&sender as &dyn Ready], LONG).unwrap(), [0]);
     drop(receiver);
     assert_eq!(wait(&[&sender as &dyn Ready], LONG).unwrap(), [0], "there is something to be told");
+}
+
+#[test]
+fn a_queue_is_ready_when_something_can_be_taken() {
+    for by in By::ALL {
+        let segment = segment();
+        let event = segment.event("event").unwrap();
+        let queue = make(&segment, Delivery::AtLeastOnce).unwrap();
+        let mut other = by.peer("queue/obey", &[], &segment);
+        other.expect("ready");
+        assert_eq!(wait(&[&event, &queue], Duration::ZERO).unwrap(), []);
+        for value in 0..10 {
+            other.say(&format!("put {value}"));
+            assert_eq!(wait(&[&event, &queue], LONG).unwrap(), [1]);
+            assert_eq!(queue.try_get(), Ok(value));
+            other.expect("Ok(())");
+        }
+        queue.put(7).unwrap();
+        other.say("take");
+        other.expect("Some(7)");
+        assert_eq!(wait(&[&event, &queue], Duration::ZERO).unwrap(), [], "it is another's");
+        other.say("give-back");
+        assert_eq!(wait(&[&event, &queue], LONG).unwrap(), [1]);
+        other.expect("Ok(())");
+        assert_eq!(queue.try_get(), Ok(7));
+        other.say("close");
+        assert_eq!(wait(&[&event, &queue], LONG).unwrap(), [1], "there is something to be told");
+        assert_eq!(queue.try_get(), Err(QueueError::Closed));
+        other.expect("Ok(())");
+        other.say("end");
+        other.join();
+    }
+}
+
+#[test]
+fn a_death_makes_ready_the_queue_that_its_item_comes_back_to() {
+    for by in By::ALL {
+        let segment = segment();
+        let event = segment.event("event").unwrap();
+        let queue = make(&segment, Delivery::AtLeastOnce).unwrap();
+        let mut other = by.peer("queue/obey", &[], &segment);
+        other.expect("ready");
+        queue.put(7).unwrap();
+        other.say("take");
+        other.expect("Some(7)");
+        other.kill();
+        assert_eq!(wait(&[&event, &queue], LONG).unwrap(), [1]);
+        assert_eq!(queue.try_get(), Ok(7));
+    }
+}
+
+#[test]
+fn the_room_of_a_queue_is_ready_when_something_can_be_put() {
+    for by in By::ALL {
+        let segment = segment();
+        let event = segment.event("event").unwrap();
+        let queue = make(&segment, Delivery::AtMostOnce).unwrap();
+        let room = queue.room();
+        assert_eq!(wait(&[&event, &room as &dyn Ready], Duration::ZERO).unwrap(), [1]);
+        while queue.try_put(1).is_ok() {}
+        let mut other = by.peer("queue/obey", &[], &segment);
+        other.expect("ready");
+        assert_eq!(wait(&[&event, &room as &dyn Ready], Duration::ZERO).unwrap(), []);
+        other.say("get");
+        assert_eq!(wait(&[&event, &room as &dyn Ready], LONG).unwrap(), [1]);
+        other.expect("Ok(1)");
+        queue.put(1).unwrap();
+        other.say("take");
+        other.expect("Some(1)");
+        assert_eq!(wait(&[&event, &room as &dyn Ready], Duration::ZERO).unwrap(), []);
+        other.kill();
+        assert_eq!(wait(&[&event, &room as &dyn Ready], LONG).unwrap(), [1], "its place is free");
+        queue.close().unwrap();
+        assert_eq!(
+            wait(&[&event, &room as &dyn Ready], LONG).unwrap(),
+            [1],
+            "something to be told"
+        );
+    }
 }

@@ -5,6 +5,7 @@
 //!   * [`get`](Queue::get), [`get_batch`](Queue::get_batch);
 //!   * [`take`](Queue::take): with a receipt, the [`Lease`]. Who is killed with one in its hands leaves the item to another;
 //!   * [`join`](Queue::join) waits until all is done, [`close`](Queue::close) lets nothing in any more;
+//!   * it is [`Ready`](shmkit_wait::Ready) when something can be taken, its [`room`](Queue::room) when something can be put;
 //!   * [`len`](Queue::len), [`capacity`](Queue::capacity), [`stats`](Queue::stats).
 //! * [`QueueSpec`]: how it is made; [`Delivery`]: what becomes of what the dead had taken.
 //!
@@ -56,13 +57,15 @@ mod put;
 #[cfg(not(loom))]
 mod queue;
 mod raw;
+#[cfg(not(loom))]
+mod ready;
 mod spec;
 
 pub use crate::error::{BatchError, PutError, QueueError};
 pub use crate::raw::{Claim, Held, RawQueue, Ring, Words};
 pub use crate::spec::{Delivery, QueueSpec, Stats};
 #[cfg(not(loom))]
-pub use crate::{lease::Lease, queue::Queue};
+pub use crate::{lease::Lease, queue::Queue, ready::Room};
 /// What may lie in shared memory, and where: regions, offsets, types.
 #[doc(no_inline)]
 pub use shmkit_layout as layout;

@@ -23,7 +23,8 @@ const LOOM: [(&str, &[&str]); 7] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 8] = ["attach", "collections", "directory", "heap", "list", "ops", "queue", "ring"];
+const FUZZ: [&str; 8] =
+    ["attach", "collections", "directory", "heap", "list", "ops", "queue", "ring"];
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]

@@ -3,6 +3,8 @@
 mod look;
 mod position;
 mod put;
+#[cfg(not(loom))]
+mod ready;
 mod span;
 mod take;
 mod wait;

@@ -26,15 +26,22 @@ impl Ring<'_> {
             return Ok(Some(held));
         }
         let mut odd = Odd::new();
+        while let Some((at, word)) = self.first(&mut odd)? {
+            if self.exchange(at.slot, word, Word::of(at.lap, State::Reading, me)) {
+                return Ok(Some(self.taken(at, me, most)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Finds the first item in line, and the word of its slot; moves the head on to it.
+    #[inline]
+    pub(super) fn first(&self, odd: &mut Odd) -> Result<Option<(Position, Word)>, QueueError> {
         loop {
             let at = self.head()?;
             let (word, state) = self.load(at.slot)?;
             match (word.ahead_of(at.lap), state) {
-                (0, State::Ready) => {
-                    if self.exchange(at.slot, word, Word::of(at.lap, State::Reading, me)) {
-                        return Ok(Some(self.taken(at, me, most)));
-                    }
-                }
+                (0, State::Ready) => return Ok(Some((at, word))),
                 (0, State::Reading | State::Returned) | (1, _) => {
                     self.move_on(&self.queue.head, at, at.next(self.capacity()));
                 }
@@ -87,6 +94,18 @@ impl Ring<'_> {
         let none = before & !COUNT;
         let _ = self.control().returned.compare_exchange(before, none, Relaxed, Relaxed);
         Ok(None)
+    }
+
+    /// Returns whether there is an item that has come back.
+    #[cfg(not(loom))]
+    pub(super) fn has_returned(&self) -> Result<bool, QueueError> {
+        // The number may be that of somebody who died before it was lowered.
+        for slot in 0..if self.returned() & COUNT != 0 { self.capacity() } else { 0 } {
+            if self.load(slot)?.1 == State::Returned {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Counts items that have come back, which their slots say already.

@@ -1,6 +1,6 @@
 //! How those who put, take and join wait.
 
-use shmkit_atomic::hint;
+use shmkit_atomic::{Deadline, hint};
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{GivenUp, Patience, Wait};
 
@@ -110,16 +110,26 @@ impl Ring<'_> {
                 }
                 return Ok(Tried::Got(held));
             }
-            if self.queue.is_closed() {
-                // SeqCst: pairs with the one after a claim: we see the claim, or its maker that the queue is closed. And
-                // with the one of who was done last: we see that it is, or it that the queue is closed, and rings.
-                fence(shmkit_atomic::Ordering::SeqCst);
-                if self.unfinished(Some(me))? == 0 {
-                    return Err(QueueError::Closed);
-                }
-            }
+            self.check_end(me)?;
             Ok(Tried::Wait)
         })
+    }
+
+    /// Looks whether the queue is closed, and nothing is left in it that could be taken.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Closed`] if so; [`QueueError::Corrupt`].
+    pub(super) fn check_end(&self, me: OwnerId) -> Result<(), QueueError> {
+        if self.queue.is_closed() {
+            // SeqCst: pairs with the one after a claim: we see the claim, or its maker that the queue is closed. And
+            // with the one of who was done last: we see that it is, or it that the queue is closed, and rings.
+            fence(shmkit_atomic::Ordering::SeqCst);
+            if self.unfinished(Some(me))? == 0 {
+                return Err(QueueError::Closed);
+            }
+        }
+        Ok(())
     }
 
     /// Waits until everything that was put is done: taken, and its taker done with it.
@@ -145,6 +155,20 @@ impl Ring<'_> {
         self.wait(judge, me, &patience.into(), &self.control().idle, |_| none_left())
     }
 
+    /// Looks for what the dead have, for who does not sleep here: now and then only, one for all, since it takes a look at
+    /// each slot.
+    pub(super) fn look_in_turn<J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        me: OwnerId,
+    ) -> Result<(), QueueError> {
+        let mut wait = Wait::new(Deadline::PASSED.into(), me, judge).watched(&self.control().watch);
+        if wait.claims() {
+            wait.heard(self.look(judge, me)?);
+        }
+        Ok(())
+    }
+
     /// Tries until it is done, sleeping on `bell` in between. What is tried is told whether this has slept.
     fn wait<J: Judge + ?Sized, R>(
         &self,
@@ -155,11 +179,7 @@ impl Ring<'_> {
         tries: impl Fn(bool) -> Result<Tried<R>, QueueError>,
     ) -> Result<R, QueueError> {
         if !patience.waits() {
-            // What the dead hold is looked for now and then only: it takes a look at each slot.
-            let mut wait = Wait::new(*patience, me, judge).watched(&self.control().watch);
-            if wait.claims() {
-                wait.heard(self.look(judge, me)?);
-            }
+            self.look_in_turn(judge, me)?;
             return match tries(false)? {
                 Tried::Got(got) => Ok(got),
                 Tried::Wait => Err(QueueError::TimedOut),
