@@ -164,13 +164,13 @@ fn an_object_grows_in_place_for_all_who_have_it() {
         peer.expect("ready");
         peer.say("grow 100000 7");
         peer.expect("done");
-        assert!(sparse.len() == 100_000 && sparse.are(1, 7));
+        assert!(sparse.count() == 100_000 && sparse.are(1, 7));
         sparse.grow(300_000).unwrap();
         assert!(sparse.are(100_000, 0), "what is new is zero");
         sparse.fill(8);
         peer.say("grow 500000 9");
         peer.expect("done");
-        assert!(sparse.len() == 500_000 && sparse.are(1, 9));
+        assert!(sparse.count() == 500_000 && sparse.are(1, 9));
         let blocks = file.metadata().unwrap().blocks() * 512;
         assert!((4_000_000..5_000_000).contains(&blocks), "{blocks}");
         peer.say("end");

@@ -30,7 +30,7 @@ pub struct Sparse {
 
 impl Sparse {
     /// Returns how many words there are.
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         // Acquire: pairs with the Release in `grow`: what lies before it is there.
         self.word(0).load(Acquire)
     }
@@ -41,21 +41,21 @@ impl Sparse {
     ///
     /// That of `commit`.
     pub fn grow(&self, words: u64) -> Result<(), CommitError> {
-        let (from, to) = (self.len() * 8, words.min(self.words) * 8);
+        let (from, to) = (self.count() * 8, words.min(self.words) * 8);
         self.keeper.commit(self.region, from, to)?;
-        // Release: pairs with the Acquire in `len`.
+        // Release: pairs with the Acquire in `count`.
         self.word(0).store(to / 8, Release);
         Ok(())
     }
 
     /// Stores `value` in all words that there are.
     pub fn fill(&self, value: u64) {
-        (1..self.len()).for_each(|at| self.word(at).store(value, Relaxed));
+        (1..self.count()).for_each(|at| self.word(at).store(value, Relaxed));
     }
 
     /// Returns whether the words from `start` on are `value`.
     pub fn are(&self, start: u64, value: u64) -> bool {
-        (start.max(1)..self.len()).all(|at| self.word(at).load(Relaxed) == value)
+        (start.max(1)..self.count()).all(|at| self.word(at).load(Relaxed) == value)
     }
 
     fn word(&self, at: u64) -> &AtomicU64 {
@@ -93,7 +93,7 @@ unsafe impl Object<Seat> for Sparse {
     ) -> Result<Self, ShapeError> {
         // SAFETY: zero words (the caller's promise), of which the first say that there are none.
         let this = unsafe { Self::attach(region, words, keeper) }?;
-        assert_eq!(this.len(), 0, "init was given bytes that are not zero");
+        assert_eq!(this.count(), 0, "init was given bytes that are not zero");
         this.word(0).store(first, Relaxed);
         assert!(this.are(0, 0), "init was given bytes that are not zero");
         Ok(this)
@@ -237,7 +237,7 @@ fn sparse_full(directory: &Path) {
     sparse.fill(2);
     let error = sparse.grow(1 << 20).expect_err("no room");
     assert!(matches!(error, CommitError::NoRoom { left: Some(_), .. }), "{error}");
-    assert!(sparse.len() == 50_000 && sparse.are(1, 2));
+    assert!(sparse.count() == 50_000 && sparse.are(1, 2));
     sparse.fill(3);
     sparse.grow(60_000).expect("there is room for less");
     assert!(sparse.are(50_000, 0));
