@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, Lock, Mutex, MutexGuard, Once, OnceCell,
     Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque,
-    ShmString, ShmVec, Snapshot, Value,
+    ShmString, ShmVec, Snapshot, Transactional, Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -124,6 +124,10 @@ fn forms() -> Vec<Row> {
         Snapshot: Snapshot<u64>, ENDLESS => {
             wait_changed, version, wait_changed_timeout, wait_changed_deadline(0);
             writer, try_writer, writer_timeout, writer_deadline();
+        }
+        Transactional: Transactional<u64>, ENDLESS => {
+            transaction, try_transaction, transaction_timeout, transaction_deadline(|_| Ok(()));
+            read, try_read, read_timeout, read_deadline(|_| ());
         }
         Array: Array<u64>, ENDLESS => {
             get, try_get, get_timeout, get_deadline(0);

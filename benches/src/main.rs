@@ -6,6 +6,7 @@ use anyhow::Result;
 
 #[cfg(boost)]
 mod boost;
+mod cells;
 mod contended;
 mod crowd;
 mod directory;
@@ -42,6 +43,7 @@ fn main() -> Result<()> {
             segment::groups()?,
             heap::groups()?,
             map::groups()?,
+            cells::groups()?,
             directory::groups()?,
         ];
         Ok(groups.into_iter().flatten().collect())

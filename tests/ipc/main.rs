@@ -33,4 +33,5 @@ mod snapshot;
 mod support;
 mod sync;
 mod tracker;
+mod transaction;
 mod wait;

@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, raise};
 use shmkit::{
     Array, Atomic, AtomicArray, AtomicWord, ObjectError, Objects, RLock, Segment, ShmSafe,
-    Snapshot, Synchronized, Value,
+    Snapshot, Synchronized, TransactionError, Transactional, Value,
 };
 
 use crate::Channel;
@@ -52,6 +52,8 @@ pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &m
         "snapshot-write-for-ever" => snapshot_write_for_ever(segment, channel),
         "snapshot-hold" => snapshot_hold(segment, channel),
         "snapshot-stand-by" => snapshot_stand_by(segment, channel),
+        "transfer-for-ever" => transfer_for_ever(segment, channel),
+        "transfer-half-way" => transfer_half_way(segment, channel),
         _ => panic!("no script cell/{script}"),
     }
 }
@@ -294,4 +296,50 @@ fn snapshot_stand_by(segment: &Segment, channel: &mut Channel) {
     let snapshot = snapshot(segment);
     channel.say("ready");
     snapshot.writer().unwrap().update(|all| all.fill(7)).unwrap();
+}
+
+/// Accounts of a bank, each of which has 100 at the beginning.
+pub const ACCOUNTS: usize = 32;
+
+/// The accounts, and a log for four changes of one.
+///
+/// # Errors
+///
+/// Those of the segment.
+pub fn bank(segment: &Segment) -> Result<Transactional<[i64]>, ObjectError> {
+    segment.transactional::<[i64]>("bank", [100; ACCOUNTS], 96)
+}
+
+fn transfer(
+    accounts: &Transactional<[i64]>,
+    [from, to]: [usize; 2],
+    between: impl FnOnce(),
+) -> Result<(), TransactionError> {
+    accounts.transaction(|all| {
+        *all.change(|all| &all[from])? -= 7;
+        between();
+        *all.change(|all| &all[to])? += 5;
+        *all.change(|all| &all[to])? += 2;
+        Ok(())
+    })
+}
+
+fn transfer_for_ever(segment: &Segment, channel: &mut Channel) {
+    let accounts = bank(segment).unwrap();
+    let transfers = segment.atomic("transfers", 0_u64).unwrap();
+    channel.say("ready");
+    for n in 0.. {
+        transfer(&accounts, [n % ACCOUNTS, n * 7 % ACCOUNTS], || ()).unwrap();
+        transfers.fetch_add(1);
+    }
+}
+
+/// Stops between the two sides of a transfer, to be killed there.
+fn transfer_half_way(segment: &Segment, channel: &mut Channel) {
+    let accounts = bank(segment).unwrap();
+    transfer(&accounts, [0, 1], || {
+        channel.say("inside");
+        raise(Signal::SIGSTOP).unwrap();
+    })
+    .unwrap();
 }

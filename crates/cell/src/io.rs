@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 use shmkit_sync::LockFailure;
 
-use crate::{ArrayError, OutOfRange, SetError, SnapshotError, UnknownTypeCode};
+use crate::{ArrayError, OutOfRange, SetError, SnapshotError, TransactionError, UnknownTypeCode};
 
 impl ArrayError {
     /// Returns whether the deadline passed before the lock was free.
@@ -18,6 +18,13 @@ impl SnapshotError {
     /// Returns whether the deadline passed before the value was written.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::TimedOut)
+    }
+}
+
+impl TransactionError {
+    /// Returns whether the deadline passed before the lock was free.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_timeout())
     }
 }
 
@@ -74,6 +81,19 @@ impl From<SnapshotError> for io::Error {
     }
 }
 
+impl From<TransactionError> for io::Error {
+    fn from(error: TransactionError) -> Self {
+        let kind = match error {
+            TransactionError::Elsewhere => ErrorKind::InvalidInput,
+            TransactionError::TooLong { .. } => ErrorKind::OutOfMemory,
+            TransactionError::Aborted => ErrorKind::Other,
+            TransactionError::Failed(failure) => Self::from(failure).kind(),
+            TransactionError::Corrupt => ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// With the kind of what kept the number from being stored.
 impl<C, E> From<SetError<C, E>> for io::Error
 where
@@ -109,6 +129,8 @@ mod tests {
             (LockFailure::Interrupted, ErrorKind::Interrupted),
         ] {
             let timed_out = failure == LockFailure::TimedOut;
+            let transaction = TransactionError::Failed(failure);
+            assert_eq!((kind(transaction), transaction.is_timeout()), (expected, timed_out));
             let array = ArrayError::Failed(failure);
             assert_eq!((kind(array), array.is_timeout()), (expected, timed_out));
             let set = SetError::<std::num::TryFromIntError, _>::Failed(failure);
@@ -119,6 +141,9 @@ mod tests {
         assert_eq!(kind(SnapshotError::TimedOut), ErrorKind::TimedOut);
         assert!(SnapshotError::TimedOut.is_timeout() && !SnapshotError::Overtaken.is_timeout());
         assert_eq!(kind(SnapshotError::Overtaken), ErrorKind::WouldBlock);
+        assert_eq!(kind(TransactionError::Corrupt), ErrorKind::InvalidData);
+        assert_eq!(kind(TransactionError::Elsewhere), ErrorKind::InvalidInput);
+        assert_eq!(kind(TransactionError::TooLong { needed: 24, left: 0 }), ErrorKind::OutOfMemory);
         let conversion = u8::try_from(256_u32).unwrap_err();
         let set = SetError::<_, LockFailure>::Conversion(conversion);
         assert!(!set.is_timeout());

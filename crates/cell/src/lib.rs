@@ -4,6 +4,7 @@
 //! * [`Array`]: many of them under one lock. So is a write of one element; a writer killed in the middle of a bulk
 //!   write is reported to the next one who comes.
 //! * [`Snapshot`]: one `T` that one writer changes, and that any number of readers copy without a lock.
+//! * [`Transactional`]: a `T` or many of them, changed part by part, and as a whole or not at all.
 //! * [`Atomic`] and [`AtomicArray`]: numbers of a machine word, without a lock.
 //! * [`Synchronized`]: one of the first two behind a lock that was given, for who ports from Python.
 //!
@@ -19,6 +20,7 @@
 //! | [`Array`], one element | `get` | always | the old or the new element | yes |
 //! | [`Array`], a range | `read_range`, `to_vec`, [`lock`](Array::lock) | unless killed | `OwnerDied` to the next | yes |
 //! | [`Snapshot`] | `load` | always | the old value stays | never |
+//! | [`Transactional`] | [`read`](Transactional::read) | always | all as it was before | yes |
 //! | [`Atomic`] | `load` | always | there is no middle | never |
 //!
 //! # Examples
@@ -51,6 +53,8 @@ mod snapshot;
 #[cfg(not(loom))]
 mod synchronized;
 #[cfg(not(loom))]
+mod transactional;
+#[cfg(not(loom))]
 mod value;
 
 #[cfg(not(loom))]
@@ -61,6 +65,7 @@ pub use crate::{
     error::{ArrayError, OutOfRange, SetError},
     snapshot::{Snapshot, SnapshotError, SnapshotWriter},
     synchronized::{GivenLock, Synchronized},
+    transactional::{Data, Transaction, TransactionError, Transactional, TransactionalSpec},
     value::{OwnedValueGuard, Value, ValueGuard},
 };
 /// What may lie in shared memory, and where: regions, offsets, types.

@@ -341,6 +341,7 @@
 //! | --- | --- |
 //! | wrote a [`Value`], or one element of an [`Array`] | the old one or the new one, whole |
 //! | wrote a [`Snapshot`] | the old value, whole; and the next writer takes its role |
+//! | changed a [`Transactional`] | all as it was before its transaction |
 //! | changed the elements of an [`Array`] in bulk | `OwnerDied`, until somebody has repaired it |
 //! | held a [`Mutex`] | `OwnerDied` with the guard, to one; then clean |
 //! | read under an [`RwLock`] | nothing amiss |
@@ -377,8 +378,8 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `pipe`, `jobs`, `pool`, `cache`, `words`, `frames`, `phases`, `kitchen`,
-//! `migration`, `printer`, `prefork`, `derive`, `numpy_array`.
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `bank`, `pipe`, `jobs`, `pool`, `cache`, `words`, `frames`, `phases`,
+//! `kitchen`, `migration`, `printer`, `prefork`, `derive`, `numpy_array`.
 //!
 //! # Features
 //!
@@ -422,8 +423,9 @@ pub use shmkit_tracker as tracker;
 
 pub use shmkit_cell::{
     Array, ArrayError, ArrayGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger, AtomicNumber,
-    AtomicWord, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Snapshot,
-    SnapshotError, SnapshotWriter, Synchronized, TypeCode, UnknownTypeCode, Value, ValueGuard,
+    AtomicWord, Data, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Snapshot,
+    SnapshotError, SnapshotWriter, Synchronized, Transaction, TransactionError, Transactional,
+    TransactionalSpec, TypeCode, UnknownTypeCode, Value, ValueGuard,
 };
 pub use shmkit_collections::{DequeGuard, DequeSpec, Item, MapEntry, MapError, MapSpec, SeqError};
 pub use shmkit_collections::{IntTooWide, ListError, ListItem, ShareableList};

@@ -6,9 +6,9 @@ use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    DequeSpec, Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, Queue, QueueSpec,
-    RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec,
-    Snapshot, Value,
+    Data, DequeSpec, Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, Queue,
+    QueueSpec, RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet,
+    ShmString, ShmVec, Snapshot, Transactional, Value,
 };
 
 mod sealed {
@@ -123,6 +123,19 @@ pub trait Objects: sealed::Sealed {
         name: &str,
         fill: impl FnOnce(&mut T),
     ) -> Result<Snapshot<T>, ObjectError>;
+
+    /// A [`Transactional`]: a `T` or a `[T]` that is changed in transactions, whose log has `log` bytes: what a part takes that is
+    /// changed, and 16 bytes more.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn transactional<D: Data + ?Sized>(
+        &self,
+        name: &str,
+        first: impl Into<D::First>,
+        log: u64,
+    ) -> Result<Transactional<D>, ObjectError>;
 
     /// A [`Mutex`] with the data that it guards.
     ///

@@ -189,3 +189,12 @@ fn a_spare_station_goes_on_where_the_killed_one_stopped() {
          the spare one went on to 200, and readers saw whole measurements\n"
     );
 }
+
+#[test]
+fn the_sum_of_a_bank_stays_though_a_clerk_was_killed_in_a_transfer() {
+    assert_eq!(
+        run("bank"),
+        "a clerk was killed, who had taken 50 and not given them\n\
+         3000 transfers were made, and the sum is 1600\n"
+    );
+}

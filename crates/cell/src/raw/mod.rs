@@ -2,4 +2,6 @@
 
 pub(crate) mod array;
 pub(crate) mod snapshot;
+#[cfg(not(loom))]
+pub(crate) mod undo;
 pub(crate) mod value;

@@ -4,4 +4,5 @@ mod array;
 mod atomic;
 mod snapshot;
 mod support;
+mod transactional;
 mod value;

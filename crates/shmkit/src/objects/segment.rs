@@ -7,9 +7,9 @@ use shmkit_segment::ObjectError;
 use super::Objects;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    DequeSpec, Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, Queue,
+    Data, DequeSpec, Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, Queue,
     QueueSpec, RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap,
-    ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Value,
+    ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional, TransactionalSpec, Value,
 };
 
 /// Finds an object, or makes it where it lies.
@@ -73,6 +73,15 @@ impl Objects for Segment {
         fill: impl FnOnce(&mut T),
     ) -> Result<Snapshot<T>, ObjectError> {
         in_place(self, name, (), fill)
+    }
+
+    fn transactional<D: Data + ?Sized>(
+        &self,
+        name: &str,
+        first: impl Into<D::First>,
+        log: u64,
+    ) -> Result<Transactional<D>, ObjectError> {
+        self.object(name, TransactionalSpec::new(first, log))
     }
 
     fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<T>, ObjectError> {

@@ -32,6 +32,7 @@ mod rwlock;
 mod semaphore;
 mod seq;
 mod snapshot;
+mod transaction;
 
 use crate::Scene;
 
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(once::scenes());
     all.extend(cell::scenes());
     all.extend(snapshot::scenes());
+    all.extend(transaction::scenes());
     all.extend(ring::scenes());
     all.extend(queue::scenes());
     all.extend(heap::scenes());
