@@ -84,7 +84,10 @@ fn a_handle_is_serialised_as_where_it_is() {
     segment.make::<Mutex<u64>>("total", 5).unwrap();
     let total: Located<Mutex<u64>> = segment.located("total").unwrap();
     let text = serde_json::to_string(&total).unwrap();
-    assert!(text.contains(r#""object":"total","kind":"mutex","tag":"u64""#), "{text}");
+    assert!(
+        text.contains(r#""object":"total","generation":1,"kind":"mutex","tag":"u64""#),
+        "{text}"
+    );
     let again: Located<Mutex<u64>> = serde_json::from_str(&text).unwrap();
     *again.lock().unwrap() += 1;
     assert_eq!(*total.lock().unwrap(), 6);
