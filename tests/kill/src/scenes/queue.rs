@@ -33,6 +33,8 @@ const FINISHED: usize = 0;
 const SEEN: usize = 1;
 /// A bit for each item that a survivor got.
 const GOT: usize = 2;
+/// How many items are lost at most if the victim dies now.
+const LOSES: usize = 3;
 
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
@@ -172,7 +174,7 @@ fn take(delivery: Delivery, full: bool, before: Option<Spread>) -> Scene {
         let user = |actor: &Actor<'_>| {
             with_queue(&arena, |queue| {
                 actor.mark();
-                use_up(&queue, actor)?;
+                use_up(&queue, delivery, actor)?;
                 actor.mark();
                 Ok(())
             })
@@ -194,14 +196,12 @@ fn take(delivery: Delivery, full: bool, before: Option<Spread>) -> Scene {
         let killed = victim.kill();
         let through = survivors.finish()?;
         let end = |actor: &Actor<'_>| {
-            let [finished, seen, got] =
-                [FINISHED, SEEN, GOT].map(|at| actor.sheet().words[at].load(Relaxed));
+            let [finished, seen, got, loses] =
+                [FINISHED, SEEN, GOT, LOSES].map(|at| actor.sheet().words[at].load(Relaxed));
             let put = bits(1..=if full { CAPACITY } else { CAPACITY - 1 }) | bit(LATER);
-            // Of at most once, what it had, and did not say so, is lost.
             let lost = put & !(got | seen);
-            let may_lose = if delivery == Delivery::AtMostOnce { BATCH as u32 } else { 0 };
             let twice = got & if delivery == Delivery::AtMostOnce { seen } else { finished };
-            if got & !put != 0 || twice != 0 || lost.count_ones() > may_lose {
+            if got & !put != 0 || twice != 0 || u64::from(lost.count_ones()) > loses {
                 return Err(Fault::torn(format!(
                     "of {put:b} {got:b} came, and the dead had seen {seen:b} and was done with {finished:b}"
                 )));
@@ -214,24 +214,48 @@ fn take(delivery: Delivery, full: bool, before: Option<Spread>) -> Scene {
 }
 
 /// Takes in every way, and writes down what it saw and what it is done with.
-fn use_up(queue: &Queue<'_>, actor: &Actor<'_>) -> Result<(), Fault> {
-    let lease = queue.take().map_err(hung)?;
-    let first = number(*lease)?;
-    note(actor, SEEN, first);
-    lease.done().map_err(hung)?;
-    note(actor, FINISHED, first);
+fn use_up(queue: &Queue<'_>, delivery: Delivery, actor: &Actor<'_>) -> Result<(), Fault> {
+    // What is in the hands of the dead comes again, or does not.
+    let leased = u64::from(delivery == Delivery::AtMostOnce);
+    losing(actor, leased, || {
+        let lease = queue.take().map_err(hung)?;
+        let first = number(*lease)?;
+        note(actor, SEEN, first);
+        lease.done().map_err(hung)?;
+        note(actor, FINISHED, first);
+        Ok(())
+    })?;
     // Given back, it is nobody's, and has not been seen.
-    queue.take().map_err(hung)?.give_back().map_err(hung)?;
-    let second = number(queue.get().map_err(hung)?)?;
-    note(actor, SEEN, second);
-    note(actor, FINISHED, second);
-    let mut batch = [[0; 4]; BATCH as usize];
-    let count = queue.get_batch(&mut batch).map_err(hung)?;
-    for found in &batch[..count] {
-        let found = number(*found)?;
-        note(actor, SEEN, found);
-        note(actor, FINISHED, found);
-    }
+    losing(actor, leased, || queue.take().map_err(hung)?.give_back().map_err(hung))?;
+    // A get is done with an item before its caller has looked at it.
+    losing(actor, 1, || {
+        let second = number(queue.get().map_err(hung)?)?;
+        note(actor, SEEN, second);
+        note(actor, FINISHED, second);
+        Ok(())
+    })?;
+    losing(actor, BATCH, || {
+        let mut batch = [[0; 4]; BATCH as usize];
+        let count = queue.get_batch(&mut batch).map_err(hung)?;
+        for found in &batch[..count] {
+            let found = number(*found)?;
+            note(actor, SEEN, found);
+            note(actor, FINISHED, found);
+        }
+        Ok(())
+    })
+}
+
+/// Does something in whose middle a death loses so many items at most.
+fn losing(
+    actor: &Actor<'_>,
+    items: u64,
+    work: impl FnOnce() -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let loses = &actor.sheet().words[LOSES];
+    loses.fetch_add(items, Relaxed);
+    work()?;
+    loses.fetch_sub(items, Relaxed);
     Ok(())
 }
 
