@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use shmkit::wait::{Pollable, Ready, wait};
-use shmkit::{Delivery, Objects, Options, PipeError, Process, QueueError, Segment};
+use shmkit::{
+    Delivery, Event, Objects, Options, PipeError, Process, QueueError, Receiver, Segment,
+};
 use shmkit_tests::queue::make;
 
 use crate::support::{By, Peer, wait_until};
@@ -23,14 +25,20 @@ fn peer(by: By, segment: &Segment, script: &str) -> Peer {
     by.peer(&format!("wait/{script}"), &[], segment)
 }
 
+/// What is waited for, and the peer that makes it ready.
+fn rung(by: By) -> (Event, Receiver<u64>, Peer) {
+    let segment = segment();
+    let event = segment.event("event").unwrap();
+    let receiver = segment.pipe::<u64>("pipe", 4).unwrap().receiver().unwrap();
+    let mut ringer = peer(by, &segment, "ring");
+    ringer.expect("ready");
+    (event, receiver, ringer)
+}
+
 #[test]
 fn whatever_a_peer_makes_ready_ends_a_wait_for_all() {
     for by in By::ALL {
-        let segment = segment();
-        let event = segment.event("event").unwrap();
-        let mut receiver = segment.pipe::<u64>("pipe", 4).unwrap().receiver().unwrap();
-        let mut ringer = peer(by, &segment, "ring");
-        ringer.expect("ready");
+        let (event, mut receiver, mut ringer) = rung(by);
         for _ in 0..10 {
             ringer.say("pipe");
             assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [1]);
@@ -49,11 +57,7 @@ fn whatever_a_peer_makes_ready_ends_a_wait_for_all() {
 #[test]
 fn a_death_ends_a_wait_for_what_it_belongs_to() {
     for by in By::ALL {
-        let segment = segment();
-        let event = segment.event("event").unwrap();
-        let mut receiver = segment.pipe::<u64>("pipe", 4).unwrap().receiver().unwrap();
-        let mut ringer = peer(by, &segment, "ring");
-        ringer.expect("ready");
+        let (event, mut receiver, mut ringer) = rung(by);
         ringer.say("pipe");
         assert_eq!(wait(&[&event, &receiver], LONG).unwrap(), [1]);
         ringer.kill();
@@ -68,10 +72,7 @@ fn a_death_ends_a_wait_for_what_it_belongs_to() {
 #[test]
 fn the_end_of_a_process_and_its_message_are_told_together() {
     for by in By::ALL {
-        let segment = segment();
-        let receiver = segment.pipe::<u64>("pipe", 4).unwrap().receiver().unwrap();
-        let mut ringer = peer(by, &segment, "ring");
-        ringer.expect("ready");
+        let (_, receiver, mut ringer) = rung(by);
         let process = Process::of_pid(ringer.pid().as_raw() as u32).unwrap();
         assert_eq!(wait(&[&process, &receiver], Duration::ZERO).unwrap(), []);
         ringer.say("pipe");

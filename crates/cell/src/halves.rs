@@ -3,9 +3,11 @@
 use core::ptr::NonNull;
 use core::slice;
 
-use shmkit_layout::{Offset, OffsetError, Region, ShmSafe, align_up};
+use shmkit_layout::{Kind, Offset, OffsetError, Region, Shape, ShmSafe, TypeTag, align_up};
 use shmkit_roster::Judge;
+use shmkit_sync::RawMutex;
 
+use crate::LINE;
 use crate::held::Held;
 use crate::raw::value::RawValue;
 
@@ -14,6 +16,18 @@ pub(crate) const fn slots_at<W, T>() -> u64 {
     match align_up(size_of::<W>() as u64, align_of::<T>() as u64) {
         Some(at) => at,
         None => panic!("an alignment near 2^64"),
+    }
+}
+
+/// What words `W` and the two slots behind them take.
+pub(crate) fn shape_of<W, T: ShmSafe>(kind: Kind, tag: TypeTag) -> Shape {
+    Shape {
+        kind,
+        tag,
+        len: 1,
+        bytes: slots_at::<W, T>() + 2 * size_of::<T>() as u64,
+        align: LINE.max(align_of::<T>() as u64),
+        names: RawMutex::NAMES.alone(),
     }
 }
 

@@ -9,13 +9,12 @@ use shmkit_layout::{
     InPlace, Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag,
 };
 use shmkit_roster::{Judge, Seat};
-use shmkit_sync::{LockFailure, NotOwner, Patience, RawMutex};
+use shmkit_sync::{LockFailure, NotOwner, Patience};
 
 pub use self::guard::{OwnedValueGuard, ValueGuard};
 
-use crate::LINE;
 use crate::error::SetError;
-use crate::halves::{Halves, slots_at};
+use crate::halves::{Halves, shape_of, slots_at};
 use crate::held::Held;
 use crate::raw::value::RawValue;
 
@@ -410,16 +409,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Value<T, K> {
     type Values = T;
 
     fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
-        let bytes = slots_at::<RawValue, T>() + 2 * size_of::<T>() as u64;
-        let align = LINE.max(align_of::<T>() as u64);
-        Ok(Shape {
-            kind: Self::KIND,
-            tag: Self::TAG,
-            len: 1,
-            bytes,
-            align,
-            names: RawMutex::NAMES.alone(),
-        })
+        Ok(shape_of::<RawValue, T>(Self::KIND, Self::TAG))
     }
 
     unsafe fn init_with(

@@ -2,11 +2,9 @@
 
 use shmkit_layout::{InPlace, Kind, Object, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::Judge;
-use shmkit_sync::RawMutex;
 
 use super::Snapshot;
-use crate::LINE;
-use crate::halves::slots_at;
+use crate::halves::{shape_of, slots_at};
 use crate::raw::snapshot::RawSnapshot;
 
 /// Where the halves begin, in bytes.
@@ -49,14 +47,7 @@ unsafe impl<T: ShmSafe, K: Judge> InPlace<K> for Snapshot<T, K> {
     type Values = T;
 
     fn room((): &(), _: u32) -> Result<Shape, ShapeError> {
-        Ok(Shape {
-            kind: Self::KIND,
-            tag: Self::TAG,
-            len: 1,
-            bytes: halves_at::<T>() + 2 * size_of::<T>() as u64,
-            align: LINE.max(align_of::<T>() as u64),
-            names: RawMutex::NAMES.alone(),
-        })
+        Ok(shape_of::<RawSnapshot, T>(Self::KIND, Self::TAG))
     }
 
     unsafe fn init_with(

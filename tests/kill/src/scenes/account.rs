@@ -7,9 +7,9 @@ use crate::{Actor, Fault, Spread, Stage, Take, Unit};
 pub(super) type Before = Option<Spread>;
 
 /// The survivor is about to use what the victim used.
-const USING: u32 = 1;
+pub(super) const USING: u32 = 1;
 /// Go and use it.
-const GO: u32 = 1;
+pub(super) const GO: u32 = 1;
 
 /// A survivor has come: it waits for its cue.
 pub(super) fn begin(actor: &Actor<'_>) -> Result<(), Fault> {

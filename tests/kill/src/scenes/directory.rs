@@ -6,7 +6,7 @@ use shmkit_roster::Seat;
 use shmkit_segment::{Options, Segment};
 
 use super::cell::Wide;
-use crate::{Actor, Fault, Scene, Spread, Stage, Take, Unit, shm};
+use crate::{Actor, Fault, Reached, Role, Scene, Spread, Stage, Take, Unit, shm};
 
 mod removal;
 
@@ -123,7 +123,22 @@ fn play(
         };
         stage.dead(DEAD, &bigger, Spread(900).at(point))?;
     }
-    let mut victim = stage.victim(VICTIM, &making)?;
+    let (reached, killed, through) = contest(stage, name, point, &making, survive)?;
+    maker.cue(LEAVE);
+    maker.finish()?;
+    Ok(Take::new(reached, killed, through))
+}
+
+/// One is killed as it does something to the segment; one survivor, who is inside already, waits for it at that moment, another
+/// one comes later. Returns how far the first came, when it was killed, and when the others got through.
+fn contest(
+    stage: &Stage,
+    name: &str,
+    point: u32,
+    does: &Role<'_>,
+    survive: impl Fn(&Actor<'_>, &Segment) -> Result<(), Fault>,
+) -> Result<(Reached, u64, [u64; 2]), Fault> {
+    let mut victim = stage.victim(VICTIM, does)?;
     let survivor = |actor: &Actor<'_>| {
         let segment = open(name)?;
         actor.phase(INSIDE);
@@ -140,10 +155,7 @@ fn play(
     early.await_asleep(ASKING)?;
     let killed = victim.kill();
     late.cue(GO);
-    let through = [early.finish()?, late.finish()?];
-    maker.cue(LEAVE);
-    maker.finish()?;
-    Ok(Take::new(reached, killed, through))
+    Ok((reached, killed, [early.finish()?, late.finish()?]))
 }
 
 /// Finds or makes the disputed object, and one more, and finds everything in order.

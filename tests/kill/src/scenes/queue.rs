@@ -6,6 +6,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Object;
 use shmkit_queue::{Delivery, PutError, QueueError, QueueSpec};
 
+use super::account::{GO, USING, begin};
 use super::ring::{Item, item, number};
 use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, LIMIT, Scene, Spread, Stage, Take, Unit};
@@ -21,11 +22,6 @@ const BATCH: u64 = 3;
 const LATER: u64 = 21;
 /// Nothing comes after it.
 const END: u64 = 99;
-
-/// The actor is about to use the queue.
-const USING: u32 = 1;
-/// Go and use it.
-const GO: u32 = 1;
 
 /// [`Sheet::words`](crate::Sheet): a bit for each item that the victim has put, or is done with.
 const FINISHED: usize = 0;
@@ -411,13 +407,6 @@ impl Pair<'_> {
         self.taker.cue(GO);
         Ok([self.putter.finish()?, self.taker.finish()?])
     }
-}
-
-/// Waits for the cue, and says that the next thing is to use the queue.
-fn begin(actor: &Actor<'_>) -> Result<(), Fault> {
-    actor.await_cue(GO)?;
-    actor.phase(USING);
-    Ok(())
 }
 
 fn bit(number: u64) -> u64 {

@@ -5,10 +5,8 @@ use shmkit_cell::Value;
 use shmkit_segment::{Entry, ObjectErrorKind, Options, Segment};
 
 use super::super::cell::Wide;
-use super::{
-    ASKING, DEAD, FIRST, GO, INSIDE, LEAVE, MAKER, SURVIVORS, VICTIM, cleanly, object, open,
-};
-use crate::{Actor, Fault, Scene, Spread, Stage, Take, Unit};
+use super::{DEAD, FIRST, INSIDE, LEAVE, MAKER, SURVIVORS, cleanly, contest, object, open};
+use crate::{Actor, Fault, Scene, Spread, Stage, Take};
 
 /// What is removed.
 const DISPUTED: &str = "disputed";
@@ -80,24 +78,8 @@ fn play(stage: &Stage, name: &str, (heir, act): (bool, Act), point: u32) -> Resu
         };
         stage.dead(DEAD, &remover, Spread(900).at(point))?;
     }
-    let mut victim = stage.victim(VICTIM, &|actor| act(&open(name)?, actor))?;
-    let survivor = |actor: &Actor<'_>| {
-        let segment = open(name)?;
-        actor.phase(INSIDE);
-        actor.await_cue(GO)?;
-        actor.phase(ASKING);
-        survive(actor, &segment)
-    };
-    let [mut early, mut late] =
-        [stage.cast(SURVIVORS[0], &survivor)?, stage.cast(SURVIVORS[1], &survivor)?];
-    early.await_phase(INSIDE)?;
-    late.await_phase(INSIDE)?;
-    let reached = victim.advance(Unit::Instruction, point)?;
-    early.cue(GO);
-    early.await_asleep(ASKING)?;
-    let killed = victim.kill();
-    late.cue(GO);
-    let through = [early.finish()?, late.finish()?];
+    let does = |actor: &Actor<'_>| act(&open(name)?, actor);
+    let (reached, killed, through) = contest(stage, name, point, &does, survive)?;
     // All of it is there for others, when nobody uses it: one after the other, as each fills the segment.
     let check = |_: &Actor<'_>| whole(&open(name)?);
     stage.cast(SURVIVORS[0], &check)?.finish()?;
