@@ -117,6 +117,27 @@ fn a_forked_child_waits_by_threads_of_its_own() {
 }
 
 #[test]
+fn an_inherited_descriptor_is_refused_and_stays_the_parents() {
+    let segment = segment();
+    let event = segment.event("event").unwrap();
+    let mut pollable = Pollable::new().unwrap();
+    assert!(!pollable.arm(&event).unwrap());
+    let inherited = std::cell::Cell::new(Some(pollable));
+    let mut child = Peer::fork("inherited", |channel| {
+        let mut copy = inherited.take().unwrap();
+        let refused = copy.arm(&event).unwrap_err();
+        drop(copy);
+        channel.say(&format!("{:?}", refused.kind()));
+    });
+    child.expect("InvalidInput");
+    child.join();
+    // What it has done to its copy, it has not done to ours.
+    event.set().unwrap();
+    let pollable = inherited.take().unwrap();
+    assert_eq!(wait(&[&pollable], LONG).unwrap(), [0]);
+}
+
+#[test]
 fn a_sender_is_ready_when_there_is_room() {
     let segment = segment();
     let pipe = segment.pipe::<u64>("pipe", 4).unwrap();

@@ -51,8 +51,10 @@ struct Tied {
 /// A descriptor that is readable when one of the words that were tied to it is worth a look.
 pub(crate) struct Rope {
     number: u64,
+    /// Whose it is: a forked child has a copy, and the parent's eventfd, and maybe a lock that nobody will release.
+    pid: u32,
     bell: Arc<EventFd>,
-    /// Which threads may still sleep for it, and of which process.
+    /// Which threads may still sleep for it.
     on: Vec<&'static Bridge>,
 }
 
@@ -61,7 +63,13 @@ impl Rope {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let bell = Arc::new(EventFd::from_value_and_flags(0, flags)?);
         // Relaxed: a number that nobody else gets.
-        Ok(Self { number: NEXT.fetch_add(1, Relaxed), bell, on: Vec::new() })
+        let number = NEXT.fetch_add(1, Relaxed);
+        Ok(Self { number, pid: std::process::id(), bell, on: Vec::new() })
+    }
+
+    /// Whether it was made in this process.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.pid == std::process::id()
     }
 
     /// From now on the descriptor is not readable before one of these words changes, or `until` has passed; those from before
@@ -91,6 +99,9 @@ impl Rope {
 
     /// Nothing makes the descriptor readable from now on, and it is not.
     pub(crate) fn untie(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
         for bridge in self.on.drain(..) {
             bridge.untie(self.number);
         }

@@ -48,7 +48,7 @@ const MOST: u64 = 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// *In a forked child* it is the parent's: make another one.
+/// *In a forked child* it is the parent's, and does nothing: make another one.
 pub struct Pollable {
     rope: Rope,
     /// When it is readable for nothing.
@@ -72,9 +72,13 @@ impl Pollable {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the thing has a descriptor of its own, which is the one to use; that of the system, if no thread can
-    /// be started.
+    /// `InvalidInput` if the thing has a descriptor of its own, which is the one to use, or in a forked child; that of the
+    /// system, if no thread can be started.
     pub fn arm(&mut self, thing: &dyn Ready) -> io::Result<bool> {
+        if !self.rope.is_ours() {
+            let why = "it was made before this process was forked: make another one";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let asked = self.until.has_passed();
         self.rope.untie();
         let source = thing.source();
