@@ -79,3 +79,39 @@ fn who_reads_again_beside_a_writer_that_waits_gets_in_or_is_told() {
         peer.join();
     });
 }
+
+/// While its process lives, nobody else can.
+#[test]
+fn what_a_thread_has_left_its_process_can_free() {
+    both("takes in turn", |segment, mut peer| {
+        let mutex = segment.mutex("mutex", 0_u64).unwrap();
+        let reentrant = segment.reentrant_mutex("reentrant", 0_u64).unwrap();
+        let rlock = segment.rlock("rlock").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::mem::forget(mutex.lock().unwrap());
+                std::mem::forget(reentrant.lock().unwrap());
+                std::mem::forget(reentrant.lock().unwrap());
+                rlock.acquire().unwrap();
+                rlock.acquire().unwrap();
+            });
+        });
+        told(&mut peer, "mutex", "Failed(TimedOut)");
+        told(&mut peer, "reentrant", "Failed(TimedOut)");
+        told(&mut peer, "rlock", "TimedOut");
+        // SAFETY: the guard was forgotten, and the number is as whole as any.
+        unsafe { mutex.force_unlock() }.unwrap();
+        // SAFETY: as above.
+        unsafe { reentrant.force_unlock() }.unwrap();
+        rlock.force_release().unwrap();
+        // SAFETY: there is no guard.
+        let nothing = unsafe { mutex.force_unlock() };
+        assert_eq!(nothing, Err(shmkit::NotOwner));
+        assert_eq!(rlock.force_release(), Err(shmkit::NotOwner));
+        for line in ["mutex", "reentrant", "rlock"] {
+            told(&mut peer, line, "done");
+        }
+        peer.say("end");
+        peer.join();
+    });
+}

@@ -50,6 +50,7 @@ pub fn play(script: &str, segment: &Segment, channel: &mut Channel) {
             said(lock.acquire())
         }
         "rwlock, beside a writer that waits" => return beside(segment, channel),
+        "takes in turn" => return in_turn(segment, channel),
         _ => ask(script, segment),
     };
     channel.say(&said);
@@ -72,6 +73,23 @@ fn beside(segment: &Segment, channel: &mut Channel) {
         channel.say(&again);
     }
     drop(reading);
+}
+
+/// Asks for each lock that it is told, for a moment.
+fn in_turn(segment: &Segment, channel: &mut Channel) {
+    const MOMENT: Duration = Duration::from_millis(20);
+    let mutex = segment.mutex("mutex", 0_u64).expect("mutex");
+    let reentrant = segment.reentrant_mutex("reentrant", 0_u64).expect("reentrant");
+    let rlock = segment.rlock("rlock").expect("rlock");
+    loop {
+        let taken = match channel.hear().as_str() {
+            "mutex" => said(mutex.lock_timeout(MOMENT)),
+            "reentrant" => said(reentrant.lock_timeout(MOMENT)),
+            "rlock" => said(rlock.lock_timeout(MOMENT)),
+            _ => break,
+        };
+        channel.say(&taken);
+    }
 }
 
 fn said<T, E: Debug>(result: Result<T, E>) -> String {

@@ -69,7 +69,8 @@
 //! "Within about 40 ms" is said of the usual [`Slices`]: a process that [sets](Slices::set_longest) longer ones takes
 //! longer, and so may a crowd that most have just left (see there). Where nobody can tell whether an owner lives (a closed
 //! descriptor of a file without a name), a wait ends in *cannot judge* after about a second, with a deadline or without. A
-//! thread that ends and leaves a lock locked (a forgotten guard) holds it until its *process* dies.
+//! thread that ends and leaves a lock locked (a forgotten guard) holds it until its *process* dies, or frees it:
+//! [`Mutex::force_unlock`], [`ReentrantMutex::force_unlock`], [`RLock::force_release`].
 //!
 //! # What this does not do
 //!

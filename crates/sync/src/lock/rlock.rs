@@ -152,6 +152,19 @@ impl<K: Judge> RLock<K> {
         self.raw.release(me, ThreadToken::current())
     }
 
+    /// Frees the lock that a thread of this process has, however often it has acquired it: for a thread that has ended and
+    /// left it. While this process lives, nobody else can.
+    ///
+    /// Who releases the lock of a thread that still runs lets others in beside it, and its own release, or that of who was let
+    /// in, may find that there is nothing to release, or leave the lock to the next call of this.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if no thread of this process has the lock: nothing was touched.
+    pub fn force_release(&self) -> Result<(), NotOwner> {
+        self.raw.break_up(self.keeper.me().ok_or(NotOwner)?)
+    }
+
     /// [`acquire`](Self::acquire) until the end of a scope: the guard releases when dropped.
     ///
     /// # Errors

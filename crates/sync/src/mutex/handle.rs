@@ -10,7 +10,7 @@ use shmkit_roster::{Judge, OwnerId, Seat};
 
 use crate::beside::Beside;
 use crate::outcome::Taken;
-use crate::{LockError, LockFailure, MutexGuard, Patience, RawMutex};
+use crate::{LockError, LockFailure, MutexGuard, NotOwner, Patience, RawMutex};
 
 /// A value that one process at a time may use, and that outlives every one of them.
 ///
@@ -254,6 +254,20 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
         let me = self.me()?;
         let taken = self.raw.try_take(me, &self.keeper)?;
         self.guard(me, taken, self.keeper.clone())
+    }
+
+    /// Frees the lock whose guard was forgotten, or went down with a thread that ended without dropping it: while this
+    /// process lives, nobody else can.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process does not hold the lock: nothing was touched.
+    ///
+    /// # Safety
+    ///
+    /// No guard of this lock will be used or dropped that this process has, in any thread; and the data is whole.
+    pub unsafe fn force_unlock(&self) -> Result<(), NotOwner> {
+        self.raw.release(self.keeper.me().ok_or(NotOwner)?)
     }
 
     /// Returns whether a thread panicked while it held the lock, and nobody has cleared that.

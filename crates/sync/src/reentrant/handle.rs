@@ -11,7 +11,7 @@ use shmkit_roster::{Judge, OwnerId, Seat};
 use crate::beside::Beside;
 use crate::outcome::Taken;
 use crate::{
-    LockError, LockFailure, Patience, RawReentrantMutex, ReentrantMutexGuard, ThreadToken,
+    LockError, LockFailure, NotOwner, Patience, RawReentrantMutex, ReentrantMutexGuard, ThreadToken,
 };
 
 /// A value that one thread of one process at a time may use, and that a thread may lock again while it holds it.
@@ -217,6 +217,20 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
         let (me, thread) = self.me()?;
         let taken = self.raw.try_take(me, thread, &self.keeper)?;
         self.guard(me, thread, taken, self.keeper.clone())
+    }
+
+    /// Frees the lock whose guards were forgotten, or went down with a thread that ended without dropping them, however
+    /// often it had taken it: while this process lives, nobody else can.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this process does not hold the lock: nothing was touched.
+    ///
+    /// # Safety
+    ///
+    /// No guard of this lock will be used or dropped that this process has, in any thread; and the data is whole.
+    pub unsafe fn force_unlock(&self) -> Result<(), NotOwner> {
+        self.raw.break_up(self.keeper.me().ok_or(NotOwner)?)
     }
 
     /// Returns how often this thread has taken the lock, and not released it.

@@ -211,6 +211,14 @@ impl RawReentrantMutex {
         self.mutex.release(me)
     }
 
+    /// [`end`](Self::end) for whichever thread of this process has the mutex, which is not going to.
+    pub(crate) fn break_up(&self, me: OwnerId) -> Result<(), NotOwner> {
+        if self.owner() != Some(me) {
+            return Err(NotOwner);
+        }
+        self.end(me)
+    }
+
     /// Under the lock: how often its holder has taken it.
     #[inline]
     pub(crate) fn levels(&self) -> u32 {
