@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::sys::stat::{Mode, fstat};
 
-use crate::file::{carries_mark, is_used};
+use crate::mark::{carries_mark, is_used};
 use crate::{JoinError, JoinErrorKind};
 
 /// Where the private description comes from that carries a participant's locks.

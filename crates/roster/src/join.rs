@@ -10,8 +10,8 @@ use crate::anchor::Anchor;
 use crate::atfork::NoForks;
 use crate::description::{self, Node, Status};
 use crate::era::Spent;
-use crate::file;
 use crate::identity::Identity;
+use crate::mark;
 use crate::range::{self, Range};
 use crate::slot::Slot;
 use crate::{JoinError, JoinErrorKind, Link, OwnerId, Roster};
@@ -94,7 +94,7 @@ impl Join<'_> {
             return Err(error);
         }
         if let Source::Ticket(None) = source {
-            file::mark_used(own.as_fd());
+            mark::mark_used(own.as_fd());
         }
         // 6: no descriptor. There are file systems (overlayfs) whose mappings keep another description than the
         // descriptor's: what everybody will ask the kernel must have the right answer from now on.

@@ -64,6 +64,8 @@ mod io;
 #[cfg(not(loom))]
 mod join;
 mod judge;
+#[cfg(not(loom))]
+mod mark;
 #[cfg(any(loom, feature = "model"))]
 pub mod model;
 #[cfg(any(not(loom), test))]

@@ -4,10 +4,8 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirEntryExt;
 use std::path::PathBuf;
-use std::ptr::NonNull;
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, readlink};
 use nix::sys::stat::Mode;
@@ -23,6 +21,7 @@ use crate::exit;
 use crate::file::{is_sealed, retry};
 use crate::growth;
 use crate::inspect::{self, Expected, cannot_open, open_file};
+use crate::mapping;
 use crate::memory::Memory;
 use crate::name::Place;
 use crate::patience::{is_passing, pause};
@@ -193,10 +192,10 @@ impl Found {
             Description::Path(_) => By::Name,
             _ => By::Descriptor,
         };
-        let mapping = map(file.as_fd(), self.header.limit())?;
+        let mapping = mapping::map(file.as_fd(), self.header.limit())?;
         self.memory.apply(&mapping, self.header.size)?;
         // SAFETY: `Shared` keeps the mapping for longer than the roster, or this function drops both.
-        let region = unsafe { whole(&mapping) };
+        let region = unsafe { mapping::whole(&mapping) };
         let slots = self.header.roster_slots;
         let roster = region
             .sub(self.header.roster, Roster::bytes(slots))
@@ -225,28 +224,6 @@ pub(crate) fn enter(shared: Shared) -> Arc<Shared> {
     let shared = Arc::new(shared);
     table::enter(shared.entry(), &shared);
     shared
-}
-
-/// Maps all that a segment may ever have. No access to the bytes that there are can fail, as they are allocated; the others
-/// are there as soon as the file has them.
-pub(crate) fn map(file: BorrowedFd<'_>, size: u64) -> Result<MmapRaw, Failure> {
-    let map = || {
-        let size = usize::try_from(size).map_err(|_| Errno::ENOMEM)?;
-        let mapping = MmapOptions::new().len(size).map_raw(file.as_raw_fd());
-        mapping.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-    };
-    map().map_err(|errno| Failure::os(errno, format_args!("mapping {size} bytes")))
-}
-
-/// Returns a mapping's bytes.
-///
-/// # Safety
-///
-/// The mapping must not be dropped while the region is in use.
-pub(crate) unsafe fn whole(mapping: &MmapRaw) -> Region<'static> {
-    let base = NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
-    // SAFETY: `len` bytes, readable and writable, kept by the caller; only regions lead to them.
-    unsafe { Region::from_raw_parts(base, mapping.len()) }
 }
 
 /// Returns a participant's descriptor, if it leads to the segment still, or a new one.

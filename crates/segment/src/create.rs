@@ -19,6 +19,7 @@ use crate::file;
 use crate::growth;
 use crate::inspect::{self, Expected};
 use crate::maker::{Election, Office, time_to_make};
+use crate::mapping;
 use crate::name::Place;
 use crate::patience::{is_passing, pause};
 use crate::remove::{self, Dead, RemoveOutcome, Terms};
@@ -200,11 +201,11 @@ impl Made {
         if status.mode != mode {
             file::permit(file.as_fd(), mode)?;
         }
-        let mapping = attach::map(file.as_fd(), header.limit())?;
+        let mapping = mapping::map(file.as_fd(), header.limit())?;
         memory.apply(&mapping, size)?;
         // SAFETY: the participant, which borrows it, is dropped before the mapping (`Made`, `Shared`), or lets go of
         // it without touching it.
-        let region = unsafe { attach::whole(&mapping) };
+        let region = unsafe { mapping::whole(&mapping) };
         header.write(region)?;
         let roster = region
             .sub(plan.roster, Roster::bytes(participants))

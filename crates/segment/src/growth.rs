@@ -9,9 +9,9 @@ use shmkit_atomic::Ordering::{Acquire, Relaxed};
 use shmkit_layout::{CommitError, Header, Region};
 use shmkit_roster::{Backing, Participant};
 
-use crate::attach;
 use crate::directory::extent::STEP;
 use crate::file;
+use crate::mapping;
 use crate::memory::{self, Memory};
 use crate::status::Status;
 
@@ -24,7 +24,7 @@ pub(crate) fn back(
 ) {
     if header.grows() {
         // SAFETY: the mapping outlives all use of the participant (`Shared`), which is what has this.
-        let whole = unsafe { attach::whole(mapping) };
+        let whole = unsafe { mapping::whole(mapping) };
         participant.back_by(Box::new(File { whole, is_populated: memory.populated }));
     }
 }

@@ -70,6 +70,8 @@ mod inherit;
 #[cfg(not(loom))]
 mod inspect;
 #[cfg(not(loom))]
+mod keeper;
+#[cfg(not(loom))]
 mod last;
 #[cfg(not(loom))]
 mod leave;
@@ -79,6 +81,8 @@ mod list;
 mod locate;
 #[cfg(not(loom))]
 mod maker;
+#[cfg(not(loom))]
+mod mapping;
 #[cfg(not(loom))]
 mod memory;
 #[cfg(not(loom))]

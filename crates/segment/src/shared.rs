@@ -11,6 +11,7 @@ use crate::directory::{Directory, Reason};
 use crate::error::{ErrorKind, Failure};
 use crate::growth::Seen;
 use crate::leave::{LastOut, Leave};
+use crate::mapping;
 use crate::memory::Memory;
 use crate::name::Place;
 use crate::status::{Identity, Status};
@@ -70,12 +71,9 @@ impl Shared {
 
     /// All bytes.
     pub(crate) fn region(&self) -> Region<'_> {
-        let mapping = &self.mapping;
-        let base = std::ptr::NonNull::new(mapping.as_mut_ptr()).expect("a mapping is not at 0");
-        // SAFETY: the mapping is `len` bytes long, shared and writable, and is unmapped only when the last handle is
-        // dropped, which this one's borrow forbids. Nobody makes references into it except through regions, whose
-        // rules are the same.
-        unsafe { Region::from_raw_parts(base, mapping.len()) }
+        // SAFETY: the mapping is unmapped only when the last handle is dropped, which this one's borrow forbids. Nobody makes
+        // references into it except through regions, whose rules are the same.
+        unsafe { mapping::whole(&self.mapping) }
     }
 
     /// Asks the kernel for what somebody in this process wants of the memory.

@@ -1,18 +1,10 @@
 //! How many handles this process has to each object of a segment.
-//!
-//! A handle's keeper has a share in a [`Use`], which counts one more; the object is marked in the segment for as long as the
-//! count is above 0. A clone of a handle shares the use of the first.
 
 use std::ptr;
-use std::sync::Arc;
 
 use shmkit_atomic::AtomicPtr;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use shmkit_roster::{Judge, Keep, Participant, Seat};
 
-use crate::directory::{Directory, Keeper, Reason, not_joined};
-use crate::index::State;
-use crate::shared::Shared;
 use crate::usage::Handles;
 
 /// How many entries the first table has; each later one has twice as many as the one before.
@@ -28,7 +20,7 @@ pub(crate) struct Uses([AtomicPtr<Handles>; TABLES]);
 
 impl Uses {
     /// The count of an entry.
-    fn of(&self, entry: u32) -> &Handles {
+    pub(crate) fn of(&self, entry: u32) -> &Handles {
         let (table, index) = place(entry);
         let word = &self.0[table];
         // Acquire: pairs with the Release below.
@@ -53,7 +45,7 @@ impl Uses {
     }
 
     /// The counts that there are, with their entries.
-    fn all(&self) -> impl Iterator<Item = (u32, &Handles)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &Handles)> {
         // Acquire: as in `of`.
         let is_there = move |&table: &usize| !self.0[table].load(Acquire).is_null();
         (0..TABLES).filter(is_there).flat_map(move |table| {
@@ -91,91 +83,6 @@ fn place(entry: u32) -> (usize, usize) {
 
 fn len(table: usize) -> usize {
     (FIRST << table) as usize
-}
-
-/// The use that a handle makes of an object, and its clones.
-struct Use {
-    shared: Arc<Shared>,
-    entry: u32,
-    generation: u64,
-}
-
-// SAFETY: what `shared` keeps.
-unsafe impl Keep for Use {
-    fn participant(&self) -> &Participant<'_> {
-        self.shared.participant()
-    }
-}
-
-impl Drop for Use {
-    fn drop(&mut self) {
-        let Self { shared, entry, generation } = self;
-        let participant = shared.participant();
-        let directory = shared.directory();
-        let was_last = shared.uses().of(*entry).end(|| {
-            // A forked child that has not joined has marked nothing.
-            if let (Some(me), Ok(directory)) = (participant.me(), &directory) {
-                // What is damaged is for who looks for something to say.
-                let _ = directory.unmark(me, *entry);
-            }
-        });
-        if let (true, Ok(directory)) = (was_last && participant.me().is_some(), directory) {
-            let _ = directory.release_unlinked(*entry, *generation, participant);
-        }
-    }
-}
-
-/// The keeper of a segment's handles.
-#[derive(Clone, Copy)]
-pub(crate) struct Counted<'s>(pub(crate) &'s Arc<Shared>);
-
-impl Keeper<Seat> for Counted<'_> {
-    type Judge = Participant<'static>;
-
-    fn judge(&self) -> &Participant<'static> {
-        self.0.participant()
-    }
-
-    fn begin(
-        &self,
-        directory: Directory<'_>,
-        entry: u32,
-        state: State,
-        look: bool,
-    ) -> Result<Option<Seat>, Reason> {
-        let me = self.judge().me().ok_or_else(not_joined)?;
-        let generation = state.generation();
-        let mark = || {
-            let is_there = directory.mark(me, entry, state, look)?;
-            if !is_there {
-                directory.unmark(me, entry)?;
-            }
-            Ok(is_there)
-        };
-        if !self.0.uses().of(entry).begin(generation, mark)? {
-            // Its last user may have looked before the mark was taken away.
-            directory.release_unlinked(entry, generation, self.judge())?;
-            return Ok(None);
-        }
-        Ok(Some(Seat::new(Arc::new(Use { shared: self.0.clone(), entry, generation }))))
-    }
-}
-
-impl Shared {
-    /// Marks in a forked child, which has joined, what it has inherited handles to. Returns an entry that was removed
-    /// meanwhile, if there is one.
-    pub(crate) fn use_inherited(&self) -> Result<Option<u32>, Reason> {
-        let Ok(directory) = self.directory() else { return Ok(None) };
-        let Some(me) = self.participant().me() else { return Ok(None) };
-        for (entry, handles) in self.uses().all() {
-            if let Some(generation) = handles.inherited()
-                && !directory.mark_inherited(me, entry, generation)?
-            {
-                return Ok(Some(entry));
-            }
-        }
-        Ok(None)
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shmkit_atomic::futex::{self, MOST, Waiter, WakeAny, wait_any};
 use shmkit_atomic::{AtomicPtr, AtomicU32, AtomicU64, Deadline};
 
-use crate::several::wait_any_coarsely;
+use crate::coarse::wait_any_coarsely;
 
 /// Words of one thread: one of its own comes on top.
 const EACH: usize = MOST - 1;

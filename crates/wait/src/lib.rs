@@ -14,6 +14,7 @@
 #![cfg(not(loom))]
 
 mod bridge;
+mod coarse;
 mod error;
 mod pollable;
 mod ready;

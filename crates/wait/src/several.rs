@@ -12,10 +12,8 @@ use shmkit_atomic::futex::{MOST, Waiter, WakeAny, wait_any};
 use shmkit_sync::Slices;
 
 use crate::bridge::Rope;
+use crate::coarse::wait_any_coarsely;
 use crate::{Ready, Source, WaitError};
-
-/// How long to sleep at most where several words cannot be slept on at once.
-const COARSE: Duration = Duration::from_millis(1);
 
 /// Waits until one of `things` is ready, for at most `limit` or, without one, for as long as it takes; returns the places of
 /// all that are, in order, and none if the time is over. With a limit of zero it only looks.
@@ -131,14 +129,6 @@ impl<'t> Places<'t> {
             }
         }
         Ok(())
-    }
-}
-
-/// The sleep of an older kernel.
-pub(crate) fn wait_any_coarsely(words: &[Waiter], until: Deadline) {
-    let end = until.min(Deadline::after(COARSE));
-    while !end.has_passed() && !words.iter().any(Waiter::has_changed) {
-        sleep(COARSE / 8);
     }
 }
 

@@ -7,6 +7,7 @@
 mod check;
 mod list;
 mod report;
+mod seed;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -99,7 +100,7 @@ fn has_segments() -> Result<bool> {
 /// Puts one fault into the copy, runs its check, and takes it out again.
 fn one(fault: &Fault, tree: &Tree) -> Result<Row> {
     let began = Instant::now();
-    let seeded = tree.seed(fault)?;
+    let seeded = fault.seed(tree)?;
     let outcome = fault.check.run(tree);
     drop(seeded);
     Ok(Row::new(fault, &outcome?, began.elapsed()))

@@ -6,8 +6,8 @@ use shmkit_atomic::Ordering::{Relaxed, Release};
 use shmkit_atomic::crash::in_program_order;
 use shmkit_layout::{Offset, Region};
 
+use super::element::Element;
 use super::frame::{BlockHead, Ends};
-use super::store::Element;
 use crate::SeqError;
 
 /// The block of a sequence whose lock is held: what counts in it was checked, and is remembered here.

@@ -8,7 +8,8 @@ use shmkit_roster::{Judge, OwnerId};
 use shmkit_sync::{LockFailure, Outcome, Patience};
 
 use super::block::{Elements, corrupt};
-use super::store::{Element, Store};
+use super::element::Element;
+use super::store::Store;
 use crate::SeqError;
 
 /// A sequence whose lock is held, and what is in it. Dropping it releases the lock; in a forked child, which does not hold it,
@@ -20,6 +21,18 @@ pub(crate) struct Held<'m, K: Judge> {
     /// Who took it.
     id: OwnerId,
     _not_send: PhantomData<*const ()>,
+}
+
+impl<K: Judge> Store<K> {
+    /// Takes the lock, within the limit of this handle.
+    pub(crate) fn lock(&self) -> Result<Held<'_, K>, SeqError> {
+        Held::take(self, Some(self.limit.map_or(Patience::ENDLESS, Patience::from)))
+    }
+
+    /// Takes the lock within a limit; without one if it is free.
+    pub(crate) fn lock_by(&self, patience: Option<Patience<'_>>) -> Result<Held<'_, K>, SeqError> {
+        Held::take(self, patience)
+    }
 }
 
 impl<'m, K: Judge> Held<'m, K> {

@@ -2,6 +2,7 @@
 
 mod block;
 mod change;
+mod element;
 mod frame;
 mod held;
 mod store;
@@ -10,8 +11,9 @@ use core::ops::{Bound, Range, RangeBounds};
 
 use shmkit_layout::ShmSafe;
 
+pub(crate) use self::element::Element;
 pub(crate) use self::held::Held;
-pub(crate) use self::store::{Element, Store};
+pub(crate) use self::store::Store;
 
 /// The elements that bytes are, which are aligned for them if there are any.
 #[inline]

@@ -1,18 +1,15 @@
 //! Where a sequence lies, and its lock.
 
-use core::alloc::Layout;
 use std::time::Duration;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_heap::{Account, Heap};
-use shmkit_layout::{
-    Commit, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, ShmSafe, TypeTag,
-};
+use shmkit_layout::{Commit, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag};
 use shmkit_roster::{Judge, Seat};
-use shmkit_sync::{Patience, RawMutex};
+use shmkit_sync::RawMutex;
 
-use super::frame::{BlockHead, SeqFrame};
-use super::held::Held;
+use super::element::Element;
+use super::frame::SeqFrame;
 use crate::SeqError;
 
 /// Where the heap begins, in bytes.
@@ -22,42 +19,6 @@ const MIN: u64 = HEAP + Heap::<Seat>::MIN;
 /// Most bytes of a sequence.
 const MAX: u64 = 1 << 40;
 
-/// What the elements of a sequence are like.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Element {
-    /// In bytes, as the next.
-    pub(super) size: usize,
-    pub(super) align: usize,
-    /// The first one is always in the first place, so that all lie in a row from there.
-    pub(super) straight: bool,
-}
-
-impl Element {
-    pub(crate) const fn of<T: ShmSafe>(straight: bool) -> Self {
-        const {
-            assert!(size_of::<T>() > 0, "elements of no bytes: count them in an `Atomic`");
-            assert!(align_of::<T>() <= 4096, "nothing in a heap is aligned to more");
-        }
-        Self { size: size_of::<T>(), align: align_of::<T>(), straight }
-    }
-
-    /// Where the first one lies in its block.
-    pub(super) fn first(&self) -> usize {
-        size_of::<BlockHead>().next_multiple_of(self.align)
-    }
-
-    /// How many places there are in a block of so many bytes, without the spare one.
-    pub(super) fn places(&self, block: usize) -> usize {
-        (block.saturating_sub(self.first()) / self.size).saturating_sub(1)
-    }
-
-    /// The block for so many places and the spare one.
-    pub(super) fn layout(&self, places: usize) -> Option<Layout> {
-        let bytes = places.checked_add(1)?.checked_mul(self.size)?.checked_add(self.first())?;
-        Layout::from_size_align(bytes, self.align.max(align_of::<BlockHead>())).ok()
-    }
-}
-
 /// The place of a sequence, and its heap.
 ///
 /// ```text
@@ -66,7 +27,7 @@ impl Element {
 pub(crate) struct Store<K: Judge> {
     pub(super) frame: &'static SeqFrame,
     pub(super) element: Element,
-    limit: Option<Duration>,
+    pub(super) limit: Option<Duration>,
     /// Has the keeper; so it is dropped last.
     pub(super) heap: Heap<K>,
 }
@@ -80,16 +41,6 @@ impl<K: Judge + Clone> Clone for Store<K> {
 impl<K: Judge> Store<K> {
     pub(crate) fn with_limit(self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self }
-    }
-
-    /// Takes the lock, within the limit of this handle.
-    pub(crate) fn lock(&self) -> Result<Held<'_, K>, SeqError> {
-        Held::take(self, Some(self.limit.map_or(Patience::ENDLESS, Patience::from)))
-    }
-
-    /// Takes the lock within a limit; without one if it is free.
-    pub(crate) fn lock_by(&self, patience: Option<Patience<'_>>) -> Result<Held<'_, K>, SeqError> {
-        Held::take(self, patience)
     }
 
     /// How many elements there were a moment ago.

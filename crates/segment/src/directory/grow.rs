@@ -9,7 +9,7 @@ use shmkit_roster::Judge;
 use super::Directory;
 use super::error::Reason;
 use super::extent::Place;
-use super::make::Held;
+use super::held::Held;
 use super::remove::Next;
 use super::room::Need;
 use super::table::{LINE, Table, index_at, slots_for};

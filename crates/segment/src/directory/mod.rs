@@ -21,6 +21,7 @@ mod entry;
 mod error;
 pub(crate) mod extent;
 mod grow;
+mod held;
 mod make;
 mod outside;
 mod remove;

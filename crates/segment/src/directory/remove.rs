@@ -8,7 +8,7 @@ use shmkit_roster::Judge;
 
 use super::entry::{NEXT_AT, Name};
 use super::error::Reason;
-use super::make::Held;
+use super::held::Held;
 use super::table::{FREE, GAP, UNLINKED, USED};
 use super::{Directory, ObjectError};
 use crate::index::{self, Sought, State, Words};

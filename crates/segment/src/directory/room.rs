@@ -8,7 +8,7 @@ use shmkit_roster::Judge;
 use super::Directory;
 use super::entry::Name;
 use super::error::Reason;
-use super::make::Held;
+use super::held::Held;
 use super::table::{GAP, UNLINKED, WRITTEN};
 use crate::index::{self, State};
 

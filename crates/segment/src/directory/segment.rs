@@ -9,7 +9,7 @@ use super::error::Reason;
 use super::{Directory, Entry, Keeper, ObjectError};
 use crate::Segment;
 use crate::index::State;
-use crate::uses::Counted;
+use crate::keeper::Counted;
 
 impl Segment {
     /// Finds the object called `name`, or makes it. `spec` says what it must be: kind, type and length; a first value

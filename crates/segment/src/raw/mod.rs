@@ -18,8 +18,8 @@ use shmkit_layout::Region;
 use shmkit_roster::KeptFile;
 
 use crate::SegmentError;
-use crate::attach;
 use crate::error::{ErrorKind, Failure};
+use crate::mapping;
 use crate::name::Place;
 use crate::remove::nameless;
 use crate::status::Status;
@@ -166,7 +166,7 @@ impl RawSegment {
 
     fn bytes(&self) -> Region<'_> {
         // SAFETY: the mapping lives as long as the borrow of `self`.
-        unsafe { attach::whole(&self.mapping) }
+        unsafe { mapping::whole(&self.mapping) }
     }
 
     /// Returns whether the name leads to this memory still. If not, somebody has removed it, and may have made another one of

@@ -14,7 +14,7 @@ use crate::inspect::{cannot_open, not_regular, open_file, permitted};
 use crate::name::Place;
 use crate::patience::{PATIENCE, pause};
 use crate::status::Status;
-use crate::{OpenOptions, SegmentError, attach, file};
+use crate::{OpenOptions, SegmentError, file, mapping};
 
 /// What Python's automatic names begin with. Four random bytes follow, in hexadecimal.
 const AUTOMATIC: &str = "psm_";
@@ -225,7 +225,7 @@ impl RawOptions {
         place: Place,
         was_created: bool,
     ) -> Result<RawSegment, Failure> {
-        let mapping = attach::map(file.as_fd(), size)?;
+        let mapping = mapping::map(file.as_fd(), size)?;
         let file = KeptFile::new(file).map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Failure::os(errno, "fstat")

@@ -7,13 +7,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::list::Fault;
 use crate::root;
 
 /// The copy. Builds in it are kept from one run to the next, beside it.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    source: PathBuf,
+    pub(super) source: PathBuf,
     target: PathBuf,
 }
 
@@ -45,22 +44,6 @@ impl Tree {
         Ok(this)
     }
 
-    /// Puts a fault in, until the result is dropped.
-    pub(crate) fn seed(&self, fault: &Fault) -> Result<Seeded> {
-        let path = self.source.join(&fault.file);
-        let sound = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-        let found = sound.matches(&fault.find).count();
-        ensure!(
-            found == 1,
-            "{}: what it replaces stands {found} times in {}, and must stand there once: the code has \
-             changed, so write the fault anew",
-            fault.name,
-            fault.file
-        );
-        fs::write(&path, sound.replace(&fault.find, &fault.replace))?;
-        Ok(Seeded { path, sound })
-    }
-
     /// Returns a cargo that works in the copy.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
@@ -74,21 +57,6 @@ impl Tree {
     /// Another `--cfg` is another build of everything.
     pub(crate) fn for_loom(&self, command: &mut Command) {
         command.env("CARGO_TARGET_DIR", self.target.join("loom"));
-    }
-}
-
-/// Takes the fault out again when dropped.
-#[derive(Debug)]
-pub(crate) struct Seeded {
-    path: PathBuf,
-    sound: String,
-}
-
-impl Drop for Seeded {
-    fn drop(&mut self) {
-        if let Err(error) = fs::write(&self.path, &self.sound) {
-            eprintln!("{}: the fault stays in the copy: {error}", self.path.display());
-        }
     }
 }
 
