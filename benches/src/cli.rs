@@ -1,14 +1,15 @@
 //! The command line of every benchmark.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::machine::Machine;
-use crate::report::{print_json, print_table};
-use crate::{Group, Settings};
+use crate::report::{print_json, print_markdown, print_table};
+use crate::{Group, Settings, plot};
 
 /// Ratios against named peers, in one run, shuffled.
 #[derive(Debug, Parser)]
@@ -25,6 +26,12 @@ struct Cli {
     /// For scripts
     #[arg(long)]
     json: bool,
+    /// As a table in Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// Draw the ratios into this file, too
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Makes groups, measures those that the command line asks for, and prints what came of them. If that is to be shown alone, or
@@ -56,9 +63,16 @@ pub fn run<'g>(groups: impl FnOnce() -> Result<Vec<Group<'g>>>) -> Result<()> {
     let outcomes = measured.collect::<Result<Vec<_>>>()?;
     bar.finish_and_clear();
     let machine = Machine::this();
+    if let Some(path) = &cli.svg {
+        plot::draw(path, &machine, cli.rounds, &outcomes)?;
+    }
     if cli.json {
         return print_json(&machine, cli.rounds, &outcomes);
     }
-    print_table(&machine, cli.rounds, &outcomes);
+    if cli.markdown {
+        print_markdown(&machine, cli.rounds, &outcomes);
+    } else {
+        print_table(&machine, cli.rounds, &outcomes);
+    }
     Ok(())
 }

@@ -9,6 +9,7 @@
 mod cli;
 mod group;
 mod machine;
+mod plot;
 mod report;
 mod shared;
 mod two;

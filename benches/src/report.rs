@@ -89,6 +89,27 @@ fn print_facts(outcomes: &[Outcome]) {
     }
 }
 
+/// Prints the ratios as a table in Markdown.
+pub(crate) fn print_markdown(machine: &Machine, rounds: u32, outcomes: &[Outcome]) {
+    println!("{machine}; {rounds} rounds, shuffled; medians, and the middle half of the rounds.\n");
+    println!("| work | ours, ns | peer | theirs, ns | ours / theirs | limit |");
+    println!("| --- | ---: | --- | ---: | ---: | --- |");
+    for outcome in outcomes {
+        for ratio in &outcome.ratios {
+            let limit = match (ratio.limit, ratio.kept) {
+                (Some(limit), Some(true)) => format!("{limit:.2}, kept"),
+                (Some(limit), _) => format!("{limit:.2}, **missed**"),
+                (None, _) => String::new(),
+            };
+            let (ours, theirs, r) = (outcome.nanos.median, ratio.nanos.median, ratio.ratio);
+            println!(
+                "| {} | {ours:.1} | {} | {theirs:.1} | {:.2} ({:.2} to {:.2}) | {limit} |",
+                outcome.group, ratio.peer, r.median, r.lower, r.upper
+            );
+        }
+    }
+}
+
 /// Prints the same for scripts.
 ///
 /// # Errors
