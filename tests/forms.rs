@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use shmkit::connection::{Connection, RecvHalf, SendHalf};
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, Lock, Mutex, MutexGuard, Once, OnceCell,
     Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque,
@@ -176,6 +177,30 @@ fn forms() -> Vec<Row> {
             take, try_take, take_timeout, take_deadline();
             join, try_join, join_timeout, join_deadline();
         }
+        Connection: Connection, ENDLESS => {
+            recv_bytes, try_recv_bytes, recv_bytes_timeout, recv_bytes_deadline();
+            recv_bytes_into, try_recv_bytes_into, recv_bytes_into_timeout, recv_bytes_into_deadline(any());
+            recv_message, try_recv_message, recv_message_timeout, recv_message_deadline();
+            recv_descriptor, try_recv_descriptor, recv_descriptor_timeout, recv_descriptor_deadline();
+            poll, try_poll, poll_timeout, poll_deadline();
+            send_bytes, try_send_bytes, send_bytes_timeout, send_bytes_deadline(&[1]);
+            send_message, try_send_message, send_message_timeout, send_message_deadline(&[1], &[]);
+            send_descriptor, try_send_descriptor, send_descriptor_timeout, send_descriptor_deadline(any());
+            flush, try_flush, flush_timeout, flush_deadline();
+        }
+        RecvHalf: RecvHalf, ENDLESS => {
+            recv_bytes, try_recv_bytes, recv_bytes_timeout, recv_bytes_deadline();
+            recv_bytes_into, try_recv_bytes_into, recv_bytes_into_timeout, recv_bytes_into_deadline(any());
+            recv_message, try_recv_message, recv_message_timeout, recv_message_deadline();
+            recv_descriptor, try_recv_descriptor, recv_descriptor_timeout, recv_descriptor_deadline();
+            poll, try_poll, poll_timeout, poll_deadline();
+        }
+        SendHalf: SendHalf, ENDLESS => {
+            send_bytes, try_send_bytes, send_bytes_timeout, send_bytes_deadline(&[1]);
+            send_message, try_send_message, send_message_timeout, send_message_deadline(&[1], &[]);
+            send_descriptor, try_send_descriptor, send_descriptor_timeout, send_descriptor_deadline(any());
+            flush, try_flush, flush_timeout, flush_deadline();
+        }
     };
     table.to_vec()
 }
@@ -225,7 +250,7 @@ fn implements(line: &str) -> Option<&str> {
 
 fn sources() -> Sources {
     let mut found = Sources::default();
-    for name in ["sync", "cell", "collections", "pipe", "queue"] {
+    for name in ["sync", "cell", "collections", "connection", "pipe", "queue"] {
         let mut folders =
             vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name).join("src")];
         while let Some(folder) = folders.pop() {
@@ -273,9 +298,14 @@ impl Sources {
     }
 }
 
-/// What both ends of a pipe have stands once for the two.
+/// What both ends of a pipe have stands once for the two, as what a connection and its halves have.
 fn insert(set: &mut BTreeSet<Found>, handle: &str, name: &str) {
-    let handles = if handle == "$End" { vec!["Sender", "Receiver"] } else { vec![handle] };
+    let handles = match handle {
+        "$End" => vec!["Sender", "Receiver"],
+        "$Receiving" => vec!["Connection", "RecvHalf"],
+        "$Sending" => vec!["Connection", "SendHalf"],
+        _ => vec![handle],
+    };
     for handle in handles.into_iter().filter(|handle| !handle.is_empty()) {
         set.insert(Found { handle: handle.to_owned(), name: name.to_owned() });
     }

@@ -384,6 +384,7 @@
 //! # Features
 //!
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
+//! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands.
 //! * `serde`: that of `shmkit-segment`; [`Located`] handles are serialised as where they are, and open themselves on the other
 //!   side.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
@@ -404,6 +405,9 @@ pub use bytemuck;
 pub use shmkit_cell as cell;
 #[doc(inline)]
 pub use shmkit_collections as collections;
+#[cfg(feature = "connection")]
+#[doc(inline)]
+pub use shmkit_connection as connection;
 #[doc(inline)]
 pub use shmkit_heap as heap;
 #[doc(inline)]

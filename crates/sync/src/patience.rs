@@ -193,8 +193,39 @@ impl<'h> Patience<'h> {
     }
 
     /// Returns whether there is anything to ask while waiting.
-    pub(crate) fn asks(&self) -> bool {
+    pub fn asks(&self) -> bool {
         self.hook.is_some() || self.depends()
+    }
+
+    /// Asks what there is to [ask](Self::asks) while waiting for something of the kernel's, as a descriptor: to be asked whenever
+    /// a signal handler has run, and at the end of every slice ([`Slices`](crate::Slices)).
+    ///
+    /// # Errors
+    ///
+    /// [`Interrupted`](GivenUp::Interrupted) and [`PeerDied`](GivenUp::PeerDied), as in every wait.
+    /// [`CannotJudge`](GivenUp::CannotJudge) at once if it depends on a participant: whether that one is alive, only its
+    /// roster knows. A [process](shmkit_roster::Process) is judged.
+    pub fn ask_without_judge(&self) -> Result<(), GivenUp> {
+        if self.says_stop() {
+            return Err(GivenUp::Interrupted);
+        }
+        let peers = match self.lives {
+            Lives::One(_) => return Err(GivenUp::CannotJudge),
+            Lives::All(peers) => peers,
+        };
+        let mut known = true;
+        for peer in peers {
+            match peer {
+                #[cfg(not(loom))]
+                Expected::Process(process) => match process.verdict() {
+                    Verdict::Alive => {}
+                    Verdict::Unknown => known = false,
+                    Verdict::Dead | Verdict::Nobody => return Err(GivenUp::PeerDied(peer.id())),
+                },
+                _ => known = false,
+            }
+        }
+        if known { Ok(()) } else { Err(GivenUp::CannotJudge) }
     }
 
     /// Returns whether it depends on anybody's life.
