@@ -10,8 +10,8 @@ mod report;
 mod seed;
 mod tree;
 
-use std::collections::BTreeSet;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,6 +20,11 @@ use self::check::{Check, Outcome};
 use self::list::Fault;
 use self::report::{Report, Row};
 use self::tree::Tree;
+
+/// A check that takes so many times as long as without a fault hangs.
+const SLOWER: u32 = 8;
+/// It has so long at least.
+const SHORTEST: Duration = Duration::from_secs(40);
 
 /// Which faults are tried, and how the result is shown.
 #[derive(Debug, clap::Args)]
@@ -54,17 +59,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bar = ProgressBar::new((checks.len() + faults.len()) as u64);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     let began = Instant::now();
+    let mut sound = BTreeMap::new();
     for check in checks {
         bar.set_message(format!("without a fault: {check}"));
-        match check.run(&tree)? {
-            Outcome::Passed => bar.inc(1),
-            other => bail!("`{check}` fails without a fault, so that it can catch none: {other}"),
-        }
+        sound.insert(check, check.run(&tree, check::LIMIT)?);
+        bar.inc(1);
     }
     let mut rows = Vec::new();
     for fault in &faults {
         bar.set_message(fault.name.clone());
-        rows.push(one(fault, &tree)?);
+        let row = match &sound[&fault.check] {
+            (Outcome::Passed, took) => one(fault, &tree, (*took * SLOWER).max(SHORTEST))?,
+            (other, _) => Row::useless(fault, other),
+        };
+        if bar.is_hidden() {
+            // Whoever ends a long run that nobody watches has what it found until then.
+            eprintln!("{row}");
+        }
+        rows.push(row);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -98,10 +110,10 @@ fn has_segments() -> Result<bool> {
 }
 
 /// Puts one fault into the copy, runs its check, and takes it out again.
-fn one(fault: &Fault, tree: &Tree) -> Result<Row> {
+fn one(fault: &Fault, tree: &Tree, limit: Duration) -> Result<Row> {
     let began = Instant::now();
     let seeded = fault.seed(tree)?;
-    let outcome = fault.check.run(tree);
+    let outcome = fault.check.run(tree, limit);
     drop(seeded);
-    Ok(Row::new(fault, &outcome?, began.elapsed()))
+    Ok(Row::new(fault, &outcome?.0, began.elapsed()))
 }

@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 use super::tree::Tree;
 
-/// Longer than any check needs to pass.
-const LIMIT: Duration = Duration::from_secs(240);
+/// Longer than any check needs to pass, or what it checks to build, on a machine that others load.
+pub(crate) const LIMIT: Duration = Duration::from_secs(600);
 
 /// A check, as it is written in the list: `test ARGS…` (`cargo test`), `loom PACKAGE [FILTER…]` or
 /// `kill SCENE…`.
@@ -29,14 +29,15 @@ pub(crate) enum Outcome {
     Passed,
     /// The last words of what it printed, as far as they say what was wrong.
     Failed(String),
-    TimedOut,
+    /// Within so long.
+    TimedOut(Duration),
     /// It was never run.
     Unbuilt(String),
 }
 
 impl Check {
-    /// Builds and runs it in the copy.
-    pub(crate) fn run(&self, tree: &Tree) -> Result<Outcome> {
+    /// Builds and runs it in the copy, for so long at most; returns how long it ran, too.
+    pub(crate) fn run(&self, tree: &Tree, limit: Duration) -> Result<(Outcome, Duration)> {
         let (kind, rest) = self.0.split_once(' ').context("a check is `test`, `loom` or `kill`")?;
         let words: Vec<&str> = rest.split_whitespace().collect();
         let ours = words.iter().position(|&word| word == "--").unwrap_or(words.len());
@@ -69,24 +70,28 @@ impl Check {
             }
             other => bail!("`{other}` is no check: there are `test`, `loom` and `kill`"),
         }
-        let (status, output) = within(LIMIT * 2, &mut build)?;
+        let (status, output) = within(LIMIT, &mut build)?;
+        let unbuilt = |output| Ok((Outcome::Unbuilt(output), Duration::ZERO));
         match status {
             Some(status) if status.success() => {}
-            Some(_) => return Ok(Outcome::Unbuilt(output)),
+            Some(_) => return unbuilt(output),
             // On a machine that others load: the faults after this one are tried all the same.
-            None => return Ok(Outcome::Unbuilt("error: the build did not end".to_owned())),
+            None => return unbuilt("error: the build did not end".to_owned()),
         }
-        let (status, output) = within(LIMIT, &mut check)?;
+        let began = Instant::now();
+        let (status, output) = within(limit, &mut check)?;
+        let took = began.elapsed();
         if status.is_some_and(|status| status.success()) {
             // A filter that fits nothing is no check.
             let ran = kind == "kill" || !output.lines().all(|line| !is_test(line));
             ensure!(ran, "`{self}` runs no test:\n{output}");
         }
-        Ok(match status {
-            None => Outcome::TimedOut,
+        let outcome = match status {
+            None => Outcome::TimedOut(limit),
             Some(status) if status.success() => Outcome::Passed,
             Some(_) => Outcome::Failed(complaint(&output)),
-        })
+        };
+        Ok((outcome, took))
     }
 }
 
@@ -150,7 +155,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Passed => f.write_str("it passed"),
             Self::Failed(complaint) => f.write_str(complaint),
-            Self::TimedOut => write!(f, "it did not end within {} s", LIMIT.as_secs()),
+            Self::TimedOut(limit) => write!(f, "it did not end within {} s", limit.as_secs()),
             Self::Unbuilt(output) => {
                 let error = output.lines().find(|line| line.starts_with("error"));
                 write!(f, "IT DOES NOT COMPILE: {}", error.unwrap_or("no error is told"))

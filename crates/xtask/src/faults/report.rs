@@ -29,6 +29,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// A fault that was not tried, because its check fails without it.
+    pub(crate) fn useless(fault: &Fault, outcome: &Outcome) -> Self {
+        let how = format!("NOT TRIED: without the fault as well, {outcome}");
+        Self { caught: false, how, ..Self::new(fault, outcome, Duration::ZERO) }
+    }
+
     pub(crate) fn new(fault: &Fault, outcome: &Outcome, took: Duration) -> Self {
         Self {
             name: fault.name.clone(),
@@ -43,6 +49,13 @@ impl Row {
             },
             seconds: took.as_secs_f64(),
         }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, how, seconds, .. } = self;
+        write!(f, "{name}: {how} ({seconds:.0} s)")
     }
 }
 
