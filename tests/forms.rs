@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use shmkit::connection::{Connection, RecvHalf, SendHalf};
 use shmkit::{
-    Array, Barrier, Condvar, CountingSemaphore, Event, Lock, Mutex, MutexGuard, Once, OnceCell,
-    Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque,
-    ShmString, ShmVec, Snapshot, Transactional, Value,
+    Array, Barrier, Condvar, CountingSemaphore, Event, FrameReceiver, FrameSender, Lock, Mutex,
+    MutexGuard, Once, OnceCell, Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock,
+    Semaphore, Sender, ShmDeque, ShmString, ShmVec, Snapshot, Transactional, Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -169,6 +169,20 @@ fn forms() -> Vec<Row> {
             accept, try_accept, accept_timeout, accept_deadline();
             wait_for_peer, try_wait_for_peer, wait_for_peer_timeout, wait_for_peer_deadline();
         }
+        FrameSender: FrameSender, ENDLESS => {
+            send, try_send, send_timeout, send_deadline(&[1]);
+            send_vectored, try_send_vectored, send_vectored_timeout, send_vectored_deadline(&[]);
+            reserve, try_reserve, reserve_timeout, reserve_deadline(1);
+            wait_for_peer, try_wait_for_peer, wait_for_peer_timeout, wait_for_peer_deadline();
+        }
+        FrameReceiver: FrameReceiver, ENDLESS => {
+            recv, try_recv, recv_timeout, recv_deadline();
+            recv_into, try_recv_into, recv_into_timeout, recv_into_deadline(any());
+            peek, try_peek, peek_timeout, peek_deadline();
+            discard, try_discard, discard_timeout, discard_deadline();
+            accept, try_accept, accept_timeout, accept_deadline();
+            wait_for_peer, try_wait_for_peer, wait_for_peer_timeout, wait_for_peer_deadline();
+        }
         Queue: Queue<u64>, ENDLESS => {
             put, try_put, put_timeout, put_deadline(1);
             put_all, try_put_batch, put_all_timeout, put_all_deadline(&[1]);
@@ -298,10 +312,10 @@ impl Sources {
     }
 }
 
-/// What both ends of a pipe have stands once for the two, as what a connection and its halves have.
+/// What all ends of pipes have stands once for them, as what a connection and its halves have.
 fn insert(set: &mut BTreeSet<Found>, handle: &str, name: &str) {
     let handles = match handle {
-        "$End" => vec!["Sender", "Receiver"],
+        "$End" => vec!["Sender", "Receiver", "FrameSender", "FrameReceiver"],
         "$Receiving" => vec!["Connection", "RecvHalf"],
         "$Sending" => vec!["Connection", "SendHalf"],
         _ => vec![handle],

@@ -40,8 +40,10 @@ impl From<PipeError> for io::Error {
             PipeError::NeverCame { .. } | PipeError::ProcessEnded { .. } => {
                 io::ErrorKind::NotConnected
             }
-            PipeError::TooMany { .. } => io::ErrorKind::InvalidInput,
-            PipeError::Corrupt { .. } => io::ErrorKind::InvalidData,
+            PipeError::TooMany { .. } | PipeError::TooShort { .. } => io::ErrorKind::InvalidInput,
+            PipeError::Corrupt { .. } | PipeError::TooLong { .. } => io::ErrorKind::InvalidData,
+            PipeError::NoMemory { .. } => io::ErrorKind::OutOfMemory,
+            PipeError::Torn { .. } => io::ErrorKind::UnexpectedEof,
             PipeError::NotJoined | PipeError::NotMine | PipeError::CannotJudge { .. } => {
                 io::ErrorKind::Other
             }

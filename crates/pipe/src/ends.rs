@@ -7,11 +7,11 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Expected, Judge, OwnerId};
 use shmkit_sync::Patience;
 
-use crate::{PipeError, Receiver, Sender};
+use crate::{FrameReceiver, FrameSender, PipeError, Receiver, Sender};
 
-macro_rules! both {
-    ($($End:ident)*) => {$(
-        impl<T: ShmSafe, K: Judge> $End<T, K> {
+macro_rules! all {
+    ($($End:ident[$($bound:tt)*][$($argument:tt)*])*) => {$(
+        impl<$($bound)* K: Judge> $End<$($argument)* K> {
             /// Says who is expected to claim the other end: a participant, or a child that has not joined yet. An operation
             /// that would wait for somebody to come is told if that one is gone without having done so:
             /// [`PipeError::NeverCame`] or [`PipeError::ProcessEnded`], as [`PipeError::PeerDied`] tells of one that came.
@@ -79,7 +79,15 @@ macro_rules! both {
             pub fn wait_for_peer_deadline<'p>(&mut self, deadline: impl Into<Patience<'p>>) -> Result<OwnerId, PipeError> {
                 self.end.wait_for_peer(&self.keeper, deadline)
             }
+        }
+    )*};
+}
 
+all! { Sender[T: ShmSafe,][T,] Receiver[T: ShmSafe,][T,] FrameSender[][] FrameReceiver[][] }
+
+macro_rules! of_items {
+    ($($End:ident)*) => {$(
+        impl<T: ShmSafe, K: Judge> $End<T, K> {
             /// Returns how many items lie in the pipe: at a moment that is over when this returns.
             pub fn len(&self) -> usize {
                 self.end.len() as usize
@@ -108,4 +116,28 @@ macro_rules! both {
     )*};
 }
 
-both! { Sender Receiver }
+of_items! { Sender Receiver }
+
+macro_rules! of_messages {
+    ($($End:ident)*) => {$(
+        impl<K: Judge> $End<K> {
+            /// Returns whether nothing is to be received: at a moment that is over when this returns.
+            pub fn is_empty(&self) -> bool {
+                self.end.is_empty()
+            }
+
+            /// Returns how many bytes of the pipe are in use, with what is kept beside each message, as
+            /// [`is_empty`](Self::is_empty) does.
+            pub fn used(&self) -> usize {
+                self.end.len() as usize * size_of::<u64>()
+            }
+
+            /// Returns the capacity of the pipe in bytes.
+            pub fn capacity(&self) -> usize {
+                self.end.capacity() as usize * size_of::<u64>()
+            }
+        }
+    )*};
+}
+
+of_messages! { FrameSender FrameReceiver }

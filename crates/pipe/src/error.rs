@@ -47,12 +47,36 @@ pub enum PipeError {
         /// Who it is that may have died; the first of several.
         peer: PeerId,
     },
-    /// More items were asked for at once than the pipe can ever hold.
+    /// More items, or bytes of a message, were asked for at once than the pipe can ever hold in one piece.
     TooMany {
         /// How many.
         wanted: usize,
-        /// The capacity, in items.
+        /// How many can be.
         capacity: usize,
+    },
+    /// The next message is longer than the place given for it. It is still to be received.
+    TooShort {
+        /// Its length, in bytes.
+        length: u64,
+    },
+    /// The next message is longer than this end [takes](crate::FrameReceiver::set_limit). It is still to be received, or to be
+    /// [discarded](crate::FrameReceiver::discard).
+    TooLong {
+        /// Its length, in bytes.
+        length: u64,
+        /// The most that it may have.
+        limit: u64,
+    },
+    /// There is no memory for the next message, which is still to be received.
+    NoMemory {
+        /// Its length, in bytes.
+        length: u64,
+    },
+    /// A message of several pieces is not whole, because somebody died in the middle of it: its sender, or the receiver before
+    /// this one, with its beginning. What there was of it is discarded; the next message is not concerned.
+    Torn {
+        /// How many of its bytes are discarded.
+        discarded: u64,
     },
     /// A word of the pipe has a value that no peer of this version writes.
     Corrupt {
@@ -98,8 +122,22 @@ impl fmt::Display for PipeError {
                 "cannot tell whether {peer} is alive, at the other end of the pipe or as long as whose life the wait was to last"
             ),
             Self::TooMany { wanted, capacity } => {
-                write!(f, "{wanted} items at once were asked for, and the pipe holds {capacity}")
+                write!(f, "{wanted} at once were asked for, and the pipe takes {capacity} in one piece")
             }
+            Self::TooShort { length } => {
+                write!(f, "the next message has {length} bytes, more than there is place for; it is still to be received")
+            }
+            Self::TooLong { length, limit } => write!(
+                f,
+                "the next message has {length} bytes, and this end takes {limit} at most; raise its limit, or discard the message"
+            ),
+            Self::NoMemory { length } => {
+                write!(f, "there is no memory for the next message, of {length} bytes; it is still to be received")
+            }
+            Self::Torn { discarded } => write!(
+                f,
+                "a message is not whole, because its sender or its receiver died in the middle of it; {discarded} bytes were discarded"
+            ),
             Self::Corrupt { field, found } => write!(
                 f,
                 "the pipe is corrupt: its {field} is {found:#x}, which no peer of this version writes; make the pipe anew"

@@ -5,6 +5,10 @@
 //!   [`send_all`](Sender::send_all), [`reserve`](Sender::reserve) to write in place.
 //! * [`Receiver`]: [`recv`](Receiver::recv), [`recv_into`](Receiver::recv_into), [`recv_batch`](Receiver::recv_batch),
 //!   [`peek`](Receiver::peek) to read in place, [`iter`](Receiver::iter).
+//! * [`Frames`]: the pipe for messages of any length, with its two ends [`FrameSender`]
+//!   ([`send`](FrameSender::send), [`send_vectored`](FrameSender::send_vectored), [`reserve`](FrameSender::reserve)) and
+//!   [`FrameReceiver`] ([`recv`](FrameReceiver::recv), [`recv_into`](FrameReceiver::recv_into),
+//!   [`peek`](FrameReceiver::peek), [`discard`](FrameReceiver::discard)).
 //! * For a server: [`accept`](Receiver::accept) takes one client after the other.
 //! * Both: [`len`](Sender::len), [`room`](Sender::room), [`expect`](Sender::expect),
 //!   [`wait_for_peer`](Sender::wait_for_peer). Ends of bytes are [`Write`](std::io::Write) and [`Read`](std::io::Read).
@@ -34,7 +38,7 @@
 //!
 //! # What this does not do
 //!
-//! There is one sender and one receiver at a time, and neither is cloned. Messages have one type and size. The pipe does
+//! There is one sender and one receiver at a time, and neither is cloned. The pipe does
 //! not grow. It does not defend itself against a peer that writes to it on purpose what no peer writes: positions are
 //! checked whenever they are read, values are what the peer made them.
 //!
@@ -69,6 +73,12 @@
 //! Measured beside [rtrb] between two threads (Xeon, two processors, a line's round trip 130 ns): 8, 64, 256 bytes one
 //! at a time take 0.60, 0.64, 0.23 of its time, an item there and back between two that spin 0.35: as long as two bare lines do.
 //!
+//! [`Frames`] are the same ring, of words: a [message](Piece) is a header and its bytes, side by side, so that it can be lent.
+//! Whether the rest of the ring is long enough for that is up to where it stands, and a word there says to go on at the
+//! beginning. A message of up to half of the ring always fits with what is skipped; it is published by the one store of `tail`. A
+//! longer one comes in pieces, each published by itself, and counts with the last one, which is released when all of it is
+//! received: whoever takes over in the middle of it finds a piece without a beginning, and is told.
+//!
 //! A sender that sleeps because the pipe is full is woken when half of it is free, or nothing is left to receive: to wake
 //! it for each place takes a slow receiver longer than its work. A receiver that takes less, and does something else
 //! then, leaves it to the end of its slice, 1 to 32 ms.
@@ -80,6 +90,8 @@ mod bytes;
 #[cfg(not(loom))]
 mod ends;
 mod error;
+#[cfg(not(loom))]
+mod frames;
 #[cfg(not(loom))]
 mod iter;
 #[cfg(not(loom))]
@@ -99,12 +111,14 @@ mod sender;
 mod small;
 
 pub use crate::error::{BatchError, ClaimError, PipeError, SendError};
-pub use crate::raw::{Accepted, COPIED, Peer, RawEnd, RawRing};
+pub use crate::raw::{Accepted, COPIED, Part, Peer, Piece, Place, RawEnd, RawRing, Words};
 #[cfg(not(loom))]
 pub use crate::{
+    frames::{Draft, Frame, FrameReceiver, FrameSender, Frames},
     iter::Iter,
     loan::{IntoItems, Items, Slots},
     pipe::Pipe,
+    ready::FrameRoom,
     receiver::Receiver,
     sender::Sender,
 };

@@ -10,7 +10,7 @@ use crate::places::Places;
 use crate::{PipeError, RawEnd};
 
 /// What a forked child is told that uses a loan of its parent.
-const NOT_OURS: &str =
+pub(crate) const NOT_OURS: &str =
     "a loan was used by a process that does not have the pipe's end: claim it after the fork";
 
 /// Free places of a pipe, lent to its sender by [`Sender::reserve`](crate::Sender::reserve).

@@ -4,8 +4,11 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::slice;
 
-use shmkit_atomic::{prefetch, prefetch_to_write};
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicU64, prefetch, prefetch_to_write};
 use shmkit_layout::ShmSafe;
+
+use crate::raw::Words;
 
 /// How far ahead of an item the lines of later ones are fetched, in bytes. One line after the other takes longer to come
 /// than the items in it to be used; the processor looks less far ahead by itself.
@@ -192,5 +195,100 @@ impl<'a, T: ShmSafe> Places<'a, T> {
             NonNull::slice_from_raw_parts(self.at(index), near),
             NonNull::slice_from_raw_parts(self.first, len - near),
         )
+    }
+}
+
+impl Words for Places<'_, u64> {
+    #[inline(always)]
+    fn load(&self, at: u64) -> u64 {
+        // Relaxed: whoever uses it has seen the position of its sender, with Acquire.
+        self.word(at).load(Relaxed)
+    }
+
+    #[inline(always)]
+    fn store(&self, at: u64, word: u64) {
+        // Relaxed: published by the position, with Release.
+        self.word(at).store(word, Relaxed);
+    }
+}
+
+impl<'a> Places<'a, u64> {
+    /// A word of a header: loaded once, whatever a peer does to it.
+    #[inline(always)]
+    fn word(&self, at: u64) -> &AtomicU64 {
+        let at = self.at(at).as_ptr();
+        // SAFETY: aligned and valid for `'a` (`new`). A reference to the same bytes exists on a side only while a loan of
+        // them does, and headers are not lent.
+        unsafe { AtomicU64::from_ptr(at) }
+    }
+
+    /// Returns the address of `len` bytes that begin with the word at `at`, if they all lie before the end of the ring.
+    #[inline(always)]
+    fn bytes(self, at: u64, len: usize) -> *mut u8 {
+        let first = at as usize & (self.count - 1);
+        assert!(len <= (self.count - first) * size_of::<u64>(), "bytes beyond the end of the ring");
+        self.at(at).as_ptr().cast()
+    }
+
+    /// Starts to bring the lines of bytes some way after those at `at` here, if they are among the `ready` words from there on.
+    #[inline(always)]
+    pub(crate) fn fetch_bytes_ahead(self, at: u64, len: u64, ready: u64) {
+        self.bytes_ahead(at, len, ready, prefetch);
+    }
+
+    /// As [`fetch_bytes_ahead`](Self::fetch_bytes_ahead), to be written.
+    #[inline(always)]
+    pub(crate) fn take_bytes_ahead(self, at: u64, len: u64, ready: u64) {
+        self.bytes_ahead(at, len, ready, prefetch_to_write);
+    }
+
+    #[inline(always)]
+    fn bytes_ahead(self, at: u64, len: u64, ready: u64, fetch: impl Fn(*const u8)) {
+        let ahead = (AHEAD / size_of::<u64>()) as u64;
+        let bytes = len as usize;
+        if bytes <= AHEAD && ready > 2 * ahead {
+            let first = self.at(at.wrapping_add(ahead)).cast::<u8>().as_ptr();
+            for byte in (0..=bytes).step_by(LINE) {
+                fetch(first.wrapping_add(byte));
+            }
+        }
+    }
+
+    /// Borrows bytes in place.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may write to them during `'s`.
+    ///
+    /// # Panics
+    ///
+    /// If they do not all lie before the end of the ring.
+    #[inline(always)]
+    pub(crate) unsafe fn borrow_bytes<'s>(self, at: u64, len: usize) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        let bytes = self.bytes(at, len);
+        // SAFETY: inside the ring (`bytes`), valid for `'a` (`new`), and not written to (the caller).
+        unsafe { slice::from_raw_parts(bytes, len) }
+    }
+
+    /// Borrows bytes in place for writing.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may touch them during `'s`.
+    ///
+    /// # Panics
+    ///
+    /// If they do not all lie before the end of the ring.
+    #[inline(always)]
+    pub(crate) unsafe fn borrow_bytes_mut<'s>(self, at: u64, len: usize) -> &'s mut [u8]
+    where
+        'a: 's,
+    {
+        let bytes = self.bytes(at, len);
+        // SAFETY: inside the ring (`bytes`), valid for `'a` (`new`), and nobody else touches them (the caller).
+        unsafe { slice::from_raw_parts_mut(bytes, len) }
     }
 }

@@ -470,7 +470,7 @@ impl<T: ShmSafe, K: Judge> Sender<T, K> {
 
 /// What the end of the time means to who gave none.
 #[inline]
-fn now(error: PipeError) -> PipeError {
+pub(crate) fn now(error: PipeError) -> PipeError {
     match error {
         PipeError::TimedOut => PipeError::Full,
         other => other,

@@ -311,6 +311,28 @@
 //! # }
 //! ```
 //!
+//! [`Frames`] are a pipe of messages, each as long as it is: written and read in place, gathered from several parts, and, if one is
+//! longer than half of the pipe, streamed.
+//!
+//! ```
+//! # use shmkit::{Objects, Options};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let orders = segment.frames("orders", 1 << 16)?;
+//! let (mut sender, mut receiver) = (orders.sender()?, orders.receiver()?);
+//! sender.send(b"burger")?;
+//! let mut draft = sender.reserve(100)?; // in place
+//! draft.bytes()[..4].copy_from_slice(b"cola");
+//! draft.commit(4)?; // killed before this: nothing was sent
+//!
+//! assert_eq!(receiver.recv()?, b"burger");
+//! let order = receiver.peek()?; // in place
+//! assert_eq!(order.bytes(), b"cola");
+//! order.release()?; // killed before this: a successor gets it again
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Queues
 //!
 //! A [`Queue`] takes from many and gives to many. Whoever is killed with what it has *taken* leaves it to another; and
@@ -353,6 +375,7 @@
 //! | had arrived at a [`Barrier`], or registered | `PartyDied`, at once and until somebody resets it |
 //! | made the value of a [`OnceCell`] | no value, and one of them makes it |
 //! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
+//! | sent a long message through [`Frames`] | `Torn`, and nothing of it |
 //! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
 //! | changed a [`ShmMap`], [`ShmSet`], [`ShmVec`], [`ShmDeque`] or [`ShmString`] | each operation whole, or none of it |
 //! | put into a [`Queue`] | the item, or nothing |
@@ -442,6 +465,7 @@ pub use shmkit_layout::{
     Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
 };
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
+pub use shmkit_pipe::{Draft, Frame, FrameReceiver, FrameSender, Frames};
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
 pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Process, Seat};
 pub use shmkit_segment::{

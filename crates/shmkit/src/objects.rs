@@ -6,7 +6,7 @@ use shmkit_segment::ObjectError;
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Data, DequeSpec, Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, Queue,
+    Data, DequeSpec, Event, Frames, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, Queue,
     QueueSpec, RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet,
     ShmString, ShmVec, Snapshot, Transactional, Value,
 };
@@ -368,6 +368,14 @@ pub trait Objects: sealed::Sealed {
     ///
     /// See [`Objects`].
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError>;
+
+    /// [`Frames`]: a pipe of messages of any length, of at least `bytes` bytes; that is rounded up to a power of two. Messages of up
+    /// to half of it lie there in one piece.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn frames(&self, name: &str, bytes: u64) -> Result<Frames, ObjectError>;
 
     /// A [`Queue`] that holds so many items; a [`QueueSpec`] says more.
     ///

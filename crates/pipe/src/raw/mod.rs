@@ -2,6 +2,7 @@
 
 mod copy;
 mod end;
+mod frame;
 mod roles;
 
 use core::fmt;
@@ -19,6 +20,7 @@ use self::roles::{RECEIVER, Roles, SENDER};
 
 pub use self::copy::COPIED;
 pub use self::end::{Accepted, Peer, RawEnd};
+pub use self::frame::{Part, Piece, Place, Words};
 
 /// The words of a single-producer single-consumer ring, without its items. All zero is an unmade one.
 ///

@@ -7,9 +7,9 @@ use shmkit_segment::ObjectError;
 use super::Objects;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Data, DequeSpec, Event, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, Queue,
-    QueueSpec, RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap,
-    ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional, TransactionalSpec, Value,
+    Data, DequeSpec, Event, Frames, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties,
+    Pipe, Queue, QueueSpec, RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmDeque,
+    ShmMap, ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional, TransactionalSpec, Value,
 };
 
 /// Finds an object, or makes it where it lies.
@@ -202,6 +202,10 @@ impl Objects for Segment {
 
     fn pipe<T: ShmSafe>(&self, name: &str, capacity: u64) -> Result<Pipe<T>, ObjectError> {
         self.object(name, capacity)
+    }
+
+    fn frames(&self, name: &str, bytes: u64) -> Result<Frames, ObjectError> {
+        self.object(name, bytes)
     }
 
     fn queue<T: ShmSafe>(

@@ -25,9 +25,9 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         bell.waiter(armed)
     }
 
-    /// Returns whether an operation on one place would not wait: one is ready, or it would fail. Whether the other side is
-    /// alive is only found out if that is to be `asked`.
-    pub fn is_ready<J: Judge + ?Sized>(&self, judge: &J, asked: bool) -> bool {
+    /// Returns whether an operation on `want` places, at least one and at most the capacity, would not wait: they are ready, or
+    /// it would fail. Whether the other side is alive is only found out if that is to be `asked`.
+    pub fn is_ready<J: Judge + ?Sized>(&self, judge: &J, want: u64, asked: bool) -> bool {
         if self.check(judge).is_err() {
             return true;
         }
@@ -39,9 +39,10 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         // Acquire: as in `look`.
         let seen = self.ring.position(Self::OTHER).load(Acquire);
         let ready = if SENDS {
-            self.mine.wrapping_sub(seen) != self.capacity
+            let free = self.capacity.checked_sub(self.mine.wrapping_sub(seen));
+            free.is_none_or(|free| free >= want)
         } else {
-            self.bounded(seen) != Ok(self.mine)
+            self.bounded(seen).is_ok_and(|limit| limit.wrapping_sub(self.mine) >= want)
         };
         ready || !matches!(peer, Peer::Absent | Peer::Present)
     }

@@ -1,0 +1,195 @@
+//! Messages that are larger than half of the pipe.
+
+use std::thread;
+
+use super::*;
+
+#[test]
+fn a_message_of_any_length_arrives_whole() {
+    for len in [57, 58, 64, 120, 128, 129, 1000, 20_000] {
+        both(SMALL, |mut sender, mut receiver| {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    for number in 0..20 {
+                        sender.send(&message(number, len)).unwrap();
+                        sender.send(&message(number, number)).unwrap();
+                    }
+                });
+                for number in 0..20 {
+                    let sent = message(number, len);
+                    match number % 4 {
+                        0 => assert_eq!(receiver.recv(), Ok(sent), "{len}"),
+                        1 => {
+                            let mut buffer = vec![0xee; len + 1];
+                            assert_eq!(receiver.recv_into(&mut buffer), Ok(len));
+                            assert_eq!((&buffer[..len], buffer[len]), (&sent[..], 0xee));
+                        }
+                        2 => {
+                            assert_eq!(receiver.peek().unwrap().bytes(), sent);
+                            let again = receiver.peek().unwrap();
+                            assert_eq!((again.len(), again.bytes()), (len, &sent[..]));
+                            again.release().unwrap();
+                        }
+                        _ => receiver.discard().unwrap(),
+                    }
+                    assert_eq!(receiver.recv(), Ok(message(number, number)));
+                }
+            });
+        });
+    }
+}
+
+/// Sends what there is room for of a message of `len` bytes.
+fn begin(sender: &mut Sender<'_>, len: usize) {
+    let sent = sender.send_timeout(&message(0, len), Duration::from_millis(1));
+    assert_eq!(sent, Err(PipeError::TimedOut));
+}
+
+/// Takes what has come of a streamed message.
+fn take_some(receiver: &mut Receiver<'_>) {
+    assert_eq!(receiver.try_recv(), Err(PipeError::Empty));
+}
+
+#[test]
+fn a_wait_that_ends_in_the_middle_loses_nothing() {
+    let sent = message(1, 1000);
+    both(SMALL, |mut sender, mut receiver| {
+        thread::scope(|scope| {
+            scope.spawn(|| sender.send(&sent).unwrap());
+            let mut buffer = vec![0; 1000];
+            for attempt in 0.. {
+                // By turns, so that it goes on where another form has stopped.
+                let got = match attempt % 3 {
+                    0 => receiver.try_recv(),
+                    1 => receiver.try_peek().map(|message| message.bytes().to_vec()),
+                    _ => receiver.try_recv_into(&mut buffer).map(|len| buffer[..len].to_vec()),
+                };
+                match got {
+                    Ok(got) => {
+                        assert_eq!(got, sent);
+                        break;
+                    }
+                    Err(error) => assert_eq!(error, PipeError::Empty),
+                }
+                thread::yield_now();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_message_that_is_too_long_takes_no_memory_and_is_discarded_when_asked() {
+    both(SMALL, |mut sender, mut receiver| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                sender.send(&message(0, 5000)).unwrap();
+                sender.send(b"next").unwrap();
+            });
+            receiver.set_limit(4999);
+            let refused = PipeError::TooLong { length: 5000, limit: 4999 };
+            assert_eq!(receiver.recv(), Err(refused));
+            assert_eq!(receiver.peek().err(), Some(refused));
+            let short = PipeError::TooShort { length: 5000 };
+            assert_eq!(receiver.recv_into(&mut [0; 100]), Err(short));
+            receiver.discard().unwrap();
+            assert_eq!(receiver.recv(), Ok(b"next".to_vec()));
+        });
+    });
+}
+
+#[test]
+fn a_message_that_was_given_up_is_nobodys() {
+    for taken in [false, true] {
+        both(SMALL, |mut sender, mut receiver| {
+            begin(&mut sender, 500);
+            if taken {
+                take_some(&mut receiver);
+            }
+            thread::scope(|scope| {
+                scope.spawn(|| sender.send(b"next").unwrap());
+                assert_eq!(receiver.recv(), Ok(b"next".to_vec()));
+            });
+            begin(&mut sender, 500);
+            drop(sender);
+            assert_eq!(receiver.recv(), Err(PipeError::Closed));
+        });
+    }
+}
+
+#[test]
+fn of_a_message_whose_sender_died_nothing_is_seen_and_all_is_told() {
+    scene(SMALL, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        sender.send(b"whole").unwrap();
+        begin(&mut sender, 500);
+        judges[0].die();
+        assert_eq!(receiver.recv(), Ok(b"whole".to_vec()));
+        let Err(PipeError::Torn { discarded }) = receiver.recv() else { panic!("not torn") };
+        assert!(0 < discarded && discarded < 128, "{discarded}");
+        let dead = PipeError::PeerDied { peer: judges[0].me().unwrap() };
+        assert_eq!(receiver.recv(), Err(dead));
+
+        let mut sender = attach(region, &judges[2]).sender().unwrap();
+        sender.send(b"next").unwrap();
+        assert_eq!(receiver.recv(), Ok(b"next".to_vec()));
+    });
+}
+
+#[test]
+fn a_successors_message_is_not_taken_for_the_rest_of_a_dead_ones() {
+    for len in [4, 500] {
+        scene(SMALL, |region, judges| {
+            let mut sender = attach(region, &judges[0]).sender().unwrap();
+            let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+            begin(&mut sender, 500);
+            take_some(&mut receiver);
+            judges[0].die();
+            let mut sender = attach(region, &judges[2]).sender().unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| sender.send(&message(2, len)).unwrap());
+                assert!(matches!(receiver.recv(), Err(PipeError::Torn { .. })));
+                assert_eq!(receiver.recv(), Ok(message(2, len)));
+            });
+        });
+    }
+}
+
+#[test]
+fn a_receiver_that_died_in_the_middle_is_told_to_its_successor() {
+    scene(SMALL, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                sender.send(&message(0, 500)).unwrap();
+                sender.send(b"next").unwrap();
+            });
+            while receiver.used() == 0 {
+                thread::yield_now();
+            }
+            take_some(&mut receiver);
+            judges[1].die();
+            let mut receiver = attach(region, &judges[2]).receiver().unwrap();
+            let Err(PipeError::Torn { discarded }) = receiver.recv() else { panic!("not torn") };
+            assert!(0 < discarded && discarded < 500, "{discarded}");
+            assert_eq!(receiver.recv(), Ok(b"next".to_vec()));
+        });
+    });
+}
+
+#[test]
+fn a_message_that_was_looked_at_only_is_told_to_a_successor() {
+    scene(SMALL, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| sender.send(&message(0, 500)).unwrap());
+            assert_eq!(receiver.peek().unwrap().len(), 500);
+            judges[1].die();
+            let mut receiver = attach(region, &judges[2]).receiver().unwrap();
+            assert!(matches!(receiver.recv(), Err(PipeError::Torn { .. })));
+            assert_eq!(receiver.try_recv(), Err(PipeError::Empty));
+        });
+    });
+}
