@@ -1,5 +1,6 @@
 //! One side of a ring: what it keeps in private memory, and what it says to the other.
 
+mod meeting;
 mod peer;
 #[cfg(not(loom))]
 mod ready;
