@@ -20,6 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pipe", &["atomic", "layout", "roster", "sync", "wait"]),
     ("queue", &["atomic", "layout", "roster", "sync", "wait"]),
     ("segment", &["atomic", "layout", "roster", "sync"]),
+    ("parcel", &[]),
+    ("process", &["atomic", "derive", "parcel", "roster", "sync"]),
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
     (
         "shmkit",
@@ -32,7 +34,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "heap",
             "collections",
             "connection",
+            "parcel",
             "pipe",
+            "process",
             "queue",
             "segment",
             "tracker",

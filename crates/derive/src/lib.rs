@@ -1,8 +1,11 @@
-//! The derive of [shmkit](https://docs.rs/shmkit): which types may lie in shared memory.
+//! The macros of [shmkit](https://docs.rs/shmkit): which types may lie in shared memory, and which functions other processes
+//! can run.
 //!
-//! Programs use it as `shmkit::ShmSafe`; this crate has no use alone.
+//! Programs use them as `shmkit::ShmSafe`, `shmkit::task`, `shmkit::main`; this crate has no use alone.
 //!
 //! * [`ShmSafe`](macro@ShmSafe): checks a struct or an enum, and describes it to other processes.
+//! * [`task`](macro@task): names a function to the processes that this program starts of itself.
+//! * [`main`](macro@main): has those run their tasks instead of `main`.
 //!
 //! It does *not* make anything shareable that is not: what it implements, and what that promises, stands at the traits
 //! `ShmSafe`, `ShmChecked` and `ShmNiche` of `shmkit-layout`.
@@ -10,10 +13,11 @@
 mod attributes;
 mod enumeration;
 mod structure;
+mod task;
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput, Error, Result, parse_macro_input};
+use syn::{Data, DeriveInput, Error, ItemFn, Result, parse_macro_input};
 
 use crate::attributes::Attributes;
 
@@ -76,6 +80,45 @@ use crate::attributes::Attributes;
 pub fn shm_safe(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     derive(&input).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Makes a task of a function: other processes of this program can run it.
+///
+/// It stays a function: `square(7)` calls it. It also becomes a value `square`, which stands for it where a process is started.
+/// Its name, with the path of its module, and its signature are what it is known by, so that they must be the same in both
+/// processes; what has changed its meaning and nothing else says `#[task(version = 1)]`.
+///
+/// Arguments and answer are values that serde can pack and unpack; `&str` and `&[u8]` can be borrowed from the message. Refused
+/// are generic functions, methods, and what is borrowed else. It refers to `::shmkit`; to whom has that by another name, by
+/// `#[task(crate = path)]`.
+///
+/// # Examples
+///
+/// ```ignore
+/// #[shmkit::task]
+/// fn power(x: u64, n: u32) -> u64 {
+///     x.pow(n)
+/// }
+///
+/// let process = shmkit::Process::spawn(power, (2, 10))?;
+/// assert_eq!(process.join()?, power(2, 10));
+/// ```
+#[proc_macro_attribute]
+pub fn task(attributes: TokenStream, input: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(input as ItemFn);
+    task::expand(attributes.into(), &function).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Has a process that was started to run a task run it, before anything in `main`, and end.
+///
+/// In any other process `main` runs as it stands. At its end those processes that are [daemons] and still run are killed, and the
+/// others are waited for.
+///
+/// [daemons]: https://docs.rs/shmkit-process/latest/shmkit_process/struct.Builder.html#method.daemon
+#[proc_macro_attribute]
+pub fn main(attributes: TokenStream, input: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(input as ItemFn);
+    task::main(attributes.into(), function).unwrap_or_else(Error::into_compile_error).into()
 }
 
 fn derive(input: &DeriveInput) -> Result<proc_macro2::TokenStream> {

@@ -11,8 +11,9 @@ use std::error::Error;
 use std::process::{Child, Command, exit};
 use std::time::Duration;
 
+use shmkit::roster::Process;
 use shmkit::{
-    Judge, Objects, Options, PipeError, Process, Receiver, Segment, Sender, ShareSegment, ShmSafe,
+    Judge, Objects, Options, PipeError, Receiver, Segment, Sender, ShareSegment, ShmSafe,
 };
 
 /// How long anybody waits for anybody.

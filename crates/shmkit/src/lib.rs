@@ -408,6 +408,7 @@
 //!
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
 //! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands.
+//! * `process`: tasks in processes of their own; by default.
 //! * `serde`: that of `shmkit-segment`; [`Located`] handles are serialised as where they are, and open themselves on the other
 //!   side.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
@@ -435,8 +436,14 @@ pub use shmkit_connection as connection;
 pub use shmkit_heap as heap;
 #[doc(inline)]
 pub use shmkit_layout as layout;
+#[cfg(feature = "process")]
+#[doc(inline)]
+pub use shmkit_parcel as parcel;
 #[doc(inline)]
 pub use shmkit_pipe as pipe;
+#[cfg(feature = "process")]
+#[doc(inline)]
+pub use shmkit_process as process;
 #[doc(inline)]
 pub use shmkit_queue as queue;
 #[doc(inline)]
@@ -464,10 +471,20 @@ pub use shmkit_layout::__derive;
 pub use shmkit_layout::{
     Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
 };
+#[cfg(feature = "process")]
+pub use shmkit_parcel::Descriptor;
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_pipe::{Draft, Frame, FrameReceiver, FrameSender, Frames};
+#[cfg(feature = "process")]
+#[doc(hidden)]
+pub use shmkit_process::__task;
+#[cfg(feature = "process")]
+pub use shmkit_process::{
+    Builder, Death, Failure, Process, SpawnError, SpawnErrorKind, Status, TaskError, early, init,
+    main, task,
+};
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
-pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Process, Seat};
+pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Seat};
 pub use shmkit_segment::{
     Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind, Observer,
     OpenOptions, Options, RawOptions, RawSegment, SealedMemory, Segment, SegmentError,

@@ -233,8 +233,13 @@ impl<'h> Patience<'h> {
         !matches!(self.lives, Lives::All([]))
     }
 
-    /// Asks whether to stop.
-    pub(crate) fn says_stop(&self) -> bool {
+    /// Returns whether it has a hook, so that whoever sleeps has to ask it now and then.
+    pub fn has_hook(&self) -> bool {
+        self.hook.is_some()
+    }
+
+    /// Asks the hook, if there is one, whether to stop. For waits that are no machine of this crate.
+    pub fn says_stop(&self) -> bool {
         // Caught: what the wait has taken by now is given back on the way of *interrupted* only.
         self.hook.is_some_and(|hook| {
             catch_unwind(AssertUnwindSafe(hook)).map_or(true, |flow| flow.is_break())

@@ -1,0 +1,116 @@
+//! What goes with the bytes of a value while it is packed, and comes with them when it is unpacked.
+//!
+//! The luggage is the thread's, and open only while a value is packed or unpacked by a [`Parcel`](crate::Parcel). The
+//! `Serialize` of what is more than bytes puts it there and writes the number that it gets; its `Deserialize` reads the number
+//! and takes it out. Elsewhere, when such a value is written to a file or to another machine, there is none.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use crate::CannotTravel;
+
+/// What is open in this thread.
+pub(crate) struct Luggage {
+    pub(crate) files: Vec<Option<OwnedFd>>,
+    /// Why the value could not travel: a format's own error keeps no text.
+    pub(crate) why: Option<CannotTravel>,
+    packing: bool,
+}
+
+thread_local! {
+    static OPEN: RefCell<Option<Luggage>> = const { RefCell::new(None) };
+}
+
+/// Runs `with` while the luggage is open, and hands back what is in it then. A panic in between loses it, and no more.
+pub(crate) fn open<R>(
+    files: Vec<Option<OwnedFd>>,
+    packing: bool,
+    with: impl FnOnce() -> R,
+) -> (R, Luggage) {
+    /// Puts back what was open before: a value's `Serialize` may pack another parcel.
+    struct Outer(Option<Luggage>);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            OPEN.set(self.0.take());
+        }
+    }
+    let outer = Outer(OPEN.replace(Some(Luggage { files, why: None, packing })));
+    let result = with();
+    let luggage = OPEN.take();
+    drop(outer);
+    // Whoever packs inside puts back what it found.
+    (result, luggage.unwrap_or(Luggage { files: Vec::new(), why: None, packing }))
+}
+
+/// Puts a duplicate of a descriptor into the luggage of this thread, and returns its number there.
+///
+/// # Errors
+///
+/// [`CannotTravel`]: no parcel is being packed, or no descriptor is free.
+pub fn put(what: &str, file: BorrowedFd<'_>) -> Result<u32, CannotTravel> {
+    let no_number =
+        |error| CannotTravel::new(what, format!("its descriptor was not duplicated: {error}"));
+    with(what, true, |luggage| {
+        let number = luggage.files.len() as u32;
+        luggage.files.push(Some(file.try_clone_to_owned().map_err(no_number)?));
+        Ok(number)
+    })
+}
+
+/// Takes a descriptor out of the luggage of this thread, by its number there.
+///
+/// # Errors
+///
+/// [`CannotTravel`]: no parcel is being unpacked, or it has no such descriptor, or that was taken out before.
+pub fn take(what: &str, number: u32) -> Result<OwnedFd, CannotTravel> {
+    with(what, false, |luggage| {
+        let there = luggage.files.get_mut(number as usize).and_then(Option::take);
+        there.ok_or_else(|| {
+            let why =
+                format!("the parcel has no descriptor {number}, or had it and it was taken out");
+            CannotTravel::new(what, why)
+        })
+    })
+}
+
+/// Remembers why, and returns an error of the format.
+pub(crate) fn say<E>(why: CannotTravel, custom: impl FnOnce(String) -> E) -> E {
+    let text = why.to_string();
+    OPEN.with_borrow_mut(|open| {
+        if let Some(luggage) = open {
+            luggage.why = Some(why);
+        }
+    });
+    custom(text)
+}
+
+/// The error of a format that a `Serialize` of something more than bytes has failed with: the parcel's error says why.
+pub fn packing_failed<E: serde::ser::Error>(why: CannotTravel) -> E {
+    say(why, E::custom)
+}
+
+/// The same of a `Deserialize`.
+pub fn unpacking_failed<E: serde::de::Error>(why: CannotTravel) -> E {
+    say(why, E::custom)
+}
+
+fn with<R>(
+    what: &str,
+    packing: bool,
+    run: impl FnOnce(&mut Luggage) -> Result<R, CannotTravel>,
+) -> Result<R, CannotTravel> {
+    OPEN.with_borrow_mut(|open| match open {
+        Some(luggage) if luggage.packing == packing => run(luggage),
+        _ => Err(CannotTravel::new(
+            what,
+            "it is more than bytes, and goes only into a parcel to another process of this machine",
+        )),
+    })
+}
+
+impl fmt::Debug for Luggage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Luggage").field("files", &self.files).finish_non_exhaustive()
+    }
+}

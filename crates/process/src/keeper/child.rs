@@ -1,0 +1,292 @@
+//! One process, as the keeper's thread sees it.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::process;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::sys::signal::{SigmaskHow, pthread_sigmask};
+use shmkit_parcel::{Incoming, Outgoing, Parcel, ParcelError};
+
+use crate::keeper::{Order, Voice};
+use crate::message::{ANSWER, ARRIVED, Answer, HELLO, Hello, MOST, PROTOCOL, START};
+use crate::shared::{Phase, Shared};
+use crate::status::Status;
+use crate::{SpawnError, SpawnErrorKind, TaskError};
+
+/// How much of what a process has written is kept, in bytes.
+const TAIL: usize = 64 << 10;
+
+pub(crate) struct Child {
+    id: u64,
+    pub(crate) shared: Arc<Shared>,
+    process: process::Child,
+    socket: Option<UnixStream>,
+    outgoing: Option<Outgoing>,
+    incoming: Incoming,
+    output: Option<File>,
+    /// What it has written, the last of it.
+    tail: Vec<u8>,
+    /// When it is killed unless it has said hello.
+    pub(crate) hello_by: Option<Instant>,
+    /// It has not, and was killed.
+    pub(crate) is_silent: bool,
+    has_said_hello: bool,
+    outcome: Option<Result<Parcel, TaskError>>,
+}
+
+impl Child {
+    /// Starts it.
+    pub(crate) fn start(
+        order: Order,
+        id: u64,
+        shared: Arc<Shared>,
+        epoll: &Epoll,
+    ) -> Result<Self, SpawnError> {
+        let task = shared.task;
+        let os = |during: &'static str| move |error| SpawnError::os(task, during, error);
+        let (mut command, ends) = order.command(task).map_err(os("make what leads to it"))?;
+        // It gets the signal mask of the thread that starts it: that of who asked for it.
+        let ours = order.mask.thread_swap_mask(SigmaskHow::SIG_SETMASK);
+        let started = command.spawn();
+        if let Ok(ours) = ours {
+            let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&ours), None);
+        }
+        let process = started.map_err(os("start the program"))?;
+        // It has our other end of the output, too.
+        drop(command);
+        let mut child = Self {
+            id,
+            shared,
+            process,
+            socket: Some(ends.socket),
+            outgoing: Some(Outgoing::new(START, order.parcel)),
+            incoming: Incoming::new(MOST),
+            output: ends.output.map(File::from),
+            tail: Vec::new(),
+            hello_by: Instant::now().checked_add(order.hello_within),
+            is_silent: false,
+            has_said_hello: false,
+            outcome: None,
+        };
+        if let Err(errno) = child.watch(epoll) {
+            // Nobody would hear of its end.
+            child.kill();
+            return Err(os("watch it")(errno.into()));
+        }
+        child.shared.change(|state| {
+            state.pid = child.process.id();
+            state.phase = Phase::Starting;
+        });
+        Ok(child)
+    }
+
+    /// Has the keeper told of it.
+    fn watch(&mut self, epoll: &Epoll) -> nix::Result<()> {
+        let event = |voice: Voice, flags| EpollEvent::new(flags, voice.token(self.id));
+        // Nobody but us reaps it, so that the number is its own.
+        // SAFETY: two numbers.
+        let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, self.process.id(), 0) };
+        let number = Errno::result(opened)? as RawFd;
+        // SAFETY: the kernel has just made it for us.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(number) };
+        if let Some(socket) = &self.socket {
+            let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+            epoll.add(socket, event(Voice::Socket, flags))?;
+        }
+        if let Some(output) = &self.output {
+            epoll.add(output, event(Voice::Output, EpollFlags::EPOLLIN))?;
+        }
+        epoll.add(pidfd.as_fd(), event(Voice::End, EpollFlags::EPOLLIN))?;
+        // It is set once.
+        let _ = self.shared.pidfd.set(pidfd);
+        Ok(())
+    }
+
+    /// Ends it here and now: nothing else can be done with it.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Writes what the socket takes, and reads what has come.
+    pub(crate) fn talk(&mut self, epoll: &Epoll) {
+        let Some(socket) = &self.socket else { return };
+        if let Some(outgoing) = &mut self.outgoing
+            && outgoing.advance(socket).unwrap_or(true)
+        {
+            // All was sent; or nobody is there, whose end will be heard.
+            self.outgoing = None;
+        }
+        loop {
+            let Some(socket) = &self.socket else { return };
+            match self.incoming.advance(socket) {
+                Ok(Some((kind, parcel))) => self.told(kind, parcel),
+                Ok(None) => return,
+                Err(error) => {
+                    self.hang_up(epoll, error);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, kind: u32, mut parcel: Parcel) {
+        match kind {
+            HELLO => match parcel.take::<Hello>() {
+                Ok(Hello { protocol: PROTOCOL, width })
+                    if usize::from(width) == size_of::<usize>() =>
+                {
+                    self.hello_by = None;
+                    self.has_said_hello = true;
+                }
+                _ => {
+                    let why = "the program speaks another version of the protocol, or has another width: build both from one \
+                               version of shmkit";
+                    self.refuse(SpawnErrorKind::OtherProtocol, why);
+                    let _ = self.shared.signal(libc::SIGKILL);
+                }
+            },
+            ARRIVED => self.shared.change(|state| {
+                state.phase = state.phase.max(Phase::Running);
+                state.running_since = Some(Instant::now());
+            }),
+            ANSWER if self.outcome.is_none() => {
+                self.outcome = Some(self.answer(parcel));
+                self.shared.change(|state| state.phase = state.phase.max(Phase::Answered));
+            }
+            // What a later version may say; and a task says nothing twice.
+            _ => {}
+        }
+    }
+
+    fn refuse(&mut self, kind: SpawnErrorKind, detail: impl Into<String>) {
+        let error = SpawnError::new(kind, self.shared.task, detail);
+        self.outcome.get_or_insert(Err(TaskError::NotStarted(error)));
+    }
+
+    fn answer(&self, mut parcel: Parcel) -> Result<Parcel, TaskError> {
+        let Shared { task, name, .. } = &*self.shared;
+        let (task, name) = (*task, name.clone());
+        let not_started =
+            |kind, detail: String| Err(TaskError::NotStarted(SpawnError::new(kind, task, detail)));
+        match parcel.take::<Answer>() {
+            Ok(Answer::Returned) => Ok(parcel),
+            Ok(Answer::Panicked(panic)) => Err(TaskError::Panicked { task, name, panic }),
+            Ok(Answer::Undecodable(why) | Answer::Unencodable(why)) => {
+                Err(TaskError::Travel { task, name, why })
+            }
+            Ok(Answer::Unknown(names)) => not_started(
+                SpawnErrorKind::UnknownTask,
+                format!("the program that was started has no such task, but {names:?}"),
+            ),
+            Ok(Answer::Differs(signature)) => not_started(
+                SpawnErrorKind::SignatureDiffers,
+                format!(
+                    "the program that was started has it as `{signature}`, or of another version"
+                ),
+            ),
+            Ok(Answer::Twice([one, other])) => not_started(
+                SpawnErrorKind::Ambiguous,
+                format!(
+                    "two functions have this name and signature, at {one} and at {other}: rename one"
+                ),
+            ),
+            Err(error) => Err(TaskError::Decode { task, name, why: error.to_string() }),
+        }
+    }
+
+    /// Nothing more comes through the socket. The process may go on.
+    fn hang_up(&mut self, epoll: &Epoll, error: ParcelError) {
+        if let Some(socket) = self.socket.take() {
+            let _ = epoll.delete(socket);
+        }
+        self.outgoing = None;
+        // Cut short is what a death leaves, which says more.
+        let broken = matches!(
+            error,
+            ParcelError::NoParcel { .. } | ParcelError::TooLong { .. } | ParcelError::TooManyFiles
+        );
+        if broken && self.outcome.is_none() {
+            let Shared { task, name, .. } = &*self.shared;
+            let (task, name, why) = (*task, name.clone(), error.to_string());
+            self.outcome = Some(Err(TaskError::Decode { task, name, why }));
+        }
+    }
+
+    /// Keeps the last of what it writes.
+    pub(crate) fn listen(&mut self, epoll: &Epoll) {
+        let Some(output) = &mut self.output else { return };
+        let mut bytes = [0; 4096];
+        loop {
+            match output.read(&mut bytes) {
+                Ok(0) => break,
+                Ok(n) => {
+                    self.tail.extend_from_slice(&bytes[..n]);
+                    // Not at every read: it moves all that is kept.
+                    if self.tail.len() > 2 * TAIL {
+                        self.tail.drain(..self.tail.len() - TAIL);
+                    }
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return,
+                Err(_) => break,
+            }
+        }
+        if let Some(output) = self.output.take() {
+            let _ = epoll.delete(output);
+        }
+    }
+
+    /// Waits for it, which has ended, and says what came of it.
+    pub(crate) fn bury(mut self, epoll: &Epoll) {
+        // Somebody else in this process may have waited for all that there are.
+        let status = self.process.try_wait().ok().flatten().map_or(Status::Unknown, Status::from);
+        let files = [self.socket.as_ref().map(AsFd::as_fd), self.output.as_ref().map(AsFd::as_fd)];
+        for file in files.into_iter().flatten() {
+            let _ = epoll.delete(file);
+        }
+        if let Some(pidfd) = self.shared.pidfd.get() {
+            let _ = epoll.delete(pidfd);
+        }
+        let extra = self.tail.len().saturating_sub(TAIL);
+        let tail = self.tail.split_off(extra);
+        if self.outcome.is_none() && !self.has_said_hello {
+            let written = String::from_utf8_lossy(&tail);
+            let written = match written.trim_end() {
+                "" => String::new(),
+                written => format!("; the last of what it wrote: {written}"),
+            };
+            let add = "have it call `shmkit::init()` first in `main`, or add `shmkit::early!();`";
+            match self.is_silent {
+                true => self.refuse(
+                    SpawnErrorKind::NeverSaidHello,
+                    format!("its process did not say in time that it runs tasks, and was killed: {add}{written}"),
+                ),
+                false => self.refuse(
+                    SpawnErrorKind::ExitedBeforeHello(status),
+                    format!("its process {status} before it said that it runs tasks: {add}{written}"),
+                ),
+            }
+        }
+        let outcome = self.outcome.take();
+        let shared = self.shared;
+        shared.change(|state| {
+            state.output = tail;
+            state.status = Some(status);
+            state.outcome = Some(outcome.unwrap_or_else(|| {
+                let death = Box::new(shared.death(state, status));
+                Err(match status {
+                    Status::Exited(_) => TaskError::Exited(death),
+                    _ => TaskError::WorkerDied(death),
+                })
+            }));
+            state.phase = Phase::Ended;
+        });
+    }
+}

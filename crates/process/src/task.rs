@@ -1,0 +1,290 @@
+//! Functions that another process can run, known by their names.
+//!
+//! Each `#[task]` puts the address of its entry into a section of the program, whose two ends the linker names. No
+//! constructor runs, so that there is no order to get wrong; and the entry is there though nobody names the task.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shmkit_parcel::{Parcel, ParcelError};
+
+use crate::message::Answer;
+
+/// What entries of this layout begin with. Another version of this crate in the same program has another one, in the same
+/// section.
+const FORMAT: u64 = u64::from_ne_bytes(*b"shmtask\x01");
+
+/// A function that another process can run; [`#[task]`](macro@crate::task) makes it of a function.
+///
+/// Its arguments are packed and unpacked one by one, so that an error can say which.
+pub trait Task: Copy + Send + Sync + 'static {
+    /// Its arguments, as a tuple.
+    type Args;
+    /// What it answers.
+    type Output: Serialize + DeserializeOwned;
+
+    /// Its name, with the path of its module.
+    const NAME: &'static str;
+    /// Its signature, as it stands in the source.
+    const SIGNATURE: &'static str;
+    /// What it is known by to another process: the [fingerprint] of name, signature and version.
+    const PRINT: u64;
+
+    /// Puts the arguments into a parcel.
+    ///
+    /// # Errors
+    ///
+    /// Which argument was not packed, and why.
+    fn pack(args: &Self::Args, parcel: &mut Parcel) -> Result<(), ArgumentError>;
+
+    /// Takes the arguments out of a parcel.
+    ///
+    /// # Errors
+    ///
+    /// Which argument was not unpacked, and why.
+    fn unpack(parcel: &mut Parcel) -> Result<Self::Args, ArgumentError>;
+
+    /// Calls the function.
+    fn call(args: Self::Args) -> Self::Output;
+}
+
+/// An argument that was not packed or unpacked.
+#[derive(Debug)]
+pub struct ArgumentError {
+    /// The argument, as its function names it.
+    pub argument: &'static str,
+    /// Why.
+    pub error: ParcelError,
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "argument `{}`: {}", self.argument, self.error)
+    }
+}
+
+impl std::error::Error for ArgumentError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// As an error of input and output, with the argument's name.
+impl From<ArgumentError> for std::io::Error {
+    fn from(error: ArgumentError) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}
+
+/// What the section of the tasks has the addresses of.
+#[repr(C)]
+pub struct Entry {
+    format: u64,
+    print: u64,
+    name: &'static str,
+    signature: &'static str,
+    place: &'static str,
+    run: fn(&mut Parcel, &mut dyn FnMut()) -> Ran,
+}
+
+impl Entry {
+    /// Makes the entry of a task that stands at `place` of its source.
+    pub const fn of<T: Task>(place: &'static str) -> Self {
+        let (print, name, signature) = (T::PRINT, T::NAME, T::SIGNATURE);
+        Self { format: FORMAT, print, name, signature, place, run: run::<T> }
+    }
+
+    /// Returns the task's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the task's signature.
+    pub fn signature(&self) -> &'static str {
+        self.signature
+    }
+
+    /// Returns what the task is known by.
+    pub fn print(&self) -> u64 {
+        self.print
+    }
+
+    /// Takes the arguments out of a parcel, says that it has, and runs the function.
+    pub(crate) fn run(&self, parcel: &mut Parcel, arrived: &mut dyn FnMut()) -> Ran {
+        (self.run)(parcel, arrived)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).field("place", &self.place).finish()
+    }
+}
+
+/// What became of a task in its process.
+pub(crate) enum Ran {
+    /// The whole answer.
+    Returned(Parcel),
+    Panicked,
+    /// The arguments were not unpacked.
+    Undecodable(String),
+    /// The answer was not packed.
+    Unencodable(String),
+}
+
+fn run<T: Task>(parcel: &mut Parcel, arrived: &mut dyn FnMut()) -> Ran {
+    let args = match T::unpack(parcel) {
+        Ok(args) => args,
+        Err(error) => return Ran::Undecodable(error.to_string()),
+    };
+    arrived();
+    // The process does nothing after this but answer: nobody sees what is half-changed.
+    let Ok(output) = catch_unwind(AssertUnwindSafe(|| T::call(args))) else {
+        return Ran::Panicked;
+    };
+    let mut answer = Parcel::new();
+    match answer.add(&Answer::Returned).and_then(|()| answer.add(&output)) {
+        Ok(()) => Ran::Returned(answer),
+        Err(error) => Ran::Unencodable(error.to_string()),
+    }
+}
+
+/// Returns the fingerprint of a task: FNV-1a of 64 bits, of its name, its signature and its version.
+pub const fn fingerprint(name: &str, signature: &str, version: u64) -> u64 {
+    const fn more(mut hash: u64, bytes: &[u8]) -> u64 {
+        let mut i = 0;
+        while i < bytes.len() {
+            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x100_0000_01b3);
+            i += 1;
+        }
+        // So that a name's end and a signature's begin do not change places.
+        (hash ^ 0xff).wrapping_mul(0x100_0000_01b3)
+    }
+    let hash = more(0xcbf2_9ce4_8422_2325, name.as_bytes());
+    more(more(hash, signature.as_bytes()), &version.to_le_bytes())
+}
+
+/// An element of the section that names no task, so that it has a begin and an end in a program without any.
+#[used]
+#[unsafe(link_section = "shmkit_tasks")]
+static NONE: Option<&Entry> = None;
+
+unsafe extern "C" {
+    #[link_name = "__start_shmkit_tasks"]
+    static START: [usize; 0];
+    #[link_name = "__stop_shmkit_tasks"]
+    static STOP: [usize; 0];
+}
+
+/// All tasks of this program, by their fingerprints.
+pub(crate) struct Tasks(Vec<&'static Entry>);
+
+impl Tasks {
+    /// Returns those of this program: sorted once.
+    pub(crate) fn all() -> &'static Self {
+        static ALL: OnceLock<Tasks> = OnceLock::new();
+        ALL.get_or_init(|| Self::sorted(section()))
+    }
+
+    fn sorted(entries: impl Iterator<Item = &'static Entry>) -> Self {
+        let mut all: Vec<_> = entries.filter(|entry| entry.format == FORMAT).collect();
+        all.sort_by_key(|entry| (entry.print, entry.place));
+        // One that two units of code have put there.
+        all.dedup_by(|one, other| ptr::eq(*one, *other));
+        Self(all)
+    }
+
+    /// Returns the task of a fingerprint.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or there are two.
+    pub(crate) fn find(&self, print: u64, name: &str) -> Result<&'static Entry, NotFound> {
+        let first = self.0.partition_point(|entry| entry.print < print);
+        let found: Vec<_> =
+            self.0[first..].iter().take_while(|entry| entry.print == print).collect();
+        match found[..] {
+            [entry] => Ok(entry),
+            [one, other, ..] => Err(NotFound::Twice([one.place, other.place])),
+            [] => match self.0.iter().find(|entry| entry.name == name) {
+                Some(entry) => Err(NotFound::Differs(entry.signature)),
+                None => Err(NotFound::Unknown(self.names())),
+            },
+        }
+    }
+
+    /// The names of all, in order.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.0.iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// Why a task is not run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotFound {
+    Unknown(Vec<&'static str>),
+    /// The task of this name has this signature, or another version.
+    Differs(&'static str),
+    /// Two functions have one name and signature, at these places.
+    Twice([&'static str; 2]),
+}
+
+/// What stands in the section.
+fn section() -> impl Iterator<Item = &'static Entry> {
+    // Named, so that whoever links this function links an element.
+    std::hint::black_box(&raw const NONE);
+    if cfg!(miri) {
+        // It does not know the symbols.
+        return [].iter().copied().flatten();
+    }
+    let (start, stop) = (&raw const START, &raw const STOP);
+    let len = (stop.addr() - start.addr()) / size_of::<Option<&Entry>>();
+    // SAFETY: between the two symbols the linker has put what programs put into this section: addresses of entries, and ours
+    // of none. They lie there without gaps, being of one size and alignment, and are never written to.
+    let all = unsafe { std::slice::from_raw_parts(start.cast::<Option<&'static Entry>>(), len) };
+    all.iter().copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn entry(print: u64, place: &'static str) -> Entry {
+        let run = |_: &mut Parcel, _: &mut dyn FnMut()| Ran::Panicked;
+        Entry { format: FORMAT, print, name: "some::task", signature: "fn()", place, run }
+    }
+
+    #[test]
+    fn a_task_is_found_by_its_fingerprint_and_nothing_else() {
+        static ONE: Entry = entry(1, "a.rs:1");
+        static TWO: Entry = entry(2, "a.rs:2");
+        static TWIN: Entry = entry(2, "b.rs:7");
+        static FOREIGN: Entry = Entry { format: 5, ..entry(3, "c.rs:1") };
+        let tasks = Tasks::sorted([&TWIN, &ONE, &TWO, &FOREIGN, &ONE].into_iter());
+        assert_eq!(tasks.find(1, "").unwrap().place, "a.rs:1");
+        assert_eq!(tasks.find(2, "").unwrap_err(), NotFound::Twice(["a.rs:2", "b.rs:7"]));
+        assert_eq!(tasks.find(3, "some::task").unwrap_err(), NotFound::Differs("fn()"));
+        assert!(
+            matches!(tasks.find(3, "x").unwrap_err(), NotFound::Unknown(all) if all.len() == 3)
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_tells_names_signatures_and_versions_apart() {
+        let one = fingerprint("a::b", "fn(u8)", 0);
+        for (name, signature, version) in [
+            ("a::b", "fn(u8)", 1),
+            ("a::bf", "n(u8)", 0),
+            ("a::c", "fn(u8)", 0),
+            ("a::b", "fn(u16)", 0),
+        ] {
+            assert_ne!(fingerprint(name, signature, version), one);
+        }
+    }
+}
