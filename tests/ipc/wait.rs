@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use shmkit::roster::Process;
 use shmkit::wait::{Pollable, Ready, wait};
-use shmkit::{
-    Delivery, Event, Objects, Options, PipeError, Process, QueueError, Receiver, Segment,
-};
+use shmkit::{Delivery, Event, Objects, Options, PipeError, QueueError, Receiver, Segment};
 use shmkit_tests::queue::make;
 
 use crate::support::{By, Peer, wait_until};

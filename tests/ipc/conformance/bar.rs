@@ -4,9 +4,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shmkit::{
-    Atomic, Barrier, BarrierError, Expected, Objects, Parties, Patience, PeerId, Process,
-};
+use shmkit::roster::Process;
+use shmkit::{Atomic, Barrier, BarrierError, Expected, Objects, Parties, Patience, PeerId};
 
 use super::{both, end};
 use crate::support::{Peer, wait_until};
