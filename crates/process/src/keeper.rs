@@ -256,7 +256,7 @@ impl Thread {
             self.end(id);
         }
         let ours = ptr::from_ref(self.keeper).cast_mut();
-        // AcqRel: as in `get`, which makes another one.
+        // AcqRel, Acquire: as in `get`, which makes another one.
         let _ = KEEPER.compare_exchange(ours, ptr::null_mut(), AcqRel, Acquire);
         for (_, shared) in lock(&self.keeper.orders).take().unwrap_or_default() {
             let error = io::Error::from(Errno::EBADF);

@@ -4,6 +4,7 @@
 //! constructor runs, so that there is no order to get wrong; and the entry is there though nobody names the task.
 
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::OnceLock;
@@ -74,9 +75,9 @@ impl std::error::Error for ArgumentError {
 }
 
 /// As an error of input and output, with the argument's name.
-impl From<ArgumentError> for std::io::Error {
+impl From<ArgumentError> for io::Error {
     fn from(error: ArgumentError) -> Self {
-        Self::new(std::io::ErrorKind::InvalidInput, error)
+        Self::new(io::ErrorKind::InvalidInput, error)
     }
 }
 

@@ -417,6 +417,8 @@
 #![forbid(unsafe_code)]
 
 mod objects;
+#[cfg(feature = "process")]
+mod tasks;
 
 /// The README's example compiles.
 #[cfg(doctest)]
@@ -436,14 +438,8 @@ pub use shmkit_connection as connection;
 pub use shmkit_heap as heap;
 #[doc(inline)]
 pub use shmkit_layout as layout;
-#[cfg(feature = "process")]
-#[doc(inline)]
-pub use shmkit_parcel as parcel;
 #[doc(inline)]
 pub use shmkit_pipe as pipe;
-#[cfg(feature = "process")]
-#[doc(inline)]
-pub use shmkit_process as process;
 #[doc(inline)]
 pub use shmkit_queue as queue;
 #[doc(inline)]
@@ -471,18 +467,8 @@ pub use shmkit_layout::__derive;
 pub use shmkit_layout::{
     Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
 };
-#[cfg(feature = "process")]
-pub use shmkit_parcel::Descriptor;
 pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
 pub use shmkit_pipe::{Draft, Frame, FrameReceiver, FrameSender, Frames};
-#[cfg(feature = "process")]
-#[doc(hidden)]
-pub use shmkit_process::__task;
-#[cfg(feature = "process")]
-pub use shmkit_process::{
-    Builder, Death, Failure, Process, SpawnError, SpawnErrorKind, Status, TaskError, early, init,
-    main, task,
-};
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
 pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Seat};
 pub use shmkit_segment::{
@@ -509,6 +495,8 @@ pub use shmkit_sync::{
 };
 
 pub use crate::objects::Objects;
+#[cfg(feature = "process")]
+pub use crate::tasks::*;
 
 /// Waiting for many things at once: [`wait`](wait::wait) for one of several, and descriptors for what has none.
 #[doc(no_inline)]
