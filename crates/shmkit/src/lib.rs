@@ -416,6 +416,7 @@
 
 #![forbid(unsafe_code)]
 
+mod names;
 mod objects;
 #[cfg(feature = "process")]
 mod tasks;
@@ -451,49 +452,7 @@ pub use shmkit_sync as sync;
 #[doc(inline)]
 pub use shmkit_tracker as tracker;
 
-pub use shmkit_cell::{
-    Array, ArrayError, ArrayGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger, AtomicNumber,
-    AtomicWord, Data, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Snapshot,
-    SnapshotError, SnapshotWriter, Synchronized, Transaction, TransactionError, Transactional,
-    TransactionalSpec, TypeCode, UnknownTypeCode, Value, ValueGuard,
-};
-pub use shmkit_collections::{DequeGuard, DequeSpec, Item, MapEntry, MapError, MapSpec, SeqError};
-pub use shmkit_collections::{IntTooWide, ListError, ListItem, ShareableList};
-pub use shmkit_collections::{ShmBytes, ShmDeque, ShmMap, ShmSet, ShmString, ShmVec};
-pub use shmkit_collections::{StringGuard, VecGuard};
-pub use shmkit_heap::{Account, Block, BlockId, Heap, HeapError, HeapSpec, Swap};
-#[doc(hidden)]
-pub use shmkit_layout::__derive;
-pub use shmkit_layout::{
-    Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
-};
-pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
-pub use shmkit_pipe::{Draft, Frame, FrameReceiver, FrameSender, Frames};
-pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
-pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Seat};
-pub use shmkit_segment::{
-    Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind, Observer,
-    OpenOptions, Options, RawOptions, RawSegment, SealedMemory, Segment, SegmentError,
-    ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
-};
-pub use shmkit_sync::{
-    Acquired, Condvar, Lock, LockGuard, NotOwner, NotifyError, RLock, RLockGuard, ReentrantMutex,
-    ReentrantMutexGuard, UnlockError, WaitError, Waitable, Wakeup,
-};
-pub use shmkit_sync::{
-    ActionError, Barrier, BarrierError, Count, CountingError, CountingSemaphore, Event, EventError,
-    InitError, Once, OnceCell, OnceError, OnceState, Parties, Party,
-};
-pub use shmkit_sync::{
-    Guard, LockError, LockFailure, MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard,
-    OwnedPermit, OwnedReentrantMutexGuard, Patience, Permit, ReleaseError, Seated, Semaphore,
-    SemaphoreError, Slices,
-};
-pub use shmkit_sync::{
-    MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
-    RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
-
+pub use crate::names::*;
 pub use crate::objects::Objects;
 #[cfg(feature = "process")]
 pub use crate::tasks::*;
