@@ -119,6 +119,7 @@ fn forms() -> Vec<Row> {
             get, try_get, get_timeout, get_deadline();
             set, try_set, set_timeout, set_deadline(1);
             update, try_update, update_timeout, update_deadline(|_| ());
+            compare_exchange, try_compare_exchange, compare_exchange_timeout, compare_exchange_deadline(1, 2);
             lock, try_lock, lock_timeout, lock_deadline();
             lock_owned, try_lock_owned, lock_owned_timeout, lock_owned_deadline();
         }
@@ -134,11 +135,14 @@ fn forms() -> Vec<Row> {
             get, try_get, get_timeout, get_deadline(0);
             set, try_set, set_timeout, set_deadline(0, 1);
             update, try_update, update_timeout, update_deadline(0, |_| ());
+            compare_exchange, try_compare_exchange, compare_exchange_timeout, compare_exchange_deadline(0, 1, 2);
             to_vec, try_to_vec, to_vec_timeout, to_vec_deadline();
             read_range, try_read_range, read_range_timeout, read_range_deadline(..);
             read_into, try_read_into, read_into_timeout, read_into_deadline(.., any());
             read_step, try_read_step, read_step_timeout, read_step_deadline(.., 2);
             write_range, try_write_range, write_range_timeout, write_range_deadline(.., &[1]);
+            write_step, try_write_step, write_step_timeout, write_step_deadline(.., 2, &[1]);
+            lock_range, try_lock_range, lock_range_timeout, lock_range_deadline(..);
             fill, try_fill, fill_timeout, fill_deadline(1);
             update_all, try_update_all, update_all_timeout, update_all_deadline(|_| ());
             lock, try_lock, lock_timeout, lock_deadline();

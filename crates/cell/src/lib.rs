@@ -59,7 +59,10 @@ mod value;
 
 #[cfg(not(loom))]
 pub use crate::{
-    array::{Array, ArrayGuard, ArraySpec, OwnedArrayGuard, elements_at},
+    array::{
+        Array, ArrayGuard, ArrayRangeGuard, ArraySpec, OwnedArrayGuard, Strided, StridedMut,
+        elements_at,
+    },
     atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord},
     code::{TypeCode, UnknownTypeCode},
     error::{ArrayError, OutOfRange, SetError},

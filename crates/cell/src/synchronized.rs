@@ -179,6 +179,15 @@ impl<T: ShmSafe, K: Judge, L: GivenLock> Synchronized<Value<T, K>, L> {
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, LockFailure> {
         self.with(|cell| cell.update(change))?
     }
+
+    /// Stores `new` if `current` is there, and returns what was there, as [`Value::compare_exchange`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`LockFailure`] if a lock cannot be taken; the inner one is what is there, if it is not `current`.
+    pub fn compare_exchange(&self, current: T, new: T) -> Result<Result<T, T>, LockFailure> {
+        self.with(|cell| cell.compare_exchange(current, new))?
+    }
 }
 
 impl<T: ShmSafe, K: Judge, L: GivenLock> Synchronized<Array<T, K>, L> {
@@ -198,6 +207,19 @@ impl<T: ShmSafe, K: Judge, L: GivenLock> Synchronized<Array<T, K>, L> {
     /// As [`Array::set`].
     pub fn set(&self, index: usize, value: T) -> Result<(), ArrayError> {
         self.with(|cell| cell.set(index, value))?
+    }
+
+    /// Changes one element: no other write comes in between.
+    ///
+    /// # Errors
+    ///
+    /// As [`Array::update`].
+    pub fn update<R>(
+        &self,
+        index: usize,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, ArrayError> {
+        self.with(|cell| cell.update(index, change))?
     }
 }
 

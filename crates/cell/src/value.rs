@@ -1,5 +1,6 @@
 //! One value under its own lock.
 
+mod exchange;
 mod guard;
 
 use core::fmt;

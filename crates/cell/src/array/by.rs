@@ -1,13 +1,14 @@
 //! What each operation does, for as long as one waits for the lock: not at all, without a patience.
 
-use core::ops::{Bound, RangeBounds};
+use core::ops::RangeBounds;
 use core::slice;
 
+use bytemuck::bytes_of;
 use shmkit_layout::ShmSafe;
 use shmkit_roster::Judge;
 use shmkit_sync::{LockFailure, Patience};
 
-use super::Array;
+use super::{Array, ArrayRangeGuard, stride};
 use crate::error::ArrayError;
 use crate::held::Held;
 use crate::raw::array::{CLEAN, PANICKED, WRITING};
@@ -53,6 +54,23 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         Ok(result)
     }
 
+    pub(super) fn compare_exchange_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        index: usize,
+        current: T,
+        new: T,
+    ) -> Result<Result<T, T>, ArrayError> {
+        self.place.in_range(index)?;
+        let held = self.whole(patience)?;
+        let found = self.place.read(&held, index);
+        if bytes_of(&found) != bytes_of(&current) {
+            return Ok(Err(found));
+        }
+        self.place.write(&held, index, new);
+        Ok(Ok(found))
+    }
+
     pub(super) fn to_vec_by(&self, patience: Option<Patience<'_>>) -> Result<Vec<T>, ArrayError> {
         self.read_range_by(patience, ..)
     }
@@ -71,7 +89,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         range: impl RangeBounds<usize>,
         values: &mut [T],
     ) -> Result<(), ArrayError> {
-        let (start, count) = self.resolve(range)?;
+        let (start, count) = self.place.resolve(range)?;
         if values.len() != count {
             return Err(ArrayError::Count { given: values.len(), expected: count });
         }
@@ -86,10 +104,8 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         range: impl RangeBounds<usize>,
         step: usize,
     ) -> Result<Vec<T>, ArrayError> {
-        let (start, count) = self.resolve(range)?;
-        if step == 0 {
-            return Err(ArrayError::ZeroStep);
-        }
+        let (start, count) = self.place.resolve(range)?;
+        stride::not_zero(step)?;
         // Allocated before the lock is taken.
         let mut values = Vec::with_capacity(count.div_ceil(step));
         let held = self.whole(patience)?;
@@ -107,7 +123,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         range: impl RangeBounds<usize>,
         values: &[T],
     ) -> Result<(), ArrayError> {
-        let (start, count) = self.resolve(range)?;
+        let (start, count) = self.place.resolve(range)?;
         if values.len() != count {
             return Err(ArrayError::Count { given: values.len(), expected: count });
         }
@@ -116,6 +132,40 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         self.place.elements_mut(&held)[start..][..count].copy_from_slice(values);
         self.place.raw.mark(CLEAN);
         Ok(())
+    }
+
+    pub(super) fn write_step_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        range: impl RangeBounds<usize>,
+        step: usize,
+        values: &[T],
+    ) -> Result<(), ArrayError> {
+        let (start, count) = self.place.resolve(range)?;
+        stride::not_zero(step)?;
+        if values.len() != count.div_ceil(step) {
+            return Err(ArrayError::Count { given: values.len(), expected: count.div_ceil(step) });
+        }
+        let held = self.whole(patience)?;
+        self.place.raw.mark(WRITING);
+        let elements = &mut self.place.elements_mut(&held)[start..][..count];
+        elements
+            .iter_mut()
+            .step_by(step)
+            .zip(values)
+            .for_each(|(element, value)| *element = *value);
+        self.place.raw.mark(CLEAN);
+        Ok(())
+    }
+
+    pub(super) fn lock_range_by(
+        &self,
+        patience: Option<Patience<'_>>,
+        range: impl RangeBounds<usize>,
+    ) -> Result<ArrayRangeGuard<'_, T, &K>, ArrayError> {
+        let (start, count) = self.place.resolve(range)?;
+        let guard = self.guard(&self.keeper, patience)?;
+        Ok(ArrayRangeGuard::new(guard, start, count))
     }
 
     pub(super) fn fill_by(
@@ -146,23 +196,5 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
             (_, PANICKED) => Err(ArrayError::Poisoned),
             _ => Err(ArrayError::OwnerDied),
         }
-    }
-
-    /// Returns first element and number of elements of a range.
-    fn resolve(&self, range: impl RangeBounds<usize>) -> Result<(usize, usize), ArrayError> {
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => self.place.len,
-        };
-        if start > end || end > self.place.len {
-            return Err(ArrayError::NoSuchRange { start, end, len: self.place.len });
-        }
-        Ok((start, end - start))
     }
 }

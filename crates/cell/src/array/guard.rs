@@ -1,13 +1,14 @@
 //! A locked array.
 
 use core::fmt;
-use core::ops::{Deref, DerefMut};
+use core::ops::{Deref, DerefMut, RangeBounds};
 
 use shmkit_layout::ShmSafe;
 use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{Guard, LockFailure};
 
 use super::place::Place;
+use super::{ArrayRangeGuard, Strided, StridedMut};
 use crate::error::ArrayError;
 use crate::held::Held;
 use crate::raw::array::{CLEAN, PANICKED, WRITING};
@@ -38,7 +39,7 @@ pub struct ArrayGuard<'a, T: ShmSafe, K: Judge = &'a Seat> {
 /// An [`ArrayGuard`] that borrows nothing, of [`Array::lock_owned`](crate::Array::lock_owned).
 pub type OwnedArrayGuard<T, K = Seat> = ArrayGuard<'static, T, K>;
 
-impl<T: ShmSafe, K: Judge> ArrayGuard<'_, T, K> {
+impl<'a, T: ShmSafe, K: Judge> ArrayGuard<'a, T, K> {
     /// Stores one element, of which a killed writer leaves the old value or the new one, without the mark of a bulk
     /// write.
     ///
@@ -51,6 +52,47 @@ impl<T: ShmSafe, K: Judge> ArrayGuard<'_, T, K> {
         self.held.check().map_err(|_| LockFailure::NotJoined)?;
         self.place.write(&self.held, index, value);
         Ok(())
+    }
+
+    /// Lends every `step`-th element of a range, from its first on, in place.
+    ///
+    /// # Errors
+    ///
+    /// [`ArrayError::NoSuchRange`] if the array does not have them all; [`ArrayError::ZeroStep`] if `step` is 0.
+    pub fn strided(
+        &self,
+        range: impl RangeBounds<usize>,
+        step: usize,
+    ) -> Result<Strided<'_, T>, ArrayError> {
+        let (start, count) = self.place.resolve(range)?;
+        Strided::new(&self[start..][..count], step)
+    }
+
+    /// The same, to be written: a mutable use of the guard.
+    ///
+    /// # Errors
+    ///
+    /// As [`strided`](Self::strided).
+    pub fn strided_mut(
+        &mut self,
+        range: impl RangeBounds<usize>,
+        step: usize,
+    ) -> Result<StridedMut<'_, T>, ArrayError> {
+        let (start, count) = self.place.resolve(range)?;
+        StridedMut::new(&mut self[start..][..count], step)
+    }
+
+    /// Makes it a guard of a range alone: of an owned one, an owned one.
+    ///
+    /// # Errors
+    ///
+    /// [`ArrayError::NoSuchRange`] if the array does not have it; then the lock is released.
+    pub fn into_range(
+        self,
+        range: impl RangeBounds<usize>,
+    ) -> Result<ArrayRangeGuard<'a, T, K>, ArrayError> {
+        let (start, count) = self.place.resolve(range)?;
+        Ok(ArrayRangeGuard::new(self, start, count))
     }
 
     /// Answers for the elements as they are now: the array is neither poisoned nor left by a dead owner any more.

@@ -4,7 +4,9 @@ mod by;
 mod forms;
 mod guard;
 mod place;
+mod range;
 mod spec;
+mod stride;
 mod text;
 
 use core::fmt;
@@ -16,7 +18,9 @@ use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{LockError, LockFailure, Patience};
 
 pub use self::guard::{ArrayGuard, OwnedArrayGuard};
+pub use self::range::ArrayRangeGuard;
 pub use self::spec::{ArraySpec, elements_at};
+pub use self::stride::{Strided, StridedMut};
 
 use self::place::Place;
 use crate::error::{ArrayError, SetError};
@@ -169,6 +173,20 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         self.update_by(Some(Patience::ENDLESS), index, change)
     }
 
+    /// Stores `new` as an element if `current` is there, and returns what was there. They are compared as bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); the inner one is what is there, if it is not `current`. Then nothing was stored.
+    pub fn compare_exchange(
+        &self,
+        index: usize,
+        current: T,
+        new: T,
+    ) -> Result<Result<T, T>, ArrayError> {
+        self.compare_exchange_by(Some(Patience::ENDLESS), index, current, new)
+    }
+
     /// Returns copies of all elements, as they were at one moment.
     ///
     /// # Errors
@@ -233,6 +251,20 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         values: &[T],
     ) -> Result<(), ArrayError> {
         self.write_range_by(Some(Patience::ENDLESS), range, values)
+    }
+
+    /// Stores `values` as every `step`-th element of a range, from its first on, all at one moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_range`](Self::write_range); [`ArrayError::ZeroStep`] if `step` is 0.
+    pub fn write_step(
+        &self,
+        range: impl RangeBounds<usize>,
+        step: usize,
+        values: &[T],
+    ) -> Result<(), ArrayError> {
+        self.write_step_by(Some(Patience::ENDLESS), range, step, values)
     }
 
     /// Stores `value` as every element, all at one moment.

@@ -1,11 +1,12 @@
 //! Where an array lies: its words, its journal's slot, its elements.
 
+use core::ops::{Bound, RangeBounds};
 use core::ptr::NonNull;
 
 use shmkit_layout::ShmSafe;
 use shmkit_roster::Judge;
 
-use crate::error::OutOfRange;
+use crate::error::{ArrayError, OutOfRange};
 use crate::held::Held;
 use crate::raw::array::RawArray;
 
@@ -34,6 +35,27 @@ unsafe impl<T: ShmSafe> Sync for Place<'_, T> {}
 impl<T> Place<'_, T> {
     pub(super) fn in_range(self, index: usize) -> Result<(), OutOfRange> {
         if index < self.len { Ok(()) } else { Err(OutOfRange { index, len: self.len }) }
+    }
+
+    /// Returns first element and number of elements of a range.
+    pub(super) fn resolve(
+        self,
+        range: impl RangeBounds<usize>,
+    ) -> Result<(usize, usize), ArrayError> {
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => self.len,
+        };
+        if start > end || end > self.len {
+            return Err(ArrayError::NoSuchRange { start, end, len: self.len });
+        }
+        Ok((start, end - start))
     }
 }
 

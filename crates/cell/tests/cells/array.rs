@@ -329,3 +329,78 @@ fn whoever_waits_for_the_lock_can_give_up() {
     assert_eq!(here.get_timeout(9, soon), Err(out_of_range(9, 3)), "without the lock");
     assert_eq!(*held, [4, 2, 3]);
 }
+
+#[test]
+fn an_element_is_exchanged_if_it_is_what_it_should_be() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let row = array(memory.region(), TEN, &me);
+    assert_eq!(row.compare_exchange(3, 821, 1), Ok(Ok(821)));
+    assert_eq!(row.compare_exchange(3, 821, 2), Ok(Err(1)));
+    assert_eq!(row.compare_exchange(10, 0, 0), Err(out_of_range(10, 10)));
+    assert_eq!(row.get(3), Ok(1));
+}
+
+#[test]
+fn a_guard_of_a_range_shows_and_changes_no_other_elements() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let row = array(memory.region(), TEN, &me);
+    let mut middle = row.lock_range(2..5).unwrap();
+    assert_eq!(*middle, TEN[2..5]);
+    assert_eq!(row.try_get(0), Err(LockFailure::WouldBlock.into()), "the lock is the array's");
+    middle.fill(0);
+    middle.set(2, 7).unwrap();
+    assert_eq!(middle.set(3, 7), Err(out_of_range(3, 3)));
+    assert_eq!(middle.into_whole()[..6], [680, 626, 0, 0, 7, 233]);
+    let last = row.lock_owned().unwrap().into_range(8..).unwrap();
+    assert_eq!(*last, [714, 831]);
+    drop(last);
+    let refused = row.lock_range(8..11).map(drop);
+    assert_eq!(refused, Err(ArrayError::NoSuchRange { start: 8, end: 11, len: 10 }));
+    assert!(row.lock().unwrap().into_range(11..).is_err());
+    assert!(row.try_get(0).is_ok(), "who was refused has let the lock go");
+}
+
+#[test]
+fn who_dies_in_a_range_is_reported_to_who_takes_another() {
+    let [me, peer] = two();
+    let mut memory = Memory::<4096>::new();
+    let region = memory.region();
+    let here = array(region, TEN, &me);
+    let there: Array<i32, _> = attach(region, 10, &peer);
+    core::mem::forget({
+        let mut range = there.lock_range(..2).unwrap();
+        range[0] = 1;
+        range
+    });
+    peer.die();
+    assert_eq!(here.lock_range(5..).map(drop), Err(ArrayError::OwnerDied));
+    drop(here.lock_or_repair(|all| all[0] = TEN[0]).unwrap());
+    assert_eq!(*here.lock_range(5..).unwrap(), TEN[5..]);
+}
+
+#[test]
+fn arr_08_steps_are_views_in_place_and_are_written() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let row = array(memory.region(), TEN, &me);
+    let mut guard = row.lock().unwrap();
+    let view = guard.strided(1.., 3).unwrap();
+    assert_eq!((view.len(), view[2], view.get(3)), (3, TEN[7], None));
+    assert!(view.iter().eq([&TEN[1], &TEN[4], &TEN[7]]));
+    assert_eq!(guard.strided(3..3, 2).unwrap().len(), 0);
+    assert_eq!(guard.strided(.., 0).map(drop), Err(ArrayError::ZeroStep));
+    assert_eq!(guard.strided(.., usize::MAX).unwrap().len(), 1);
+    let mut view = guard.strided_mut(.., 4).unwrap();
+    view[1] = -1;
+    view.iter_mut().for_each(|n| *n += 1);
+    assert_eq!(view.get_mut(3), None);
+    drop(guard);
+    assert_eq!(row.read_step(.., 4).unwrap(), [681, 0, 715]);
+    row.write_step(1..6, 2, &[1, 2, 3]).unwrap();
+    assert_eq!(row.read_range(..7).unwrap(), [681, 1, 934, 2, 0, 3, 548]);
+    let wrong = row.write_step(1..6, 2, &[1, 2]);
+    assert_eq!(wrong, Err(ArrayError::Count { given: 2, expected: 3 }));
+    assert_eq!(row.write_step(.., 0, &[]), Err(ArrayError::ZeroStep));
+}

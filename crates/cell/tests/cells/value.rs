@@ -305,3 +305,39 @@ fn handles_and_guards_can_be_shown() {
     assert_eq!(format!("{guard:?}"), "ValueGuard(9)");
     assert!(format!("{cell:?}").contains("OwnerId(1)"));
 }
+
+#[test]
+fn a_value_is_exchanged_if_it_is_what_it_should_be() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let cell = value(memory.region(), [1_u64, 2], &me);
+    assert_eq!(cell.compare_exchange([1, 2], [3, 4]), Ok(Ok([1, 2])));
+    assert_eq!(cell.compare_exchange([1, 2], [5, 6]), Ok(Err([3, 4])));
+    assert_eq!(cell.get(), Ok([3, 4]));
+    let guard = cell.lock().unwrap();
+    assert_eq!(cell.try_compare_exchange([3, 4], [5, 6]), Err(LockFailure::WouldBlock));
+    let late = cell.compare_exchange_timeout([3, 4], [5, 6], Duration::from_millis(2));
+    assert_eq!(late, Err(LockFailure::TimedOut));
+    drop(guard);
+    assert_eq!(cell.get(), Ok([3, 4]));
+}
+
+#[test]
+fn threads_that_exchange_lose_no_update() {
+    let [me, _] = two();
+    let mut memory = Memory::<4096>::new();
+    let cell = value(memory.region(), 0_u64, &me);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                for _ in 0..500 {
+                    let mut seen = cell.get().unwrap();
+                    while let Err(found) = cell.compare_exchange(seen, seen + 1).unwrap() {
+                        seen = found;
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(cell.get(), Ok(2000));
+}
