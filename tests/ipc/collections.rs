@@ -1,6 +1,9 @@
 //! Collections between processes, one of which is killed.
 
-use shmkit::{DequeSpec, Objects, Options, Segment};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
+use shmkit::{DequeSpec, MapSpec, Objects, Options, Segment};
 
 use crate::support::{By, Peer, wait_until};
 
@@ -76,4 +79,29 @@ fn a_lock_of_a_stopped_peer_is_waited_for_as_long_as_was_said() {
         // What it had pushed under the lock was pushed.
         assert_eq!(list.to_vec(), Ok(vec![7]));
     });
+}
+
+#[test]
+fn a_map_grows_with_its_segment_while_a_peer_uses_it() {
+    for by in By::ALL {
+        let segment = Options::new(1 << 20).max(64 << 20).anonymous().unwrap();
+        let spec = MapSpec::growing(1 << 18, 16 << 20);
+        let table = segment.map::<u64, [u64; 64]>("grows", spec).unwrap();
+        let file = File::from(segment.file().unwrap().try_clone_to_owned().unwrap());
+        let memory = || file.metadata().unwrap().blocks() * 512;
+        let made = memory();
+        assert!(made < 4 << 20, "{made}");
+        let mut peer = peer(by, &segment, "fill-map");
+        for key in 0..5000 {
+            table.insert(&(2 * key), &[key; 64]).unwrap();
+        }
+        peer.expect("filled");
+        peer.join();
+        assert!(memory() > made + (5 << 20), "{} of {made}", memory());
+        assert_eq!(table.len(), 10_000);
+        for key in 0..10_000 {
+            assert_eq!(table.get(&key), Ok(Some([key / 2; 64])), "{key}");
+        }
+        assert!(table.check().unwrap().is_complete());
+    }
 }

@@ -13,6 +13,7 @@ pub(crate) fn play(script: &str, segment: &Segment, channel: &mut Channel) {
     match script {
         "fill" => fill(segment),
         "change-for-ever" => change_for_ever(segment),
+        "fill-map" => fill_map(segment, channel),
         "hold" => hold(segment, channel),
         _ => panic!("no script collections/{script}"),
     }
@@ -35,6 +36,14 @@ fn fill(segment: &Segment) {
         assert_eq!(words.insert(&format!("word {n}")), Ok(true));
         table.insert(&format!("row {n}"), &vec![n; usize::from(n) * 10]).unwrap();
     }
+}
+
+fn fill_map(segment: &Segment, channel: &mut Channel) {
+    let table = segment.find::<ShmMap<u64, [u64; 64]>>("grows").unwrap();
+    for key in 0..5000 {
+        table.insert(&(2 * key + 1), &[key; 64]).unwrap();
+    }
+    channel.say("filled");
 }
 
 fn change_for_ever(segment: &Segment) {

@@ -19,6 +19,8 @@ pub enum MapError {
     },
     /// Key and value together are longer than 2^32-1 bytes.
     TooLong,
+    /// The key or the value says that it cannot be serialised.
+    Serialize,
     /// The lock of the key's part of the map was not taken.
     Lock(LockFailure),
     /// The map's memory was not to be had, or is damaged.
@@ -51,6 +53,9 @@ impl fmt::Display for MapError {
                  make the map with more bytes, or as one that evicts"
             ),
             Self::TooLong => f.write_str("key and value are longer than 4 GiB together"),
+            Self::Serialize => {
+                f.write_str("the key or the value cannot be serialised; nothing was changed")
+            }
             Self::Lock(_) => f.write_str("the lock of a part of the map was not taken"),
             Self::Heap(_) => f.write_str("the map's memory was not to be had"),
             Self::Corrupt { bucket } => write!(

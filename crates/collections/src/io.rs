@@ -25,7 +25,7 @@ impl From<MapError> for io::Error {
     fn from(error: MapError) -> Self {
         let kind = match error {
             MapError::Full { .. } => ErrorKind::OutOfMemory,
-            MapError::TooLong => ErrorKind::InvalidInput,
+            MapError::TooLong | MapError::Serialize => ErrorKind::InvalidInput,
             MapError::Corrupt { .. } => ErrorKind::InvalidData,
             MapError::Lock(failure) => of_lock(failure),
             MapError::Heap(error) => of_heap(error),

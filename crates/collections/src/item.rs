@@ -2,7 +2,10 @@
 
 use shmkit_layout::{ShmSafe, TypeTag};
 
-/// What a key or a value can be: any [`ShmSafe`] type, `[u8]`, or `str`.
+use crate::MapError;
+
+/// What a key or a value can be: any [`ShmSafe`] type, `[u8]`, or `str`; with the feature `serde`, anything that can be
+/// serialised, in a [`Postcard`](crate::Postcard).
 ///
 /// Keys are the same if their bytes are. So of floats `0.0` and `-0.0` are two keys, and a NaN is one.
 pub trait Item: sealed::Sealed {
@@ -12,9 +15,15 @@ pub trait Item: sealed::Sealed {
     /// Names the type to other processes.
     const TAG: TypeTag;
 
-    /// Returns its bytes.
+    /// Its bytes: where they are, or made of it.
     #[doc(hidden)]
-    fn bytes(&self) -> &[u8];
+    type Bytes<'a>: AsRef<[u8]>
+    where
+        Self: 'a;
+
+    /// Returns its bytes, if it has any.
+    #[doc(hidden)]
+    fn bytes(&self) -> Result<Self::Bytes<'_>, MapError>;
 
     /// Makes a copy of bytes, if they are one.
     #[doc(hidden)]
@@ -27,6 +36,8 @@ mod sealed {
     impl<T: shmkit_layout::ShmSafe> Sealed for T {}
     impl Sealed for [u8] {}
     impl Sealed for str {}
+    #[cfg(feature = "serde")]
+    impl<T> Sealed for crate::Postcard<T> {}
 }
 
 impl<T: ShmSafe> Item for T {
@@ -34,9 +45,11 @@ impl<T: ShmSafe> Item for T {
 
     const TAG: TypeTag = TypeTag::checked::<T>();
 
+    type Bytes<'a> = &'a [u8];
+
     #[inline]
-    fn bytes(&self) -> &[u8] {
-        bytemuck::bytes_of(self)
+    fn bytes(&self) -> Result<&[u8], MapError> {
+        Ok(bytemuck::bytes_of(self))
     }
 
     #[inline]
@@ -50,8 +63,10 @@ impl Item for [u8] {
 
     const TAG: TypeTag = TypeTag::named("[u8]");
 
-    fn bytes(&self) -> &[u8] {
-        self
+    type Bytes<'a> = &'a [u8];
+
+    fn bytes(&self) -> Result<&[u8], MapError> {
+        Ok(self)
     }
 
     fn copied(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -64,8 +79,10 @@ impl Item for str {
 
     const TAG: TypeTag = TypeTag::named("str");
 
-    fn bytes(&self) -> &[u8] {
-        self.as_bytes()
+    type Bytes<'a> = &'a [u8];
+
+    fn bytes(&self) -> Result<&[u8], MapError> {
+        Ok(self.as_bytes())
     }
 
     fn copied(bytes: &[u8]) -> Option<String> {

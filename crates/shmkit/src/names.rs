@@ -1,11 +1,14 @@
 //! What programs use by its name alone, of all crates.
 
 pub use shmkit_cell::{
-    Array, ArrayError, ArrayGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger, AtomicNumber,
-    AtomicWord, Data, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard, SetError, Snapshot,
-    SnapshotError, SnapshotWriter, Synchronized, Transaction, TransactionError, Transactional,
-    TransactionalSpec, TypeCode, UnknownTypeCode, Value, ValueGuard,
+    Array, ArrayError, ArrayGuard, ArrayRangeGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger,
+    AtomicNumber, AtomicWord, Data, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard,
+    SetError, Snapshot, SnapshotError, SnapshotWriter, Strided, StridedMut, Synchronized,
+    Transaction, TransactionError, Transactional, TransactionalSpec, TypeCode, UnknownTypeCode,
+    Value, ValueGuard,
 };
+#[cfg(feature = "serde")]
+pub use shmkit_collections::Postcard;
 pub use shmkit_collections::{DequeGuard, DequeSpec, Item, MapEntry, MapError, MapSpec, SeqError};
 pub use shmkit_collections::{IntTooWide, ListError, ListItem, ShareableList};
 pub use shmkit_collections::{ShmBytes, ShmDeque, ShmMap, ShmSet, ShmString, ShmVec};

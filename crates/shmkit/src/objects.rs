@@ -314,7 +314,8 @@ pub trait Objects: sealed::Sealed {
     /// See [`Objects`].
     fn heap(&self, name: &str, spec: impl Into<crate::HeapSpec>) -> Result<Heap, ObjectError>;
 
-    /// A [`ShmMap`] of so many bytes from keys to values, each a `ShmSafe` type, `str` or `[u8]`.
+    /// A [`ShmMap`] of so many bytes, or [one that grows](MapSpec::growing), from keys to values, each a `ShmSafe` type, `str`,
+    /// `[u8]`, or what `serde` knows.
     ///
     /// # Errors
     ///

@@ -23,14 +23,16 @@ use crate::{Item, MapError};
 ///
 /// It lies in a [`Region`]: make one with [`Object::init`](shmkit_layout::Object::init), use it in other processes with
 /// [`Object::attach`](shmkit_layout::Object::attach). The handle is its place and a keeper `K`; clones share what they know
-/// of its memory. Keys and values are [`Item`]s: numbers, arrays and structs that are `ShmSafe`, `str`, or `[u8]`.
+/// of its memory. Keys and values are [`Item`]s: numbers, arrays and structs that are `ShmSafe`, `str`, or `[u8]`;
+/// with the feature `serde`, whatever can be serialised, too.
 ///
 /// Up to 64 parts of it have a lock each, so that few operations meet. What is read is a copy, and whole: a new value is
 /// written aside, and one store puts it in the old one's place. Several things with one key are one operation by [`entry`](Self::entry).
 ///
-/// A map does not grow: it has as many buckets from the beginning as it can have entries, an eighth of its bytes at most, so
-/// that no insert has to move the others, and no kill comes in the middle of that. Its bytes are not the system's before
-/// they are used. Made as [`evicting`](crate::MapSpec::evicting), it serves as a cache.
+/// It has as many buckets from the beginning as it can ever have entries, an eighth of its bytes at most, so that no insert has
+/// to move the others, and no kill comes in the middle of that. The memory of its entries need not be there from the
+/// beginning: made as [`growing`](crate::MapSpec::growing), it has more when it would be full, up to its limit. Made as
+/// [`evicting`](crate::MapSpec::evicting), it serves as a cache.
 ///
 /// ```text
 /// 0 head | 128 parts, of 128 bytes | buckets, of 8 | from a multiple of 4096 on: a Heap
@@ -108,9 +110,9 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// See [the type](Self#if-a-peer-dies); so with all operations.
     pub fn get(&self, key: &Q) -> Result<Option<V::Owned>, MapError> {
-        let bucket = self.bucket(self.hash(key));
-        match self.read(key, V::copied)? {
-            Some(None) => Err(MapError::Corrupt { bucket }),
+        let key = key.bytes()?;
+        match self.read_bytes(key.as_ref(), V::copied)? {
+            Some(None) => Err(MapError::Corrupt { bucket: self.bucket(self.hash(key.as_ref())) }),
             value => Ok(value.flatten()),
         }
     }
@@ -122,9 +124,17 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// [`MapError`].
     pub fn read<R>(&self, key: &Q, look: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, MapError> {
+        self.read_bytes(key.bytes()?.as_ref(), look)
+    }
+
+    fn read_bytes<R>(
+        &self,
+        key: &[u8],
+        look: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, MapError> {
         let hash = self.hash(key);
         let part = self.part(hash)?;
-        let Some(entry) = part.find(self.bucket(hash), hash, key.bytes())?.entry else {
+        let Some(entry) = part.find(self.bucket(hash), hash, key)?.entry else {
             return Ok(None);
         };
         if self.frame.evicts() {
@@ -148,8 +158,10 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// [`MapError`]; `Full` if there is no room, and nothing makes some.
     pub fn insert(&self, key: &Q, value: &V) -> Result<Option<V::Owned>, MapError> {
-        let (key, value, hash) = (key.bytes(), value.bytes(), self.hash(key));
-        let block = self.fill(hash, key, value)?;
+        let (key, value) = (key.bytes()?, value.bytes()?);
+        let key = key.as_ref();
+        let hash = self.hash(key);
+        let block = self.fill(hash, key, value.as_ref())?;
         let part = self.part(hash)?;
         let spot = part.find(self.bucket(hash), hash, key)?;
         let before = spot.entry.and_then(|entry| V::copied(entry.value()));
@@ -174,17 +186,20 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
         if let Some(value) = self.get(key)? {
             return Ok(value);
         }
+        let key = key.bytes()?;
+        let key = key.as_ref();
         let hash = self.hash(key);
         let bucket = self.bucket(hash);
         let made = make();
-        let block = self.fill(hash, key.bytes(), made.borrow().bytes())?;
+        let value = made.borrow().bytes()?;
+        let block = self.fill(hash, key, value.as_ref())?;
         let part = self.part(hash)?;
-        let spot = part.find(bucket, hash, key.bytes())?;
+        let spot = part.find(bucket, hash, key)?;
         let bytes = match spot.entry {
             Some(entry) => entry.value(),
             None => {
                 part.put(&spot, block)?;
-                made.borrow().bytes()
+                value.as_ref()
             }
         };
         V::copied(bytes).ok_or(MapError::Corrupt { bucket })
@@ -196,9 +211,10 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// [`MapError`].
     pub fn remove(&self, key: &Q) -> Result<Option<V::Owned>, MapError> {
-        let hash = self.hash(key);
+        let key = key.bytes()?;
+        let hash = self.hash(key.as_ref());
         let part = self.part(hash)?;
-        let spot = part.find(self.bucket(hash), hash, key.bytes())?;
+        let spot = part.find(self.bucket(hash), hash, key.as_ref())?;
         let before = spot.entry.and_then(|entry| V::copied(entry.value()));
         part.remove(&spot)?;
         Ok(before)
@@ -270,10 +286,11 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// # Errors
     ///
-    /// [`MapError::Lock`].
+    /// [`MapError::Lock`]; [`MapError::Serialize`] of a key that cannot be.
     pub fn entry<'m>(&'m self, key: &'m Q) -> Result<MapEntry<'m, Q, V, K>, MapError> {
-        let hash = self.hash(key);
-        Ok(MapEntry::new(self, self.part(hash)?, key, hash))
+        let bytes = key.bytes()?;
+        let hash = self.hash(bytes.as_ref());
+        Ok(MapEntry::new(self, self.part(hash)?, (key, bytes), hash))
     }
 
     /// Returns how many entries there were a moment ago.
@@ -300,8 +317,8 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
         Some((Q::copied(entry.key())?, V::copied(entry.value())?))
     }
 
-    fn hash(&self, key: &Q) -> u64 {
-        xxh3_64_with_seed(key.bytes(), self.frame.seed())
+    fn hash(&self, key: &[u8]) -> u64 {
+        xxh3_64_with_seed(key, self.frame.seed())
     }
 
     pub(super) fn bucket(&self, hash: u64) -> u64 {
@@ -377,17 +394,19 @@ impl<Q: Item + ?Sized, V: ShmSafe, K: Judge> ShmMap<Q, V, K> {
     ///
     /// [`MapError`]; nothing was changed.
     pub fn update(&self, key: &Q, change: impl FnOnce(&mut V)) -> Result<Option<V>, MapError> {
+        let key = key.bytes()?;
+        let key = key.as_ref();
         let hash = self.hash(key);
         let bucket = self.bucket(hash);
         // Before the lock: to make room takes locks.
-        let block = self.fill(hash, key.bytes(), bytemuck::bytes_of(&V::zeroed()))?;
+        let block = self.fill(hash, key, bytemuck::bytes_of(&V::zeroed()))?;
         let part = self.part(hash)?;
-        let spot = part.find(bucket, hash, key.bytes())?;
+        let spot = part.find(bucket, hash, key)?;
         let Some(entry) = spot.entry else { return Ok(None) };
         let mut value = <V as Item>::copied(entry.value()).ok_or(MapError::Corrupt { bucket })?;
         change(&mut value);
         let mut block = block;
-        Entry::fill(block.as_mut_slice(), hash, key.bytes(), bytemuck::bytes_of(&value));
+        Entry::fill(block.as_mut_slice(), hash, key, bytemuck::bytes_of(&value));
         part.put(&spot, block)?;
         Ok(Some(value))
     }

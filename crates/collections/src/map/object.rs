@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use shmkit_heap::{Heap, Swap};
+use shmkit_heap::{Heap, HeapSpec, Swap};
 use shmkit_layout::{
     Commit, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag, align_up,
 };
@@ -53,6 +53,11 @@ impl Plan {
     fn heap_bytes(&self) -> u64 {
         self.bytes - self.heap
     }
+
+    /// The heap of a map of which so many bytes are there from the beginning.
+    fn heap_spec(&self, initial: u64) -> HeapSpec {
+        HeapSpec::growing(initial.saturating_sub(self.heap), self.heap_bytes())
+    }
 }
 
 impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
@@ -87,7 +92,7 @@ unsafe impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge + Commit> Object<K> for
 
     fn shape(spec: &MapSpec, places: u32) -> Result<Shape, ShapeError> {
         let plan = Plan::new(spec.bytes)?;
-        let heap = <Heap<K> as Object<K>>::shape(&plan.heap_bytes().into(), places)?;
+        let heap = <Heap<K> as Object<K>>::shape(&plan.heap_spec(spec.initial), places)?;
         let [lock, seats, ..] = heap.names;
         let by = plan.heap as u32;
         let locks = NameWords::many(SHARDS as u32, size_of::<Shard>() as u32, plan.shards as u32);
@@ -101,11 +106,19 @@ unsafe impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge + Commit> Object<K> for
         })
     }
 
+    fn committed(spec: &MapSpec, shape: &Shape) -> u64 {
+        let Ok(plan) = Plan::new(spec.bytes) else { return shape.bytes };
+        let [_, lock, seats, _] = shape.names;
+        let names = [lock, seats, NameWords::NONE, NameWords::NONE];
+        let heap = Shape { bytes: plan.heap_bytes(), names, ..*shape };
+        plan.heap + <Heap<K> as Object<K>>::committed(&plan.heap_spec(spec.initial), &heap)
+    }
+
     unsafe fn init(region: Region<'_>, spec: MapSpec, keeper: K) -> Result<Self, ShapeError> {
         let plan = Plan::new(spec.bytes)?;
-        let bytes = plan.heap_bytes();
+        let (at, heap) = (region.sub(plan.heap, plan.heap_bytes())?, plan.heap_spec(spec.initial));
         // SAFETY: the caller's promises, for a part of the region.
-        let heap = unsafe { Heap::init(region.sub(plan.heap, bytes)?, bytes.into(), keeper) }?;
+        let heap = unsafe { Heap::init(at, heap, keeper) }?;
         // SAFETY: the caller's promises.
         let map = unsafe { Self::place(region, plan, heap) }?;
         map.frame.set(plan.bits, spec.evicting, RandomState::new().hash_one(spec.bytes));

@@ -22,12 +22,19 @@ pub struct MapEntry<'m, Q: Item + ?Sized, V: Item + ?Sized, K: Judge = Seat> {
     map: &'m ShmMap<Q, V, K>,
     part: Part<'m, K>,
     key: &'m Q,
+    key_bytes: Q::Bytes<'m>,
     hash: u64,
 }
 
 impl<'m, Q: Item + ?Sized, V: Item + ?Sized, K: Judge> MapEntry<'m, Q, V, K> {
-    pub(super) fn new(map: &'m ShmMap<Q, V, K>, part: Part<'m, K>, key: &'m Q, hash: u64) -> Self {
-        Self { map, part, key, hash }
+    /// Of a key and its bytes.
+    pub(super) fn new(
+        map: &'m ShmMap<Q, V, K>,
+        part: Part<'m, K>,
+        (key, key_bytes): (&'m Q, Q::Bytes<'m>),
+        hash: u64,
+    ) -> Self {
+        Self { map, part, key, key_bytes, hash }
     }
 
     /// Returns the key.
@@ -42,7 +49,7 @@ impl<'m, Q: Item + ?Sized, V: Item + ?Sized, K: Judge> MapEntry<'m, Q, V, K> {
     /// [`MapError::Corrupt`].
     pub fn get(&self) -> Result<Option<V::Owned>, MapError> {
         let bucket = self.map.bucket(self.hash);
-        match self.part.find(bucket, self.hash, self.key.bytes())?.entry {
+        match self.part.find(bucket, self.hash, self.key_bytes.as_ref())?.entry {
             Some(entry) => V::copied(entry.value()).map(Some).ok_or(MapError::Corrupt { bucket }),
             None => Ok(None),
         }
@@ -67,7 +74,7 @@ impl<'m, Q: Item + ?Sized, V: Item + ?Sized, K: Judge> MapEntry<'m, Q, V, K> {
     pub fn remove(&mut self) -> Result<Option<V::Owned>, MapError> {
         let before = self.get()?;
         let bucket = self.map.bucket(self.hash);
-        self.part.remove(&self.part.find(bucket, self.hash, self.key.bytes())?)?;
+        self.part.remove(&self.part.find(bucket, self.hash, self.key_bytes.as_ref())?)?;
         Ok(before)
     }
 
@@ -118,7 +125,8 @@ impl<'m, Q: Item + ?Sized, V: Item + ?Sized, K: Judge> MapEntry<'m, Q, V, K> {
     }
 
     fn put(&mut self, value: &V) -> Result<(), MapError> {
-        let (key, value, bucket) = (self.key.bytes(), value.bytes(), self.map.bucket(self.hash));
+        let (key, value) = (self.key_bytes.as_ref(), value.bytes()?);
+        let (value, bucket) = (value.as_ref(), self.map.bucket(self.hash));
         let mut block = self.reserve(key.len(), value.len())?;
         Entry::fill(block.as_mut_slice(), self.hash, key, value);
         // Looked for after room was made: the entry may have gone for that.

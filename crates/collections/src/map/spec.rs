@@ -7,14 +7,27 @@
 /// [heap](shmkit_heap::Heap)'s blocks; of the map's bytes about an eighth is for buckets and tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapSpec {
+    /// All that it may ever take.
     pub(super) bytes: u64,
+    /// How many of them are to be there from the beginning, and more if its tables take more.
+    pub(super) initial: u64,
     pub(super) evicting: bool,
 }
 
 impl MapSpec {
     /// Of so many bytes, all included.
     pub const fn bytes(bytes: u64) -> Self {
-        Self { bytes, evicting: false }
+        Self::growing(bytes, bytes)
+    }
+
+    /// Of `initial` bytes at first, and of more when it would be full, up to `limit`: all included.
+    ///
+    /// Its buckets and tables, an eighth of the limit at most, are there from the beginning. Where the segment has all its memory
+    /// from the beginning, so has the map. Where there is no memory for more, that is the error of the call that wanted it:
+    /// nothing is lost, and nothing evicted.
+    pub const fn growing(initial: u64, limit: u64) -> Self {
+        let initial = if initial < limit { initial } else { limit };
+        Self { bytes: limit, initial, evicting: false }
     }
 
     /// Where there is no room for an entry, one of its size makes room that nobody has asked for for long: a cache. It is the

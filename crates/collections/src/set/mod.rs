@@ -161,6 +161,10 @@ unsafe impl<Q: Item + ?Sized, K: Judge + Commit> Object<K> for ShmSet<Q, K> {
         Ok(Shape { kind: Self::KIND, tag: Self::TAG, ..shape })
     }
 
+    fn committed(spec: &MapSpec, shape: &Shape) -> u64 {
+        <ShmMap<Q, Nothing, K> as Object<K>>::committed(spec, shape)
+    }
+
     unsafe fn init(region: Region<'_>, spec: MapSpec, keeper: K) -> Result<Self, ShapeError> {
         // SAFETY: the caller's promises.
         Ok(Self { map: unsafe { ShmMap::init(region, spec, keeper) }? })

@@ -3,6 +3,9 @@
 mod cache;
 mod corrupt;
 mod entries;
+mod growing;
+#[cfg(feature = "serde")]
+mod postcard;
 mod set;
 mod support;
 mod threads;
