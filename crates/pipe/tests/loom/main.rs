@@ -2,6 +2,7 @@
 #![cfg(loom)]
 
 mod deaths;
+mod frames;
 mod sessions;
 
 use std::process::Command;

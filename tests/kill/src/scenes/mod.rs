@@ -10,6 +10,7 @@ mod directory;
 mod era;
 mod event;
 pub mod fault;
+mod frames;
 pub mod glibc;
 mod heap;
 mod life;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(snapshot::scenes());
     all.extend(transaction::scenes());
     all.extend(ring::scenes());
+    all.extend(frames::scenes());
     all.extend(queue::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());
