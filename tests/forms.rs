@@ -31,13 +31,13 @@ fn any<T>() -> T {
 /// not waiting at all there is `none`, or another name.
 macro_rules! table {
     ($($Name:ident: $Handle:ty, $patience:expr => {
-        $($x:ident, $now:ident, $timeout:ident, $deadline:ident ($($arg:expr),*) $(($($last:expr),*))?;)*
+        $($x:ident, $now:ident, $timeout:ident, $deadline:ident ($($arg:expr),*) $(($($last:expr),*))? $(as $T:ty)?;)*
     })*) => {&[$($({
         let _ = |handle: &mut $Handle| {
-            let _ = handle.$x($($arg,)* $($($last),*)?);
-            table!(@now $now handle ($($arg,)* $($($last),*)?));
-            let _ = handle.$timeout($($arg,)* Duration::ZERO $($(, $last)*)?);
-            let _ = handle.$deadline($($arg,)* $patience $($(, $last)*)?);
+            let _ = handle.$x$(::<$T>)?($($arg,)* $($($last),*)?);
+            table!(@now $now handle ($($arg,)* $($($last),*)?) $($T)?);
+            let _ = handle.$timeout$(::<$T>)?($($arg,)* Duration::ZERO $($(, $last)*)?);
+            let _ = handle.$deadline$(::<$T>)?($($arg,)* $patience $($(, $last)*)?);
         };
         (stringify!($Name), [stringify!($x), stringify!($now), stringify!($timeout), stringify!($deadline)])
     }),*),*]};
@@ -47,7 +47,7 @@ macro_rules! table {
     (@now is_completed $handle:ident $args:tt) => { let _ = $handle.is_completed(); };
     (@now version $handle:ident $args:tt) => { let _ = $handle.version(); };
     (@now get $handle:ident $args:tt) => { let _ = $handle.get(); };
-    (@now $now:ident $handle:ident ($($args:tt)*)) => { let _ = $handle.$now($($args)*); };
+    (@now $now:ident $handle:ident ($($args:tt)*) $($T:ty)?) => { let _ = $handle.$now$(::<$T>)?($($args)*); };
 }
 
 fn guard() -> MutexGuard<'static, u64> {
@@ -177,6 +177,7 @@ fn forms() -> Vec<Row> {
             send, try_send, send_timeout, send_deadline(&[1]);
             send_vectored, try_send_vectored, send_vectored_timeout, send_vectored_deadline(&[]);
             reserve, try_reserve, reserve_timeout, reserve_deadline(1);
+            send_value, try_send_value, send_value_timeout, send_value_deadline(&1);
             wait_for_peer, try_wait_for_peer, wait_for_peer_timeout, wait_for_peer_deadline();
         }
         FrameReceiver: FrameReceiver, ENDLESS => {
@@ -184,6 +185,7 @@ fn forms() -> Vec<Row> {
             recv_into, try_recv_into, recv_into_timeout, recv_into_deadline(any());
             peek, try_peek, peek_timeout, peek_deadline();
             discard, try_discard, discard_timeout, discard_deadline();
+            recv_value, try_recv_value, recv_value_timeout, recv_value_deadline() as u64;
             accept, try_accept, accept_timeout, accept_deadline();
             wait_for_peer, try_wait_for_peer, wait_for_peer_timeout, wait_for_peer_deadline();
         }

@@ -7,7 +7,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Expected, Judge, OwnerId};
 use shmkit_sync::Patience;
 
-use crate::{FrameReceiver, FrameSender, PipeError, Receiver, Sender};
+use crate::{FrameReceiver, FrameSender, PipeError, Receiver, Sender, Waiting};
 
 macro_rules! all {
     ($($End:ident[$($bound:tt)*][$($argument:tt)*])*) => {$(
@@ -37,6 +37,16 @@ macro_rules! all {
             /// ```
             pub fn expect(&mut self, peer: impl Into<Expected>) {
                 self.end.expect(peer);
+            }
+
+            /// Returns how this end waits.
+            pub fn waiting(&self) -> Waiting {
+                self.end.waiting()
+            }
+
+            /// Chooses how this end waits, in all operations from now on.
+            pub fn set_waiting(&mut self, waiting: Waiting) {
+                self.end.set_waiting(waiting);
             }
 
             /// Waits until a living participant holds the other end, and returns who.

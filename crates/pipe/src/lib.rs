@@ -11,7 +11,7 @@
 //!   [`peek`](FrameReceiver::peek), [`discard`](FrameReceiver::discard)).
 //! * For a server: [`accept`](Receiver::accept) takes one client after the other.
 //! * Both: [`len`](Sender::len), [`room`](Sender::room), [`expect`](Sender::expect),
-//!   [`wait_for_peer`](Sender::wait_for_peer). Ends of bytes are [`Write`](std::io::Write) and [`Read`](std::io::Read).
+//!   [`wait_for_peer`](Sender::wait_for_peer), [`set_waiting`](Sender::set_waiting). Ends of bytes are [`Write`](std::io::Write) and [`Read`](std::io::Read).
 //!
 //! An operation that waits exists in four forms: `x` waits, `try_x` does not sleep, `x_timeout` and `x_deadline` give up.
 //! (For slices what does not sleep moves a part: `try_send_batch`, `try_recv_batch`.)
@@ -41,6 +41,10 @@
 //! There is one sender and one receiver at a time, and neither is cloned. The pipe does
 //! not grow. It does not defend itself against a peer that writes to it on purpose what no peer writes: positions are
 //! checked whenever they are read, values are what the peer made them.
+//!
+//! # Features
+//!
+//! * `serde`: values of any type as messages, encoded by `postcard`: `send_value` and `recv_value` of the ends of [`Frames`].
 //!
 //! # In a mapping of your own
 //!
@@ -109,9 +113,13 @@ mod receiver;
 mod sender;
 #[cfg(not(loom))]
 mod small;
+mod waiting;
 
 pub use crate::error::{BatchError, ClaimError, PipeError, SendError};
+#[cfg(all(feature = "serde", not(loom)))]
+pub use crate::frames::ValueError;
 pub use crate::raw::{Accepted, COPIED, Part, Peer, Piece, Place, RawEnd, RawRing, Words};
+pub use crate::waiting::Waiting;
 #[cfg(not(loom))]
 pub use crate::{
     frames::{Draft, Frame, FrameReceiver, FrameSender, Frames},

@@ -410,7 +410,7 @@
 //! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands.
 //! * `process`: tasks in processes of their own; by default.
 //! * `serde`: that of `shmkit-segment`; [`Located`] handles are serialised as where they are, and open themselves on the other
-//!   side.
+//!   side. And that of `shmkit-pipe`: values of any type through [`Frames`].
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
 //!   this name.
 

@@ -19,7 +19,11 @@ pub use shmkit_layout::__derive;
 pub use shmkit_layout::{
     Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
 };
-pub use shmkit_pipe::{BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender};
+#[cfg(feature = "serde")]
+pub use shmkit_pipe::ValueError;
+pub use shmkit_pipe::{
+    BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender, Waiting,
+};
 pub use shmkit_pipe::{Draft, Frame, FrameReceiver, FrameSender, Frames};
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
 pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Seat};

@@ -385,7 +385,10 @@ impl<K: Judge> FrameReceiver<K> {
     /// come of a streamed message is lost, and whoever claims the end is told.
     pub fn close(self) {}
 
-    fn recv_by<'p>(&mut self, patience: impl Into<Patience<'p>>) -> Result<Vec<u8>, PipeError> {
+    pub(super) fn recv_by<'p>(
+        &mut self,
+        patience: impl Into<Patience<'p>>,
+    ) -> Result<Vec<u8>, PipeError> {
         let mut sink = Sink::Memory(self.limit);
         let piece = self.next_by(&mut sink, patience.into())?;
         let message = match self.partial.take() {

@@ -265,7 +265,7 @@ impl<K: Judge> FrameSender<K> {
     pub fn close(self) {}
 
     #[inline]
-    fn send_by<'p>(
+    pub(super) fn send_by<'p>(
         &mut self,
         message: &[u8],
         patience: impl Into<Patience<'p>>,

@@ -17,7 +17,7 @@ pub use self::session::Accepted;
 use self::session::Served;
 use super::RawRing;
 use super::roles::{CLOSED, HEAVY, Pair, RECEIVER, SENDER};
-use crate::{ClaimError, PipeError};
+use crate::{ClaimError, PipeError, Waiting};
 
 /// One side of a [`RawRing`], of the process that claimed it: the sender's if `SENDS`.
 ///
@@ -47,6 +47,8 @@ pub struct RawEnd<'r, const SENDS: bool> {
     returned: u64,
     /// Of a receiver: how often in a row it found one item alone, up to [`OFTEN`].
     alone: u8,
+    /// How this side waits.
+    waiting: Waiting,
     /// When to ask about the other side next, in operations that do not wait.
     ask_at: Deadline,
     /// Who is to claim the other side, if somebody is.
@@ -137,6 +139,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             limit: mine,
             returned,
             alone,
+            waiting: Waiting::default(),
             ask_at,
             expected: None,
             old: 0,
@@ -175,6 +178,16 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     /// Returns the capacity in items.
     pub fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    /// Returns how this side waits.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting
+    }
+
+    /// Chooses how this side waits.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.waiting = waiting;
     }
 
     /// Returns the place of the next item: less than the capacity.

@@ -3,6 +3,8 @@
 
 mod garbage;
 mod streams;
+#[cfg(feature = "serde")]
+mod values;
 
 use std::io::IoSlice;
 use std::ptr::NonNull;

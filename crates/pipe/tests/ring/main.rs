@@ -5,6 +5,7 @@ mod ends;
 mod forms;
 mod news;
 mod sessions;
+mod waiting;
 
 use std::ptr::NonNull;
 use std::sync::Mutex;

@@ -10,8 +10,8 @@ use shmkit_sync::{GivenUp, Patience, Wait};
 
 use super::peer::Found;
 use super::{OFTEN, Peer, RawEnd};
-use crate::PipeError;
 use crate::raw::roles::HEAVY;
+use crate::{PipeError, Waiting};
 
 /// How often to look at the other side's position before going to sleep. 4 to 25 µs with the pauses in between, as long
 /// as the processor's pause takes: about what a sleep and a wake-up cost, so that two running processes seldom sleep and
@@ -137,16 +137,8 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         patience: Patience<'_>,
     ) -> Result<u64, PipeError> {
         // Most waits end here: nothing is asked, and no clock is read.
-        for _ in 0..LOOKS {
-            if self.peer_closed() {
-                break;
-            }
-            (0..if self.alone == OFTEN { REST_ALONE } else { REST })
-                .for_each(|_| hint::spin_loop());
-            let ready = self.glance()?;
-            if ready >= want {
-                return Ok(ready);
-            }
+        if self.waiting != Waiting::Sleep && self.spin(want)? {
+            return Ok(self.ready());
         }
         let mut wait = Wait::new(patience, self.me, judge);
         let mut unsure = None;
@@ -158,10 +150,31 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
                 Look::Wait(_) => {}
             }
             wait.check().map_err(|why| given_up(why, unsure, patience))?;
-            let wake = self.sleep(want, wait.until())?;
+            let wake = if self.waiting != Waiting::Spin {
+                self.sleep(want, wait.until())?
+            } else if !self.spin(want)? && wait.until().has_passed() {
+                Wake::TimedOut
+            } else {
+                Wake::Changed
+            };
             asked = wait.slept(wake).map_err(|why| given_up(why, unsure, patience))?;
             self.check(judge)?;
         }
+    }
+
+    /// Looks for some microseconds; returns whether so many places are ready.
+    fn spin(&mut self, want: u64) -> Result<bool, PipeError> {
+        for _ in 0..LOOKS {
+            if self.peer_closed() {
+                break;
+            }
+            (0..if self.alone == OFTEN { REST_ALONE } else { REST })
+                .for_each(|_| hint::spin_loop());
+            if self.glance()? >= want {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Looks at everything, in the order that loses nothing: what the other side is, then its position, and only then
