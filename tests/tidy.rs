@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pipe", &["atomic", "layout", "roster", "sync", "wait"]),
     ("queue", &["atomic", "layout", "roster", "sync", "wait"]),
     ("segment", &["atomic", "layout", "roster", "sync"]),
-    ("parcel", &[]),
+    ("parcel", &["layout", "roster", "segment"]),
     ("process", &["atomic", "derive", "parcel", "roster", "sync"]),
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
     (

@@ -26,6 +26,10 @@
 //! # Examples
 //!
 //! In a mapping that the program made, with a roster in its first bytes:
+//!
+//! # Features
+//!
+//! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
 #![doc = "```"]
 #![doc = include_str!("../examples/embedded_cells.rs")]
 #![doc = "```"]

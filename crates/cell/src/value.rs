@@ -375,6 +375,9 @@ impl<T: ShmSafe, K: Judge> Value<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] Value<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Value<T, K> {
     const KIND: Kind = Kind::new("value");

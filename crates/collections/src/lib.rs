@@ -15,7 +15,8 @@
 //!
 //! # Features
 //!
-//! * `serde`: keys and values of maps of any type that can be serialised, in postcard's bytes: `Postcard`.
+//! * `serde`: keys and values of maps of any type that can be serialised, in postcard's bytes: `Postcard`; and handles whose objects lie
+//!   in a segment are values that travel to other processes, in parcels.
 
 mod deque;
 mod error;

@@ -261,6 +261,9 @@ impl<K: Judge> Heap<K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Heap, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the mutex and the seats.
 unsafe impl<K: Judge + Commit> Object<K> for Heap<K> {
     const KIND: Kind = Kind::new("heap");

@@ -11,6 +11,10 @@
 //! structure changes from one block to another so that a kill between any two instructions loses neither.
 //!
 //! What this crate does *not* know: segments, and what the blocks hold.
+//!
+//! # Features
+//!
+//! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
 
 mod account;
 #[cfg(not(loom))]

@@ -1,8 +1,10 @@
 //! How a value travels to another process of the same machine.
 //!
-//! A [`Parcel`] is bytes and descriptors. Values are put in and taken out in order, by serde and
+//! A [`Parcel`] is bytes, descriptors and segments. Values are put in and taken out in order, by serde and
 //! [postcard](https://postcard.jamesmunns.com/wire-format), whose format is documented and has no code in it. A
-//! [`Descriptor`] is a value like others: while it is packed, its descriptor is put beside the bytes, which say how many-th it is.
+//! [`Descriptor`] is a value like others: while it is packed, its descriptor is put beside the bytes, which say how many-th it is. So is the
+//! handle of an object in a segment, a `Value` or a `Queue`: its segment's descriptor goes along, once for all objects in it, and the
+//! receiver joins it and has a handle of its own. Random number, entry, generation, kind and type are all looked at when it comes.
 //! [`Outgoing`] and [`Incoming`] bring a parcel through a Unix socket, which need not block.
 //!
 //! ```
@@ -30,6 +32,7 @@
 //! It does *not* say who may send what: whoever has the other end of the socket may. What comes is checked, so that no bytes do
 //! more than be refused, and allocate no more than has come.
 
+mod carrier;
 mod descriptor;
 mod error;
 pub mod luggage;
@@ -39,6 +42,6 @@ mod wire;
 pub use crate::{
     descriptor::Descriptor,
     error::{CannotTravel, ParcelError},
-    parcel::Parcel,
+    parcel::{Kept, Parcel},
     wire::{Incoming, MOST_FILES, Outgoing},
 };

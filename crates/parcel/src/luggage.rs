@@ -8,14 +8,42 @@ use std::cell::RefCell;
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use shmkit_roster::Seat;
+use shmkit_segment::Segment;
+
 use crate::CannotTravel;
+use crate::carrier::Sent;
 
 /// What is open in this thread.
 pub(crate) struct Luggage {
     pub(crate) files: Vec<Option<OwnedFd>>,
     /// Why the value could not travel: a format's own error keeps no text.
     pub(crate) why: Option<CannotTravel>,
+    /// What is used here until the other side uses it.
+    pub(crate) kept: Vec<Seat>,
+    /// The segments that are packed.
+    pub(crate) sent: Vec<Sent>,
+    /// The segments that have come and are joined, by the numbers of their descriptors.
+    pub(crate) joined: Vec<(u32, Segment)>,
     packing: bool,
+}
+
+impl Luggage {
+    pub(crate) fn new(files: Vec<Option<OwnedFd>>, packing: bool) -> Self {
+        let (kept, sent, joined) = (Vec::new(), Vec::new(), Vec::new());
+        Self { files, why: None, kept, sent, joined, packing }
+    }
+
+    /// Puts a descriptor in, and returns its number.
+    pub(crate) fn add(&mut self, file: OwnedFd) -> u32 {
+        self.files.push(Some(file));
+        self.files.len() as u32 - 1
+    }
+
+    /// Takes a descriptor out.
+    pub(crate) fn remove(&mut self, number: u32) -> Option<OwnedFd> {
+        self.files.get_mut(number as usize)?.take()
+    }
 }
 
 thread_local! {
@@ -23,11 +51,7 @@ thread_local! {
 }
 
 /// Runs `with` while the luggage is open, and hands back what is in it then. A panic in between loses it, and no more.
-pub(crate) fn open<R>(
-    files: Vec<Option<OwnedFd>>,
-    packing: bool,
-    with: impl FnOnce() -> R,
-) -> (R, Luggage) {
+pub(crate) fn open<R>(luggage: Luggage, with: impl FnOnce() -> R) -> (R, Luggage) {
     /// Puts back what was open before: a value's `Serialize` may pack another parcel.
     struct Outer(Option<Luggage>);
     impl Drop for Outer {
@@ -35,12 +59,12 @@ pub(crate) fn open<R>(
             OPEN.set(self.0.take());
         }
     }
-    let outer = Outer(OPEN.replace(Some(Luggage { files, why: None, packing })));
+    let outer = Outer(OPEN.replace(Some(luggage)));
     let result = with();
     let luggage = OPEN.take();
     drop(outer);
     // Whoever packs inside puts back what it found.
-    (result, luggage.unwrap_or(Luggage { files: Vec::new(), why: None, packing }))
+    (result, luggage.unwrap_or_else(|| Luggage::new(Vec::new(), true)))
 }
 
 /// Puts a duplicate of a descriptor into the luggage of this thread, and returns its number there.
@@ -51,11 +75,7 @@ pub(crate) fn open<R>(
 pub fn put(what: &str, file: BorrowedFd<'_>) -> Result<u32, CannotTravel> {
     let no_number =
         |error| CannotTravel::new(what, format!("its descriptor was not duplicated: {error}"));
-    with(what, true, |luggage| {
-        let number = luggage.files.len() as u32;
-        luggage.files.push(Some(file.try_clone_to_owned().map_err(no_number)?));
-        Ok(number)
-    })
+    with(what, true, |luggage| Ok(luggage.add(file.try_clone_to_owned().map_err(no_number)?)))
 }
 
 /// Takes a descriptor out of the luggage of this thread, by its number there.
@@ -65,8 +85,7 @@ pub fn put(what: &str, file: BorrowedFd<'_>) -> Result<u32, CannotTravel> {
 /// [`CannotTravel`]: no parcel is being unpacked, or it has no such descriptor, or that was taken out before.
 pub fn take(what: &str, number: u32) -> Result<OwnedFd, CannotTravel> {
     with(what, false, |luggage| {
-        let there = luggage.files.get_mut(number as usize).and_then(Option::take);
-        there.ok_or_else(|| {
+        luggage.remove(number).ok_or_else(|| {
             let why =
                 format!("the parcel has no descriptor {number}, or had it and it was taken out");
             CannotTravel::new(what, why)
@@ -95,7 +114,7 @@ pub fn unpacking_failed<E: serde::de::Error>(why: CannotTravel) -> E {
     say(why, E::custom)
 }
 
-fn with<R>(
+pub(crate) fn with<R>(
     what: &str,
     packing: bool,
     run: impl FnOnce(&mut Luggage) -> Result<R, CannotTravel>,

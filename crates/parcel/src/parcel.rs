@@ -1,12 +1,17 @@
 //! Bytes, and what goes with them.
 
 use std::any::type_name;
+use std::mem::take;
 use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use shmkit_roster::Seat;
+use shmkit_segment::Segment;
+
 use crate::ParcelError;
+use crate::carrier::{Sent, enable};
 use crate::luggage::{self, Luggage};
 
 /// Values on their way to another process of this machine: their bytes and descriptors.
@@ -19,6 +24,12 @@ pub struct Parcel {
     /// The first byte that is not taken out yet.
     at: usize,
     pub(crate) files: Vec<Option<OwnedFd>>,
+    /// What its objects' handles keep: until it has come.
+    pub(crate) kept: Vec<Seat>,
+    /// The segments that are in it.
+    sent: Vec<Sent>,
+    /// Those of them that were taken out.
+    joined: Vec<(u32, Segment)>,
 }
 
 impl Parcel {
@@ -29,7 +40,7 @@ impl Parcel {
 
     /// Makes one of what has come.
     pub(crate) fn of(bytes: Vec<u8>, files: Vec<OwnedFd>) -> Self {
-        Self { bytes, at: 0, files: files.into_iter().map(Some).collect() }
+        Self { bytes, files: files.into_iter().map(Some).collect(), ..Self::default() }
     }
 
     /// Puts a value in, behind what is there.
@@ -38,19 +49,24 @@ impl Parcel {
     ///
     /// [`CannotTravel`](ParcelError::CannotTravel), [`Encode`](ParcelError::Encode): then the parcel is as before.
     pub fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ParcelError> {
-        let (bytes, files) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.files));
-        let before = (bytes.len(), files.len());
-        let mut writer = Writer(bytes);
-        let (result, luggage) = luggage::open(files, true, || {
+        enable();
+        let before = (self.bytes.len(), self.files.len(), self.kept.len(), self.sent.len());
+        let mut luggage = Luggage::new(take(&mut self.files), true);
+        (luggage.kept, luggage.sent) = (take(&mut self.kept), take(&mut self.sent));
+        let mut writer = Writer(take(&mut self.bytes));
+        let (result, luggage) = luggage::open(luggage, || {
             postcard::serialize_with_flavor::<T, &mut Writer, ()>(value, &mut writer)
         });
-        let Luggage { files, why, .. } = luggage;
-        (self.bytes, self.files) = (writer.0, files);
+        let why = luggage.why;
+        (self.bytes, self.files) = (writer.0, luggage.files);
+        (self.kept, self.sent) = (luggage.kept, luggage.sent);
         match (result, why) {
             (Ok(()), None) => Ok(()),
             (result, why) => {
                 self.bytes.truncate(before.0);
                 self.files.truncate(before.1);
+                self.kept.truncate(before.2);
+                self.sent.truncate(before.3);
                 let encode = || ParcelError::Encode {
                     of: type_name::<T>(),
                     why: result.err().map(|error| error.to_string()).unwrap_or_default(),
@@ -67,12 +83,13 @@ impl Parcel {
     /// [`Decode`](ParcelError::Decode): what is there is no such value; [`CannotTravel`](ParcelError::CannotTravel): something in
     /// it cannot be used here. Then the parcel is as before, but for descriptors that were taken out.
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, ParcelError> {
-        let files = std::mem::take(&mut self.files);
+        enable();
+        let mut luggage = Luggage::new(take(&mut self.files), false);
+        luggage.joined = take(&mut self.joined);
         let left = &self.bytes[self.at..];
-        let (result, luggage) =
-            luggage::open(files, false, || postcard::take_from_bytes::<T>(left));
-        let Luggage { files, why, .. } = luggage;
-        self.files = files;
+        let (result, luggage) = luggage::open(luggage, || postcard::take_from_bytes::<T>(left));
+        let why = luggage.why;
+        (self.files, self.joined) = (luggage.files, luggage.joined);
         match (result, why) {
             (Ok((value, left)), None) => {
                 self.at = self.bytes.len() - left.len();
@@ -85,6 +102,11 @@ impl Parcel {
         }
     }
 
+    /// Takes what its objects' handles keep, to be dropped when the other side has taken them out.
+    pub fn take_kept(&mut self) -> Kept {
+        Kept(take(&mut self.kept))
+    }
+
     /// Returns how many bytes are left to be taken out.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.at
@@ -95,6 +117,11 @@ impl Parcel {
         self.len() == 0
     }
 }
+
+/// What keeps the objects there that a parcel brings, until the other side does.
+#[derive(Debug, Default)]
+#[must_use = "what is dropped before the parcel has come may be gone by then"]
+pub struct Kept(#[expect(dead_code, reason = "for its drop")] Vec<Seat>);
 
 /// Where postcard writes to: behind what is there.
 struct Writer(Vec<u8>);

@@ -44,7 +44,8 @@
 //!
 //! # Features
 //!
-//! * `serde`: values of any type as messages, encoded by `postcard`: `send_value` and `recv_value` of the ends of [`Frames`].
+//! * `serde`: values of any type as messages, encoded by `postcard`: `send_value` and `recv_value` of the ends of [`Frames`];
+//!   and handles whose objects lie in a segment are values that travel to other processes, in parcels.
 //!
 //! # In a mapping of your own
 //!

@@ -160,6 +160,9 @@ impl<T: ShmSafe, K: Judge + Clone> fmt::Debug for Pipe<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] Pipe<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge + Clone> Object<K> for Pipe<T, K> {
     const KIND: Kind = Kind::new("pipe");

@@ -32,6 +32,10 @@
 //!
 //! # In a mapping of your own
 //!
+//!
+//! # Features
+//!
+//! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
 #![doc = include_str!("embed.md")]
 //!
 //! # How it works

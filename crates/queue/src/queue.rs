@@ -156,6 +156,9 @@ fn checked<T>(capacity: u64) -> Result<u32, ShapeError> {
     Ok(capacity as u32) // `most` is below 2^24.
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] Queue<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone; the slots' words are in its names.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Queue<T, K> {
     const KIND: Kind = Kind::new("queue");

@@ -29,6 +29,7 @@
 //!
 //! # Features
 //!
+//! * `serde`: what handles have in common that are values and travel to other processes.
 //! * `model`: a judge of a model's processes, for fuzzers and tests of who builds on this crate. Never for a program.
 //!
 //! # In a mapping of your own
@@ -96,6 +97,8 @@ mod table;
 #[cfg(all(test, not(loom)))]
 mod testing;
 mod thread;
+#[cfg(all(feature = "serde", not(loom)))]
+pub mod travel;
 #[cfg(not(loom))]
 mod turn;
 #[cfg(not(loom))]

@@ -1,5 +1,6 @@
 //! A place in a roster that its handles own.
 
+use core::any::Any;
 use core::fmt;
 use core::num::NonZeroU32;
 use core::ptr::NonNull;
@@ -20,6 +21,11 @@ use crate::{Judge, OwnerId, Participant, Person, Verdict};
 pub unsafe trait Keep: Send + Sync {
     /// Returns the place that this keeps.
     fn participant(&self) -> &Participant<'_>;
+
+    /// Returns itself, for who made it and wants it back from a [`Seat`]; by default nothing.
+    fn any(&self) -> Option<&dyn Any> {
+        None
+    }
 }
 
 /// The keeper of a handle that borrows nothing: a share in the mapping that the handle's object lies in, and in this
@@ -52,6 +58,11 @@ impl Seat {
     /// Returns the participant whose seat it is.
     pub fn participant(&self) -> &Participant<'_> {
         self.keep.participant()
+    }
+
+    /// Returns what it is a share of, if that [says](Keep::any) what it is.
+    pub fn kept<K: Keep + 'static>(&self) -> Option<&K> {
+        self.keep.any()?.downcast_ref()
     }
 }
 

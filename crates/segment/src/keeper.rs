@@ -3,6 +3,7 @@
 //! A handle's keeper has a share in a [`Use`], which counts one more; the object is marked in the segment for as long as the
 //! count is above 0. A clone of a handle shares the use of the first.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use shmkit_roster::{Judge, Keep, Participant, Seat};
@@ -22,6 +23,42 @@ struct Use {
 unsafe impl Keep for Use {
     fn participant(&self) -> &Participant<'_> {
         self.shared.participant()
+    }
+
+    fn any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+/// A share in a segment, of no object.
+pub(crate) struct Whole(pub(crate) Arc<Shared>);
+
+// SAFETY: what `Shared` keeps.
+unsafe impl Keep for Whole {
+    fn participant(&self) -> &Participant<'_> {
+        self.0.participant()
+    }
+
+    fn any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+/// Returns a share in the segment that a seat keeps, if it keeps one: itself, or by an object.
+#[cfg(feature = "serde")]
+pub(crate) fn shared_of(seat: &Seat) -> Option<Arc<Shared>> {
+    match seat.kept::<Use>() {
+        Some(Use { shared, .. }) => Some(shared.clone()),
+        None => seat.kept::<Whole>().map(|whole| whole.0.clone()),
+    }
+}
+
+/// Returns which object's a seat is, if it is one's, and the segment that it keeps, if it keeps one.
+#[cfg(feature = "serde")]
+pub(crate) fn kept_by(seat: &Seat) -> Option<(&Shared, Option<(u32, u64)>)> {
+    match seat.kept::<Use>() {
+        Some(Use { shared, entry, generation }) => Some((shared, Some((*entry, *generation)))),
+        None => Some((&seat.kept::<Whole>()?.0, None)),
     }
 }
 

@@ -37,12 +37,17 @@
 //!
 //! # Features
 //!
-//! * `serde`: [`Located`] handles are serialised as where they are, and open themselves on the other side.
+//! * `serde`: [`Located`] handles are serialised as where they are, and open themselves on the other side; segments and their
+//!   objects travel in parcels.
 //! * `shared_memory`: a region over a `Shmem` of the unmaintained `shared_memory` crate that a program already has, so that it
 //!   can move over one primitive at a time.
 
 #[cfg(not(loom))]
+pub mod arena;
+#[cfg(not(loom))]
 mod attach;
+#[cfg(all(feature = "serde", not(loom)))]
+mod carry;
 #[cfg(not(loom))]
 mod checked;
 #[cfg(not(loom))]
@@ -125,6 +130,8 @@ mod usage;
 #[cfg(not(loom))]
 mod uses;
 
+#[cfg(all(feature = "serde", not(loom)))]
+pub use crate::carry::Carried;
 #[cfg(not(loom))]
 pub use crate::{
     directory::{Directory, Entry, ObjectError, ObjectErrorKind},

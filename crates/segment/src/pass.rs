@@ -206,14 +206,24 @@ fn take(socket: BorrowedFd<'_>, open: &OpenOptions) -> Result<(Segment, String),
     let text = String::from_utf8(text).map_err(|_| not_ours("the object's name is no text"))?;
 
     let file = files.next().ok_or_else(|| not_ours("no descriptor came with the message"))?;
+    let source = files.next().map_or(Source::Descriptor, Source::Ticket);
+    Ok((join_sent(file, source, sent, open)?, text))
+}
+
+/// Joins the segment of a descriptor that came, if it is the one that was said to come.
+pub(crate) fn join_sent(
+    file: OwnedFd,
+    source: Source,
+    sent: Identity,
+    open: &OpenOptions,
+) -> Result<Segment, Failure> {
     let status = Status::of(file.as_fd()).map_err(|errno| Failure::os(errno, "fstat"))?;
     let header = inspect::header(file.as_fd(), &status, &open.expected()?)?;
     if Identity::new(&status, &header) != sent {
         return Err(not_ours("the descriptor leads to another segment than the message says"));
     }
-    let source = files.next().map_or(Source::Descriptor, Source::Ticket);
     let shared = attach::by_descriptor(file, source, &open.expected()?)?;
-    Ok((Segment::from_shared(shared), text))
+    Ok(Segment::from_shared(shared))
 }
 
 /// Receives the first bytes of a message, and the descriptors that come with them.

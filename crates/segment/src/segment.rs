@@ -12,6 +12,7 @@ use shmkit_roster::{Description, Judge, OwnerId, Participant, Seat};
 use crate::directory::TIME_LIMIT;
 use crate::error::{Failure, SegmentError};
 use crate::inspect::{self, Plan};
+use crate::keeper::Whole;
 use crate::leave::Leave;
 use crate::name::Place;
 use crate::shared::Shared;
@@ -239,7 +240,7 @@ impl Segment {
     /// Returns a share in the segment, the keeper that its objects have. As long as one is left, the segment stays mapped
     /// and this process takes part.
     pub fn seat(&self) -> Seat {
-        Seat::new(self.shared.clone())
+        Seat::new(Arc::new(Whole(self.shared.clone())))
     }
 
     /// Returns the size of the segment, in bytes: what was [asked for](crate::Options::new), and header, roster and directory.

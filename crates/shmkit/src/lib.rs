@@ -409,13 +409,14 @@
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
 //! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands.
 //! * `process`: tasks in processes of their own; by default.
-//! * `serde`: that of `shmkit-segment`; [`Located`] handles are serialised as where they are, and open themselves on the other
-//!   side. And that of `shmkit-pipe`: values of any type through [`Frames`].
+//! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
+//!   open themselves on the other side. And values of any type go through [`Frames`].
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
 //!   this name.
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod names;
 mod objects;
 #[cfg(feature = "process")]
@@ -452,6 +453,7 @@ pub use shmkit_sync as sync;
 #[doc(inline)]
 pub use shmkit_tracker as tracker;
 
+pub use crate::arena::{New, NewPlain};
 pub use crate::names::*;
 pub use crate::objects::Objects;
 #[cfg(feature = "process")]

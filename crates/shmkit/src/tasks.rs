@@ -8,6 +8,5 @@ pub use shmkit_process as process;
 #[doc(hidden)]
 pub use shmkit_process::__task;
 pub use shmkit_process::{
-    Builder, Death, Failure, Process, SpawnError, SpawnErrorKind, Status, TaskError, early, init,
-    main, task,
+    Death, Failure, Process, SpawnError, SpawnErrorKind, Status, TaskError, early, init, main, task,
 };

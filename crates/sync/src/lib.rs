@@ -83,6 +83,7 @@
 //!
 //! # Features
 //!
+//! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
 //! * `lock_api`: implements `lock_api::RawMutex` and `RawMutexTimed` for [`FutexLock`], for who wants data and guards but no
 //!   roster.
 

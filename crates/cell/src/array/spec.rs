@@ -127,6 +127,9 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] Array<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Array<T, K> {
     const KIND: Kind = Kind::new("array");

@@ -108,6 +108,9 @@ const fn most<T: AtomicWord>() -> u64 {
     isize::MAX as u64 / size_of::<T::Cell>() as u64
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: AtomicWord] AtomicArray<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: AtomicWord, K> Object<K> for AtomicArray<T, K> {
     const KIND: Kind = Kind::new("atomics");

@@ -169,6 +169,9 @@ impl<T: AtomicInteger, K> Atomic<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: AtomicWord] Atomic<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: AtomicWord, K> Object<K> for Atomic<T, K> {
     const KIND: Kind = Kind::new("atomic");

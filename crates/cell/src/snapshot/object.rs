@@ -12,6 +12,9 @@ pub(super) const fn halves_at<T>() -> u64 {
     slots_at::<RawSnapshot, T>()
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] Snapshot<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Snapshot<T, K> {
     const KIND: Kind = Kind::new("snapshot");

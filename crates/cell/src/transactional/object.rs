@@ -73,6 +73,9 @@ impl<D: Data + ?Sized, K: Judge> Transactional<D, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([D: Data + ?Sized] Transactional<D>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<D: Data + ?Sized, K: Judge> Object<K> for Transactional<D, K> {
     const KIND: Kind = Kind::new("undo");

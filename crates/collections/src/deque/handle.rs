@@ -267,6 +267,9 @@ impl<T: ShmSafe, K: Judge> ShmDeque<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] ShmDeque<T>, |it| it.store.heap.keeper());
+
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the lock, and in the heap where that says
 // so.
 unsafe impl<T: ShmSafe, K: Judge + Commit> Object<K> for ShmDeque<T, K> {

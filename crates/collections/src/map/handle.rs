@@ -76,7 +76,7 @@ pub struct ShmMap<Q: Item + ?Sized, V: Item + ?Sized, K: Judge = Seat> {
     pub(super) limit: Option<Duration>,
     pub(super) items: Items<Q, V>,
     /// Has the keeper; so it is dropped last.
-    pub(super) heap: Heap<K>,
+    pub(crate) heap: Heap<K>,
 }
 
 /// A map holds copies of keys and values, and none in this process.

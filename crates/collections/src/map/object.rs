@@ -81,6 +81,9 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([Q: Item + ?Sized, V: Item + ?Sized] ShmMap<Q, V>, |it| it.heap.keeper());
+
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the parts' locks, and in the heap where
 // that says so.
 unsafe impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge + Commit> Object<K> for ShmMap<Q, V, K> {

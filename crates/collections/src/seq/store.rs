@@ -29,7 +29,7 @@ pub(crate) struct Store<K: Judge> {
     pub(super) element: Element,
     pub(super) limit: Option<Duration>,
     /// Has the keeper; so it is dropped last.
-    pub(super) heap: Heap<K>,
+    pub(crate) heap: Heap<K>,
 }
 
 impl<K: Judge + Clone> Clone for Store<K> {

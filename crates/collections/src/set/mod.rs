@@ -148,6 +148,9 @@ impl<Q: Item + ?Sized, K: Judge> ShmSet<Q, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([Q: Item + ?Sized] ShmSet<Q>, |it| it.map.heap.keeper());
+
 // SAFETY: kind and tag are given to this layout alone, which is that of a map, and it names participants where that does.
 unsafe impl<Q: Item + ?Sized, K: Judge + Commit> Object<K> for ShmSet<Q, K> {
     const KIND: Kind = Kind::new("set");

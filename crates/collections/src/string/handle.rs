@@ -227,6 +227,9 @@ impl<K: Judge> ShmString<K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] ShmString, |it| it.store.heap.keeper());
+
 // SAFETY: the kind is given to this layout alone, and it names participants in the lock, and in the heap where that says so.
 unsafe impl<K: Judge + Commit> Object<K> for ShmString<K> {
     const KIND: Kind = Kind::new("string");

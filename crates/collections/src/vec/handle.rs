@@ -286,6 +286,9 @@ impl<T: ShmSafe, K: Judge> ShmVec<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] ShmVec<T>, |it| it.store.heap.keeper());
+
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the lock, and in the heap where that says
 // so.
 unsafe impl<T: ShmSafe, K: Judge + Commit> Object<K> for ShmVec<T, K> {

@@ -159,6 +159,9 @@ impl<K: Judge + Clone> fmt::Debug for Frames<K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Frames, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<K: Judge + Clone> Object<K> for Frames<K> {
     const KIND: Kind = Kind::new("frames");

@@ -11,7 +11,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::signal::{SigmaskHow, pthread_sigmask};
-use shmkit_parcel::{Incoming, Outgoing, Parcel, ParcelError};
+use shmkit_parcel::{Incoming, Kept, Outgoing, Parcel, ParcelError};
 
 use crate::keeper::{Order, Voice};
 use crate::message::{ANSWER, ARRIVED, Answer, HELLO, Hello, MOST, PROTOCOL, START};
@@ -28,6 +28,8 @@ pub(crate) struct Child {
     process: process::Child,
     socket: Option<UnixStream>,
     outgoing: Option<Outgoing>,
+    /// What the arguments' handles keep, until they are unpacked.
+    kept: Option<Kept>,
     incoming: Incoming,
     output: Option<File>,
     /// What it has written, the last of it.
@@ -43,7 +45,7 @@ pub(crate) struct Child {
 impl Child {
     /// Starts it.
     pub(crate) fn start(
-        order: Order,
+        mut order: Order,
         id: u64,
         shared: Arc<Shared>,
         epoll: &Epoll,
@@ -60,11 +62,13 @@ impl Child {
         let process = started.map_err(os("start the program"))?;
         // It has our other end of the output, too.
         drop(command);
+        let kept = order.parcel.take_kept();
         let mut child = Self {
             id,
             shared,
             process,
             socket: Some(ends.socket),
+            kept: Some(kept),
             outgoing: Some(Outgoing::new(START, order.parcel)),
             incoming: Incoming::new(MOST),
             output: ends.output.map(File::from),
@@ -152,10 +156,13 @@ impl Child {
                     let _ = self.shared.signal(libc::SIGKILL);
                 }
             },
-            ARRIVED => self.shared.change(|state| {
-                state.phase = state.phase.max(Phase::Running);
-                state.running_since = Some(Instant::now());
-            }),
+            ARRIVED => {
+                self.kept = None;
+                self.shared.change(|state| {
+                    state.phase = state.phase.max(Phase::Running);
+                    state.running_since = Some(Instant::now());
+                });
+            }
             ANSWER if self.outcome.is_none() => {
                 self.outcome = Some(self.answer(parcel));
                 self.shared.change(|state| state.phase = state.phase.max(Phase::Answered));

@@ -192,7 +192,7 @@ impl Reason {
         Self::InUse { found: found.into(), user }
     }
 
-    pub(super) fn of(self, name: &str) -> ObjectError {
+    pub(crate) fn of(self, name: &str) -> ObjectError {
         ObjectError { name: Some(name.into()), reason: Box::new(self) }
     }
 

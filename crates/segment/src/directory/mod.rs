@@ -188,6 +188,38 @@ impl<'a> Directory<'a> {
         unsafe { self.use_found(record, kept, keeper) }.map_err(|reason| reason.of(name))
     }
 
+    /// Finds the object of an entry, with its name or without, and returns its bytes, its length and what keeps them.
+    pub(crate) fn find_at<K, U: Keeper<K>>(
+        self,
+        entry: u32,
+        generation: u64,
+        asked_for: (Kind, TypeTag),
+        keeper: &U,
+    ) -> Result<(Region<'a>, u64, K), Reason> {
+        // Each round but the last one is lost to somebody who was about to free it, and has not.
+        for _ in 0..TRIES {
+            let gone = || Reason::NotFound { there: Vec::new(), count: 0 };
+            if entry >= self.used()?.load(Relaxed) {
+                return Err(gone());
+            }
+            let state = index::state(&self, entry)?.settled();
+            if state.generation() != generation || state.phase() == State::FREE {
+                return Err(gone());
+            }
+            let record = self.record(entry)?;
+            let Some(kept) = keeper.begin(self, entry, state, true)? else { continue };
+            let found = record.shape;
+            if (found.kind, found.tag) != asked_for {
+                let (kind, tag) = asked_for;
+                let (found, asked) = (found.into(), asked(kind, tag));
+                return Err(Reason::WrongType { found, asked, difference: None });
+            }
+            let region = self.region().sub(record.offset, found.bytes).map_err(Reason::Place)?;
+            return Ok((region, found.len, kept));
+        }
+        Err(Reason::NotFound { there: Vec::new(), count: 0 })
+    }
+
     /// Finds the entry called `name`, whoever makes and removes others meanwhile, and begins to use it.
     fn seek<K, U: Keeper<K>>(
         self,

@@ -308,6 +308,9 @@ impl<K: Judge> Barrier<K> {
 
 const ALIGN: u64 = align_of::<CachePadded<u8>>() as u64;
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Barrier, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<K: Judge> Object<K> for Barrier<K> {
     const KIND: Kind = Kind::new("barrier");

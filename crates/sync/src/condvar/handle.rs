@@ -380,6 +380,9 @@ const CELLS: u64 = match align_up(size_of::<CondvarFrame>() as u64, ALIGN) {
     None => unreachable!(),
 };
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Condvar, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the cells.
 unsafe impl<K: Judge> Object<K> for Condvar<K> {
     const KIND: Kind = Kind::new("condvar");

@@ -222,6 +222,9 @@ fn check(found: u64) -> Result<u32, ShapeError> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] CountingSemaphore, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<K: Judge> Object<K> for CountingSemaphore<K> {
     const KIND: Kind = Kind::new("counting");

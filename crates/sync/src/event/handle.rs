@@ -153,6 +153,9 @@ const BYTES: u64 = match align_up(size_of::<RawEvent>() as u64, ALIGN) {
     None => unreachable!(),
 };
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Event, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<K: Judge> Object<K> for Event<K> {
     const KIND: Kind = Kind::new("event");

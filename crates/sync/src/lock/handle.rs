@@ -281,6 +281,9 @@ const BYTES: u64 = match align_up(size_of::<RawLock>() as u64, ALIGN) {
     None => unreachable!(),
 };
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Lock, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<K: Judge> Object<K> for Lock<K> {
     const KIND: Kind = Kind::new("lock");

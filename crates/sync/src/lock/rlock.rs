@@ -324,6 +324,9 @@ const BYTES: u64 = match align_up(size_of::<RawReentrantMutex>() as u64, ALIGN) 
     None => unreachable!(),
 };
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] RLock, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<K: Judge> Object<K> for RLock<K> {
     const KIND: Kind = Kind::new("rlock");

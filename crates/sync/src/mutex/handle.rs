@@ -354,6 +354,9 @@ impl<T: ShmSafe, K: Judge> Mutex<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] Mutex<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for Mutex<T, K> {
     const KIND: Kind = Kind::new("mutex");

@@ -332,6 +332,9 @@ impl<T: ShmSafe, K: Judge> OnceCell<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] OnceCell<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for OnceCell<T, K> {
     const KIND: Kind = Kind::new("oncecell");

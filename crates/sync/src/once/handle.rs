@@ -301,6 +301,9 @@ const BYTES: u64 = match align_up(size_of::<RawOnce>() as u64, ALIGN) {
     None => unreachable!(),
 };
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Once, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<K: Judge> Object<K> for Once<K> {
     const KIND: Kind = Kind::new("once");

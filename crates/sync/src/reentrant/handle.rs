@@ -323,6 +323,9 @@ impl<T: ShmSafe, K: Judge> ReentrantMutex<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] ReentrantMutex<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for ReentrantMutex<T, K> {
     const KIND: Kind = Kind::new("remutex");

@@ -31,6 +31,9 @@ impl<T: ShmSafe, K: Judge> RwLock<T, K> {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([T: ShmSafe] RwLock<T>, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone, and it names participants in two words of the frame and the cells.
 unsafe impl<T: ShmSafe, K: Judge> Object<K> for RwLock<T, K> {
     const KIND: Kind = Kind::new("rwlock");

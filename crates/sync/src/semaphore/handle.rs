@@ -361,6 +361,9 @@ const CELLS: u64 = match align_up(size_of::<SemaphoreFrame>() as u64, ALIGN) {
     None => unreachable!(),
 };
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] Semaphore, |it| &it.keeper);
+
 // SAFETY: kind and tag are given to this layout alone, and it names participants in the mutex and the cells.
 unsafe impl<K: Judge> Object<K> for Semaphore<K> {
     const KIND: Kind = Kind::new("sema");
