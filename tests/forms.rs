@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use shmkit::connection::{Connection, RecvHalf, SendHalf};
+use shmkit::connection::{Address, Client, Connection, Listener, RecvHalf, SendHalf};
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, FrameReceiver, FrameSender, Lock, Mutex,
     MutexGuard, Once, OnceCell, Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock,
@@ -207,6 +207,12 @@ fn forms() -> Vec<Row> {
             send_message, try_send_message, send_message_timeout, send_message_deadline(&[1], &[]);
             send_descriptor, try_send_descriptor, send_descriptor_timeout, send_descriptor_deadline(any());
             flush, try_flush, flush_timeout, flush_deadline();
+        }
+        Listener: Listener, ENDLESS => {
+            accept, try_accept, accept_timeout, accept_deadline();
+        }
+        Client: Client, ENDLESS => {
+            connect, none, connect_timeout, connect_deadline(any::<Address>());
         }
         RecvHalf: RecvHalf, ENDLESS => {
             recv_bytes, try_recv_bytes, recv_bytes_timeout, recv_bytes_deadline();

@@ -3,6 +3,7 @@
 mod cell;
 mod collections;
 mod conformance;
+mod connection;
 mod corpus;
 mod crowds;
 mod directory;

@@ -7,6 +7,7 @@
 pub mod cell;
 mod channel;
 mod collections;
+pub mod connection;
 mod crowds;
 pub mod directory;
 pub mod growth;
@@ -52,6 +53,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
     let (subject, script) = split(name);
     match subject {
         "channel" => echo(script, args, channel),
+        "connection" => connection::run(script, args, channel),
         "directory" => directory::run(script, args, channel),
         "growth" => growth::run(script, args, channel),
         "heirs" => heirs::run(script, args),

@@ -84,6 +84,11 @@ impl ConnectionError {
         matches!(self, Self::TimedOut)
     }
 
+    /// What the kernel says of a socket that is to be connected, where a reset is a refusal.
+    pub(crate) fn of_connect(errno: Errno) -> Self {
+        Self::System(errno.into())
+    }
+
     /// What the kernel says of a socket.
     pub(crate) fn of(errno: Errno) -> Self {
         match errno {

@@ -12,6 +12,7 @@ use nix::sys::socket::{
     SockaddrStorage, getsockname, getsockopt, recv, recvmsg, sendmsg,
 };
 use nix::sys::time::TimeSpec;
+use shmkit_atomic::Deadline;
 use shmkit_sync::{Patience, Slices};
 
 use crate::ConnectionError;
@@ -109,7 +110,7 @@ impl Socket {
                 Err(errno) => return Err(ConnectionError::of(errno)),
             }
             match wait.sleep(self.as_fd(), what) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(ConnectionError::WouldBlock | ConnectionError::TimedOut) => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -143,7 +144,9 @@ impl Socket {
         loop {
             match call(flags) {
                 // A socket that somebody has made non-blocking, or one with a time-out, comes here, too.
-                Err(Errno::EAGAIN) => wait.sleep(self.as_fd(), what)?,
+                Err(Errno::EAGAIN) => {
+                    wait.sleep(self.as_fd(), what)?;
+                }
                 Err(Errno::EINTR) => {}
                 answer => return answer.map_err(ConnectionError::of),
             }
@@ -174,26 +177,45 @@ impl<'p> Wait<'p> {
         self.patience.is_some_and(|p| p.deadline().remaining().is_none() && !p.asks())
     }
 
-    /// After a vain try: sleeps until the descriptor is worth another one, or gives up.
+    /// After a vain try: sleeps until the descriptor is worth another one, or gives up; returns whether it is known to be.
     pub(crate) fn sleep(
         &mut self,
         fd: BorrowedFd<'_>,
         what: PollFlags,
-    ) -> Result<(), ConnectionError> {
+    ) -> Result<bool, ConnectionError> {
+        self.sleep_until(fd, what, Deadline::NEVER)
+    }
+
+    /// The same, but no longer than `end`, at which the caller has something to do.
+    pub(crate) fn sleep_until(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        what: PollFlags,
+        end: Deadline,
+    ) -> Result<bool, ConnectionError> {
+        let left = self.slice()?.min(end).remaining().map(TimeSpec::from_duration);
+        match ppoll(&mut [PollFd::new(fd, what)], left, None::<SigSet>) {
+            Ok(0) | Err(Errno::EINTR) => self.ask().map(|()| false),
+            Ok(_) => Ok(true),
+            Err(errno) => Err(ConnectionError::of(errno)),
+        }
+    }
+
+    /// After a vain try: returns until when to sleep, or gives up.
+    pub(crate) fn slice(&mut self) -> Result<Deadline, ConnectionError> {
         let Some(patience) = self.patience else { return Err(ConnectionError::WouldBlock) };
         if patience.deadline().has_passed() {
             return Err(ConnectionError::TimedOut);
         }
         // The kernel tells of the other end's death: there is nothing else to look for.
-        let until = match patience.asks() {
+        Ok(match patience.asks() {
             true => self.slices.next(patience.deadline()),
             false => patience.deadline(),
-        };
-        let left = until.remaining().map(TimeSpec::from_duration);
-        match ppoll(&mut [PollFd::new(fd, what)], left, None::<SigSet>) {
-            Ok(0) | Err(Errno::EINTR) => Ok(patience.ask_without_judge()?),
-            Ok(_) => Ok(()),
-            Err(errno) => Err(ConnectionError::of(errno)),
-        }
+        })
+    }
+
+    /// After a sleep that nothing has ended, or a signal: asks whether to go on.
+    pub(crate) fn ask(&self) -> Result<(), ConnectionError> {
+        Ok(self.patience.map_or(Ok(()), |patience| patience.ask_without_judge())?)
     }
 }

@@ -137,6 +137,12 @@ impl<'h> Patience<'h> {
         }
     }
 
+    /// The same, but it ends by `deadline` at the latest.
+    #[must_use]
+    pub fn until(self, deadline: Deadline) -> Self {
+        Self { deadline: self.deadline.min(deadline), ..self }
+    }
+
     /// Returns when it ends, whatever happens.
     pub const fn deadline(&self) -> Deadline {
         self.deadline

@@ -1,5 +1,6 @@
 //! Python at the other end, with the real interpreter.
 
+mod connection;
 mod list;
 mod numpy;
 mod raw;
