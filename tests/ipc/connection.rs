@@ -8,11 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use shmkit::Process;
 use shmkit::connection::{
     Address, Client, Connection, ConnectionError, HandshakeError, Key, Listener,
 };
 use shmkit::wait::wait;
+use shmkit_roster::Process;
 use shmkit_tests::connection::{SECRET, message, run};
 use tempfile::TempDir;
 

@@ -317,7 +317,8 @@ fn aut_10_12_what_is_no_answer_is_refused_at_once() {
 fn a_client_refuses_what_is_no_challenge() {
     let (_folder, path) = place();
     let theirs = UnixListener::bind(&path).unwrap();
-    let cases: [(&[u8], fn(&HandshakeError) -> bool); 5] = [
+    type Case<'c> = (&'c [u8], fn(&HandshakeError) -> bool);
+    let cases: [Case<'_>; 5] = [
         (b"#FAILURE#", |e| matches!(e, HandshakeError::Rejected)),
         (b"hello", |e| matches!(e, HandshakeError::NotSpoken)),
         (b"#CHALLENGE#short", |e| matches!(e, HandshakeError::NotSpoken)),
