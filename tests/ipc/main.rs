@@ -15,6 +15,7 @@ mod oneself;
 mod passing;
 mod patience;
 mod pipe;
+mod process;
 mod python;
 mod queue;
 mod roster;
@@ -36,3 +37,6 @@ mod sync;
 mod tracker;
 mod transaction;
 mod wait;
+
+// Processes that run tasks are this program, too.
+shmkit::early!();

@@ -23,13 +23,13 @@
 //! | [`Transactional`] | [`read`](Transactional::read) | always | all as it was before | yes |
 //! | [`Atomic`] | `load` | always | there is no middle | never |
 //!
-//! # Examples
-//!
-//! In a mapping that the program made, with a roster in its first bytes:
-//!
 //! # Features
 //!
 //! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
+//!
+//! # Examples
+//!
+//! In a mapping that the program made, with a roster in its first bytes:
 #![doc = "```"]
 #![doc = include_str!("../examples/embedded_cells.rs")]
 #![doc = "```"]

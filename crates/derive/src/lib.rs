@@ -89,7 +89,7 @@ pub fn shm_safe(input: TokenStream) -> TokenStream {
 /// processes; what has changed its meaning and nothing else says `#[task(version = 1)]`.
 ///
 /// Arguments and answer are values that serde can pack and unpack; `&str` and `&[u8]` can be borrowed from the message. Refused
-/// are generic functions, methods, and what is borrowed else. It refers to `::shmkit`; to whom has that by another name, by
+/// are generic functions, methods, and what is borrowed else. As it is a value, no variable can have its name where it is in scope. It refers to `::shmkit`; to whom has that by another name, by
 /// `#[task(crate = path)]`.
 ///
 /// # Examples

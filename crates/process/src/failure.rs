@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// What a task's error becomes on its way: its text, and those of its causes.
 ///
-/// Any error turns into it with `?`, which copies the texts at once, so that one that holds a guard does as well. It is no
-/// [`Error`] itself, or it could not be made of all of them, and turns into a boxed one.
+/// Any error turns into it with `?`, which copies the texts at once, so that one that borrows does as well; a lock's error is
+/// [detached](shmkit_sync::LockError::detach) from its guard first. It is no [`Error`] itself, or it could not be made of all of them, and
+/// turns into a boxed one.
 ///
 /// ```
 /// use shmkit_process::Failure;

@@ -30,12 +30,12 @@
 //! take. Nobody is told that all who put are gone: a [`Patience`](shmkit_sync::Patience) may last as long as one of them
 //! lives.
 //!
-//! # In a mapping of your own
-//!
-//!
 //! # Features
 //!
 //! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
+//!
+//! # In a mapping of your own
+//!
 #![doc = include_str!("embed.md")]
 //!
 //! # How it works

@@ -8,6 +8,7 @@ mod hep;
 mod lck;
 mod locking;
 mod once;
+mod prc;
 mod rlk;
 mod sem;
 mod val;
