@@ -24,6 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("process", &["atomic", "derive", "parcel", "roster", "sync"]),
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
     (
+        "pool",
+        &["atomic", "heap", "layout", "parcel", "process", "queue", "roster", "segment", "sync"],
+    ),
+    (
         "shmkit",
         &[
             "atomic",
@@ -36,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "connection",
             "parcel",
             "pipe",
+            "pool",
             "process",
             "queue",
             "segment",

@@ -43,6 +43,26 @@ impl Parcel {
         Self { bytes, files: files.into_iter().map(Some).collect(), ..Self::default() }
     }
 
+    /// Makes one of bytes that another one had, all of them or from the begin of a value on, and of its descriptors.
+    pub fn from_parts(bytes: Vec<u8>, files: Vec<OwnedFd>) -> Self {
+        Self::of(bytes, files)
+    }
+
+    /// Returns its bytes, those included that were taken out, and the descriptors that were not.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.bytes, self.files.into_iter().flatten().collect())
+    }
+
+    /// Returns its bytes, those included that were taken out.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns whether there are descriptors in it.
+    pub fn has_files(&self) -> bool {
+        self.files.iter().any(Option::is_some)
+    }
+
     /// Puts a value in, behind what is there.
     ///
     /// # Errors

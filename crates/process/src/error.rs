@@ -144,6 +144,21 @@ pub enum TaskError {
         /// Why not.
         why: String,
     },
+    /// It has run for longer than it may, and its process was killed for it.
+    Overran(Box<Death>),
+    /// It was called off before it began, or killed.
+    Cancelled,
+    /// The pool has told everybody that it works no more, for this reason.
+    Broken(String),
+    /// The pool takes no tasks any more: it was closed, or ended.
+    Closed,
+    /// An argument did not leave this process, for this reason.
+    Encode {
+        /// The task's name.
+        task: &'static str,
+        /// Which of them, and why.
+        why: String,
+    },
     /// There is none yet, and the time has passed. The process goes on.
     TimedOut,
     /// The patience's hook said stop. The process goes on.
@@ -158,7 +173,7 @@ impl TaskError {
     /// Returns how the process ended, if it did without an answer.
     pub fn death(&self) -> Option<&Death> {
         match self {
-            Self::WorkerDied(death) | Self::Exited(death) => Some(death),
+            Self::WorkerDied(death) | Self::Exited(death) | Self::Overran(death) => Some(death),
             _ => None,
         }
     }
@@ -168,7 +183,7 @@ impl TaskError {
 impl From<TaskError> for io::Error {
     fn from(error: TaskError) -> Self {
         let kind = match &error {
-            TaskError::TimedOut => io::ErrorKind::TimedOut,
+            TaskError::TimedOut | TaskError::Overran(_) => io::ErrorKind::TimedOut,
             TaskError::Interrupted => io::ErrorKind::Interrupted,
             TaskError::Travel { .. } | TaskError::Decode { .. } => io::ErrorKind::InvalidData,
             TaskError::WorkerDied(_) | TaskError::Exited(_) => io::ErrorKind::BrokenPipe,
@@ -189,6 +204,11 @@ impl fmt::Display for TaskError {
             Self::Travel { task, name, why } | Self::Decode { task, name, why } => {
                 write!(f, "task `{task}` in process {name:?}: {why}")
             }
+            Self::Overran(death) => write!(f, "the task was killed after the time that it may take: {death}"),
+            Self::Cancelled => f.write_str("the task was called off"),
+            Self::Broken(why) => write!(f, "the pool works no more: {why}"),
+            Self::Closed => f.write_str("the pool was closed, and takes no tasks any more"),
+            Self::Encode { task, why } => write!(f, "task `{task}` was not sent to a worker: {why}"),
             Self::TimedOut => f.write_str("the task has not answered in time"),
             Self::Interrupted => f.write_str("the wait for the task's answer was interrupted"),
             Self::Taken => f.write_str("the task's answer was taken before"),

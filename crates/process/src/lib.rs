@@ -49,6 +49,7 @@
 //! (`waitpid(-1)`) takes the exit status, which is [`Unknown`](Status::Unknown) then, and nothing else.
 
 mod builder;
+mod calls;
 mod current;
 mod entry;
 mod error;
@@ -84,4 +85,10 @@ pub mod __task {
     pub use crate::current::AtEnd;
     pub use crate::entry::{early, init};
     pub use crate::task::{ArgumentError, Entry, Task, fingerprint};
+}
+
+/// What pools need.
+#[doc(hidden)]
+pub mod __pool {
+    pub use crate::calls::{Call, answered, unencodable};
 }

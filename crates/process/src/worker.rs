@@ -97,7 +97,12 @@ fn answer(
         // As above.
         let _ = Outgoing::new(ARRIVED, Parcel::new()).finish(socket);
     };
-    match entry.run(parcel, &mut arrived) {
+    packed(entry.run(parcel, &mut arrived))
+}
+
+/// Packs what became of a task, and returns with it the exit status of a process that ran nothing else.
+pub(crate) fn packed(ran: Ran) -> (Result<Parcel, ParcelError>, i32) {
+    match ran {
         Ran::Returned(answer) => (Ok(answer), 0),
         Ran::Panicked => (only(&Answer::Panicked(PANIC.take().unwrap_or_default())), PANICKED),
         Ran::Undecodable(why) => (only(&Answer::Undecodable(why)), 0),
@@ -106,7 +111,7 @@ fn answer(
 }
 
 /// An answer with nothing behind it.
-fn only(answer: &Answer) -> Result<Parcel, ParcelError> {
+pub(crate) fn only(answer: &Answer) -> Result<Parcel, ParcelError> {
     let mut parcel = Parcel::new();
     parcel.add(answer)?;
     Ok(parcel)
@@ -156,7 +161,7 @@ fn told(info: &PanicHookInfo<'_>) -> Panic {
     Panic { message, at, backtrace }
 }
 
-fn refusal(error: NotFound) -> Answer {
+pub(crate) fn refusal(error: NotFound) -> Answer {
     match error {
         NotFound::Unknown(names) => Answer::Unknown(names.into_iter().map(Into::into).collect()),
         NotFound::Differs(signature) => Answer::Differs(signature.into()),

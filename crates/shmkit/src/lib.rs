@@ -408,6 +408,7 @@
 //!
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
 //! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands.
+//! * `pool`: [`Pool`], many tasks on a few processes; by default.
 //! * `process`: tasks in processes of their own; by default.
 //! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
 //!   open themselves on the other side. And values of any type go through [`Frames`].
@@ -458,6 +459,12 @@ pub use crate::names::*;
 pub use crate::objects::Objects;
 #[cfg(feature = "process")]
 pub use crate::tasks::*;
+
+#[cfg(feature = "pool")]
+#[doc(inline)]
+pub use shmkit_pool as pool;
+#[cfg(feature = "pool")]
+pub use shmkit_pool::{Pending, Pool, PoolError, PoolErrorKind, Retry};
 
 /// Waiting for many things at once: [`wait`](wait::wait) for one of several, and descriptors for what has none.
 #[doc(no_inline)]

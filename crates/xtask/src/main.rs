@@ -13,11 +13,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 /// The crates that have loom models, and where: in a test of their own, or beside what nobody else sees.
-const LOOM: [(&str, &[&str]); 7] = [
+const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-sync", &["--test", "loom"]),
     ("shmkit-heap", &["--test", "loom"]),
     ("shmkit-pipe", &["--test", "loom"]),
     ("shmkit-queue", &["--test", "loom"]),
+    ("shmkit-pool", &["--test", "loom"]),
     ("shmkit-roster", &["--lib"]),
     ("shmkit-cell", &["--lib"]),
     ("shmkit-segment", &["--lib"]),

@@ -13,8 +13,9 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::signal::{SigmaskHow, pthread_sigmask};
 use shmkit_parcel::{Incoming, Kept, Outgoing, Parcel, ParcelError};
 
+use crate::calls::answered;
 use crate::keeper::{Order, Voice};
-use crate::message::{ANSWER, ARRIVED, Answer, HELLO, Hello, MOST, PROTOCOL, START};
+use crate::message::{ANSWER, ARRIVED, HELLO, Hello, MOST, PROTOCOL, START};
 use crate::shared::{Phase, Shared};
 use crate::status::Status;
 use crate::{SpawnError, SpawnErrorKind, TaskError};
@@ -164,7 +165,7 @@ impl Child {
                 });
             }
             ANSWER if self.outcome.is_none() => {
-                self.outcome = Some(self.answer(parcel));
+                self.outcome = Some(answered(self.shared.task, &self.shared.name, parcel));
                 self.shared.change(|state| state.phase = state.phase.max(Phase::Answered));
             }
             // What a later version may say; and a task says nothing twice.
@@ -175,37 +176,6 @@ impl Child {
     fn refuse(&mut self, kind: SpawnErrorKind, detail: impl Into<String>) {
         let error = SpawnError::new(kind, self.shared.task, detail);
         self.outcome.get_or_insert(Err(TaskError::NotStarted(error)));
-    }
-
-    fn answer(&self, mut parcel: Parcel) -> Result<Parcel, TaskError> {
-        let Shared { task, name, .. } = &*self.shared;
-        let (task, name) = (*task, name.clone());
-        let not_started =
-            |kind, detail: String| Err(TaskError::NotStarted(SpawnError::new(kind, task, detail)));
-        match parcel.take::<Answer>() {
-            Ok(Answer::Returned) => Ok(parcel),
-            Ok(Answer::Panicked(panic)) => Err(TaskError::Panicked { task, name, panic }),
-            Ok(Answer::Undecodable(why) | Answer::Unencodable(why)) => {
-                Err(TaskError::Travel { task, name, why })
-            }
-            Ok(Answer::Unknown(names)) => not_started(
-                SpawnErrorKind::UnknownTask,
-                format!("the program that was started has no such task, but {names:?}"),
-            ),
-            Ok(Answer::Differs(signature)) => not_started(
-                SpawnErrorKind::SignatureDiffers,
-                format!(
-                    "the program that was started has it as `{signature}`, or of another version"
-                ),
-            ),
-            Ok(Answer::Twice([one, other])) => not_started(
-                SpawnErrorKind::Ambiguous,
-                format!(
-                    "two functions have this name and signature, at {one} and at {other}: rename one"
-                ),
-            ),
-            Err(error) => Err(TaskError::Decode { task, name, why: error.to_string() }),
-        }
     }
 
     /// Nothing more comes through the socket. The process may go on.

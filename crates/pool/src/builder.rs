@@ -1,0 +1,136 @@
+//! How a pool is to be made.
+
+use std::time::Duration;
+
+use shmkit_parcel::Parcel;
+use shmkit_process::Task;
+
+use crate::{Pool, PoolError, PoolErrorKind, Retry};
+
+/// The most workers of a pool.
+pub(crate) const MAX_WORKERS: u32 = 1000;
+/// The most tasks under way.
+const MAX_CAPACITY: u32 = 1_000_000;
+/// Usual bytes of what is too large for a cell.
+const MEMORY: u64 = 1 << 30;
+
+/// How a pool is to be made.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use shmkit_pool::{Pool, Retry};
+///
+/// let pool = Pool::builder(8).timeout(Duration::from_secs(2)).retry(Retry::times(1)).build()?;
+/// # Ok::<(), shmkit_pool::PoolError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it starts nothing before `build`"]
+pub struct Builder {
+    pub(crate) workers: u32,
+    pub(crate) capacity: u32,
+    pub(crate) memory: u64,
+    pub(crate) name: String,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Retry,
+    pub(crate) most_tasks: Option<u64>,
+    pub(crate) most_resident: Option<u64>,
+    /// The initializer's fingerprint, and its arguments.
+    pub(crate) first: Option<(u64, Result<Vec<u8>, String>)>,
+}
+
+impl Builder {
+    pub(crate) fn new(workers: u32) -> Self {
+        Self {
+            workers,
+            capacity: workers.max(1024),
+            memory: MEMORY,
+            name: "pool".into(),
+            timeout: None,
+            retry: Retry::NEVER,
+            most_tasks: None,
+            most_resident: None,
+            first: None,
+        }
+    }
+
+    /// Gives the workers' processes a name, with a number behind it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How many tasks, or chunks of them, can be under way at a time: who has more waits. By default 1,024, or as many as
+    /// workers.
+    pub fn capacity(mut self, tasks: u32) -> Self {
+        self.capacity = tasks;
+        self
+    }
+
+    /// How many bytes arguments and answers under way may take that are larger than 184 bytes each: by default 1 GiB, which the
+    /// pool takes as it needs it.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// How long each task may run. A worker that takes longer is killed, and its task is answered with
+    /// [`Overran`](crate::TaskError::Overran). The time counts from when a worker begins with it.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// What becomes of a task whose worker has died: by default the death is its answer.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Has each worker run so many tasks, or chunks of them, and another process take its place then.
+    pub fn recycle_after(mut self, tasks: u64) -> Self {
+        self.most_tasks = Some(tasks.max(1));
+        self
+    }
+
+    /// Has another process take the place of a worker that has more bytes of memory resident when a task is done.
+    pub fn recycle_above(mut self, bytes: u64) -> Self {
+        self.most_resident = Some(bytes);
+        self
+    }
+
+    /// Has each worker run this before its first task. A worker in which it panics, or which it ends, has not come: three in
+    /// a row, and the pool is [broken](crate::TaskError::Broken). What it returns is of no interest.
+    pub fn initializer<T: Task>(mut self, task: T, args: T::Args) -> Self {
+        let _ = task;
+        let mut parcel = Parcel::new();
+        let packed = match T::pack(&args, &mut parcel) {
+            Ok(()) if parcel.has_files() => {
+                Err("descriptors do not travel to a pool's workers".into())
+            }
+            Ok(()) => Ok(parcel.into_parts().0),
+            Err(error) => Err(error.to_string()),
+        };
+        self.first = Some((T::PRINT, packed));
+        self
+    }
+
+    /// Makes the pool and starts its workers.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]: a number is none that a pool can have, this process may start no others, or the system says no. Then
+    /// nothing is left of it.
+    pub fn build(self) -> Result<Pool, PoolError> {
+        if !(1..=MAX_WORKERS).contains(&self.workers) {
+            return Err(PoolError::new(PoolErrorKind::Workers(self.workers)));
+        }
+        if !(self.workers..=MAX_CAPACITY).contains(&self.capacity) {
+            return Err(PoolError::new(PoolErrorKind::Capacity(self.capacity)));
+        }
+        if let Some((_, Err(why))) = &self.first {
+            return Err(PoolError::of(PoolErrorKind::Initializer, why.clone()));
+        }
+        Pool::start(self)
+    }
+}

@@ -1,0 +1,201 @@
+//! Many calls of one task: how they are cut into chunks, and their answers put together again.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use shmkit_parcel::Parcel;
+use shmkit_process::__pool::answered;
+use shmkit_process::{Task, TaskError};
+use shmkit_sync::Patience;
+
+use crate::Retry;
+use crate::book::{Later, News, Order, Sink};
+use crate::inner::{Inner, Spot, each_answer};
+use crate::pool::FILES;
+
+/// What was told of the calls of a course, and nobody has looked at.
+#[derive(Default)]
+struct Inbox {
+    news: Mutex<Vec<News>>,
+}
+
+impl Sink for Inbox {
+    fn take(&self, news: News) -> Option<Later> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(news);
+        None
+    }
+}
+
+impl Inbox {
+    fn empty(&self) -> Vec<News> {
+        std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// Many calls of one task.
+pub(crate) struct Course<'p, T: Task> {
+    inner: &'p Inner,
+    inbox: Arc<Inbox>,
+    chunk: usize,
+    limit: Option<Duration>,
+    retry: Retry,
+    /// What is to be sent next: its arguments, where each call's end, and the first call's number.
+    parcel: Parcel,
+    ends: Vec<usize>,
+    first: usize,
+    /// How many calls were given, and how many of them told.
+    pub(crate) given: usize,
+    pub(crate) told: usize,
+    /// What was sent, for who calls it off.
+    spots: Vec<Spot>,
+    task: PhantomData<fn() -> T>,
+}
+
+impl<'p, T: Task> Course<'p, T> {
+    pub(crate) fn new(inner: &'p Inner, chunk: usize) -> Self {
+        Self {
+            inner,
+            inbox: Arc::default(),
+            chunk,
+            limit: inner.builder.timeout,
+            retry: inner.builder.retry,
+            parcel: Parcel::new(),
+            ends: Vec::new(),
+            first: 0,
+            given: 0,
+            told: 0,
+            spots: Vec::new(),
+            task: PhantomData,
+        }
+    }
+
+    pub(crate) fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    pub(crate) fn set_chunk(&mut self, calls: usize) {
+        self.chunk = calls;
+    }
+
+    /// Gives it the next call. One that cannot be sent is told of like others.
+    pub(crate) fn give(&mut self, args: &T::Args) {
+        let index = self.given;
+        self.given += 1;
+        let before = self.parcel.bytes().len();
+        let why = match T::pack(args, &mut self.parcel) {
+            Ok(()) if self.parcel.has_files() => FILES.to_owned(),
+            Ok(()) => {
+                self.ends.push(self.parcel.bytes().len());
+                if self.ends.len() >= self.chunk {
+                    self.send();
+                }
+                return;
+            }
+            Err(error) => error.to_string(),
+        };
+        // Of several arguments, some may be in it.
+        let (mut bytes, _) = std::mem::take(&mut self.parcel).into_parts();
+        bytes.truncate(before);
+        self.parcel = Parcel::from_parts(bytes, Vec::new());
+        self.send();
+        self.first = index + 1;
+        self.inbox.take(News::Failed { index, error: TaskError::Encode { task: T::NAME, why } });
+    }
+
+    /// Sends what is there.
+    pub(crate) fn send(&mut self) {
+        if self.ends.is_empty() {
+            self.first = self.given;
+            return;
+        }
+        let (bytes, _) = std::mem::take(&mut self.parcel).into_parts();
+        let order = Order {
+            task: T::NAME,
+            print: T::PRINT,
+            sink: self.inbox.clone(),
+            first: self.first,
+            ends: std::mem::take(&mut self.ends),
+            bytes,
+            limit: self.limit,
+            retry: self.retry,
+            deaths: 0,
+            killed: None,
+        };
+        self.first += order.calls();
+        match self.inner.dispatch(order, &Patience::ENDLESS) {
+            Ok(spot) => self.spots.push(spot),
+            Err(why) => {
+                let (error, order) = *why;
+                // One error for all: they say the same.
+                let why = error.to_string();
+                let mut error = Some(error);
+                for n in 0..order.calls() {
+                    let error = error.take().unwrap_or_else(|| match self.inner.book().refusal() {
+                        Some(refusal) => refusal,
+                        None => TaskError::Encode { task: T::NAME, why: why.clone() },
+                    });
+                    self.inbox.take(News::Failed { index: order.first + n, error });
+                }
+            }
+        }
+    }
+
+    /// Hands over what was told, call by call; waits for something, if `waits`.
+    pub(crate) fn receive(
+        &mut self,
+        waits: bool,
+        mut each: impl FnMut(usize, Result<T::Output, TaskError>),
+    ) {
+        if waits && self.told < self.given {
+            // It is patient.
+            let _ = self
+                .inner
+                .work_until(&Patience::ENDLESS, |_| (!self.inbox.is_empty()).then_some(()));
+        }
+        let name = &self.inner.builder.name;
+        for news in self.inbox.empty() {
+            match news {
+                News::Failed { index, error } => {
+                    self.told += 1;
+                    each(index, Err(error));
+                }
+                News::Answers { first, calls, bytes } => {
+                    self.told += calls;
+                    let mut answers = each_answer(&bytes);
+                    for n in 0..calls {
+                        let decode = |why: String| TaskError::Decode {
+                            task: T::NAME,
+                            name: name.clone(),
+                            why,
+                        };
+                        let answer = answers
+                            .next()
+                            .ok_or_else(|| decode("it is cut off".into()))
+                            .and_then(|parcel| answered(T::NAME, name, parcel))
+                            .and_then(|mut parcel| {
+                                parcel.take().map_err(|error| decode(error.to_string()))
+                            });
+                        each(first + n, answer);
+                    }
+                }
+            }
+        }
+        if self.told == self.given {
+            self.spots.clear();
+        }
+    }
+}
+
+/// What has not begun is called off.
+impl<T: Task> Drop for Course<'_, T> {
+    fn drop(&mut self) {
+        for spot in self.spots.drain(..) {
+            self.inner.cancel(spot, false);
+        }
+    }
+}

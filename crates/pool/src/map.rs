@@ -1,0 +1,119 @@
+//! Many calls of one task, and all their answers.
+
+use shmkit_process::{Task, TaskError};
+
+use crate::Pool;
+use crate::course::Course;
+
+/// The most calls in a chunk that nobody asked for.
+const MOST: usize = 1 << 16;
+
+impl Pool {
+    /// Calls the task for each of the inputs, and returns the answers in their order. The inputs are cut into four chunks for each
+    /// worker.
+    ///
+    /// # Errors
+    ///
+    /// That of the first call that has no answer, when all calls are done. Who wants the others' answers nevertheless uses
+    /// [`map_each`](Self::map_each).
+    ///
+    /// # If a peer dies
+    ///
+    /// A worker: the call that it was at has no answer, or is called again, as the pool was made; no other call is touched.
+    pub fn map<T, A>(
+        &self,
+        task: T,
+        inputs: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<T::Output>, TaskError>
+    where
+        T: Task<Args = (A,)>,
+    {
+        self.starmap(task, inputs.into_iter().map(|input| (input,)))
+    }
+
+    /// As [`map`](Self::map), of a task with several arguments: the inputs are tuples of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`map`](Self::map).
+    pub fn starmap<T: Task>(
+        &self,
+        task: T,
+        inputs: impl IntoIterator<Item = T::Args>,
+    ) -> Result<Vec<T::Output>, TaskError> {
+        self.starmap_each(task, inputs).into_iter().collect()
+    }
+
+    /// As [`map`](Self::map), and returns what became of each call.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`map`](Self::map).
+    pub fn map_each<T, A>(
+        &self,
+        task: T,
+        inputs: impl IntoIterator<Item = A>,
+    ) -> Vec<Result<T::Output, TaskError>>
+    where
+        T: Task<Args = (A,)>,
+    {
+        self.starmap_each(task, inputs.into_iter().map(|input| (input,)))
+    }
+
+    /// As [`map_each`](Self::map_each), of a task with several arguments.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`map`](Self::map).
+    pub fn starmap_each<T: Task>(
+        &self,
+        task: T,
+        inputs: impl IntoIterator<Item = T::Args>,
+    ) -> Vec<Result<T::Output, TaskError>> {
+        // All of it, so that the chunks are of one size; and an input that panics leaves nothing half sent.
+        let inputs: Vec<_> = inputs.into_iter().collect();
+        let chunk = inputs.len().div_ceil(4 * self.workers() as usize).max(1);
+        self.chunked(task, inputs, chunk)
+    }
+
+    /// As [`starmap_each`](Self::starmap_each), with so many calls in a chunk: one task to the pool, which one worker runs.
+    ///
+    /// # Panics
+    ///
+    /// If `chunk` is 0.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`map`](Self::map).
+    pub fn chunked<T: Task>(
+        &self,
+        task: T,
+        inputs: impl IntoIterator<Item = T::Args>,
+        chunk: usize,
+    ) -> Vec<Result<T::Output, TaskError>> {
+        assert!(chunk > 0, "a chunk has at least one call");
+        let _ = task;
+        let mut course = Course::<T>::new(&self.inner, chunk.min(MOST));
+        let mut results = Vec::new();
+        let mut put = |index: usize, answer| {
+            if results.len() <= index {
+                results.resize_with(index + 1, || None);
+            }
+            results[index] = Some(answer);
+        };
+        for args in inputs {
+            course.give(&args);
+            course.receive(false, &mut put);
+        }
+        course.send();
+        while course.told < course.given {
+            course.receive(true, &mut put);
+        }
+        drop(course);
+        results.into_iter().map(|answer| answer.unwrap_or(Err(TaskError::Taken))).collect()
+    }
+}

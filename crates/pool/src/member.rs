@@ -1,0 +1,85 @@
+//! A worker, as the parent has it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use shmkit_parcel::Descriptor;
+use shmkit_process::{Death, Failure, Process, TaskError};
+
+use crate::builder::Builder;
+use crate::store::Store;
+use crate::worker::{Place, worker};
+use crate::{PoolError, PoolErrorKind};
+
+/// How long the thread that sees all processes end may take to say so, when the kernel has.
+const BURIAL: Duration = Duration::from_secs(5);
+
+/// A worker's process.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) process: Process<Result<(), Failure>>,
+    /// Readable when it has ended.
+    pub(crate) sentinel: OwnedFd,
+    pub(crate) generation: u32,
+    pub(crate) started: Instant,
+}
+
+/// How a worker has ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It has left, or says why it could not work.
+    Left(Option<String>),
+    Died(Box<Death>),
+    /// It was not started, as it turned out.
+    NotStarted(String),
+}
+
+impl Member {
+    /// Starts the worker of a place in which none is.
+    pub(crate) fn start(store: &Store, builder: &Builder, place: usize) -> Result<Self, PoolError> {
+        let generation = store.table.workers()[place].prepare();
+        let os = |error: std::io::Error| PoolError::of(PoolErrorKind::Spawn, error);
+        let (ours, theirs) = UnixStream::pair().map_err(os)?;
+        // It waits in the socket until the worker is there.
+        store.segment.send(&ours).map_err(|error| PoolError::of(PoolErrorKind::Spawn, error))?;
+        let seat = Place {
+            number: place as u32,
+            generation,
+            parent: store.me().map_or(0, |me| me.get()),
+            most_tasks: builder.most_tasks,
+            most_resident: builder.most_resident,
+            first: match &builder.first {
+                Some((print, Ok(args))) => Some((*print, args.clone())),
+                _ => None,
+            },
+        };
+        // A daemon: it starts no processes that nobody would end.
+        let process = Process::named(format!("{}-{place}", builder.name))
+            .daemon(true)
+            .spawn(worker, (Descriptor::from(theirs), seat))?;
+        let sentinel = process.as_fd().try_clone_to_owned().map_err(os)?;
+        Ok(Self { process, sentinel, generation, started: Instant::now() })
+    }
+
+    /// Says how it has ended, which its sentinel says that it has.
+    pub(crate) fn end(mut self) -> End {
+        match self.process.join_timeout(BURIAL) {
+            Ok(Ok(())) => End::Left(None),
+            Ok(Err(failure)) => End::Left(Some(failure.to_string())),
+            Err(TaskError::WorkerDied(death) | TaskError::Exited(death)) => End::Died(death),
+            Err(error) => End::NotStarted(error.to_string()),
+        }
+    }
+}
+
+impl End {
+    /// The text of it, for whom it concerns.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Left(None) => "it left".into(),
+            Self::Left(Some(why)) | Self::NotStarted(why) => why.clone(),
+            Self::Died(death) => death.to_string(),
+        }
+    }
+}

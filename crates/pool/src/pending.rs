@@ -1,0 +1,302 @@
+//! A task that was given to a pool, and its answer.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use shmkit_atomic::Deadline;
+use shmkit_process::__pool::answered;
+use shmkit_process::TaskError;
+use shmkit_sync::{GivenUp, Patience};
+
+use crate::book::{Later, News, Sink};
+use crate::inner::{Shared, Spot, each_answer};
+
+/// What is called with an answer.
+type Then<T> = Box<dyn FnOnce(&Result<T, TaskError>) + Send>;
+
+/// A task that a pool was given, and its answer.
+///
+/// It is a [`Future`], of no runtime in particular. Dropped, it calls the task off if that has not begun; whoever wants neither
+/// the answer nor that [detaches](Self::detach) it.
+#[must_use = "dropped at once, it calls the task off"]
+pub struct Pending<T> {
+    inner: Shared,
+    ticket: Arc<Ticket<T>>,
+    /// `None` if it was never sent.
+    spot: Option<Spot>,
+    is_detached: bool,
+}
+
+pub(crate) struct Ticket<T> {
+    task: &'static str,
+    name: String,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    answer: Answer<T>,
+    waker: Option<Waker>,
+    then: Vec<Then<T>>,
+    /// Somebody is to be told who does not wait, and the pool knows.
+    is_watched: bool,
+}
+
+enum Answer<T> {
+    None,
+    Packed(Result<Vec<u8>, TaskError>),
+    Here(Result<T, TaskError>),
+    /// Lent to those who are called with it.
+    Lent,
+    Taken,
+}
+
+impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
+    pub(crate) fn new(task: &'static str, name: String) -> Arc<Self> {
+        let state =
+            State { answer: Answer::None, waker: None, then: Vec::new(), is_watched: false };
+        Arc::new(Self { task, name, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        // Whole, whatever panicked: every change to it is a store.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unpack(&self, packed: Result<Vec<u8>, TaskError>) -> Result<T, TaskError> {
+        let decode =
+            |why: String| TaskError::Decode { task: self.task, name: self.name.clone(), why };
+        let parcel = each_answer(&packed?).next().ok_or_else(|| decode("it is cut off".into()))?;
+        let mut parcel = answered(self.task, &self.name, parcel)?;
+        parcel.take().map_err(|error| decode(error.to_string()))
+    }
+
+    /// Takes the answer out, if there is one.
+    fn take_answer(&self) -> Option<Result<T, TaskError>> {
+        let mut state = self.state();
+        if let Answer::None | Answer::Lent = state.answer {
+            return None;
+        }
+        let answer = std::mem::replace(&mut state.answer, Answer::Taken);
+        drop(state);
+        Some(match answer {
+            Answer::Packed(packed) => self.unpack(packed),
+            Answer::Here(answer) => answer,
+            Answer::None | Answer::Lent | Answer::Taken => Err(TaskError::Taken),
+        })
+    }
+
+    fn is_told(&self) -> bool {
+        !matches!(self.state().answer, Answer::None | Answer::Lent)
+    }
+
+    /// Calls those who are to be called, with the answer, which stays; and wakes.
+    fn call(&self) {
+        let (then, waker) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.then), state.waker.take())
+        };
+        if !then.is_empty() {
+            let packed = std::mem::replace(&mut self.state().answer, Answer::Lent);
+            let answer = match packed {
+                Answer::Packed(packed) => self.unpack(packed),
+                Answer::Here(answer) => answer,
+                Answer::None | Answer::Lent | Answer::Taken => Err(TaskError::Taken),
+            };
+            then.into_iter().for_each(|then| then(&answer));
+            self.state().answer = Answer::Here(answer);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// A ticket's sink needs itself once more, for later.
+pub(crate) struct Handle<T>(pub(crate) Arc<Ticket<T>>);
+
+impl<T: DeserializeOwned + Send + 'static> Sink for Handle<T> {
+    fn take(&self, news: News) -> Option<Later> {
+        let mut state = self.0.state();
+        if let Answer::None = state.answer {
+            state.answer = Answer::Packed(match news {
+                News::Answers { bytes, .. } => Ok(bytes),
+                News::Failed { error, .. } => Err(error),
+            });
+        }
+        let ticket = self.0.clone();
+        std::mem::take(&mut state.is_watched).then(|| Box::new(move || ticket.call()) as Later)
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Pending<T> {
+    pub(crate) fn new(
+        inner: Shared,
+        ticket: Arc<Ticket<T>>,
+        sent: Result<Spot, TaskError>,
+    ) -> Self {
+        let spot = match sent {
+            Ok(spot) => Some(spot),
+            Err(error) => {
+                ticket.state().answer = Answer::Packed(Err(error));
+                None
+            }
+        };
+        Self { inner, ticket, spot, is_detached: false }
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`]: there is no answer. What the task says itself, an error among others, is in the answer.
+    ///
+    /// # If a peer dies
+    ///
+    /// The worker that runs it: [`WorkerDied`](TaskError::WorkerDied), or another one runs it, as the pool was made.
+    pub fn wait(mut self) -> Result<T, TaskError> {
+        self.wait_deadline(Patience::ENDLESS)
+    }
+
+    /// Returns the answer, if it is there. It is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TaskError::TimedOut): it is not; [`Taken`](TaskError::Taken); and those of [`wait`](Self::wait).
+    pub fn try_wait(&mut self) -> Result<T, TaskError> {
+        self.inner.drain_now();
+        self.wait_deadline(Deadline::PASSED)
+    }
+
+    /// Waits so long for the answer. It is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TaskError::TimedOut): it is not there, and the task goes on; and those of [`try_wait`](Self::try_wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_timeout(&mut self, wait: Duration) -> Result<T, TaskError> {
+        self.wait_deadline(wait)
+    }
+
+    /// Waits for the answer as long as the patience says. It is taken. Of the patience count its deadline and its hook.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TaskError::TimedOut), [`Interrupted`](TaskError::Interrupted): the task goes on; and those of
+    /// [`try_wait`](Self::try_wait).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`wait`](Self::wait).
+    pub fn wait_deadline<'p>(&mut self, patience: impl Into<Patience<'p>>) -> Result<T, TaskError> {
+        if self.spot.is_some() {
+            if !self.inner.is_ours() {
+                return Err(TaskError::NotOurs);
+            }
+            let told =
+                self.inner.work_until(&patience.into(), |_| self.ticket.is_told().then_some(()));
+            told.map_err(|why| match why {
+                GivenUp::Interrupted => TaskError::Interrupted,
+                _ => TaskError::TimedOut,
+            })?;
+            self.spot = None;
+        }
+        self.ticket.take_answer().unwrap_or(Err(TaskError::TimedOut))
+    }
+
+    /// Returns whether the answer is there.
+    pub fn is_done(&self) -> bool {
+        if !self.ticket.is_told() {
+            self.inner.drain_now();
+        }
+        self.ticket.is_told()
+    }
+
+    /// Has `then` called with the answer when it is there, by whichever thread takes it: it should not wait. The answer can
+    /// be waited for nevertheless.
+    pub fn then(self, then: impl FnOnce(&Result<T, TaskError>) + Send + 'static) -> Self {
+        self.ticket.state().then.push(Box::new(then));
+        if !self.watch() {
+            self.ticket.call();
+        }
+        self
+    }
+
+    /// How long the task may run: its worker is killed then. The time counts from when it begins.
+    pub fn timeout(self, limit: Duration) -> Self {
+        if let Some(spot) = self.spot {
+            self.inner.limit(spot, limit);
+        }
+        self
+    }
+
+    /// Calls the task off if it has not begun: then it never runs, and its answer is [`Cancelled`](TaskError::Cancelled).
+    /// Returns whether that is so.
+    pub fn cancel(&self) -> bool {
+        self.spot.is_some_and(|spot| self.inner.cancel(spot, false))
+    }
+
+    /// Calls the task off, and kills its worker if it has begun; that hits no other task. Returns false if it has answered.
+    pub fn kill(&self) -> bool {
+        self.spot.is_some_and(|spot| self.inner.cancel(spot, true))
+    }
+
+    /// Lets the task run, and its answer go.
+    pub fn detach(mut self) {
+        self.is_detached = true;
+    }
+
+    /// Has somebody take answers who does not wait for them himself. Returns false if it is there already.
+    fn watch(&self) -> bool {
+        let mut book = self.inner.book();
+        let mut state = self.ticket.state();
+        if !matches!(state.answer, Answer::None) {
+            return false;
+        }
+        if !std::mem::replace(&mut state.is_watched, true) {
+            book.watched += 1;
+            drop(state);
+            self.inner.start_taker(&mut book);
+        }
+        true
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Future for Pending<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(answer) = self.ticket.take_answer() {
+            return Poll::Ready(answer);
+        }
+        self.ticket.state().waker = Some(context.waker().clone());
+        if !self.watch() {
+            return Poll::Ready(self.ticket.take_answer().unwrap_or(Err(TaskError::Taken)));
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        if let Some(spot) = self.spot
+            && !self.is_detached
+        {
+            self.inner.cancel(spot, false);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ticket, spot, .. } = self;
+        f.debug_struct("Pending").field("task", &ticket.task).field("spot", spot).finish()
+    }
+}

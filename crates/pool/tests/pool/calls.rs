@@ -1,0 +1,133 @@
+//! What calls return.
+
+use shmkit_pool::{Pool, PoolErrorKind, TaskError};
+
+use super::*;
+
+#[test]
+fn pol_01_02_a_pool_calls_what_it_is_told_and_returns_the_answers_in_order() {
+    let pool = pool(2);
+    assert_eq!(pool.submit(square, (5,)).wait().unwrap(), 25);
+    assert_eq!(pool.submit(power, (2, 10)).wait().unwrap(), 1024);
+    let squares = |n: u64| (0..n).map(|x| x * x).collect::<Vec<_>>();
+    assert_eq!(pool.map(square, 0..10).unwrap(), squares(10));
+    let chunked: Result<Vec<_>, _> =
+        pool.chunked(square, (0..100).map(|x| (x,)), 20).into_iter().collect();
+    assert_eq!(chunked.unwrap(), squares(100));
+    assert_eq!(pool.starmap(power, [(2, 3), (4, 2)]).unwrap(), [8, 16]);
+    assert_eq!(pool.pids().len(), 2, "no more processes than were asked for");
+}
+
+#[test]
+fn pol_06_17_nothing_is_called_for_nothing() {
+    let pool = pool(1);
+    assert_eq!(pool.map(square, []).unwrap(), []);
+    assert_eq!(pool.imap(square, []).count(), 0);
+    assert_eq!(pool.imap_unordered(square, []).count(), 0);
+}
+
+#[test]
+fn pol_10_12_answers_come_as_they_are_wanted() {
+    let pool = pool(2);
+    let all: Result<Vec<_>, _> = pool.imap(square, 0..10).collect();
+    assert_eq!(all.unwrap(), (0..10).map(|x| x * x).collect::<Vec<_>>());
+    let mut many = pool.imap(square, 0..1000).chunk(100);
+    for n in 0..1000_u64 {
+        assert_eq!(many.next().unwrap().unwrap(), n * n);
+    }
+    assert!(many.next().is_none() && many.next().is_none());
+    let mut any: Vec<_> =
+        pool.imap_unordered(square, 0..1000).chunk(100).map(Result::unwrap).collect();
+    any.sort_unstable();
+    assert_eq!(any, (0..1000).map(|x| x * x).collect::<Vec<_>>());
+    for (n, answer) in pool.imap_unordered(square, 10..20).with_index() {
+        let x = n as u64 + 10;
+        assert_eq!(answer.unwrap(), x * x);
+    }
+}
+
+#[test]
+fn pol_11_13_inputs_are_taken_a_few_ahead_and_one_that_panics_hides_no_answer_before_it() {
+    let pool = pool(2);
+    let taken = std::cell::Cell::new(0);
+    let endless = (0..).inspect(|_| taken.set(taken.get() + 1));
+    let mut answers = pool.imap(square, endless);
+    assert_eq!(answers.next().unwrap().unwrap(), 0);
+    assert!(taken.get() <= 4, "{} taken for one answer", taken.get());
+    drop(answers);
+    let failing = (0..10_u64).inspect(|&n| assert!(n != 6, "input {n}"));
+    let mut answers = pool.imap(square, failing);
+    let mut got = Vec::new();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        got.extend(answers.by_ref().map(Result::unwrap));
+    }));
+    assert!(panic.is_err());
+    assert!(got.len() >= 2 && got.iter().enumerate().all(|(n, &x)| x == (n * n) as u64), "{got:?}");
+    drop(answers);
+    assert_eq!(pool.map(square, [3]).unwrap(), [9], "the pool goes on");
+}
+
+#[test]
+fn pol_14_34_what_no_pool_can_be_is_refused() {
+    assert_eq!(Pool::new(0).unwrap_err().kind(), PoolErrorKind::Workers(0));
+    assert_eq!(Pool::new(1001).unwrap_err().kind(), PoolErrorKind::Workers(1001));
+    let few = Pool::builder(4).capacity(3).build().unwrap_err();
+    assert_eq!(few.kind(), PoolErrorKind::Capacity(3));
+    let pool = pool(1);
+    let none = std::panic::AssertUnwindSafe(|| drop(pool.chunked(square, [(1,)], 0)));
+    assert!(std::panic::catch_unwind(none).is_err());
+}
+
+#[test]
+fn pol_19_23_24_35_what_a_task_says_is_told_from_whether_it_could_say_it() {
+    let pool = pool(2);
+    let text = |text: &str| text.to_owned();
+    let answers = pool.map_each(parse, [text("7"), text("x"), text("300")]);
+    let [Ok(Ok(7)), Ok(Err(one)), Ok(Err(two))] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(
+        (one.message(), two.message()),
+        ("invalid digit found in string", "number too large to fit in target type")
+    );
+    let inputs = (0..9).map(|n| (n, if n % 4 == 3 { Fate::Panics } else { Fate::Lives }));
+    let answers = pool.starmap_each(fate, inputs.clone());
+    for (n, answer) in answers.iter().enumerate() {
+        match answer {
+            Err(TaskError::Panicked { panic, .. }) => {
+                assert!(n % 4 == 3 && panic.message == format!("because of {n}"), "{panic:?}");
+                assert!(panic.at.contains("main.rs"), "{panic:?}");
+            }
+            other => assert_eq!(*other.as_ref().unwrap(), n as u64),
+        }
+    }
+    let first = pool.starmap(fate, inputs).unwrap_err();
+    assert!(first.to_string().contains("because of 3"), "the lowest index: {first}");
+    assert_eq!(pool.replaced(), 0, "a panic is an answer, and its worker goes on");
+}
+
+#[test]
+fn pol_20_large_arguments_and_answers_take_blocks_and_give_them_back() {
+    let pool = build(Pool::builder(2).memory(16 << 20));
+    for _ in 0..20 {
+        assert_eq!(pool.submit(length, (vec![3; 1 << 20],)).wait().unwrap(), 1 << 20);
+        assert_eq!(pool.submit(sevens, (1 << 20,)).wait().unwrap(), vec![7; 1 << 20]);
+    }
+    // Answers that do not fit where they begin.
+    let answers = pool.chunked(sevens, (0..60).map(|n| (n * 100,)), 30);
+    for (n, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer.unwrap(), vec![7; n * 100]);
+    }
+    let too_large = pool.submit(sevens, (64 << 20,)).wait().unwrap_err();
+    assert!(too_large.to_string().contains("no room for an answer of"), "{too_large}");
+    let too_large = pool.submit(length, (vec![1; 64 << 20],)).wait().unwrap_err();
+    assert!(matches!(too_large, TaskError::Encode { .. }), "{too_large}");
+    assert_eq!(pool.submit(square, (2,)).wait().unwrap(), 4);
+}
+
+#[test]
+fn pol_31_many_workers_and_more_tasks_than_can_be_under_way() {
+    let pool = build(Pool::builder(50).capacity(50));
+    assert_eq!(pool.map(square, 0..1000).unwrap().iter().sum::<u64>(), 332_833_500);
+    let one_by_one = pool.chunked(square, (0..1000).map(|x| (x,)), 1);
+    assert_eq!(one_by_one.into_iter().map(Result::unwrap).sum::<u64>(), 332_833_500);
+    assert_eq!(pool.completed(), 2000);
+}
