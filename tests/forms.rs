@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use shmkit::connection::{Address, Client, Connection, Listener, RecvHalf, SendHalf};
+use shmkit::duplex::{Duplex, Options};
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, FrameReceiver, FrameSender, Lock, Mutex,
     MutexGuard, Once, OnceCell, Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock,
@@ -202,14 +203,24 @@ fn forms() -> Vec<Row> {
             recv_bytes_into, try_recv_bytes_into, recv_bytes_into_timeout, recv_bytes_into_deadline(any());
             recv_message, try_recv_message, recv_message_timeout, recv_message_deadline();
             recv_descriptor, try_recv_descriptor, recv_descriptor_timeout, recv_descriptor_deadline();
+            recv_value, try_recv_value, recv_value_timeout, recv_value_deadline() as u64;
             poll, try_poll, poll_timeout, poll_deadline();
             send_bytes, try_send_bytes, send_bytes_timeout, send_bytes_deadline(&[1]);
+            send_value, try_send_value, send_value_timeout, send_value_deadline(&1);
             send_message, try_send_message, send_message_timeout, send_message_deadline(&[1], &[]);
             send_descriptor, try_send_descriptor, send_descriptor_timeout, send_descriptor_deadline(any());
             flush, try_flush, flush_timeout, flush_deadline();
         }
         Listener: Listener, ENDLESS => {
             accept, try_accept, accept_timeout, accept_deadline();
+        }
+        Duplex: Duplex, ENDLESS => {
+            send_bytes, try_send_bytes, send_bytes_timeout, send_bytes_deadline(&[1]);
+            recv_bytes, try_recv_bytes, recv_bytes_timeout, recv_bytes_deadline();
+            recv_bytes_into, try_recv_bytes_into, recv_bytes_into_timeout, recv_bytes_into_deadline(any());
+        }
+        Options: Options, ENDLESS => {
+            connect, none, connect_timeout, connect_deadline("name");
         }
         Client: Client, ENDLESS => {
             connect, none, connect_timeout, connect_deadline(any::<Address>());
@@ -219,10 +230,12 @@ fn forms() -> Vec<Row> {
             recv_bytes_into, try_recv_bytes_into, recv_bytes_into_timeout, recv_bytes_into_deadline(any());
             recv_message, try_recv_message, recv_message_timeout, recv_message_deadline();
             recv_descriptor, try_recv_descriptor, recv_descriptor_timeout, recv_descriptor_deadline();
+            recv_value, try_recv_value, recv_value_timeout, recv_value_deadline() as u64;
             poll, try_poll, poll_timeout, poll_deadline();
         }
         SendHalf: SendHalf, ENDLESS => {
             send_bytes, try_send_bytes, send_bytes_timeout, send_bytes_deadline(&[1]);
+            send_value, try_send_value, send_value_timeout, send_value_deadline(&1);
             send_message, try_send_message, send_message_timeout, send_message_deadline(&[1], &[]);
             send_descriptor, try_send_descriptor, send_descriptor_timeout, send_descriptor_deadline(any());
             flush, try_flush, flush_timeout, flush_deadline();
@@ -276,7 +289,7 @@ fn implements(line: &str) -> Option<&str> {
 
 fn sources() -> Sources {
     let mut found = Sources::default();
-    for name in ["sync", "cell", "collections", "connection", "pipe", "queue"] {
+    for name in ["sync", "cell", "collections", "connection", "duplex", "pipe", "queue"] {
         let mut folders =
             vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name).join("src")];
         while let Some(folder) = folders.pop() {

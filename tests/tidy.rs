@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("segment", &["atomic", "layout", "roster", "sync"]),
     ("parcel", &["layout", "roster", "segment"]),
     ("process", &["atomic", "derive", "parcel", "roster", "sync"]),
+    ("duplex", &["atomic", "connection", "pipe", "roster", "segment", "sync", "wait"]),
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
     (
         "pool",
@@ -38,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "heap",
             "collections",
             "connection",
+            "duplex",
             "parcel",
             "pipe",
             "pool",

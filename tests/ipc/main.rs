@@ -8,6 +8,7 @@ mod corpus;
 mod crowds;
 mod directory;
 mod directory_removal;
+mod duplex;
 mod growth;
 mod namespaces;
 mod observer;

@@ -10,6 +10,7 @@ mod collections;
 pub mod connection;
 mod crowds;
 pub mod directory;
+pub mod duplex;
 pub mod growth;
 mod heirs;
 mod leaked;
@@ -55,6 +56,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "channel" => echo(script, args, channel),
         "connection" => connection::run(script, args, channel),
         "directory" => directory::run(script, args, channel),
+        "duplex" => duplex::run(script, args, channel),
         "growth" => growth::run(script, args, channel),
         "heirs" => heirs::run(script, args),
         "tracker" => tracker::run(script, args, channel),

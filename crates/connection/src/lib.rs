@@ -14,6 +14,10 @@
 //! out of step.
 //!
 //! *Not here*: encryption. Over TCP anybody on the way can read, and change what follows an authentication.
+//!
+//! # Features
+//!
+//! * `serde`: values of any type as messages, encoded by `postcard`: `send_value` and `recv_value`.
 
 #![cfg(not(loom))]
 
@@ -34,6 +38,8 @@ mod listener;
 mod outgoing;
 mod pending;
 mod socket;
+#[cfg(feature = "serde")]
+mod value;
 
 pub use crate::address::Address;
 pub use crate::client::Client;
@@ -45,3 +51,5 @@ pub use crate::incoming::Message;
 pub use crate::key::Key;
 pub use crate::listen::ListenOptions;
 pub use crate::listener::Listener;
+#[cfg(feature = "serde")]
+pub use crate::value::ValueError;

@@ -407,7 +407,8 @@
 //! # Features
 //!
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
-//! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands.
+//! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands; and [`duplex`], two programs that
+//!   find each other by name and talk through shared memory.
 //! * `pool`: [`Pool`], many tasks on a few processes; by default.
 //! * `process`: tasks in processes of their own; by default.
 //! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
@@ -437,6 +438,9 @@ pub use shmkit_collections as collections;
 #[cfg(feature = "connection")]
 #[doc(inline)]
 pub use shmkit_connection as connection;
+#[cfg(feature = "connection")]
+#[doc(inline)]
+pub use shmkit_duplex as duplex;
 #[doc(inline)]
 pub use shmkit_heap as heap;
 #[doc(inline)]
