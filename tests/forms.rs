@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use shmkit::connection::{Address, Client, Connection, Listener, RecvHalf, SendHalf};
 use shmkit::duplex::{Duplex, Options};
 use shmkit::{
-    Array, Barrier, Condvar, CountingSemaphore, Event, FrameReceiver, FrameSender, Lock, Mutex,
-    MutexGuard, Once, OnceCell, Party, Patience, Queue, RLock, Receiver, ReentrantMutex, RwLock,
-    Semaphore, Sender, ShmDeque, ShmString, ShmVec, Snapshot, Transactional, Value,
+    Array, Barrier, Condvar, CountingSemaphore, Event, FrameReceiver, FrameSender, LifoQueue, Lock,
+    Mutex, MutexGuard, Once, OnceCell, Party, Patience, Publisher, Queue, RLock, Receiver,
+    ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque, ShmString, ShmVec, Snapshot, Subscriber,
+    Transactional, Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -239,6 +240,23 @@ fn forms() -> Vec<Row> {
             send_message, try_send_message, send_message_timeout, send_message_deadline(&[1], &[]);
             send_descriptor, try_send_descriptor, send_descriptor_timeout, send_descriptor_deadline(any());
             flush, try_flush, flush_timeout, flush_deadline();
+        }
+        OrderedQueue: LifoQueue<u64>, ENDLESS => {
+            put, try_put, put_timeout, put_deadline(1);
+            put_all, try_put_batch, put_all_timeout, put_all_deadline(&[1]);
+            get, try_get, get_timeout, get_deadline();
+            get_batch, try_get_batch, get_batch_timeout, get_batch_deadline(any());
+        }
+        Publisher: Publisher<u64>, ENDLESS => {
+            send, try_send, send_timeout, send_deadline(1);
+            send_all, try_send_batch, send_all_timeout, send_all_deadline(&[1]);
+            reserve, try_reserve, reserve_timeout, reserve_deadline();
+        }
+        Subscriber: Subscriber<u64>, ENDLESS => {
+            recv, try_recv, recv_timeout, recv_deadline();
+            recv_batch, try_recv_batch, recv_batch_timeout, recv_batch_deadline(any());
+            peek, try_peek, peek_timeout, peek_deadline();
+            wait_for_publisher, try_wait_for_publisher, wait_for_publisher_timeout, wait_for_publisher_deadline();
         }
     };
     table.to_vec()

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 #[cfg(boost)]
 mod boost;
+mod broadcast;
 mod cells;
 mod contended;
 mod crowd;
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
             handover::groups()?,
             ring::groups()?,
             queue::groups()?,
+            broadcast::groups()?,
             segment::groups()?,
             heap::groups()?,
             map::groups()?,

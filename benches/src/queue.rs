@@ -1,4 +1,4 @@
-//! Two who put and two who take, at one queue.
+//! Some who put and as many who take, at one queue.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -16,6 +16,9 @@ use shmkit_segment::{Options, Segment};
 
 /// 56 bytes: with its word, a slot is a line.
 type Item = [u64; 7];
+
+/// 64 bytes.
+type Line = [u64; 8];
 
 const CAPACITY: usize = 1024;
 /// Each of the two who put, and of the two who take, does half.
@@ -53,7 +56,49 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
             .at_most(1.0, array_queue()),
         Group::new("queue, 2 put and 2 take 56 bytes in batches", ITEMS, batches)
             .at_most(1.0 / 3.0, single()?),
+        Group::new("queue, 1 puts and 1 takes 64 bytes", ITEMS, lines(1)?).at_most(1.0, channel(1)),
+        Group::new("queue, 2 put and 2 take 64 bytes", ITEMS, lines(2)?).at_most(1.0, channel(2)),
+        Group::new("queue, 4 put and 4 take 64 bytes", ITEMS, lines(4)?).at_most(1.0, channel(4)),
     ])
+}
+
+/// So many processes that put 64 bytes, and as many that take them.
+fn lines(each: u32) -> Result<Candidate<'static>> {
+    let segment: &'static Segment = Options::new(1 << 20).participants(16).anonymous()?.leak();
+    let queue = segment.queue::<Line>("queue", CAPACITY as u64)?;
+    Ok(Candidate::new("Queue, processes", move |items| {
+        let share = items / each;
+        let work = |n: usize| {
+            if n < each as usize {
+                (0..share)
+                    .try_for_each(|n| queue.put([n.into(); 8]).map_err(|e| anyhow!("{}", e.error)))
+            } else {
+                (0..share).try_for_each(|_| Ok(queue.get().map(drop)?))
+            }
+        };
+        let all = 2 * each as usize;
+        let took = processes(all, || Ok(segment.join_after_fork().map(|_| ())?), work)?;
+        ensure!(queue.is_empty()?, "something is left in the queue");
+        Ok(took)
+    }))
+}
+
+/// The same between threads, by a channel that blocks as the queue does.
+fn channel(each: u32) -> Candidate<'static> {
+    Candidate::new("crossbeam-channel, threads", move |items| {
+        let (sender, receiver) = crossbeam_channel::bounded::<Line>(CAPACITY);
+        let share = items / each;
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..each {
+                let (sender, receiver) = (sender.clone(), receiver.clone());
+                scope.spawn(move || (0..share).try_for_each(|n| sender.send([n.into(); 8])));
+                scope.spawn(move || (0..share).try_for_each(|_| receiver.recv().map(drop)));
+            }
+        });
+        ensure!(receiver.is_empty(), "something is left in the channel");
+        Ok(start.elapsed())
+    })
 }
 
 type Work = fn(&Queue<Item>, u32) -> Result<()>;
@@ -71,7 +116,7 @@ fn ours(name: &'static str, puts: Work, takes: Work) -> Result<Candidate<'static
 }
 
 /// Forks so many; returns how long they took from the moment at which all had joined.
-fn processes(
+pub(crate) fn processes(
     count: usize,
     join: impl Fn() -> Result<()>,
     work: impl Fn(usize) -> Result<()>,

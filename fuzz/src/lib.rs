@@ -5,12 +5,14 @@
 //! there too.
 
 pub mod attach;
+pub mod broadcast;
 pub mod collections;
 pub mod directory;
 pub mod heap;
 pub mod input;
 pub mod list;
 pub mod ops;
+pub mod ordered;
 pub mod queue;
 pub mod ring;
 pub mod schema;

@@ -4,6 +4,9 @@
 #[path = "../../fuzz/src/attach.rs"]
 mod attach;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/broadcast.rs"]
+mod broadcast;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/collections.rs"]
 mod collections;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -21,6 +24,9 @@ mod list;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/ops/mod.rs"]
 mod ops;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/ordered.rs"]
+mod ordered;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/queue.rs"]
 mod queue;
@@ -68,6 +74,16 @@ fn any_positions_are_a_ring_or_an_error() {
 #[test]
 fn a_queue_is_a_line_in_any_order_and_any_words_are_a_queue_or_an_error() {
     replay("queue", queue::run);
+}
+
+#[test]
+fn a_broadcast_is_one_to_each_subscriber_and_any_words_are_one_or_an_error() {
+    replay("broadcast", broadcast::run);
+}
+
+#[test]
+fn a_queue_by_priority_and_a_stack_are_in_order_and_any_words_are_one_or_an_error() {
+    replay("ordered", ordered::run);
 }
 
 #[test]

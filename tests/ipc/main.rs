@@ -1,5 +1,6 @@
 //! Tests that need more than one process: one module per subject.
 
+mod broadcast;
 mod cell;
 mod collections;
 mod conformance;

@@ -4,6 +4,7 @@
 //! forked child of a test can call as well. Order is made by what the two sides say to each other over a
 //! [`Channel`], never by sleeping.
 
+pub mod broadcast;
 pub mod cell;
 mod channel;
 mod collections;
@@ -85,6 +86,7 @@ pub fn play_forked(name: &str, args: &[&str], segment: &Segment, channel: &mut C
 fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
     let (subject, script) = split(name);
     match subject {
+        "broadcast" => broadcast::play(script, args, segment, channel),
         "cell" => cell::play(script, args, segment, channel),
         "collections" => collections::play(script, segment, channel),
         "crowds" => crowds::play(script, args, segment, channel),

@@ -42,6 +42,9 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.name() {
+            "bcast" => "broadcast",
+            "lifo" => "LIFO queue",
+            "priority" => "priority queue",
             "counting" => "counting semaphore",
             "oncecell" => "once cell",
             "remutex" => "reentrant mutex",

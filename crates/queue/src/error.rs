@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind};
 
 use shmkit_roster::PeerId;
 
+use crate::BroadcastError;
+
 /// Why nothing was put or taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -96,76 +98,82 @@ impl From<QueueError> for io::Error {
     }
 }
 
-/// A value was not put: the value, and why.
+/// A value was not put, or sent: the value, and why.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PutError<T> {
+pub struct PutError<T, E = QueueError> {
     /// The value, given back.
     pub value: T,
     /// Why it was not put.
-    pub error: QueueError,
+    pub error: E,
 }
 
-impl<T> PutError<T> {
-    /// Returns whether the time was over before there was room.
-    pub fn is_timeout(&self) -> bool {
-        self.error.is_timeout()
-    }
-}
-
-impl<T> fmt::Debug for PutError<T> {
+impl<T, E: fmt::Debug> fmt::Debug for PutError<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PutError").field("error", &self.error).finish_non_exhaustive()
     }
 }
 
-impl<T> fmt::Display for PutError<T> {
+impl<T, E> fmt::Display for PutError<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the value was not put")
     }
 }
 
-impl<T> Error for PutError<T> {
+impl<T, E: Error + 'static> Error for PutError<T, E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.error)
     }
 }
 
-impl<T: Send + Sync + 'static> From<PutError<T>> for io::Error {
-    fn from(error: PutError<T>) -> Self {
-        Self::new(error.error.kind(), error)
-    }
-}
-
-/// Only a part of a batch was put: how much, and why not the rest.
+/// Only a part of a batch was put, or sent: how much, and why not the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchError {
+pub struct BatchError<E = QueueError> {
     /// How many items of the batch were put, from its beginning.
     pub put: usize,
     /// Why the next one was not.
-    pub error: QueueError,
+    pub error: E,
 }
 
-impl BatchError {
-    /// Returns whether the time was over before there was room for all.
-    pub fn is_timeout(&self) -> bool {
-        self.error.is_timeout()
-    }
-}
-
-impl fmt::Display for BatchError {
+impl<E> fmt::Display for BatchError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "only the first {} items of the batch were put", self.put)
     }
 }
 
-impl Error for BatchError {
+impl<E: Error + 'static> Error for BatchError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.error)
     }
 }
 
-impl From<BatchError> for io::Error {
-    fn from(error: BatchError) -> Self {
-        Self::new(error.error.kind(), error)
-    }
+macro_rules! with_reason {
+    ($($Reason:ty)*) => {$(
+        impl<T> PutError<T, $Reason> {
+            /// Returns whether the time was over before there was room.
+            pub fn is_timeout(&self) -> bool {
+                self.error.is_timeout()
+            }
+        }
+
+        impl<T: Send + Sync + 'static> From<PutError<T, $Reason>> for io::Error {
+            fn from(error: PutError<T, $Reason>) -> Self {
+                Self::new(error.error.kind(), error)
+            }
+        }
+
+        impl BatchError<$Reason> {
+            /// Returns whether the time was over before there was room for all.
+            pub fn is_timeout(&self) -> bool {
+                self.error.is_timeout()
+            }
+        }
+
+        impl From<BatchError<$Reason>> for io::Error {
+            fn from(error: BatchError<$Reason>) -> Self {
+                Self::new(error.error.kind(), error)
+            }
+        }
+    )*};
 }
+
+with_reason! { QueueError BroadcastError }

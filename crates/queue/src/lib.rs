@@ -8,6 +8,12 @@
 //!   * it is [`Ready`](shmkit_wait::Ready) when something can be taken, its [`room`](Queue::room) when something can be put;
 //!   * [`len`](Queue::len), [`capacity`](Queue::capacity), [`stats`](Queue::stats).
 //! * [`QueueSpec`]: how it is made; [`Delivery`]: what becomes of what the dead had taken.
+//! * [`Broadcast`]: one [`Publisher`], any number of [`Subscriber`]s, each of which receives everything at its own pace.
+//!   * [`send`](Publisher::send), [`send_all`](Publisher::send_all), and in place: [`reserve`](Publisher::reserve);
+//!   * [`recv`](Subscriber::recv), [`recv_batch`](Subscriber::recv_batch), and in place: [`peek`](Subscriber::peek).
+//! * [`LifoQueue`] and [`PriorityQueue`]: what was put last comes first, or what has the least priority. They put and get as a queue
+//!   does, without leases.
+//! * [`BroadcastSpec`]: how it is made; [`Overrun`]: what becomes of what the slow have not received.
 //!
 //! An operation that waits exists in four forms: `x` waits, `try_x` does not sleep, `x_timeout` and `x_deadline` give up.
 //!
@@ -49,11 +55,13 @@
 //! [Vyukov's queue]: https://www.1024cores.net/home/lock-free-algorithms/queues/bounded-mpmc-queue
 //! [LCRQ]: https://doi.org/10.1145/2442516.2442527
 
+mod broadcast;
 mod error;
 #[cfg(not(loom))]
 mod get;
 #[cfg(not(loom))]
 mod lease;
+mod ordered;
 #[cfg(not(loom))]
 mod places;
 #[cfg(not(loom))]
@@ -65,7 +73,18 @@ mod raw;
 mod ready;
 mod spec;
 
+#[cfg(not(loom))]
+pub use crate::broadcast::{Broadcast, Peeked, Publisher, Subscriber, Unpublished};
+pub use crate::broadcast::{
+    BroadcastError, BroadcastSpec, Overrun, RawBroadcast, RawPublisher, RawSubscriber, Start,
+    SubscriberCell,
+};
 pub use crate::error::{BatchError, PutError, QueueError};
+#[cfg(not(loom))]
+pub use crate::ordered::{
+    ByPriority, LifoQueue, NewestFirst, Order, OrderedQueue, OrderedRoom, PriorityQueue,
+};
+pub use crate::ordered::{OrderedRing, OrderedSlot, RawOrdered};
 pub use crate::raw::{Claim, Held, RawQueue, Ring, Words};
 pub use crate::spec::{Delivery, QueueSpec, Stats};
 #[cfg(not(loom))]

@@ -349,39 +349,39 @@
 //! assert_eq!(jobs.get()?, 2); // taken and done in one
 //! jobs.join().and_then(|()| jobs.close())?;
 //! assert_eq!(jobs.get(), Err(QueueError::Closed));
+//!
+//! let urgent = segment.priority_queue::<u64>("urgent", 64)?; // the least first; and `lifo_queue`, the newest first
+//! urgent.put_all(&[(5, 1), (0, 2)])?;
+//! assert_eq!(urgent.get()?, (0, 2));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # If a peer dies
+//! # One to many
 //!
-//! Who is alive, is the kernel's word: it releases a record lock when an address space is gone, never earlier, and
-//! nobody is taken for dead on suspicion: a stopped process, or one in a debugger, is alive. Whoever waits for a
-//! dead process goes on after at most some 40 ms.
+//! What one publishes in a [`Broadcast`], each of its subscribers receives, at its own pace; large items are written and read
+//! where they lie. Whether the publisher waits for the slowest or overwrites is said when it is made:
 //!
-//! | killed while it | the others find |
-//! | --- | --- |
-//! | wrote a [`Value`], or one element of an [`Array`] | the old one or the new one, whole |
-//! | wrote a [`Snapshot`] | the old value, whole; and the next writer takes its role |
-//! | changed a [`Transactional`] | all as it was before its transaction |
-//! | changed the elements of an [`Array`] in bulk | `OwnerDied`, until somebody has repaired it |
-//! | held a [`Mutex`] | `OwnerDied` with the guard, to one; then clean |
-//! | read under an [`RwLock`] | nothing amiss |
-//! | wrote under an [`RwLock`] | `OwnerDied` with the guard, to all; until a writer has repaired it |
-//! | waited for a [`Condvar`] | nothing: a notification that it got goes on to the next |
-//! | held permits of a [`Semaphore`] | the permits, free |
-//! | had lowered a [`CountingSemaphore`] | it stays lowered: nobody owns what it counts |
-//! | set, cleared or waited for an [`Event`] | nothing amiss |
-//! | had arrived at a [`Barrier`], or registered | `PartyDied`, at once and until somebody resets it |
-//! | made the value of a [`OnceCell`] | no value, and one of them makes it |
-//! | sent into a [`Pipe`] | everything it had committed, then `PeerDied` |
-//! | sent a long message through [`Frames`] | `Torn`, and nothing of it |
-//! | received from a [`Pipe`] | `PeerDied`; a successor goes on where it stopped |
-//! | changed a [`ShmMap`], [`ShmSet`], [`ShmVec`], [`ShmDeque`] or [`ShmString`] | each operation whole, or none of it |
-//! | put into a [`Queue`] | the item, or nothing |
-//! | had taken from a [`Queue`] | the item, before all others; or, if it was made so, none, and it is counted |
-//! | made an object | no object, and they make it |
-//! | created, joined or left a segment | a segment that is whole, or none |
+//! ```
+//! # use shmkit::{BroadcastError, Objects, Options, Start};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let steps = segment.broadcast::<[f32; 64]>("steps", 4)?;
+//! let mut publisher = steps.publisher()?; // in one process
+//! let mut subscriber = steps.subscribe(Start::Newest)?; // in any others
+//! let mut draft = publisher.reserve()?;
+//! draft.fill(0.5);
+//! draft.publish()?;
+//! drop(publisher);
+//! let step = subscriber.peek()?;
+//! assert_eq!(step[63], 0.5);
+//! step.release()?;
+//! assert_eq!(subscriber.recv(), Err(BroadcastError::Closed)); // `PublisherDied` if it was killed
+//! # Ok(())
+//! # }
+//! ```
+//!
+#![doc = include_str!("if_a_peer_dies.md")]
 //!
 //! # Guarantees
 //!
@@ -401,7 +401,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `bank`, `pipe`, `jobs`, `pool`, `cache`, `words`, `frames`, `phases`,
+//! program per idea: `nine`, `negate`, `counter`, `prices`, `weather`, `bank`, `pipe`, `jobs`, `broadcast`, `pool`, `cache`, `words`, `frames`, `phases`,
 //! `kitchen`, `migration`, `printer`, `prefork`, `derive`, `numpy_array`.
 //!
 //! # Features

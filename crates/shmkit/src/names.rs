@@ -25,6 +25,11 @@ pub use shmkit_pipe::{
     BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender, Waiting,
 };
 pub use shmkit_pipe::{Draft, Frame, FrameReceiver, FrameSender, Frames};
+pub use shmkit_queue::{
+    Broadcast, BroadcastError, BroadcastSpec, Overrun, Peeked, Publisher, Start, Subscriber,
+    Unpublished,
+};
+pub use shmkit_queue::{ByPriority, LifoQueue, NewestFirst, OrderedQueue, PriorityQueue};
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
 pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Seat};
 pub use shmkit_segment::{

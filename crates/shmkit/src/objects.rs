@@ -5,10 +5,11 @@ mod segment;
 use shmkit_segment::ObjectError;
 
 use crate::{
-    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Data, DequeSpec, Event, Frames, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Pipe, Queue,
-    QueueSpec, RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet,
-    ShmString, ShmVec, Snapshot, Transactional, Value,
+    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Broadcast, BroadcastSpec, Condvar,
+    Count, CountingSemaphore, Data, DequeSpec, Event, Frames, Heap, Item, LifoQueue, Lock, MapSpec,
+    Mutex, Once, OnceCell, Pipe, PriorityQueue, Queue, QueueSpec, RLock, ReentrantMutex, RwLock,
+    Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional,
+    Value,
 };
 
 mod sealed {
@@ -388,4 +389,37 @@ pub trait Objects: sealed::Sealed {
         name: &str,
         spec: impl Into<QueueSpec>,
     ) -> Result<Queue<T>, ObjectError>;
+
+    /// A [`LifoQueue`] that holds so many items.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn lifo_queue<T: ShmSafe>(
+        &self,
+        name: &str,
+        capacity: u64,
+    ) -> Result<LifoQueue<T>, ObjectError>;
+
+    /// A [`PriorityQueue`] that holds so many items.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn priority_queue<T: ShmSafe>(
+        &self,
+        name: &str,
+        capacity: u64,
+    ) -> Result<PriorityQueue<T>, ObjectError>;
+
+    /// A [`Broadcast`] that can hold at least so many items, rounded up to a power of two; a [`BroadcastSpec`] says more.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn broadcast<T: ShmSafe>(
+        &self,
+        name: &str,
+        spec: impl Into<BroadcastSpec>,
+    ) -> Result<Broadcast<T>, ObjectError>;
 }

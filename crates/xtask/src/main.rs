@@ -24,8 +24,18 @@ const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 8] =
-    ["attach", "collections", "directory", "heap", "list", "ops", "queue", "ring"];
+const FUZZ: [&str; 10] = [
+    "attach",
+    "broadcast",
+    "collections",
+    "directory",
+    "heap",
+    "list",
+    "ops",
+    "ordered",
+    "queue",
+    "ring",
+];
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The developer's commands of shmkit", version)]
@@ -73,7 +83,7 @@ enum Task {
         /// For how long, each, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// `attach`, `collections`, `directory`, `heap`, `list`, `ops`, `ring`
+        /// `attach`, `broadcast`, `collections`, `directory`, `heap`, `list`, `ops`, `ordered`, `queue`, `ring`
         targets: Vec<String>,
     },
     /// Ratios against named peers in one run (release build)

@@ -214,7 +214,7 @@ impl Ring<'_> {
 }
 
 #[cold]
-fn given_up(why: GivenUp) -> QueueError {
+pub(crate) fn given_up(why: GivenUp) -> QueueError {
     match why {
         GivenUp::TimedOut => QueueError::TimedOut,
         GivenUp::Interrupted => QueueError::Interrupted,

@@ -1,7 +1,9 @@
 //! Every interleaving of who puts and who takes, and of one of them that dies before each of its steps.
 #![cfg(loom)]
 
+mod broadcast;
 mod deaths;
+mod ordered;
 
 use std::sync::Arc as StdArc;
 use std::sync::Mutex as StdMutex;

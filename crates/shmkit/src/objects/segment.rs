@@ -6,10 +6,11 @@ use shmkit_segment::ObjectError;
 
 use super::Objects;
 use crate::{
-    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    Data, DequeSpec, Event, Frames, Heap, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties,
-    Pipe, Queue, QueueSpec, RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmDeque,
-    ShmMap, ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional, TransactionalSpec, Value,
+    Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Broadcast, BroadcastSpec, Condvar,
+    Count, CountingSemaphore, Data, DequeSpec, Event, Frames, Heap, Item, LifoQueue, Lock, MapSpec,
+    Mutex, Once, OnceCell, Parties, Pipe, PriorityQueue, Queue, QueueSpec, RLock, ReentrantMutex,
+    RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec,
+    Snapshot, Transactional, TransactionalSpec, Value,
 };
 
 /// Finds an object, or makes it where it lies.
@@ -213,6 +214,30 @@ impl Objects for Segment {
         name: &str,
         spec: impl Into<QueueSpec>,
     ) -> Result<Queue<T>, ObjectError> {
+        self.object(name, spec.into())
+    }
+
+    fn lifo_queue<T: ShmSafe>(
+        &self,
+        name: &str,
+        capacity: u64,
+    ) -> Result<LifoQueue<T>, ObjectError> {
+        self.object(name, capacity)
+    }
+
+    fn priority_queue<T: ShmSafe>(
+        &self,
+        name: &str,
+        capacity: u64,
+    ) -> Result<PriorityQueue<T>, ObjectError> {
+        self.object(name, capacity)
+    }
+
+    fn broadcast<T: ShmSafe>(
+        &self,
+        name: &str,
+        spec: impl Into<BroadcastSpec>,
+    ) -> Result<Broadcast<T>, ObjectError> {
         self.object(name, spec.into())
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod barrier;
+mod broadcast;
 mod cell;
 mod condvar;
 mod condvar_heirs;
@@ -20,6 +21,7 @@ mod locks;
 mod map;
 mod office;
 mod once;
+mod ordered;
 pub mod pause;
 mod python;
 mod queue;
@@ -58,6 +60,8 @@ pub fn all() -> Vec<Scene> {
     all.extend(ring::scenes());
     all.extend(frames::scenes());
     all.extend(queue::scenes());
+    all.extend(broadcast::scenes());
+    all.extend(ordered::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());
     all.extend(seq::scenes());
