@@ -17,6 +17,7 @@ mod heap;
 mod instructions;
 mod map;
 mod mutex;
+mod process;
 mod pthread;
 mod queue;
 mod ring;
@@ -25,10 +26,12 @@ mod takeover;
 mod waiting;
 
 fn main() -> Result<()> {
+    shmkit::init();
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("instructions") => return instructions::run(),
         Some(instructions::COUNTED) => return instructions::work(&args[1..]),
+        Some(process::BARE) => return process::answer(),
         Some("crowd") => return crowd::run(args.get(1).map(String::as_str)),
         _ => {}
     }
@@ -47,6 +50,7 @@ fn main() -> Result<()> {
             map::groups()?,
             cells::groups()?,
             directory::groups()?,
+            process::groups(),
         ];
         Ok(groups.into_iter().flatten().collect())
     })?;

@@ -13,6 +13,7 @@ pub mod input;
 pub mod list;
 pub mod ops;
 pub mod ordered;
+pub mod parcel;
 pub mod queue;
 pub mod ring;
 pub mod schema;

@@ -28,6 +28,9 @@ mod ops;
 #[path = "../../fuzz/src/ordered.rs"]
 mod ordered;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/parcel.rs"]
+mod parcel;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/queue.rs"]
 mod queue;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -59,6 +62,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn any_bytes_are_a_segment_or_an_error() {
     replay("attach", attach::run);
+}
+
+#[test]
+fn any_bytes_are_a_parcel_or_an_error() {
+    replay("parcel", parcel::run);
 }
 
 #[test]

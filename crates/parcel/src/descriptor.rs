@@ -1,12 +1,13 @@
 //! A descriptor as a value.
 
 use std::any::type_name;
+use std::fmt::Display;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::luggage;
+use crate::{CannotTravel, luggage};
 
 /// A file, a socket, an end of a pipe: whatever has a descriptor, as a value that can stand in a task's arguments or in its answer.
 ///
@@ -68,10 +69,13 @@ impl<T: AsFd> Serialize for Descriptor<T> {
     }
 }
 
-impl<'de, T: From<OwnedFd>> Deserialize<'de> for Descriptor<T> {
+impl<'de, T: TryFrom<OwnedFd, Error: Display>> Deserialize<'de> for Descriptor<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u32::deserialize(deserializer)?;
         let file = luggage::take(type_name::<T>(), number).map_err(luggage::unpacking_failed)?;
-        Ok(Self(file.into()))
+        let refused = |error: T::Error| {
+            luggage::unpacking_failed(CannotTravel::new(type_name::<T>(), error.to_string()))
+        };
+        file.try_into().map(Self).map_err(refused)
     }
 }

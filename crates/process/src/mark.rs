@@ -63,7 +63,9 @@ impl Mark {
 
     /// Returns how many processes stand above this one.
     pub(crate) fn depth() -> u32 {
-        TAKEN.get().map_or(0, |mark| mark.depth)
+        // One that does not know what it was started for counts as well.
+        let pending = || Self::parse(&std::env::var(VARIABLE).ok()?);
+        TAKEN.get().copied().or_else(pending).map_or(0, |mark| mark.depth)
     }
 }
 

@@ -1,34 +1,26 @@
-//! A child process negates an array in place.
+//! A child process sets a value and negates an array in place.
 //!
 //! `cargo run -p shmkit --example negate`
 
-use std::error::Error;
-use std::process::Command;
+use shmkit::{Array, Failure, New, Process, Value, task};
 
-use shmkit::{Array, Objects, Options, Segment, ShareSegment};
-
-fn main() -> Result<(), Box<dyn Error>> {
-    if std::env::args().nth(1).as_deref() == Some("child") {
-        return negate();
-    }
-    let segment = Options::new(4096).anonymous()?;
-    let row = segment.array::<i64>("row", (0..10).collect::<Vec<_>>())?;
-    println!("before: {:?}", row.to_vec()?);
-    let ended = Command::new(std::env::current_exe()?)
-        .arg("child")
-        .share_segment("negate", &segment)?
-        .status()?;
-    println!("after:  {:?}", row.to_vec()?);
-    if !ended.success() || !row.iter()?.eq((0..10).map(|n: i64| -n)) {
-        return Err(format!("expected the negated numbers; the child: {ended}").into());
-    }
+#[task]
+fn negate(number: Value<f64>, row: Array<i64>) -> Result<(), Failure> {
+    number.set(3.1415927)?;
+    row.update_all(|row| row.iter_mut().for_each(|n| *n = -*n))?;
     Ok(())
 }
 
-fn negate() -> Result<(), Box<dyn Error>> {
-    let segment = Segment::inherited("negate")?;
-    // It must be there, of whatever length.
-    let row = segment.find::<Array<i64>>("row")?;
-    row.update_all(|row| row.iter_mut().for_each(|n| *n = -*n))?;
-    Ok(())
+#[shmkit::main]
+fn main() -> Result<(), Failure> {
+    let number = Value::new(0.0)?;
+    let row = Array::new((0..10).collect::<Vec<i64>>())?;
+    println!("before: {:?}", row.to_vec()?);
+    Process::spawn(negate, (number.clone(), row.clone()))?.join()??;
+    println!("{}", number.get()?);
+    println!("after:  {:?}", row.to_vec()?);
+    match row.iter()?.eq((0..10).map(|n: i64| -n)) {
+        true => Ok(()),
+        false => Err(Failure::new("expected the negated numbers")),
+    }
 }

@@ -2,39 +2,31 @@
 //!
 //! `cargo run -p shmkit --example nine`
 
-use std::error::Error;
-use std::process::Command;
+#![forbid(unsafe_code)]
 
-use shmkit::{Objects, Options, Segment, ShareSegment};
+use shmkit::{Failure, New, Process, Value, task};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    if std::env::args().nth(1).as_deref() == Some("child") {
-        return add();
-    }
-    let segment = Options::new(4096).anonymous()?;
-    let total = segment.value("total", 0_u64)?;
-    let mut children = Vec::new();
-    for _ in 0..9 {
-        let mut command = Command::new(std::env::current_exe()?);
-        children.push(command.arg("child").share_segment("nine", &segment)?.spawn()?);
-    }
-    for mut child in children {
-        let ended = child.wait()?;
-        if !ended.success() {
-            return Err(format!("a child failed: {ended}").into());
-        }
-    }
-    println!("{}", total.get()?);
-    if total.get()? != 450 { Err("expected 450".into()) } else { Ok(()) }
-}
+type Outcome<T> = Result<T, Failure>;
 
 /// What each of the nine does.
-fn add() -> Result<(), Box<dyn Error>> {
-    let segment = Segment::inherited("nine")?;
-    let total = segment.value("total", 0_u64)?;
+#[task]
+fn count(total: Value<i64>) -> Outcome<()> {
     for _ in 0..50 {
         // One step: a `get` and a `set` would lose the others' additions in between.
         total.update(|n| *n += 1)?;
     }
     Ok(())
+}
+
+#[shmkit::main]
+fn main() -> Outcome<()> {
+    let total = Value::new(0)?;
+    let nine: Vec<_> = (1..10)
+        .map(|n| Process::named(format!("Process-{n}")).spawn(count, (total.clone(),)))
+        .collect::<Result<_, _>>()?;
+    for process in nine {
+        process.join()??;
+    }
+    println!("{}", total.get()?);
+    if total.get()? != 450 { Err(Failure::new("expected 450")) } else { Ok(()) }
 }

@@ -108,8 +108,29 @@ fn a_printer_goes_on_after_a_clerk_was_killed() {
 #[test]
 fn a_child_negates_an_array() {
     let printed = run("negate");
+    assert!(printed.contains("3.1415927\n"), "{printed}");
     assert!(printed.contains("before: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"), "{printed}");
     assert!(printed.contains("after:  [0, -1, -2, -3, -4, -5, -6, -7, -8, -9]\n"), "{printed}");
+}
+
+#[test]
+fn ten_processes_print_a_line_each() {
+    let printed = run("lines");
+    let mut lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.pop(), Some("10 lines"));
+    lines.sort_unstable();
+    assert_eq!(lines, (0..10).map(|n| format!("hello world {n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn five_producers_count_a_million_together() {
+    assert_eq!(run("producers"), "1000000\n");
+}
+
+#[cfg(feature = "connection")]
+#[test]
+fn a_parent_and_its_child_talk() {
+    assert_eq!(run("talk"), "hello: HELLO\nhow are you: HOW ARE YOU\n2 answers\n");
 }
 
 #[test]
