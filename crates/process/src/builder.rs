@@ -13,7 +13,7 @@ use crate::mark::Mark;
 use crate::message::Start;
 use crate::shared::Shared;
 use crate::task::Task;
-use crate::{Process, SpawnError, SpawnErrorKind, worker};
+use crate::{Nursery, Process, SpawnError, SpawnErrorKind, worker};
 
 /// How many processes may stand one above the other, unless it is said otherwise.
 const DEPTH: u32 = 8;
@@ -46,6 +46,7 @@ pub struct Builder {
     kill_on_drop: bool,
     depth: u32,
     hello_within: Duration,
+    nursery: Option<Nursery>,
 }
 
 /// How long a process may take until it says that it runs tasks, unless it is said otherwise.
@@ -64,6 +65,7 @@ impl Builder {
             kill_on_drop: true,
             depth: DEPTH,
             hello_within: HELLO_WITHIN,
+            nursery: None,
         }
     }
 
@@ -77,6 +79,13 @@ impl Builder {
     /// whatever became of its file.
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
+        self
+    }
+
+    /// Has the process be forked from a nursery, which it finds as that is: with what it has loaded, and its environment. Not from
+    /// another [`program`](Self::program), nor with [variables](Self::env) of its own.
+    pub fn nursery(mut self, nursery: &Nursery) -> Self {
+        self.nursery = Some(nursery.clone());
         self
     }
 
@@ -168,6 +177,7 @@ impl Builder {
             captured: self.captured,
             detached: self.detached,
             hello_within: self.hello_within,
+            line: self.nursery.as_ref().map(Nursery::line).transpose()?,
             parcel,
             mask: SigSet::thread_get_mask().unwrap_or_else(|_| SigSet::empty()),
         };

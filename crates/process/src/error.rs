@@ -40,7 +40,7 @@ pub enum SpawnErrorKind {
     TooManyFiles,
     /// The process was there for ten seconds and did not say that it runs tasks; it was killed.
     NeverSaidHello,
-    /// The process ended before it said that it runs tasks, in this way.
+    /// The process ended before it said that it runs tasks, in this way, which is not a signal.
     ExitedBeforeHello(Status),
     /// The program that was started speaks another version of the protocol, or has another width.
     OtherProtocol,
@@ -50,6 +50,12 @@ pub enum SpawnErrorKind {
     SignatureDiffers,
     /// Two functions of the program that was started have one name and signature.
     Ambiguous,
+    /// The [nursery](crate::Nursery) has more than one thread.
+    TooManyThreads,
+    /// The task that a [nursery](crate::Nursery) was to run first has failed.
+    Preload,
+    /// The [nursery](crate::Nursery) has died, or hangs.
+    Nursery,
     /// Something else that the system says.
     Os,
 }

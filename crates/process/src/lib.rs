@@ -29,6 +29,8 @@
 //! One thread of this process starts all others, reads what they answer, and sees them end. The kernel kills them when this process
 //! dies.
 //!
+//! A [`Nursery`] is a process of the same kind that has prepared something, and from which others are forked in a tenth of the time.
+//!
 //! # What may go wrong
 //!
 //! | in the process | the one that waits for it gets |
@@ -36,7 +38,7 @@
 //! | the task returns, an error too | what it returned |
 //! | it panics | [`TaskError::Panicked`], with what the panic said and where; where the program aborts on panics, the next but one |
 //! | it calls `exit` | [`TaskError::Exited`] |
-//! | it aborts, overflows its stack, or a signal ends it | [`TaskError::WorkerDied`], with the signal |
+//! | it aborts, overflows its stack, or a signal ends it | [`TaskError::WorkerDied`], with the signal; also before it began |
 //! | it answers, and dies then | the answer |
 //! | it forks | the answer of the process that was started; the child that comes back, too, is ended without a word |
 //! | it has no such task, or with another signature | [`TaskError::NotStarted`] |
@@ -57,6 +59,7 @@ mod failure;
 mod keeper;
 mod mark;
 mod message;
+mod nursery;
 mod process;
 mod shared;
 mod status;
@@ -72,6 +75,7 @@ pub use crate::{
     error::{SpawnError, SpawnErrorKind, TaskError},
     failure::Failure,
     message::Panic,
+    nursery::Nursery,
     process::Process,
     status::{Death, Status},
     task::{ArgumentError, Task},

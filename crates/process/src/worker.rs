@@ -31,10 +31,19 @@ pub(crate) struct Role {
 }
 
 static ROLE: OnceLock<Role> = OnceLock::new();
+/// That of a process that a nursery has forked, which has the nursery's as well.
+static FORKED: OnceLock<Role> = OnceLock::new();
 
 /// What this process was started as, if it was.
 pub(crate) fn role() -> Option<&'static Role> {
-    ROLE.get()
+    FORKED.get().or_else(|| ROLE.get())
+}
+
+fn set_role(role: Role) -> &'static Role {
+    match ROLE.set(role) {
+        Ok(()) => ROLE.get().expect("it was set a moment ago"),
+        Err(role) => FORKED.get_or_init(|| role),
+    }
 }
 
 thread_local! {
@@ -44,9 +53,16 @@ thread_local! {
 
 /// Runs the task, answers, and ends the process.
 pub(crate) fn run(mark: Mark) -> ! {
+    match own_socket() {
+        Ok(socket) => live(socket, mark.detached),
+        Err(_) => leave(std::process::id(), 1),
+    }
+}
+
+/// The same, with the socket that leads to who has started it.
+pub(crate) fn live(socket: UnixStream, detached: bool) -> ! {
     let me = std::process::id();
-    let Ok(socket) = own_socket() else { leave(me, 1) };
-    if !mark.detached {
+    if !detached {
         // SAFETY: two numbers.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         // Who had died before that, signals nobody.
@@ -63,7 +79,7 @@ pub(crate) fn run(mark: Mark) -> ! {
     let Ok(start) = parcel.take::<Start>() else { leave(me, 1) };
     name_process(&start.task);
     let Start { name, daemon, task, print } = start;
-    let role = ROLE.get_or_init(|| Role { name, daemon, socket });
+    let role = set_role(Role { name, daemon, socket });
 
     let (answer, status) = answer(&task, print, &mut parcel, &role.socket);
     if std::process::id() != me {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use shmkit_parcel::Descriptor;
 use shmkit_process::{
-    Builder, Failure, Process, SpawnErrorKind, Status, TaskError, active_children, current, parent,
-    task,
+    Builder, Failure, Nursery, Process, SpawnErrorKind, Status, TaskError, active_children,
+    current, parent, task,
 };
 
 shmkit_process::early!();
@@ -265,4 +266,83 @@ fn another_program_that_has_no_tasks_is_told_of() {
     // It writes what it was told, and is no task.
     let error = builder().program("/bin/echo").spawn(nothing, ()).unwrap().join().unwrap_err();
     assert!(error.to_string().contains("worker:"), "{error}");
+}
+
+/// What a nursery has loaded.
+static LOADED: std::sync::OnceLock<(u32, Vec<u64>)> = std::sync::OnceLock::new();
+
+#[task(crate = shmkit_process)]
+fn load(numbers: Vec<u64>) {
+    LOADED.set((std::process::id(), numbers)).unwrap();
+}
+
+#[task(crate = shmkit_process)]
+fn loaded(at: usize) -> Option<(u32, u64, u32, String)> {
+    let (by, numbers) = LOADED.get()?;
+    Some((*by, numbers[at], std::process::id(), current().name))
+}
+
+#[task(crate = shmkit_process)]
+fn load_badly() {
+    panic!("there is nothing to load");
+}
+
+#[task(crate = shmkit_process)]
+fn leave_a_thread() {
+    std::thread::spawn(|| std::thread::sleep(Duration::from_secs(60)));
+}
+
+#[task(crate = shmkit_process)]
+fn wait_and_answer(mut until: Descriptor<UnixStream>) -> Result<u8, Failure> {
+    let mut byte = [0];
+    until.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+#[test]
+fn what_a_nursery_has_loaded_is_there_in_what_it_forks() {
+    let nursery = Nursery::preload(load, (vec![5, 6, 7],)).unwrap();
+    let fork = || Builder::new().name("forked").nursery(&nursery);
+    for at in 0..3 {
+        let process = fork().spawn(loaded, (at,)).unwrap();
+        let expected = (nursery.pid(), 5 + at as u64, process.pid(), "forked".to_owned());
+        assert_eq!(process.join().unwrap(), Some(expected));
+    }
+    assert_eq!(Process::spawn(loaded, (0,)).unwrap().join().unwrap(), None);
+    // As of any other process.
+    let exit = fork().spawn(exits, (3,)).unwrap().join().unwrap_err();
+    assert!(
+        matches!(&exit, TaskError::Exited(death) if death.status == Status::Exited(3)),
+        "{exit}"
+    );
+    let error = fork().captured(true).spawn(writes, ("hello".into(),)).unwrap().join().unwrap_err();
+    assert_eq!(error.death().unwrap().output, "hello\nand to the error\n");
+    assert_eq!(fork().spawn(starts, ()).unwrap().join().unwrap().unwrap(), 9);
+}
+
+#[test]
+fn what_a_nursery_has_forked_outlives_it_and_another_takes_its_place() {
+    let nursery = Nursery::preload(load, (vec![1],)).unwrap();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let fork = || Builder::new().nursery(&nursery);
+    let mut running = fork().spawn(wait_and_answer, (theirs.into(),)).unwrap();
+    let before = nursery.pid();
+    let child = active_children().into_iter().find(|child| child.pid() == before).unwrap();
+    child.kill().unwrap();
+    child.wait();
+    assert!(matches!(running.try_join(), Err(TaskError::TimedOut)));
+    ours.write_all(&[4]).unwrap();
+    assert_eq!(running.join_timeout(LONG).unwrap().unwrap(), 4);
+    assert_eq!(running.status(), Some(Status::Exited(0)));
+    let (by, ..) = fork().spawn(loaded, (0,)).unwrap().join().unwrap().unwrap();
+    assert!(by == nursery.pid() && by != before);
+}
+
+#[test]
+fn a_nursery_that_cannot_fork_says_why() {
+    let error = Nursery::preload(load_badly, ()).unwrap_err();
+    assert_eq!(error.kind(), SpawnErrorKind::Preload);
+    let nursery = Nursery::preload(leave_a_thread, ()).unwrap();
+    let error = Builder::new().nursery(&nursery).spawn(nothing, ()).unwrap_err();
+    assert_eq!(error.kind(), SpawnErrorKind::TooManyThreads);
 }

@@ -8,5 +8,6 @@ pub use shmkit_process as process;
 #[doc(hidden)]
 pub use shmkit_process::__task;
 pub use shmkit_process::{
-    Death, Failure, Process, SpawnError, SpawnErrorKind, Status, TaskError, early, init, main, task,
+    Death, Failure, Nursery, Process, SpawnError, SpawnErrorKind, Status, TaskError, early, init,
+    main, task,
 };

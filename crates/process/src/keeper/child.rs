@@ -4,16 +4,15 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::process;
 use std::sync::Arc;
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
-use nix::sys::signal::{SigmaskHow, pthread_sigmask};
 use shmkit_parcel::{Incoming, Kept, Outgoing, Parcel, ParcelError};
 
 use crate::calls::answered;
+use crate::keeper::order::Reaper;
 use crate::keeper::{Order, Voice};
 use crate::message::{ANSWER, ARRIVED, HELLO, Hello, MOST, PROTOCOL, START};
 use crate::shared::{Phase, Shared};
@@ -26,7 +25,7 @@ const TAIL: usize = 64 << 10;
 pub(crate) struct Child {
     id: u64,
     pub(crate) shared: Arc<Shared>,
-    process: process::Child,
+    process: Reaper,
     socket: Option<UnixStream>,
     outgoing: Option<Outgoing>,
     /// What the arguments' handles keep, until they are unpacked.
@@ -53,16 +52,7 @@ impl Child {
     ) -> Result<Self, SpawnError> {
         let task = shared.task;
         let os = |during: &'static str| move |error| SpawnError::os(task, during, error);
-        let (mut command, ends) = order.command(task).map_err(os("make what leads to it"))?;
-        // It gets the signal mask of the thread that starts it: that of who asked for it.
-        let ours = order.mask.thread_swap_mask(SigmaskHow::SIG_SETMASK);
-        let started = command.spawn();
-        if let Ok(ours) = ours {
-            let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&ours), None);
-        }
-        let process = started.map_err(os("start the program"))?;
-        // It has our other end of the output, too.
-        drop(command);
+        let (process, ends) = order.start(task)?;
         let kept = order.parcel.take_kept();
         let mut child = Self {
             id,
@@ -115,8 +105,7 @@ impl Child {
 
     /// Ends it here and now: nothing else can be done with it.
     pub(crate) fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.kill();
     }
 
     /// Writes what the socket takes, and reads what has come.
@@ -222,8 +211,7 @@ impl Child {
 
     /// Waits for it, which has ended, and says what came of it.
     pub(crate) fn bury(mut self, epoll: &Epoll) {
-        // Somebody else in this process may have waited for all that there are.
-        let status = self.process.try_wait().ok().flatten().map_or(Status::Unknown, Status::from);
+        let status = self.process.reap();
         let files = [self.socket.as_ref().map(AsFd::as_fd), self.output.as_ref().map(AsFd::as_fd)];
         for file in files.into_iter().flatten() {
             let _ = epoll.delete(file);
@@ -233,7 +221,9 @@ impl Child {
         }
         let extra = self.tail.len().saturating_sub(TAIL);
         let tail = self.tail.split_off(extra);
-        if self.outcome.is_none() && !self.has_said_hello {
+        // What a signal has ended is dead, and says nothing about its program.
+        let was_told = matches!(status, Status::Signalled(_)) && !self.is_silent;
+        if self.outcome.is_none() && !self.has_said_hello && !was_told {
             let written = String::from_utf8_lossy(&tail);
             let written = match written.trim_end() {
                 "" => String::new(),

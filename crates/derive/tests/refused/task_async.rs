@@ -1,0 +1,6 @@
+#[shmkit_derive::task]
+async fn fetch(url: String) {
+    drop(url);
+}
+
+fn main() {}

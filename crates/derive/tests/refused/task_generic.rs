@@ -1,0 +1,6 @@
+#[shmkit_derive::task]
+fn largest<T>(all: Vec<T>) {
+    drop(all);
+}
+
+fn main() {}
