@@ -11,6 +11,7 @@ mod cells;
 mod contended;
 mod crowd;
 mod directory;
+mod duplex;
 mod futex;
 mod handover;
 mod heap;
@@ -43,6 +44,7 @@ fn main() -> Result<()> {
             waiting::groups()?,
             handover::groups()?,
             ring::groups()?,
+            duplex::groups()?,
             queue::groups()?,
             broadcast::groups()?,
             segment::groups()?,

@@ -7,7 +7,9 @@
 pub mod attach;
 pub mod broadcast;
 pub mod collections;
+pub mod connection;
 pub mod directory;
+pub mod handshake;
 pub mod heap;
 pub mod input;
 pub mod list;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,12 +12,13 @@ use nix::sys::signal::{Signal, kill};
 use shmkit::connection::{
     Address, Client, Connection, ConnectionError, HandshakeError, Key, Listener,
 };
-use shmkit::wait::wait;
+use shmkit::wait::{Ready, wait};
+use shmkit::{Objects, Options};
 use shmkit_roster::Process;
 use shmkit_tests::connection::{SECRET, message, run};
 use tempfile::TempDir;
 
-use crate::support::{By, Peer, wait_until};
+use crate::support::{By, Peer, unique, wait_until};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -321,6 +323,33 @@ fn pip_29_a_tree_of_processes_writes_to_one_connection() {
     }
 }
 
+/// WAT-05, WAT-06, WAT-10: descriptors, words and the end of a process, each of them alone and all together.
+#[test]
+fn wat_06_all_that_is_ready_is_told_whatever_it_is() {
+    let segment = Options::new(1 << 16).anonymous().unwrap();
+    let event = segment.event("event").unwrap();
+    let queue = segment.queue::<u64>("queue", 4).unwrap();
+    let listener = Listener::bind(Address::abstract_name(unique("all"))).unwrap();
+    let (mut one, other) = Connection::pair().unwrap();
+    let (mut bare, socket) = UnixStream::pair().unwrap();
+    let mut peer = Peer::execute("channel/echo", &["up"], |_| ());
+    peer.expect("up");
+    let process = Process::of_pid(peer.pid().as_raw() as u32).unwrap();
+    let things: [&dyn Ready; 7] = [&process, &event, &queue, &listener, &other, &socket, &other];
+    assert_eq!(wait(&things, Duration::ZERO).unwrap(), []);
+    one.send_bytes(b"x").unwrap();
+    assert_eq!(wait(&things, LONG).unwrap(), [4, 6], "given twice, told twice");
+    queue.put(7).unwrap();
+    assert_eq!(wait(&things, LONG).unwrap(), [2, 4, 6]);
+    peer.kill();
+    assert_eq!(wait(&things[..1], LONG).unwrap(), [0]);
+    event.set().unwrap();
+    bare.write_all(b"x").unwrap();
+    let _client = Client::new().connect(listener.address()).unwrap();
+    assert_eq!(wait(&things, LONG).unwrap(), [0, 1, 2, 3, 4, 5, 6]);
+    assert!(matches!(wait(&[], Duration::ZERO), Err(shmkit::wait::WaitError::Nothing)));
+}
+
 /// WAT-03: bare sockets, of several processes, each stream complete and in order.
 #[test]
 fn wat_03_several_streams_are_waited_for_at_once() {
@@ -334,7 +363,7 @@ fn wat_03_several_streams_are_waited_for_at_once() {
         streams.push((connection, stream, 0));
     }
     while streams.iter().any(|(_, _, received)| *received < 100) {
-        let things: Vec<&dyn shmkit::wait::Ready> =
+        let things: Vec<&dyn Ready> =
             streams.iter().map(|(connection, ..)| connection as _).collect();
         for at in wait(&things, LONG).unwrap() {
             let (connection, _, received) = &mut streams[at];

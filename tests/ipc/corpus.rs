@@ -10,8 +10,14 @@ mod broadcast;
 #[path = "../../fuzz/src/collections.rs"]
 mod collections;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/connection.rs"]
+mod connection;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/directory.rs"]
 mod directory;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/handshake.rs"]
+mod handshake;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/heap.rs"]
 mod heap;
@@ -72,6 +78,16 @@ fn any_bytes_are_a_parcel_or_an_error() {
 #[test]
 fn any_bytes_are_a_python_list_or_an_error() {
     replay("list", list::run);
+}
+
+#[test]
+fn any_bytes_on_a_connection_are_messages_or_an_error() {
+    replay("connection", connection::run);
+}
+
+#[test]
+fn any_bytes_at_a_handshake_let_nobody_in() {
+    replay("handshake", handshake::run);
 }
 
 #[test]

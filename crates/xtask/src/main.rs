@@ -24,11 +24,13 @@ const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 10] = [
+const FUZZ: [&str; 12] = [
     "attach",
     "broadcast",
     "collections",
+    "connection",
     "directory",
+    "handshake",
     "heap",
     "list",
     "ops",
