@@ -14,7 +14,7 @@ use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, FrameReceiver, FrameSender, LifoQueue, Lock,
     Mutex, MutexGuard, Once, OnceCell, Party, Patience, Publisher, Queue, RLock, Receiver,
     ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque, ShmString, ShmVec, Snapshot, Subscriber,
-    Transactional, Value,
+    Transactional, TransactionalSet, Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -132,6 +132,10 @@ fn forms() -> Vec<Row> {
         Transactional: Transactional<u64>, ENDLESS => {
             transaction, try_transaction, transaction_timeout, transaction_deadline(|_| Ok(()));
             read, try_read, read_timeout, read_deadline(|_| ());
+        }
+        TransactionalSet: TransactionalSet, ENDLESS => {
+            transaction, try_transaction, transaction_timeout, transaction_deadline(|_| Ok(()));
+            read, try_read, read_timeout, read_deadline(|_| Ok(()));
         }
         Array: Array<u64>, ENDLESS => {
             get, try_get, get_timeout, get_deadline(0);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shmkit::{LockFailure, Objects, Options, Segment, TransactionError, Transactional};
-use shmkit_tests::cell::{ACCOUNTS, bank};
+use shmkit_tests::cell::{ACCOUNTS, bank, shop, stock};
 
 use crate::support::{By, Peer, wait_until};
 
@@ -73,4 +73,35 @@ fn a_forked_child_neither_goes_on_with_a_transaction_nor_takes_it_back() {
     });
     assert_eq!(done, Ok(()));
     assert_eq!(accounts.read(|all| (all[0], all[1])), Ok((1, 100)));
+}
+
+/// Whoever inherits the lock of a set takes back what the dead one has changed in all members, whether it knows them or not.
+#[test]
+fn what_a_killed_one_has_changed_in_several_things_is_taken_back_together() {
+    for by in By::ALL {
+        let segment = Options::new(1 << 16).anonymous().unwrap();
+        let set = shop(&segment).unwrap();
+        let mut clerk = peer(by, &segment, "trade-half-way");
+        clerk.expect("inside");
+        wait_until(|| clerk.state() == 'T');
+        let busy = Err(TransactionError::Failed(LockFailure::WouldBlock));
+        assert_eq!(set.try_read(|_| Ok(())), busy, "stopped is not dead");
+        clerk.kill();
+        assert_eq!(
+            set.read(|set| set.names()),
+            Ok(vec![]),
+            "the members were its own, uncommitted"
+        );
+        let done = set.transaction(stock).unwrap();
+        let mut clerk = peer(by, &segment, "trade-half-way");
+        clerk.expect("inside");
+        wait_until(|| clerk.state() == 'T');
+        clerk.kill();
+        set.read(|set| {
+            assert_eq!((*set.get(&done.0)?, set.get(&done.1)?), (0, &[5; 8][..]));
+            assert_eq!(set.len_of(&done.2)?, 0);
+            Ok(())
+        })
+        .unwrap();
+    }
 }

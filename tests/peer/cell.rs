@@ -2,8 +2,9 @@
 
 use nix::sys::signal::{Signal, raise};
 use shmkit::{
-    Array, Atomic, AtomicArray, AtomicWord, ObjectError, Objects, RLock, Segment, ShmSafe,
-    Snapshot, Synchronized, TransactionError, Transactional, Value,
+    Array, Atomic, AtomicArray, AtomicWord, MapMember, Member, ObjectError, Objects, RLock,
+    Segment, SetTransaction, ShmSafe, Snapshot, Synchronized, TransactionError, Transactional,
+    TransactionalSet, TransactionalSetSpec, Value,
 };
 
 use crate::Channel;
@@ -53,6 +54,7 @@ pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &m
         "snapshot-hold" => snapshot_hold(segment, channel),
         "snapshot-stand-by" => snapshot_stand_by(segment, channel),
         "transfer-for-ever" => transfer_for_ever(segment, channel),
+        "trade-half-way" => trade_half_way(segment, channel),
         "transfer-half-way" => transfer_half_way(segment, channel),
         _ => panic!("no script cell/{script}"),
     }
@@ -332,6 +334,42 @@ fn transfer_for_ever(segment: &Segment, channel: &mut Channel) {
         transfer(&accounts, [n % ACCOUNTS, n * 7 % ACCOUNTS], || ()).unwrap();
         transfers.fetch_add(1);
     }
+}
+
+/// A set of several things that are changed together.
+///
+/// # Errors
+///
+/// Those of the segment.
+pub fn shop(segment: &Segment) -> Result<TransactionalSet, ObjectError> {
+    segment.transactional_set("shop", TransactionalSetSpec::new(4096, 1024))
+}
+
+/// What is in it: takings, a shelf, and orders.
+pub type Stock = (Member<u64>, Member<[u32]>, MapMember<u64, u32>);
+
+/// Finds or makes what is in it.
+///
+/// # Errors
+///
+/// Those of the set.
+pub fn stock(shop: &mut SetTransaction<'_>) -> Result<Stock, TransactionError> {
+    Ok((shop.member("takings", 0)?, shop.member("shelf", [5; 8].into())?, shop.map("orders", 10)?))
+}
+
+/// Stops with some of it changed, to be killed there.
+fn trade_half_way(segment: &Segment, channel: &mut Channel) {
+    let shop = shop(segment).unwrap();
+    let end = shop.transaction(|shop| {
+        let (takings, shelf, orders) = stock(shop)?;
+        *shop.change(&takings, |sum| sum)? += 7;
+        shop.change(&shelf, |all| &all[2..5])?.fill(0);
+        shop.insert(&orders, &1, &3)?;
+        channel.say("inside");
+        raise(Signal::SIGSTOP).unwrap();
+        Ok(())
+    });
+    panic!("it was to be killed: {end:?}");
 }
 
 /// Stops between the two sides of a transfer, to be killed there.

@@ -84,8 +84,14 @@ impl From<SnapshotError> for io::Error {
 impl From<TransactionError> for io::Error {
     fn from(error: TransactionError) -> Self {
         let kind = match error {
-            TransactionError::Elsewhere => ErrorKind::InvalidInput,
-            TransactionError::TooLong { .. } => ErrorKind::OutOfMemory,
+            TransactionError::Elsewhere
+            | TransactionError::Name
+            | TransactionError::OtherType
+            | TransactionError::OtherLength { .. } => ErrorKind::InvalidInput,
+            TransactionError::TooLong { .. }
+            | TransactionError::NoRoom { .. }
+            | TransactionError::TooManyMembers { .. }
+            | TransactionError::MapFull { .. } => ErrorKind::OutOfMemory,
             TransactionError::Aborted => ErrorKind::Other,
             TransactionError::Failed(failure) => Self::from(failure).kind(),
             TransactionError::Corrupt => ErrorKind::InvalidData,

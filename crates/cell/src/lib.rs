@@ -5,6 +5,7 @@
 //!   write is reported to the next one who comes.
 //! * [`Snapshot`]: one `T` that one writer changes, and that any number of readers copy without a lock.
 //! * [`Transactional`]: a `T` or many of them, changed part by part, and as a whole or not at all.
+//! * [`TransactionalSet`]: the same for several values, arrays and maps together, under one lock.
 //! * [`Atomic`] and [`AtomicArray`]: numbers of a machine word, without a lock.
 //! * [`Synchronized`]: one of the first two behind a lock that was given, for who ports from Python.
 //!
@@ -21,6 +22,7 @@
 //! | [`Array`], a range | `read_range`, `to_vec`, [`lock`](Array::lock) | unless killed | `OwnerDied` to the next | yes |
 //! | [`Snapshot`] | `load` | always | the old value stays | never |
 //! | [`Transactional`] | [`read`](Transactional::read) | always | all as it was before | yes |
+//! | [`TransactionalSet`] | [`read`](TransactionalSet::read) | always, several together | all as it was before | yes |
 //! | [`Atomic`] | `load` | always | there is no middle | never |
 //!
 //! # Features
@@ -72,7 +74,10 @@ pub use crate::{
     error::{ArrayError, OutOfRange, SetError},
     snapshot::{Snapshot, SnapshotError, SnapshotWriter},
     synchronized::{GivenLock, Synchronized},
-    transactional::{Data, Transaction, TransactionError, Transactional, TransactionalSpec},
+    transactional::{
+        Data, MapMember, Member, SetTransaction, SetView, Transaction, TransactionError,
+        Transactional, TransactionalSet, TransactionalSetSpec, TransactionalSpec,
+    },
     value::{OwnedValueGuard, Value, ValueGuard},
 };
 /// What may lie in shared memory, and where: regions, offsets, types.

@@ -2,10 +2,11 @@
 
 pub use shmkit_cell::{
     Array, ArrayError, ArrayGuard, ArrayRangeGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger,
-    AtomicNumber, AtomicWord, Data, GivenLock, OutOfRange, OwnedArrayGuard, OwnedValueGuard,
-    SetError, Snapshot, SnapshotError, SnapshotWriter, Strided, StridedMut, Synchronized,
-    Transaction, TransactionError, Transactional, TransactionalSpec, TypeCode, UnknownTypeCode,
-    Value, ValueGuard,
+    AtomicNumber, AtomicWord, Data, GivenLock, MapMember, Member, OutOfRange, OwnedArrayGuard,
+    OwnedValueGuard, SetError, SetTransaction, SetView, Snapshot, SnapshotError, SnapshotWriter,
+    Strided, StridedMut, Synchronized, Transaction, TransactionError, Transactional,
+    TransactionalSet, TransactionalSetSpec, TransactionalSpec, TypeCode, UnknownTypeCode, Value,
+    ValueGuard,
 };
 #[cfg(feature = "serde")]
 pub use shmkit_collections::Postcard;

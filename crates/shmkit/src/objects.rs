@@ -138,6 +138,18 @@ pub trait Objects: sealed::Sealed {
         log: u64,
     ) -> Result<Transactional<D>, ObjectError>;
 
+    /// A [`TransactionalSet`]: values, arrays and maps that are changed together in transactions, in so many bytes, with a log of so
+    /// many.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn transactional_set(
+        &self,
+        name: &str,
+        spec: TransactionalSetSpec,
+    ) -> Result<TransactionalSet, ObjectError>;
+
     /// A [`Mutex`] with the data that it guards.
     ///
     /// # Errors

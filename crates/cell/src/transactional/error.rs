@@ -18,8 +18,36 @@ pub enum TransactionError {
         /// Bytes that are left, of those that the object was made with.
         left: u64,
     },
-    /// What was to be changed is no part of the data.
+    /// What was to be changed is no part of the data, or a member of another set.
     Elsewhere,
+    /// The set has no room for a member that was to be made.
+    NoRoom {
+        /// Bytes that it takes.
+        needed: u64,
+        /// Bytes that are left, of those that the set was made with.
+        left: u64,
+    },
+    /// The set has as many members as it was made for.
+    TooManyMembers {
+        /// How many.
+        most: u64,
+    },
+    /// A member's name is empty, longer than 64 bytes, or has a NUL in it.
+    Name,
+    /// The member of this name is of another type.
+    OtherType,
+    /// The member of this name has another length.
+    OtherLength {
+        /// How many items it has, or entries it is made for.
+        found: u64,
+        /// How many were asked for.
+        asked: u64,
+    },
+    /// The map has as many entries as it was made for.
+    MapFull {
+        /// How many.
+        most: u64,
+    },
     /// The closure said so: it is for its use, and means that all is to be as it was.
     Aborted,
     /// The lock was not taken.
@@ -54,8 +82,23 @@ impl fmt::Display for TransactionError {
                 f,
                 "the transaction is too long: {needed} bytes of its log are needed and {left} are left; make the object with a longer one, or change less at a time"
             ),
+            Self::NoRoom { needed, left } => write!(
+                f,
+                "the set has no room for the member: {needed} bytes are needed and {left} are left; make the set with more"
+            ),
+            Self::TooManyMembers { most } => {
+                write!(f, "the set has {most} members, as many as it was made for")
+            }
+            Self::Name => f.write_str("a member's name has 1 to 64 bytes, and no NUL"),
+            Self::OtherType => f.write_str("the member of this name is of another type"),
+            Self::OtherLength { found, asked } => {
+                write!(f, "the member of this name has a length of {found}, and {asked} was asked for")
+            }
+            Self::MapFull { most } => {
+                write!(f, "the map has {most} entries, as many as it was made for: remove some")
+            }
             Self::Elsewhere => f.write_str(
-                "what was to be changed is no part of the data: return a reference to a part of what the closure is given",
+                "what was to be changed is no part of the data, or a member of another set: return a reference to a part of what the closure is given",
             ),
             Self::Aborted => f.write_str("the transaction was aborted, and nothing was changed"),
             Self::Failed(_) => f.write_str("the lock of the data was not taken"),

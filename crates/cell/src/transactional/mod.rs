@@ -3,6 +3,7 @@
 mod data;
 mod error;
 mod object;
+mod set;
 mod transaction;
 
 use core::fmt;
@@ -15,6 +16,9 @@ use shmkit_sync::Patience;
 pub use self::data::Data;
 pub use self::error::TransactionError;
 pub use self::object::TransactionalSpec;
+pub use self::set::{
+    MapMember, Member, SetTransaction, SetView, TransactionalSet, TransactionalSetSpec,
+};
 pub use self::transaction::Transaction;
 
 use crate::held::Held;

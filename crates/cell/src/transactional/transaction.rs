@@ -58,26 +58,43 @@ impl<'t, D: Data + ?Sized> Transaction<'t, D> {
         &mut self,
         part: impl FnOnce(&D) -> &U,
     ) -> Result<&mut U, TransactionError> {
-        if !self.held.owns() {
-            return Err(LockFailure::NotJoined.into());
-        }
-        let part = part(self);
-        let (count, len) = (part.count(), size_of_val(part));
-        let first = self.log.data();
-        // The difference wraps to something big if it lies before the data.
-        let at = (core::ptr::from_ref(part).cast::<u8>().addr()).wrapping_sub(first.addr().get());
-        let end = at.checked_add(len).ok_or(TransactionError::Elsewhere)?;
-        if end as u64 > self.log.len() {
-            return Err(TransactionError::Elsewhere);
-        }
-        self.log.record(at as u64, len as u64)?;
-        // SAFETY: inside of the data, as was just looked at.
-        let first = unsafe { first.add(at) };
-        let mut part = U::at(first.cast(), count);
-        // SAFETY: mapped, and aligned since a reference to it was; the lock is held (just asked), and the transaction is borrowed
-        // mutably for as long, so that there is no other reference. Any bytes are a `U`, and what they become a `D` (`Pod`).
+        // SAFETY: mapped and aligned, of the log's data, under its lock (`new`).
+        let mut part = unsafe { lend(self.log, self.data, self.held, part) }?;
+        // SAFETY: mapped and aligned (`lend`); the transaction is borrowed mutably for as long, so that there is no other
+        // reference. Any bytes are a `U`, and what they become a `D` (`Pod`).
         Ok(unsafe { part.as_mut() })
     }
+}
+
+/// Finds a part of data that are the log's, or some of them, and writes down what it is.
+///
+/// # Safety
+///
+/// `data` must be mapped and aligned, lie among the log's, and nobody may hold a mutable reference to them.
+pub(super) unsafe fn lend<D: Data + ?Sized, U: Data + ?Sized>(
+    log: Log<'_>,
+    data: NonNull<D>,
+    held: &dyn Owns,
+    part: impl FnOnce(&D) -> &U,
+) -> Result<NonNull<U>, TransactionError> {
+    if !held.owns() {
+        return Err(LockFailure::NotJoined.into());
+    }
+    // SAFETY: as the caller says; any bytes are a `D` (`Pod`).
+    let all = unsafe { data.as_ref() };
+    let part = part(all);
+    let (count, len) = (part.count(), size_of_val(part));
+    let first = data.cast::<u8>();
+    // The difference wraps to something big if it lies before the data.
+    let at = core::ptr::from_ref(part).cast::<u8>().addr().wrapping_sub(first.addr().get());
+    let end = at.checked_add(len).ok_or(TransactionError::Elsewhere)?;
+    if end > size_of_val(all) {
+        return Err(TransactionError::Elsewhere);
+    }
+    let before = first.addr().get() - log.data().addr().get();
+    log.record((before + at) as u64, len as u64)?;
+    // SAFETY: inside of the data, as was just looked at.
+    Ok(U::at(unsafe { first.add(at) }.cast(), count))
 }
 
 /// The data as they are by now.

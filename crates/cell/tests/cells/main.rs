@@ -5,4 +5,5 @@ mod atomic;
 mod snapshot;
 mod support;
 mod transactional;
+mod transactional_set;
 mod value;

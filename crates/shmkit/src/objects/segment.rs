@@ -85,6 +85,14 @@ impl Objects for Segment {
         self.object(name, TransactionalSpec::new(first, log))
     }
 
+    fn transactional_set(
+        &self,
+        name: &str,
+        spec: TransactionalSetSpec,
+    ) -> Result<TransactionalSet, ObjectError> {
+        self.object(name, spec)
+    }
+
     fn mutex<T: ShmSafe>(&self, name: &str, first: T) -> Result<Mutex<T>, ObjectError> {
         self.object(name, first)
     }

@@ -36,6 +36,7 @@ mod semaphore;
 mod seq;
 mod snapshot;
 mod transaction;
+mod transaction_set;
 
 use crate::Scene;
 
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(cell::scenes());
     all.extend(snapshot::scenes());
     all.extend(transaction::scenes());
+    all.extend(transaction_set::scenes());
     all.extend(ring::scenes());
     all.extend(frames::scenes());
     all.extend(queue::scenes());
