@@ -46,6 +46,11 @@ pub enum ArrayError {
     },
     /// A step of zero never gets to the end.
     ZeroStep,
+    /// A shape has more or fewer elements than there are, or leads outside of them.
+    Shape {
+        /// How many elements there are.
+        len: usize,
+    },
     /// A writer was killed in the middle of a bulk write, and nobody has answered for the elements since.
     OwnerDied,
     /// A writer panicked in the middle of a bulk write, and nobody has answered for the elements since.
@@ -96,6 +101,12 @@ impl fmt::Display for ArrayError {
                 write!(f, "{given} values were given for {expected} elements; give as many")
             }
             Self::ZeroStep => f.write_str("a step of 0 was given, where 1 is the least"),
+            Self::Shape { len } => {
+                write!(
+                    f,
+                    "the shape is none of {len} elements; give one that has each of them once"
+                )
+            }
             Self::OwnerDied => {
                 write!(f, "a process was killed in the middle of a write to the array; {REPAIR}")
             }

@@ -60,6 +60,7 @@ impl From<ArrayError> for io::Error {
             ArrayError::OutOfRange(_)
             | ArrayError::NoSuchRange { .. }
             | ArrayError::Count { .. }
+            | ArrayError::Shape { .. }
             | ArrayError::ZeroStep => ErrorKind::InvalidInput,
             ArrayError::OwnerDied | ArrayError::Poisoned => ErrorKind::Other,
             ArrayError::Failed(failure) => Self::from(failure).kind(),

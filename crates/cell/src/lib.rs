@@ -27,6 +27,7 @@
 //!
 //! # Features
 //!
+//! * `ndarray`: a locked array as `ndarray`'s views, of any shape, in place: [`ArrayGuard`]'s `view` and `view_mut`.
 //! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
 //!
 //! # Examples

@@ -3,6 +3,8 @@
 mod by;
 mod forms;
 mod guard;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod place;
 mod range;
 mod spec;

@@ -2,6 +2,8 @@
 
 mod array;
 mod atomic;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod snapshot;
 mod support;
 mod transactional;

@@ -46,6 +46,9 @@ impl TransactionalSetSpec {
     }
 }
 
+#[cfg(feature = "serde")]
+shmkit_roster::travels!([] TransactionalSet, |it| &it.inner.keeper);
+
 /// What a set is, below its table.
 type Inner<K> = Transactional<[Line], K>;
 
