@@ -9,7 +9,7 @@ use crate::{
     Count, CountingSemaphore, Data, DequeSpec, Event, Frames, Heap, Item, LifoQueue, Lock, MapSpec,
     Mutex, Once, OnceCell, Pipe, PriorityQueue, Queue, QueueSpec, RLock, ReentrantMutex, RwLock,
     Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional,
-    Value,
+    TransactionalSet, TransactionalSetSpec, Value,
 };
 
 mod sealed {

@@ -10,7 +10,7 @@ use crate::{
     Count, CountingSemaphore, Data, DequeSpec, Event, Frames, Heap, Item, LifoQueue, Lock, MapSpec,
     Mutex, Once, OnceCell, Parties, Pipe, PriorityQueue, Queue, QueueSpec, RLock, ReentrantMutex,
     RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec,
-    Snapshot, Transactional, TransactionalSpec, Value,
+    Snapshot, Transactional, TransactionalSet, TransactionalSetSpec, TransactionalSpec, Value,
 };
 
 /// Finds an object, or makes it where it lies.
