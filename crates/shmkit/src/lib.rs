@@ -413,6 +413,7 @@
 //! * `process`: tasks in processes of their own; by default.
 //! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
 //!   open themselves on the other side. And values of any type go through [`Frames`].
+//! * `ndarray`: a locked [`Array`] as `ndarray`'s views, in place.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
 //!   this name.
 
