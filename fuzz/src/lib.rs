@@ -9,6 +9,7 @@ pub mod broadcast;
 pub mod collections;
 pub mod connection;
 pub mod directory;
+pub mod frames;
 pub mod handshake;
 pub mod heap;
 pub mod input;

@@ -16,6 +16,9 @@ mod connection;
 #[path = "../../fuzz/src/directory.rs"]
 mod directory;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/frames.rs"]
+mod frames;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/handshake.rs"]
 mod handshake;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -93,6 +96,11 @@ fn any_bytes_at_a_handshake_let_nobody_in() {
 #[test]
 fn any_positions_are_a_ring_or_an_error() {
     replay("ring", ring::run);
+}
+
+#[test]
+fn messages_come_as_they_were_sent_and_any_words_are_messages_or_an_error() {
+    replay("frames", frames::run);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod crowds;
 mod directory;
 mod directory_removal;
 mod duplex;
+mod frames;
 mod growth;
 mod namespaces;
 mod observer;

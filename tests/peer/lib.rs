@@ -12,6 +12,7 @@ pub mod connection;
 mod crowds;
 pub mod directory;
 pub mod duplex;
+pub mod frames;
 pub mod growth;
 mod heirs;
 mod leaked;
@@ -90,6 +91,7 @@ fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
         "cell" => cell::play(script, args, segment, channel),
         "collections" => collections::play(script, segment, channel),
         "crowds" => crowds::play(script, args, segment, channel),
+        "frames" => frames::play(script, segment, channel),
         "grower" => growth::play(segment, channel),
         "locking" => locking::play(script, args, segment, channel),
         "oneself" => oneself::play(script, segment, channel),

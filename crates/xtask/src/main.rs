@@ -24,12 +24,13 @@ const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 12] = [
+const FUZZ: [&str; 13] = [
     "attach",
     "broadcast",
     "collections",
     "connection",
     "directory",
+    "frames",
     "handshake",
     "heap",
     "list",

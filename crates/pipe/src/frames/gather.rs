@@ -10,10 +10,10 @@ pub(super) struct Gather<'p, 'b> {
 }
 
 impl<'p, 'b> Gather<'p, 'b> {
-    /// Returns the message and its length in bytes, or `None` if there can be none of this length.
-    pub(super) fn new(parts: &'p [IoSlice<'b>]) -> Option<(Self, usize)> {
-        let len = parts.iter().try_fold(0_usize, |len, part| len.checked_add(part.len()))?;
-        Some((Self { parts, done: 0 }, len))
+    /// Returns the message and its length in bytes: the greatest number there is if it is greater.
+    pub(super) fn of(parts: &'p [IoSlice<'b>]) -> (Self, usize) {
+        let len = parts.iter().fold(0_usize, |len, part| len.saturating_add(part.len()));
+        (Self { parts, done: 0 }, len)
     }
 
     /// Copies the next bytes to `to`, of which there must be as many.

@@ -135,8 +135,8 @@ impl<K: Judge> FrameReceiver<K> {
         self.recv_by(deadline)
     }
 
-    /// Receives a message into a buffer, and returns its length; waits for one. The rest of the buffer is as it was, except
-    /// that pieces of a message may come to it before an error.
+    /// Receives a message into a buffer, and returns its length; waits for one. The rest of the buffer is as it was, unless a part
+    /// of a message has come to it before an error, or before its sender gave that one up.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/frames.rs"));

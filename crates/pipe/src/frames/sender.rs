@@ -260,6 +260,32 @@ impl<K: Judge> FrameSender<K> {
         self.reserve_by(len, deadline)
     }
 
+    /// Sends as much of a message as there is room for now, of which `sent` bytes have gone before, 0 at first; returns how many have
+    /// gone by now. It is sent when all have. Never sleeps: for who has something else to wait for meanwhile.
+    ///
+    /// What else is sent in between gives the message up: then it begins anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`PipeError::Full`] if nothing has gone.
+    pub fn try_send_part(&mut self, message: &[u8], sent: usize) -> Result<usize, PipeError> {
+        if message.len() <= self.most_in_place() {
+            return self.try_send(message).map(|()| message.len());
+        }
+        if message.len() > MOST {
+            return Err(PipeError::TooMany { wanted: message.len(), capacity: MOST });
+        }
+        let before = if sent as u64 == self.begun { sent } else { 0 };
+        let rest = [IoSlice::new(&message[before..])];
+        let (gather, len) = Gather::of(&rest);
+        match self.stream_by(gather, before as u64, len, Deadline::PASSED.into()) {
+            Ok(()) => Ok(message.len()),
+            // Why no more of it went comes again at the next attempt.
+            Err(_) if self.begun > before as u64 => Ok(self.begun as usize),
+            Err(error) => Err(now(error)),
+        }
+    }
+
     /// Closes this end, as a drop does: the receiver gets what was sent, then the end of file. The end can be claimed
     /// again.
     pub fn close(self) {}
@@ -285,10 +311,13 @@ impl<K: Judge> FrameSender<K> {
         patience: impl Into<Patience<'p>>,
     ) -> Result<(), PipeError> {
         let (most, patience) = (self.most_in_place(), patience.into());
-        let longest = PipeError::TooMany { wanted: usize::MAX, capacity: MOST };
-        let (mut gather, len) = Gather::new(parts).ok_or(longest)?;
+        let (mut gather, len) = Gather::of(parts);
         if len > most {
-            return self.stream_by(gather, len, patience);
+            let capacity = if patience.waits() { MOST } else { most };
+            if len > capacity {
+                return Err(PipeError::TooMany { wanted: len, capacity });
+            }
+            return self.stream_by(gather, 0, len, patience);
         }
         let mut draft = self.reserve_by(len, patience)?;
         gather.copy_to(draft.room());
@@ -296,21 +325,20 @@ impl<K: Judge> FrameSender<K> {
         Ok(())
     }
 
+    /// Sends the `len` bytes of a long message that come after those `sent` before.
     #[cold]
     fn stream_by(
         &mut self,
         mut gather: Gather<'_, '_>,
+        mut sent: u64,
         len: usize,
         patience: Patience<'_>,
     ) -> Result<(), PipeError> {
-        let capacity = if patience.waits() { MOST } else { self.most_in_place() };
-        if len > capacity {
-            return Err(PipeError::TooMany { wanted: len, capacity });
-        }
-        let (mut sent, mut given_up) = (0, self.begun != 0);
-        while sent < len as u64 {
+        let total = sent + len as u64;
+        let mut given_up = sent == 0 && self.begun != 0;
+        while sent < total {
             let part = if sent == 0 { Part::First } else { Part::Next };
-            let left = len as u64 - sent;
+            let left = total - sent;
             let place = self.end.place_part(&self.keeper, part, left, patience)?;
             // SAFETY: the place is free, and free places are the sender's alone.
             let room = unsafe { self.places.borrow_bytes_mut(place.at, place.len as usize) };

@@ -98,6 +98,35 @@ fn a_message_that_is_too_long_takes_no_memory_and_is_discarded_when_asked() {
 }
 
 #[test]
+fn a_message_is_sent_by_parts_by_who_does_not_wait() {
+    both(SMALL, |mut sender, mut receiver| {
+        for number in 0..30 {
+            let message = message(number, 40 * number);
+            let mut sent = 0;
+            let received = loop {
+                match sender.try_send_part(&message, sent) {
+                    Ok(now) => sent = now,
+                    Err(error) => assert_eq!(error, PipeError::Full),
+                }
+                match receiver.try_recv() {
+                    Ok(received) => break received,
+                    Err(error) => assert_eq!(error, PipeError::Empty),
+                }
+            };
+            assert_eq!((sent, received), (message.len(), message));
+        }
+        // Something else in between, and it begins anew.
+        let long = message(1, 500);
+        let sent = sender.try_send_part(&long, 0).unwrap();
+        take_some(&mut receiver);
+        sender.try_send(b"other").unwrap();
+        assert_eq!(receiver.try_recv(), Ok(b"other".to_vec()));
+        let again = sender.try_send_part(&long, sent).unwrap();
+        assert!(0 < again && again <= 128, "{again}");
+    });
+}
+
+#[test]
 fn a_message_that_was_given_up_is_nobodys() {
     for taken in [false, true] {
         both(SMALL, |mut sender, mut receiver| {
