@@ -2,10 +2,12 @@
 
 mod bare;
 mod copy;
+mod frames;
 mod kernel;
 mod loan;
 mod ours;
 mod peers;
+mod runtime;
 
 use std::ops::Range;
 
@@ -62,6 +64,18 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
             .against(bare::round_trip()?),
         Group::new("blocking round trip", 3_000, ours::blocking_round_trip())
             .against(kernel::round_trip()),
+        Group::new("sleeping round trip", 3_000, frames::sleeping_round_trip())
+            .at_most(1.15, frames::futex_round_trip()?),
+        Group::new("frames of 64 bytes", ITEMS / 2, frames::singles::<8>(1024))
+            .at_most(1.0, frames::typed::<8>(1024)),
+        Group::new("frames of 4 KiB", 1 << 14, frames::singles::<512>(64))
+            .at_most(1.0, frames::typed::<512>(64)),
+        Group::new("frames of 1 MiB, streamed", 40, frames::stream())
+            .at_most(1.0 / 0.9, copy::bare()?),
+        Group::new("round trip in tokio", 2_000, runtime::round_trip())
+            .at_most(1.3, runtime::socket_round_trip()),
+        Group::new("throughput in tokio, 64 bytes", 1 << 15, runtime::throughput())
+            .at_most(1.0 / 5.0, runtime::socket_throughput()),
     ])
 }
 

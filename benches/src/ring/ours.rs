@@ -16,7 +16,7 @@ fn segment() -> Result<Segment> {
 }
 
 /// Anything that our pipes may fail with, as a value of this program.
-fn failed(error: impl std::fmt::Display) -> anyhow::Error {
+pub(super) fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("{error}")
 }
 

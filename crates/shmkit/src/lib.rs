@@ -401,7 +401,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `pipe`, `jobs`, `broadcast`, `pool`, `cache`, `words`, `frames`, `phases`,
+//! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `pipe`, `orders`, `tokio_stream`, `jobs`, `broadcast`, `pool`, `cache`, `words`, `frames`, `phases`,
 //! `kitchen`, `migration`, `printer`, `prefork`, `echo`, `derive`, `numpy_array`.
 //!
 //! # Features
@@ -414,6 +414,7 @@
 //! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
 //!   open themselves on the other side. And values of any type go through [`Frames`].
 //! * `ndarray`: a locked [`Array`] as `ndarray`'s views, in place.
+//! * `tokio`: ends of pipes and queues in a tokio runtime: `tokio::Async`.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
 //!   this name.
 
@@ -471,6 +472,10 @@ pub use shmkit_pool as pool;
 #[cfg(feature = "pool")]
 pub use shmkit_pool::{Pending, Pool, PoolError, PoolErrorKind, Retry};
 
+/// The ends of pipes, and queues, in a tokio runtime.
+#[cfg(feature = "tokio")]
+#[doc(inline)]
+pub use shmkit_tokio as tokio;
 /// Waiting for many things at once: [`wait`](wait::wait) for one of several, and descriptors for what has none.
 #[doc(no_inline)]
 pub use shmkit_wait as wait;

@@ -69,6 +69,20 @@ fn plates_are_served_though_a_waiter_was_killed() {
 }
 
 #[test]
+fn a_cook_sends_bills_that_are_longer_than_the_pipe() {
+    assert_eq!(
+        run("orders"),
+        "bills of [600, 1200, 80000] bytes; then: the other end of the pipe is closed\n"
+    );
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_task_gets_messages_and_bytes_and_does_something_else_meanwhile() {
+    assert_eq!(run("tokio_stream"), "1000 messages, 1000 bytes; ticks in between: true\n");
+}
+
+#[test]
 fn every_job_is_done_though_a_consumer_was_killed_with_one() {
     assert_eq!(run("jobs"), "total 2502501, redelivered 1\n");
 }

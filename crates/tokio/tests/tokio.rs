@@ -1,0 +1,210 @@
+//! The ends of pipes and queues in runtimes of one thread and of several; with other processes, see the workspace's `tests/ipc`.
+
+#[path = "shared/place.rs"]
+mod place;
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use futures_core::Stream;
+use shmkit_pipe::PipeError;
+use shmkit_roster::Judge as _;
+use shmkit_tokio::Async;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+/// Longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(3);
+
+/// Runs what a test does in both kinds of runtimes.
+fn both<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async { timeout(LIMIT, test()).await.expect("it takes too long") });
+    }
+}
+
+fn message(number: usize) -> Vec<u8> {
+    vec![number as u8; if number.is_multiple_of(50) { 10_000 } else { number % 90 }]
+}
+
+#[test]
+fn messages_come_in_order_long_ones_too_and_then_the_end() {
+    both(|| async {
+        let frames = place::frames(1024);
+        let mut sender = Async::new(frames.sender().unwrap()).unwrap();
+        let mut receiver = Async::new(frames.receiver().unwrap()).unwrap();
+        let sending = tokio::spawn(async move {
+            for number in 0..1000 {
+                sender.send(&message(number)).await.unwrap();
+            }
+        });
+        for number in 0..1000 {
+            assert_eq!(receiver.recv().await.unwrap(), Some(message(number)));
+        }
+        sending.await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap(), None);
+        assert_eq!(receiver.recv().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_receiver_that_sleeps_is_woken_by_each_message() {
+    both(|| async {
+        let frames = place::frames(1024);
+        let mut sender = frames.sender().unwrap();
+        let mut receiver = Async::new(frames.receiver().unwrap()).unwrap();
+        let (told, telling) = std::sync::mpsc::channel();
+        // A thread that knows no runtime.
+        let sending = std::thread::spawn(move || {
+            for number in telling {
+                sender.send(&message(number)).unwrap();
+            }
+        });
+        for number in 1..50 {
+            // It is polled until it sleeps, and given up.
+            assert!(timeout(SHORT, receiver.recv()).await.is_err());
+            told.send(number).unwrap();
+            assert_eq!(receiver.recv().await.unwrap(), Some(message(number)));
+        }
+        drop(told);
+        assert_eq!(receiver.recv().await.unwrap(), None);
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_cancelled_loses_nothing() {
+    both(|| async {
+        let frames = place::frames(1024);
+        let mut sender = Async::new(frames.sender().unwrap()).unwrap();
+        let mut receiver = Async::new(frames.receiver().unwrap()).unwrap();
+        let sending = tokio::spawn(async move {
+            for number in 0..500 {
+                sender.send(&message(number)).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        for number in 0..500 {
+            let received = loop {
+                tokio::select! {
+                    biased;
+                    () = tokio::task::yield_now() => {}
+                    received = receiver.recv() => break received,
+                }
+            };
+            assert_eq!(received.unwrap(), Some(message(number)));
+        }
+        sending.await.unwrap();
+    });
+}
+
+#[test]
+fn a_long_message_that_is_cancelled_is_nobodys() {
+    both(|| async {
+        let frames = place::frames(1024);
+        let mut sender = Async::new(frames.sender().unwrap()).unwrap();
+        let mut receiver = Async::new(frames.receiver().unwrap()).unwrap();
+        assert!(timeout(SHORT, sender.send(&[1; 100_000])).await.is_err());
+        assert!(timeout(SHORT, receiver.recv()).await.is_err());
+        sender.send(b"next").await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap().as_deref(), Some(&b"next"[..]));
+    });
+}
+
+#[test]
+fn values_go_through_a_full_pipe_and_are_a_stream() {
+    both(|| async {
+        let pipe = place::pipe::<u64>(4);
+        let mut sender = Async::new(pipe.sender().unwrap()).unwrap();
+        let mut receiver = Async::new(pipe.receiver().unwrap()).unwrap();
+        let sending = tokio::spawn(async move {
+            for value in 0..1000 {
+                sender.send(value).await.unwrap();
+            }
+        });
+        assert_eq!(receiver.recv().await.unwrap(), Some(0));
+        for value in 1..1000 {
+            let next = std::future::poll_fn(|context| Pin::new(&mut receiver).poll_next(context));
+            assert_eq!(next.await.unwrap().unwrap(), value);
+        }
+        assert_eq!(receiver.recv().await.unwrap(), None);
+        sending.await.unwrap();
+    });
+}
+
+#[test]
+fn bytes_are_read_and_written() {
+    both(|| async {
+        let pipe = place::pipe::<u8>(256);
+        let mut sender = Async::new(pipe.sender().unwrap()).unwrap();
+        let mut receiver = Async::new(pipe.receiver().unwrap()).unwrap();
+        let sending = tokio::spawn(async move {
+            sender.write_all(&[7; 10_000]).await.unwrap();
+            sender.write_all(b"end").await.unwrap();
+            sender.flush().await.unwrap();
+            sender.shutdown().await.unwrap();
+        });
+        let mut read = Vec::new();
+        receiver.read_to_end(&mut read).await.unwrap();
+        assert!(read.len() == 10_003 && read.ends_with(b"\x07end"), "{}", read.len());
+        sending.await.unwrap();
+    });
+}
+
+#[test]
+fn items_go_through_a_full_queue_and_come_to_its_end() {
+    both(|| async {
+        let queue = place::queue(2);
+        let mut putter = Async::new(queue.clone()).unwrap();
+        let mut taker = Async::new(queue.clone()).unwrap();
+        let putting = tokio::spawn(async move {
+            for item in 0..500 {
+                putter.put(item).await.unwrap();
+            }
+            putter.get_ref().close().unwrap();
+            assert!(putter.put(500).await.is_err());
+        });
+        for item in 0..500 {
+            assert_eq!(taker.get().await.unwrap(), Some(item));
+        }
+        assert_eq!(taker.get().await.unwrap(), None);
+        putting.await.unwrap();
+    });
+}
+
+#[test]
+fn a_death_is_told() {
+    both(|| async {
+        let (frames, judges) = place::frames_of_two(1024);
+        let sender = frames[0].sender().unwrap();
+        let mut receiver = Async::new(frames[1].receiver().unwrap()).unwrap();
+        let mut waiting = pin!(receiver.recv());
+        assert!(timeout(SHORT, &mut waiting).await.is_err());
+        judges[0].die();
+        let error = waiting.await.unwrap_err();
+        let why = error.get_ref().unwrap().downcast_ref::<PipeError>();
+        assert_eq!(why, Some(&PipeError::PeerDied { peer: judges[0].me().unwrap() }));
+        std::mem::forget(sender);
+    });
+}
+
+#[test]
+fn errors_of_the_ends_are_in_those_of_the_runtime() {
+    both(|| async {
+        let frames = place::frames(1024);
+        let mut receiver = Async::new(frames.receiver().unwrap()).unwrap();
+        let mut sender = frames.sender().unwrap();
+        sender.send(&[1; 100]).unwrap();
+        receiver.get_mut().set_limit(10);
+        let error = receiver.recv().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let why = error.get_ref().unwrap().downcast_ref::<PipeError>();
+        assert_eq!(why, Some(&PipeError::TooLong { length: 100, limit: 10 }));
+        receiver.into_inner().discard().unwrap();
+    });
+}
