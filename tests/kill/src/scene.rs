@@ -125,6 +125,8 @@ impl Stage {
 
 /// Where the first of two dies, for every point of the second one's death: spread over so many instructions, and the same
 /// whenever a point is played again.
+///
+/// As many as the first one's operation has, or it never dies in the rest of it: the same operation's own scene says how many.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread(pub u32);
 

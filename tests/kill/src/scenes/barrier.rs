@@ -127,7 +127,7 @@ fn heir() -> Scene {
             // Who comes next is to find out first.
             survivor.stop()?;
         }
-        stage.dead(6, &register, Spread(400).at(point))?;
+        stage.dead(6, &register, Spread(1600).at(point))?;
         let first = has_left_something(stage, &arena)?;
         let mut victim = stage.victim(VICTIM, &register)?;
         let reached = victim.advance(Unit::Instruction, point)?;

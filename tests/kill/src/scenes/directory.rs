@@ -121,7 +121,7 @@ fn play(
             actor.mark();
             Ok(())
         };
-        stage.dead(DEAD, &bigger, Spread(900).at(point))?;
+        stage.dead(DEAD, &bigger, Spread(5000).at(point))?;
     }
     let (reached, killed, through) = contest(stage, name, point, &making, survive)?;
     maker.cue(LEAVE);

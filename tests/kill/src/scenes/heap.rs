@@ -61,7 +61,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
             |heap, owner, _| use_some(heap, owner, 9000),
         ),
         scene("heap/replace", replace, 800, None, replace_some),
-        scene("heap/heir", heir, 800, Some(Spread(1500)), replace_some),
+        scene("heap/heir", heir, 800, Some(Spread(5100)), replace_some),
     ]
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
         scene("map/update", update, 1000, None, |map| {
             (0..6).try_for_each(|key| map.update(&key, |value| *value = [9; 4]).map(drop))
         }),
-        scene("map/heir", heir, 1000, Some(Spread(3000)), |map| {
+        scene("map/heir", heir, 1000, Some(Spread(12_000)), |map| {
             remove_some(map)?;
             (8..ALL).try_for_each(|key| put(map, key, 1))
         }),

@@ -40,6 +40,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
             scenes.push(take(delivery, full, None));
         }
     }
+    // So far that enough is left for the second one.
     scenes.push(take(Delivery::AtLeastOnce, true, Some(Spread(400))));
     scenes.extend([join(), close()]);
     scenes

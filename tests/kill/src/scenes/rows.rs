@@ -144,7 +144,7 @@ fn permits(heir: bool) -> Scene {
             })
         };
         if heir {
-            stage.dead(DEAD, &taker, Spread(150).at(point))?;
+            stage.dead(DEAD, &taker, Spread(1100).at(point))?;
         }
         let mut victim = stage.victim(VICTIM, &taker)?;
         let reached = victim.advance(Unit::Instruction, point)?;

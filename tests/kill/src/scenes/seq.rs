@@ -145,7 +145,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
         scene::<Vector>("vec/shift", shift, 1000, None, SHIFT),
         scene::<Vector>("vec/grow", grow, 1000, None, GROW),
         scene::<Vector>("vec/heir", heir, 500, Some(Spread(3000)), SET),
-        scene::<Vector>("vec/heir-shift", heir, 1000, Some(Spread(3000)), SHIFT),
+        scene::<Vector>("vec/heir-shift", heir, 1000, Some(Spread(12_000)), SHIFT),
         scene::<Deque>("deque/ends", ends, 700, None, ENDS),
         scene::<Deque>("deque/bounded", bounded, 700, None, BOUNDED),
         scene::<Text>("string/change", text, 1000, None, TEXT),

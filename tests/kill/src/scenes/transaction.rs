@@ -31,7 +31,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
                 other => other,
             }
         }),
-        scene("transaction/heir", heir, 100, Some(Spread(600)), |accounts| {
+        scene("transaction/heir", heir, 100, Some(Spread(2100)), |accounts| {
             transfer(accounts, Ok(()))
         }),
     ]

@@ -76,7 +76,7 @@ fn play(stage: &Stage, name: &str, (heir, act): (bool, Act), point: u32) -> Resu
             actor.mark();
             Ok(())
         };
-        stage.dead(DEAD, &remover, Spread(900).at(point))?;
+        stage.dead(DEAD, &remover, Spread(4200).at(point))?;
     }
     let does = |actor: &Actor<'_>| act(&open(name)?, actor);
     let (reached, killed, through) = contest(stage, name, point, &does, survive)?;
