@@ -127,6 +127,26 @@ fn a_message_is_sent_by_parts_by_who_does_not_wait() {
 }
 
 #[test]
+fn what_has_gone_is_told_before_the_death_of_who_was_to_receive_it() {
+    scene(SMALL, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let receiver = attach(region, &judges[1]).receiver().unwrap();
+        judges[1].die();
+        std::mem::forget(receiver);
+        let long = message(1, 500);
+        thread::sleep(Duration::from_millis(20)); // It asks about a peer once in a while only.
+        let sent = sender.try_send_part(&long, 0).unwrap();
+        assert!(0 < sent && sent <= 128, "{sent}");
+        thread::sleep(Duration::from_millis(20));
+        let dead = PipeError::PeerDied { peer: judges[1].me().unwrap() };
+        assert_eq!(sender.try_send_part(&long, sent), Err(dead));
+        let mut receiver = attach(region, &judges[2]).receiver().unwrap();
+        take_some(&mut receiver);
+        assert!(sender.try_send_part(&long, sent).unwrap() > sent, "a successor goes on");
+    });
+}
+
+#[test]
 fn a_message_that_was_given_up_is_nobodys() {
     for taken in [false, true] {
         both(SMALL, |mut sender, mut receiver| {
