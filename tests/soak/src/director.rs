@@ -35,7 +35,7 @@ pub(crate) struct Plan {
 /// Runs it. `watch` hears of the time gone and the kills.
 pub(crate) fn run(plan: &Plan, watch: &mut dyn FnMut(Duration, u64)) -> Result<Report> {
     let name = format!("soak-{}", std::process::id());
-    let segment = Options::new(1 << 20).participants(64).objects(128).create(&name)?;
+    let segment = Options::new(4 << 20).participants(64).objects(128).create(&name)?;
     let path = segment.path().context("a named segment has a path")?.to_owned();
     let mut report = {
         let mut toys = toys::all(&segment)?;

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod cell;
+mod collections;
 mod condvar;
 mod counting;
 mod event;
@@ -11,6 +12,7 @@ mod once;
 mod pipe;
 mod rwlock;
 mod semaphore;
+mod together;
 
 use std::time::Duration;
 
@@ -59,6 +61,13 @@ pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
         Box::new(once::Cells::new(segment)?),
         Box::new(cell::Whole::new(segment)?),
         Box::new(cell::Elements::new(segment)?),
+        Box::new(collections::Row::new(segment)?),
+        Box::new(collections::Latest::new(segment)?),
+        Box::new(collections::Entries::new(segment)?),
+        Box::new(collections::Blocks::new(segment)?),
+        Box::new(together::Seen::new(segment)?),
+        Box::new(together::Bank::new(segment)?),
+        Box::new(together::Several::new(segment)?),
         Box::new(pipe::Sending::new(segment)?),
         Box::new(pipe::Receiving::new(segment)?),
     ])
