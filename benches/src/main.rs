@@ -23,6 +23,7 @@ mod pthread;
 mod queue;
 mod ring;
 mod segment;
+mod served;
 mod takeover;
 mod waiting;
 
@@ -50,6 +51,7 @@ fn main() -> Result<()> {
             segment::groups()?,
             heap::groups()?,
             map::groups()?,
+            served::groups()?,
             cells::groups()?,
             directory::groups()?,
             process::groups(),

@@ -10,16 +10,17 @@ use dashmap::DashMap;
 use shmkit::{Objects, Options, Segment, ShmMap};
 use shmkit_benches::{Candidate, Group, time_processes, time_threads};
 
-type Key = [u8; 16];
-type Value = [u64; 8];
+pub(crate) type Key = [u8; 16];
+pub(crate) type Value = [u64; 8];
 
 /// Operations of a sample, by each of the two.
 const OPERATIONS: u32 = 40_000;
 /// Entries of a map.
-const ENTRIES: u64 = 20_000;
+pub(crate) const ENTRIES: u64 = 20_000;
 
+/// What is done to a map.
 #[derive(Clone, Copy)]
-enum What {
+pub(crate) enum What {
     Get,
     Insert,
 }
@@ -36,7 +37,7 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
 }
 
 /// A map of keys and values, in whatever way.
-trait Map {
+pub(crate) trait Map {
     fn get(&self, key: &Key) -> Result<Option<Value>>;
     fn insert(&self, key: &Key, value: &Value) -> Result<Option<Value>>;
 }
@@ -79,12 +80,12 @@ fn key(number: u64) -> Key {
     key
 }
 
-fn fill(map: &impl Map) -> Result<()> {
+pub(crate) fn fill(map: &impl Map) -> Result<()> {
     (0..ENTRIES).try_for_each(|n| map.insert(&key(n), &[n; 8]).map(drop))
 }
 
 /// What each of the two does: keys in an order that no prefetcher foresees.
-fn work(map: &impl Map, what: What, operations: u32, seed: u64) -> Result<()> {
+pub(crate) fn work(map: &impl Map, what: What, operations: u32, seed: u64) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..operations {
         let number = random.u64(..ENTRIES);

@@ -1,0 +1,117 @@
+//! A map in shared memory beside one that a process serves: Python's `Manager().dict()`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use shmkit::{Objects, Options, Segment, ShmMap};
+use shmkit_benches::{Candidate, Group};
+
+use crate::map::{self, Key, Value, What};
+
+/// Operations of a sample: one of the server's takes as long as some hundred of ours.
+const OPERATIONS: u32 = 2000;
+
+/// Fills a dictionary of a manager, and does with it what it is told to, line by line.
+const SERVER: &str = r#"
+import random, struct, sys, time
+from multiprocessing import Manager
+
+def key(n):
+    return struct.pack("=QQ", n, n * 0x9e3779b97f4a7c15 & 0xffffffffffffffff)
+
+if __name__ == "__main__":
+    with Manager() as manager:
+        entries = int(sys.argv[1])
+        keys = [key(n) for n in range(entries)]
+        served = manager.dict({k: bytes(64) for k in keys})
+        value = bytes(64)
+        for line in sys.stdin:
+            what, count = line.split()
+            order = random.choices(keys, k=int(count))
+            began = time.perf_counter_ns()
+            if what == "get":
+                for k in order:
+                    served[k]
+            else:
+                for k in order:
+                    served[k] = value
+            print(time.perf_counter_ns() - began, flush=True)
+"#;
+
+pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
+    let group = |name, what| -> Result<_> {
+        let group = Group::new(name, OPERATIONS, ours(what)?);
+        if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
+            eprintln!("{name}: there is no python3, and so no Manager().dict() to compare with");
+            return Ok(group);
+        }
+        Ok(group.at_most(1.0 / 200.0, managed(what)))
+    };
+    Ok(vec![
+        group("get 64 bytes by 16, beside a server", What::Get)?,
+        group("insert 64 bytes by 16, beside a server", What::Insert)?,
+    ])
+}
+
+fn ours(what: What) -> Result<Candidate<'static>> {
+    let segment: &Segment = Options::new(20 << 20).anonymous()?.leak();
+    let all: ShmMap<Key, Value> = segment.map("served", 16 << 20)?;
+    map::fill(&all)?;
+    Ok(Candidate::new("ShmMap", move |operations| {
+        let began = Instant::now();
+        map::work(&all, what, operations, 1)?;
+        Ok(began.elapsed())
+    }))
+}
+
+/// A Python program and the manager below it. Both end when it is dropped: one at the end of its input, the other with that one.
+struct Server {
+    child: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start() -> Result<Self> {
+        let mut child = Command::new("python3")
+            .args(["-c", SERVER, &map::ENTRIES.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("python3 cannot be started")?;
+        let answers = BufReader::new(child.stdout.take().context("its output is a pipe")?);
+        Ok(Self { commands: child.stdin.take(), child, answers })
+    }
+
+    fn time(&mut self, what: What, operations: u32) -> Result<Duration> {
+        let word = match what {
+            What::Get => "get",
+            What::Insert => "insert",
+        };
+        writeln!(self.commands.as_ref().context("it runs")?, "{word} {operations}")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        Ok(Duration::from_nanos(line.trim().parse().context("the server has failed")?))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        // It has ended, or is about to.
+        let _ = self.child.wait();
+    }
+}
+
+fn managed(what: What) -> Candidate<'static> {
+    let mut server = None;
+    Candidate::new("Python's Manager().dict()", move |operations| {
+        let server = match &mut server {
+            Some(server) => server,
+            none => none.insert(Server::start()?),
+        };
+        server.time(what, operations)
+    })
+}
