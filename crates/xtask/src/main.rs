@@ -107,7 +107,9 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Task::Ci => {
             test()?;
-            for (package, feature) in [("segment", "serde,shared_memory"), ("sync", "lock_api")] {
+            for (package, feature) in
+                [("pipe", "serde"), ("segment", "serde,shared_memory"), ("sync", "lock_api")]
+            {
                 let package = format!("shmkit-{package}");
                 run(&mut cargo(["test", "--package", &package, "--features", feature]))?;
             }
