@@ -38,7 +38,8 @@ impl Drop for Playing<'_> {
 }
 
 /// Plays `scenes`, `jobs` of them at once, by running this program with `args` and the scene's name for each. Returns
-/// their rows in order. `watch` hears again and again how many are done, and which are being played.
+/// their rows in order. `watch` hears again and again how many are done, and which are being played; `ended` of each row as soon
+/// as there is one.
 ///
 /// A scene whose process cannot be started, or ends without a report, is broken. This does not limit how long a scene
 /// takes: the scene itself does, for each of its takes.
@@ -47,6 +48,7 @@ pub fn play(
     args: &[String],
     jobs: usize,
     watch: &mut dyn FnMut(usize, &[&str]),
+    ended: &mut dyn FnMut(&Row),
 ) -> Vec<Row> {
     let mut waiting: Vec<(usize, &Scene)> = scenes.iter().enumerate().collect();
     let mut playing: Vec<Playing<'_>> = Vec::new();
@@ -65,12 +67,16 @@ pub fn play(
         let mut still = Vec::new();
         for mut one in playing {
             match one.child.try_wait() {
+                Ok(None) => {
+                    still.push(one);
+                    continue;
+                }
                 Ok(Some(status)) => rows[one.place] = Some(finish(&mut one, status)),
-                Ok(None) => still.push(one),
                 Err(error) => {
                     rows[one.place] = Some(Row::broken(&one.scene.name, error.to_string()));
                 }
             }
+            rows[one.place].as_ref().into_iter().for_each(&mut *ended);
         }
         playing = still;
         let names: Vec<&str> = playing.iter().map(|one| one.scene.name.as_str()).collect();

@@ -245,10 +245,17 @@ fn seeded(faults: Vec<Seeded>, args: &Args) -> Result<Report, String> {
 fn together(scenes: &[Scene], args: &Args) -> Vec<Row> {
     let bar = args.bar("scenes");
     bar.set_length(scenes.len() as u64);
-    let rows = crew::play(scenes, &args.for_crew(), args.jobs(), &mut |done, names| {
+    let mut watch = |done, names: &[&str]| {
         bar.set_position(done as u64);
         bar.set_message(names.join(", "));
-    });
+    };
+    // Whoever ends a long run that nobody watches has what it found until then.
+    let mut ended = |row: &Row| {
+        if bar.is_hidden() {
+            eprintln!("{row}");
+        }
+    };
+    let rows = crew::play(scenes, &args.for_crew(), args.jobs(), &mut watch, &mut ended);
     bar.finish_and_clear();
     rows
 }

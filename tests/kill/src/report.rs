@@ -1,5 +1,7 @@
 //! The report: a row for each scene.
 
+use std::fmt;
+
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,13 @@ impl Row {
     /// Returns whether nothing went wrong.
     pub fn ok(&self) -> bool {
         self.faults.is_empty()
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scene, points, faults, seconds, .. } = self;
+        write!(f, "{scene}: {points} kills, {} bad, {seconds:.0} s", faults.len())
     }
 }
 

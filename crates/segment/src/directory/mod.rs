@@ -189,6 +189,7 @@ impl<'a> Directory<'a> {
     }
 
     /// Finds the object of an entry, with its name or without, and returns its bytes, its length and what keeps them.
+    #[cfg(feature = "serde")]
     pub(crate) fn find_at<K, U: Keeper<K>>(
         self,
         entry: u32,
