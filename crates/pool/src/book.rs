@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use shmkit_process::TaskError;
 
 use crate::Retry;
+use crate::luggage::Luggage;
 use crate::member::{End, Member};
 
 /// Who is told what became of calls. Its calls are numbered by whoever makes it.
@@ -38,6 +39,8 @@ pub(crate) struct Order {
     pub(crate) ends: Vec<usize>,
     /// The arguments: kept only if they may be needed again.
     pub(crate) bytes: Vec<u8>,
+    /// What goes with the arguments and is more than bytes.
+    pub(crate) luggage: Option<Luggage>,
     pub(crate) limit: Option<Duration>,
     pub(crate) retry: Retry,
     /// How many workers have died with the first call.
@@ -102,6 +105,8 @@ pub(crate) struct Book {
     pub(crate) under_way: usize,
     /// How many of them have a limit.
     pub(crate) limited: usize,
+    /// How many of them have luggage.
+    pub(crate) laden: usize,
     /// How many calls were answered, whatever the answer.
     pub(crate) completed: u64,
     /// Somebody takes out of `finished`.
@@ -130,6 +135,7 @@ impl Book {
             corpses: Vec::new(),
             under_way: 0,
             limited: 0,
+            laden: 0,
             completed: 0,
             is_draining: false,
             sleepers: 0,
@@ -150,11 +156,22 @@ impl Book {
         }
     }
 
+    /// Puts an order into its cell.
+    pub(crate) fn begin(&mut self, number: u32, order: Order) -> u32 {
+        self.under_way += 1;
+        self.limited += usize::from(order.limit.is_some());
+        self.laden += usize::from(order.luggage.is_some());
+        let slot = &mut self.slots[number as usize];
+        slot.order = Some(order);
+        slot.generation
+    }
+
     /// Takes an order out of its cell: it was told of, or is to be.
     pub(crate) fn finish(&mut self, number: u32) -> Option<Order> {
         let order = self.slots.get_mut(number as usize)?.order.take()?;
         self.under_way -= 1;
         self.limited -= usize::from(order.limit.is_some());
+        self.laden -= usize::from(order.luggage.is_some());
         Some(order)
     }
 

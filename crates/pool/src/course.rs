@@ -12,7 +12,7 @@ use shmkit_sync::Patience;
 use crate::Retry;
 use crate::book::{Later, News, Order, Sink};
 use crate::inner::{Inner, Spot, each_answer};
-use crate::pool::FILES;
+use crate::luggage::Luggage;
 
 /// What was told of the calls of a course, and nobody has looked at.
 #[derive(Default)]
@@ -86,9 +86,7 @@ impl<'p, T: Task> Course<'p, T> {
     pub(crate) fn give(&mut self, args: &T::Args) {
         let index = self.given;
         self.given += 1;
-        let before = self.parcel.bytes().len();
         let why = match T::pack(args, &mut self.parcel) {
-            Ok(()) if self.parcel.has_files() => FILES.to_owned(),
             Ok(()) => {
                 self.ends.push(self.parcel.bytes().len());
                 if self.ends.len() >= self.chunk {
@@ -98,11 +96,9 @@ impl<'p, T: Task> Course<'p, T> {
             }
             Err(error) => error.to_string(),
         };
-        // Of several arguments, some may be in it.
-        let (mut bytes, _) = std::mem::take(&mut self.parcel).into_parts();
-        bytes.truncate(before);
-        self.parcel = Parcel::from_parts(bytes, Vec::new());
+        // Of several arguments, some may be in the parcel: they do not go.
         self.send();
+        self.parcel = Parcel::new();
         self.first = index + 1;
         self.inbox.take(News::Failed { index, error: TaskError::Encode { task: T::NAME, why } });
     }
@@ -113,7 +109,8 @@ impl<'p, T: Task> Course<'p, T> {
             self.first = self.given;
             return;
         }
-        let (bytes, _) = std::mem::take(&mut self.parcel).into_parts();
+        let (mut bytes, luggage) = Luggage::of(std::mem::take(&mut self.parcel));
+        bytes.truncate(self.ends.last().copied().unwrap_or(0));
         let order = Order {
             task: T::NAME,
             print: T::PRINT,
@@ -121,6 +118,7 @@ impl<'p, T: Task> Course<'p, T> {
             first: self.first,
             ends: std::mem::take(&mut self.ends),
             bytes,
+            luggage,
             limit: self.limit,
             retry: self.retry,
             deaths: 0,

@@ -23,6 +23,9 @@ const BATCH: usize = 64;
 /// How long a wait sleeps that a signal handler may end, or somebody who forgot to tell of it.
 const SLICE: Duration = Duration::from_millis(200);
 
+/// How many orders with luggage may be under way: each keeps descriptors.
+const MOST_LADEN: usize = 64;
+
 /// A cell with an order, as who has put it in knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
@@ -217,8 +220,10 @@ impl Inner {
         if !self.is_ours() {
             return Err(Box::new((TaskError::NotOurs, order)));
         }
+        let is_laden = order.luggage.is_some();
         let found = self.work_until(patience, |book| match book.refusal() {
             Some(error) => Some(Err(error)),
+            None if is_laden && book.laden >= MOST_LADEN => None,
             None => book.free.pop().map(Ok),
         });
         let number = match found {
@@ -232,7 +237,7 @@ impl Inner {
         let written = match self.store.table.cell(number) {
             Some(cell) => self
                 .store
-                .write_args(number, cell, order.calls(), &order.bytes)
+                .write_args(number, cell, order.calls(), &order.bytes, is_laden)
                 .map(|()| cell)
                 .map_err(|trouble| trouble.to_string()),
             None => Err("there is no such cell".into()),
@@ -257,11 +262,7 @@ impl Inner {
             book.free.push(number);
             return Err(Box::new((error, order)));
         }
-        let slot = &mut book.slots[number as usize];
-        let generation = slot.generation;
-        slot.order = Some(order);
-        book.under_way += 1;
-        book.limited += usize::from(is_limited);
+        let generation = book.begin(number, order);
         if let Err(corrupt) = cell.queue(generation) {
             let mut later = Vec::new();
             self.break_up(&mut book, corrupt.to_string(), &mut later);

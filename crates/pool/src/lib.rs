@@ -19,8 +19,8 @@
 //!
 //! # What this does not do
 //!
-//! A task that is given to a pool brings no descriptors, nor does its answer: whichever worker comes first runs it. A pool is that
-//! of one process, and no task can make one: workers are [daemons](shmkit_process::Builder::daemon).
+//! An answer has no descriptors or handles in it; arguments may. A pool is that of one process, and no task can make one: workers
+//! are [daemons](shmkit_process::Builder::daemon).
 //!
 //! # How it works
 //!
@@ -41,6 +41,8 @@ mod error;
 mod imap;
 #[cfg(not(loom))]
 mod inner;
+#[cfg(not(loom))]
+mod luggage;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]

@@ -2,15 +2,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shmkit_parcel::Descriptor;
+use shmkit_parcel::{Descriptor, Incoming};
 use shmkit_process::{Death, Failure, Process, TaskError};
 
 use crate::builder::Builder;
 use crate::store::Store;
 use crate::worker::{Place, worker};
-use crate::{PoolError, PoolErrorKind};
+use crate::{PoolError, PoolErrorKind, luggage};
 
 /// How long the thread that sees all processes end may take to say so, when the kernel has.
 const BURIAL: Duration = Duration::from_secs(5);
@@ -20,7 +21,10 @@ const BURIAL: Duration = Duration::from_secs(5);
 pub(crate) struct Member {
     pub(crate) process: Process<Result<(), Failure>>,
     /// Readable when it has ended.
-    pub(crate) sentinel: OwnedFd,
+    pub(crate) sentinel: Arc<OwnedFd>,
+    /// It asks through this for what goes with arguments; `None` when nothing more will come.
+    pub(crate) socket: Option<Arc<UnixStream>>,
+    pub(crate) incoming: Incoming,
     pub(crate) generation: u32,
     pub(crate) started: Instant,
 }
@@ -58,8 +62,10 @@ impl Member {
         let process = Process::named(format!("{}-{place}", builder.name))
             .daemon(true)
             .spawn(worker, (Descriptor::from(theirs), seat))?;
-        let sentinel = process.as_fd().try_clone_to_owned().map_err(os)?;
-        Ok(Self { process, sentinel, generation, started: Instant::now() })
+        let sentinel = Arc::new(process.as_fd().try_clone_to_owned().map_err(os)?);
+        ours.set_nonblocking(true).map_err(os)?;
+        let (socket, incoming) = (Some(Arc::new(ours)), luggage::incoming());
+        Ok(Self { process, sentinel, socket, incoming, generation, started: Instant::now() })
     }
 
     /// Says how it has ended, which its sentinel says that it has.

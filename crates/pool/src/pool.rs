@@ -11,6 +11,7 @@ use shmkit_sync::{GivenUp, Patience};
 use crate::book::{Order, Phase};
 use crate::builder::{Builder, MAX_WORKERS};
 use crate::inner::{Inner, Shared};
+use crate::luggage::Luggage;
 use crate::member::Member;
 use crate::pending::{Handle, Pending, Ticket};
 use crate::{PoolError, PoolErrorKind, supervisor};
@@ -118,11 +119,10 @@ impl Pool {
         let encode = |why: String| TaskError::Encode { task: T::NAME, why };
         let mut parcel = Parcel::new();
         let packed = match T::pack(&args, &mut parcel) {
-            Ok(()) if parcel.has_files() => Err(encode(FILES.into())),
-            Ok(()) => Ok(parcel.into_parts().0),
+            Ok(()) => Ok(Luggage::of(parcel)),
             Err(error) => Err(encode(error.to_string())),
         };
-        let sent = packed.and_then(|bytes| {
+        let sent = packed.and_then(|(bytes, luggage)| {
             let order = Order {
                 task: T::NAME,
                 print: T::PRINT,
@@ -130,6 +130,7 @@ impl Pool {
                 first: 0,
                 ends: vec![bytes.len()],
                 bytes,
+                luggage,
                 limit: self.inner.builder.timeout,
                 retry: self.inner.builder.retry,
                 deaths: 0,
@@ -243,10 +244,6 @@ impl Pool {
         })
     }
 }
-
-/// Why arguments with descriptors are refused.
-pub(crate) const FILES: &str = "an argument has a descriptor, which travels to a process of its own (`Process::spawn`), and not \
-                                to whichever worker comes first";
 
 /// Ends all workers, and tells everybody.
 fn end(inner: &Inner) {

@@ -116,12 +116,16 @@ impl Inner {
             }
             if order.calls() > 0 && !order.bytes.is_empty() {
                 self.store.free_blocks(cell);
-                let written = self.store.write_args(number, cell, order.calls(), &order.bytes);
+                let written = self.store.write_args(
+                    number,
+                    cell,
+                    order.calls(),
+                    &order.bytes,
+                    order.luggage.is_some(),
+                );
                 match written {
                     Ok(()) if cell.queue_again(seen) => {
-                        book.under_way += 1;
-                        book.limited += usize::from(order.limit.is_some());
-                        book.slots[number as usize].order = Some(order);
+                        book.begin(number, order);
                         again.push(number);
                         return;
                     }
@@ -304,3 +308,6 @@ fn error_of(
         },
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

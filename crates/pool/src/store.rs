@@ -76,6 +76,7 @@ impl Store {
         cell: &RawCell,
         calls: usize,
         bytes: &[u8],
+        is_laden: bool,
     ) -> Result<(), Trouble> {
         if calls as u64 > MOST_CALLS || bytes.len() as u64 > MOST_BYTES {
             return Err(Trouble::TooLong(bytes.len()));
@@ -92,7 +93,7 @@ impl Store {
         cell.block.store(block.get(), Relaxed);
         cell.length.store((calls as u64) << 40 | bytes.len() as u64, Relaxed);
         cell.started.store(0, Relaxed);
-        cell.asked.store(0, Relaxed);
+        cell.laden.store(is_laden.into(), Relaxed);
         cell.advance(Progress::NONE);
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! The thread of a pool that sees workers end, starts their successors, and looks at the clock.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::book::{Book, Phase};
 use crate::inner::{Inner, Shared};
+use crate::luggage;
 use crate::member::{End, Member};
 
 /// Until a corpse is looked at again that is not dead to the roster.
@@ -18,25 +21,33 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) fn run(inner: &Shared) {
     let mut wait = Some(Duration::ZERO);
     loop {
-        let Some(ended) = sleep(inner, wait) else { return };
+        let ended = sleep(inner, wait);
         let Some(next) = inner.look_after(ended) else { return };
         wait = next;
     }
 }
 
-/// Sleeps until a worker has ended, somebody rings, or the time is over; returns the places of those that have ended.
-fn sleep(inner: &Inner, wait: Option<Duration>) -> Option<Vec<usize>> {
-    let sentinels: Vec<(usize, OwnedFd)> = {
-        let book = inner.book();
-        let members = book.members.iter().enumerate();
-        members
-            .filter_map(|(place, member)| {
-                Some((place, member.as_ref()?.sentinel.try_clone().ok()?))
-            })
-            .collect()
-    };
+/// What says something of a worker: its end, or its socket.
+type Voice = (usize, Result<Arc<OwnedFd>, Arc<UnixStream>>);
+
+/// Sleeps until a worker has ended or asks for something, somebody rings, or the time is over. Who asks gets it; returns the
+/// places of those that have ended.
+fn sleep(inner: &Inner, wait: Option<Duration>) -> Vec<usize> {
+    let mut voices: Vec<Voice> = Vec::new();
+    for (place, member) in inner.book().members.iter().enumerate() {
+        if let Some(member) = member {
+            voices.push((place, Ok(member.sentinel.clone())));
+            voices.extend(member.socket.clone().map(|socket| (place, Err(socket))));
+        }
+    }
     let mut polled = vec![PollFd::new(inner.bell.as_fd(), PollFlags::POLLIN)];
-    polled.extend(sentinels.iter().map(|(_, file)| PollFd::new(file.as_fd(), PollFlags::POLLIN)));
+    polled.extend(voices.iter().map(|(_, voice)| {
+        let file = match voice {
+            Ok(sentinel) => sentinel.as_fd(),
+            Err(socket) => socket.as_fd(),
+        };
+        PollFd::new(file, PollFlags::POLLIN)
+    }));
     let timeout = match wait {
         // A fraction more: too early is once more.
         Some(wait) => PollTimeout::try_from(wait + SOON).unwrap_or(PollTimeout::MAX),
@@ -44,18 +55,46 @@ fn sleep(inner: &Inner, wait: Option<Duration>) -> Option<Vec<usize>> {
     };
     // Interrupted, or out of memory: a look around does no harm.
     let _ = poll(&mut polled, timeout);
-    let is_rung = polled[0].revents().is_some_and(|events| !events.is_empty());
-    if is_rung {
+    let has_news = |file: &PollFd<'_>| file.revents().is_some_and(|events| !events.is_empty());
+    if has_news(&polled[0]) {
         let _ = inner.bell.read();
     }
-    let ended = polled[1..]
-        .iter()
-        .zip(&sentinels)
-        .filter(|(file, _)| file.revents().is_some_and(|events| !events.is_empty()));
-    Some(ended.map(|(_, (place, _))| *place).collect())
+    let mut ended = Vec::new();
+    for (file, (place, voice)) in polled[1..].iter().zip(&voices) {
+        match voice {
+            _ if !has_news(file) => {}
+            Ok(_) => ended.push(*place),
+            Err(socket) => inner.hear(*place, socket),
+        }
+    }
+    ended
 }
 
 impl Inner {
+    /// A worker asks for what goes with arguments, or has closed its socket.
+    fn hear(&self, place: usize, socket: &Arc<UnixStream>) {
+        let mut book = self.book();
+        let Some(member) = &mut book.members[place] else { return };
+        let answered = match luggage::asked(socket, &mut member.incoming) {
+            Ok(Some((number, generation))) => {
+                let slot = book.slots.get(number as usize);
+                let order = slot
+                    .filter(|slot| slot.generation == generation)
+                    .and_then(|slot| slot.order.as_ref());
+                luggage::send(socket, order.and_then(|order| order.luggage.as_ref()))
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if answered.is_err()
+            && let Some(member) = &mut book.members[place]
+        {
+            // It has ended, or gets an error for an answer.
+            member.socket = None;
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
     /// Settles what the ended had, kills who takes too long, starts who is missing. Returns until when there is nothing to do,
     /// or `None` if there never will be.
     fn look_after(&self, ended: Vec<usize>) -> Option<Option<Duration>> {

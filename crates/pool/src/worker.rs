@@ -14,6 +14,7 @@ use shmkit_segment::Segment;
 use shmkit_sync::Patience;
 
 use crate::error::Trouble;
+use crate::luggage;
 use crate::raw::{Next, RawCell, Receipt, Turn, WorkerState};
 use crate::store::Store;
 
@@ -48,13 +49,19 @@ pub(crate) fn worker(socket: Descriptor<UnixStream>, place: Place) -> Result<(),
     if !words.arrive(place.generation, me) {
         return Ok(());
     }
-    work(&store, turn, parent, &place)?;
+    work(&store, turn, parent, &place, &socket)?;
     words.leave(place.generation);
     Ok(())
 }
 
 /// Takes tasks until there are none for it any more.
-fn work(store: &Store, turn: Turn<'_>, parent: OwnerId, place: &Place) -> Result<(), Trouble> {
+fn work(
+    store: &Store,
+    turn: Turn<'_>,
+    parent: OwnerId,
+    place: &Place,
+    socket: &UnixStream,
+) -> Result<(), Trouble> {
     let is_to_leave = || match turn.worker.look() {
         Ok((_, WorkerState::Idle)) => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
@@ -80,7 +87,7 @@ fn work(store: &Store, turn: Turn<'_>, parent: OwnerId, place: &Place) -> Result
         let mut trouble = Ok(());
         let run = |cell: &RawCell| {
             tasks += 1;
-            trouble = run(store, number, cell, place.number);
+            trouble = run(store, number, cell, place.number, socket);
         };
         // The parent always makes room, and if it does not live, nobody needs to be told.
         let announce = || {
@@ -112,14 +119,29 @@ impl Receipt for Ticket<'_> {
 }
 
 /// W5: runs the calls of a cell, one after the other, and answers each.
-fn run(store: &Store, number: u32, cell: &RawCell, place: u32) -> Result<(), Trouble> {
+fn run(
+    store: &Store,
+    number: u32,
+    cell: &RawCell,
+    place: u32,
+    socket: &UnixStream,
+) -> Result<(), Trouble> {
     // Relaxed, both: hints for whoever looks how long it takes.
     cell.started.store(now(), Relaxed);
     cell.worker.store(place, Relaxed);
     let (calls, bytes) = store.read_args(number, cell)?;
     let call = Call::find(cell.print.load(Relaxed));
-    let mut args = Parcel::from_parts(bytes, Vec::new());
-    let mut refusal = None;
+    let (files, mut refusal) = match cell.laden.load(Relaxed) {
+        0 => (Vec::new(), None),
+        _ => match luggage::ask(socket, number, cell.look()?.generation) {
+            Ok(files) => (files, None),
+            Err(error) => {
+                let why = format!("what goes with the arguments did not come: {error}");
+                (Vec::new(), Some(unencodable(why)))
+            }
+        },
+    };
+    let mut args = Parcel::from_parts(bytes, files);
     for n in 0..calls {
         if n > 0 {
             cell.started.store(now(), Relaxed);

@@ -15,7 +15,7 @@ use super::{Corrupt, Progress};
 /// byte  0  word      u64     see `Word`: which task, what is done with it, by whom
 ///       8  print     u64     the task's fingerprint
 ///      16  started   u64     when the worker began, in ns of CLOCK_MONOTONIC; 0: it has not said yet
-///      24  asked     u32     0
+///      24  laden     u32     1: the parent has something that goes with the arguments; else 0
 ///      28  worker    u32     the place of the worker that has answered
 ///      32  length    u64     63..40 how many calls | 39..0 how many bytes of arguments
 ///      40  block     u64     the block that has the arguments; 0: they are in the cell
@@ -31,7 +31,7 @@ pub struct RawCell {
     word: AtomicU64,
     pub(crate) print: AtomicU64,
     pub(crate) started: AtomicU64,
-    pub(crate) asked: AtomicU32,
+    pub(crate) laden: AtomicU32,
     pub(crate) worker: AtomicU32,
     pub(crate) length: AtomicU64,
     pub(crate) block: AtomicU64,
@@ -65,7 +65,7 @@ impl RawCell {
                 word: AtomicU64::new(0),
                 print: AtomicU64::new(0),
                 started: AtomicU64::new(0),
-                asked: AtomicU32::new(0),
+                laden: AtomicU32::new(0),
                 worker: AtomicU32::new(0),
                 length: AtomicU64::new(0),
                 block: AtomicU64::new(0),

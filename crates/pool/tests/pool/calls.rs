@@ -1,6 +1,11 @@
 //! What calls return.
 
+use std::fs::File;
+use std::io::Read;
+
+use shmkit_parcel::Descriptor;
 use shmkit_pool::{Pool, PoolErrorKind, TaskError};
+use shmkit_queue::Queue;
 
 use super::*;
 
@@ -130,4 +135,54 @@ fn pol_31_many_workers_and_more_tasks_than_can_be_under_way() {
     let one_by_one = pool.chunked(square, (0..1000).map(|x| (x,)), 1);
     assert_eq!(one_by_one.into_iter().map(Result::unwrap).sum::<u64>(), 332_833_500);
     assert_eq!(pool.completed(), 2000);
+}
+
+/// Writes its number into a file that came with it, and returns what was in another.
+#[task(crate = shmkit_process)]
+fn reads(n: u32, mut to: Descriptor<File>, mut from: Descriptor<File>) -> String {
+    to.write_all(format!("{n};").as_bytes()).unwrap();
+    let mut text = String::new();
+    from.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn descriptors_go_to_whichever_worker_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(2);
+    let path = folder.path().join("to");
+    let to = || File::options().append(true).create(true).open(&path).unwrap();
+    let from = |n: u32| {
+        let from = folder.path().join(n.to_string());
+        std::fs::write(&from, format!("text {n}")).unwrap();
+        File::open(from).unwrap()
+    };
+    let answers = pool.starmap(reads, (0..100).map(|n| (n, to().into(), from(n).into()))).unwrap();
+    for (n, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer, format!("text {n}"));
+    }
+    for n in 0..200 {
+        assert_eq!(
+            pool.submit(reads, (n, to().into(), from(n).into())).wait().unwrap(),
+            format!("text {n}")
+        );
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.split_terminator(';').count(), 300);
+}
+
+#[task(crate = shmkit_process)]
+fn puts_square(n: u64, to: Queue<u64>) {
+    to.put(n * n).unwrap();
+}
+
+#[test]
+fn an_object_goes_to_the_workers_as_its_handle() {
+    let segment = shmkit_segment::Options::new(1 << 16).participants(8).anonymous().unwrap();
+    let queue = segment.make::<Queue<u64>>("squares", 64_u64.into()).unwrap();
+    let pool = pool(2);
+    pool.starmap(puts_square, (0..50).map(|n| (n, queue.clone()))).unwrap();
+    let mut all: Vec<_> = (0..50).map(|_| queue.try_get().unwrap()).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..50).map(|n| n * n).collect::<Vec<_>>());
 }
