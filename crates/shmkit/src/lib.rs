@@ -184,6 +184,22 @@
 //! # }
 //! ```
 //!
+//! Things that belong together are changed in a transaction, of a [`Transactional`] or a [`TransactionalSet`], all or none:
+//!
+//! ```
+//! # use shmkit::{Objects, Options, TransactionalSetSpec};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let segment = Options::new(1 << 20).anonymous()?;
+//! let shop = segment.transactional_set("shop", TransactionalSetSpec::new(1 << 14, 1024))?;
+//! shop.transaction(|shop| {
+//!     let (sum, orders) = (shop.member::<u64>("sum", 0)?, shop.map::<u64, u32>("orders", 100)?);
+//!     *shop.change(&sum, |sum| sum)? += 7; // killed from here on: whoever comes next finds neither
+//!     shop.insert(&orders, &1001, &2)
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Big values
 //!
 //! A value of 8 MiB must not come to lie on a stack, which is no bigger. Whatever takes a first value can be made where it
