@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::SigSet;
 use shmkit_parcel::{Parcel, ParcelError};
 
-use crate::keeper::{Keeper, Order};
+use crate::keeper::{Keeper, Order, Origin};
 use crate::mark::Mark;
 use crate::message::Start;
 use crate::shared::Shared;
@@ -177,7 +177,10 @@ impl Builder {
             captured: self.captured,
             detached: self.detached,
             hello_within: self.hello_within,
-            line: self.nursery.as_ref().map(Nursery::line).transpose()?,
+            origin: match &self.nursery {
+                Some(nursery) => Origin::Nursery(nursery.line()?),
+                None => Origin::Program,
+            },
             parcel,
             mask: SigSet::thread_get_mask().unwrap_or_else(|_| SigSet::empty()),
         };
@@ -187,7 +190,7 @@ impl Builder {
     }
 
     /// Whether this process may start any.
-    fn check(&self, task: &str) -> Result<(), SpawnError> {
+    pub(crate) fn check(&self, task: &str) -> Result<(), SpawnError> {
         let refuse = |kind, detail: String| Err(SpawnError::new(kind, task, detail));
         if Mark::is_pending() {
             return refuse(

@@ -22,7 +22,7 @@ use shmkit_atomic::Ordering::{AcqRel, Acquire};
 
 use crate::SpawnError;
 use crate::keeper::child::Child;
-pub(crate) use crate::keeper::order::Order;
+pub(crate) use crate::keeper::order::{Order, Origin};
 use crate::shared::{Phase, Shared};
 
 /// The token of the bell.
@@ -131,6 +131,12 @@ impl Keeper {
             // It has no end but this.
             Err(_) => Ok(()),
         }
+    }
+
+    /// Runs what forks while the thread has none of these locks.
+    pub(crate) fn while_quiet<R>(run: impl FnOnce() -> R) -> R {
+        let _locks = Self::found().map(|keeper| (lock(&keeper.orders), lock(&keeper.living)));
+        run()
     }
 
     /// Returns the processes that this one has started and that have not ended.

@@ -56,6 +56,7 @@ mod current;
 mod entry;
 mod error;
 mod failure;
+mod fork;
 mod keeper;
 mod mark;
 mod message;

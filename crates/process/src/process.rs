@@ -214,7 +214,11 @@ impl<T> AsFd for Process<T> {
 impl<T> Drop for Process<T> {
     fn drop(&mut self) {
         // A forked child has a copy, and the process is its parent's.
-        if self.kill_on_drop && self.shared.is_alive() && self.shared.parent == std::process::id() {
+        // It may have been forked while another thread held the state: so nothing of that is looked at there.
+        if self.shared.parent != std::process::id() {
+            return;
+        }
+        if self.kill_on_drop && self.shared.is_alive() {
             let _ = self.shared.signal(libc::SIGKILL);
             let patience = Patience::from(BURIAL);
             drop(self.shared.wait(patience, |state| state.phase == Phase::Ended));

@@ -143,8 +143,13 @@ fn run<T: Task>(parcel: &mut Parcel, arrived: &mut dyn FnMut()) -> Ran {
         Err(error) => return Ran::Undecodable(error.to_string()),
     };
     arrived();
+    ran(|| T::call(args))
+}
+
+/// Runs what answers, and packs that.
+pub(crate) fn ran<T: Serialize>(run: impl FnOnce() -> T) -> Ran {
     // The process does nothing after this but answer: nobody sees what is half-changed.
-    let Ok(output) = catch_unwind(AssertUnwindSafe(|| T::call(args))) else {
+    let Ok(output) = catch_unwind(AssertUnwindSafe(run)) else {
         return Ran::Panicked;
     };
     let mut answer = Parcel::new();

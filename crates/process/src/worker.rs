@@ -12,11 +12,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
+use serde::Serialize;
 use shmkit_parcel::{Incoming, Outgoing, Parcel, ParcelError};
 
 use crate::mark::{Mark, stdin};
 use crate::message::{ANSWER, ARRIVED, Answer, HELLO, Hello, MOST, PROTOCOL, Panic, START, Start};
-use crate::task::{NotFound, Ran, Tasks};
+use crate::task::{NotFound, Ran, Tasks, ran};
 
 /// The exit status of a process whose task has panicked: that of any program that does.
 const PANICKED: i32 = 101;
@@ -62,19 +63,7 @@ pub(crate) fn run(mark: Mark) -> ! {
 /// The same, with the socket that leads to who has started it.
 pub(crate) fn live(socket: UnixStream, detached: bool) -> ! {
     let me = std::process::id();
-    if !detached {
-        // SAFETY: two numbers.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-        // Who had died before that, signals nobody.
-        if is_at_end(&socket) {
-            leave(me, 1);
-        }
-    }
-    let mut hello = Parcel::new();
-    let said = hello.add(&Hello { protocol: PROTOCOL, width: size_of::<usize>() as u8 });
-    if said.is_err() || Outgoing::new(HELLO, hello).finish(&socket).is_err() {
-        leave(me, 1);
-    }
+    greet(me, &socket, detached);
     let Ok((START, mut parcel)) = Incoming::new(MOST).finish(&socket) else { leave(me, 1) };
     let Ok(start) = parcel.take::<Start>() else { leave(me, 1) };
     name_process(&start.task);
@@ -82,6 +71,49 @@ pub(crate) fn live(socket: UnixStream, detached: bool) -> ! {
     let role = set_role(Role { name, daemon, socket });
 
     let (answer, status) = answer(&task, print, &mut parcel, &role.socket);
+    say_answer(me, answer, role);
+    std::process::exit(status)
+}
+
+/// Runs a closure in a process that was forked, answers, and ends it.
+pub(crate) fn run_here<T: Serialize>(
+    socket: UnixStream,
+    name: String,
+    run: impl FnOnce() -> T,
+) -> ! {
+    let me = std::process::id();
+    greet(me, &socket, false);
+    let role = set_role(Role { name, daemon: false, socket });
+    note_panics();
+    // As in `answer`.
+    let _ = Outgoing::new(ARRIVED, Parcel::new()).finish(&role.socket);
+    let (answer, status) = packed(ran(run));
+    say_answer(me, answer, role);
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    // The exit handlers are its parent's.
+    // SAFETY: it does not return, and touches no memory.
+    unsafe { libc::_exit(status) }
+}
+
+/// Says that this process is there, and sees to it that it ends with who has started it.
+fn greet(me: u32, socket: &UnixStream, detached: bool) {
+    if !detached {
+        // SAFETY: two numbers.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // Who had died before that, signals nobody.
+        if is_at_end(socket) {
+            leave(me, 1);
+        }
+    }
+    let mut hello = Parcel::new();
+    let said = hello.add(&Hello { protocol: PROTOCOL, width: size_of::<usize>() as u8 });
+    if said.is_err() || Outgoing::new(HELLO, hello).finish(socket).is_err() {
+        leave(me, 1);
+    }
+}
+
+/// Says what became of the task, in the process that was started for it.
+fn say_answer(me: u32, answer: Result<Parcel, ParcelError>, role: &Role) {
     if std::process::id() != me {
         // A child that the task has forked, and that came back as well: its answer is nobody's.
         leave(me, 0);
@@ -90,7 +122,6 @@ pub(crate) fn live(socket: UnixStream, detached: bool) -> ! {
         // Who started this may have died, or forgotten it: then nobody hears.
         let _ = Outgoing::new(ANSWER, answer).finish(&role.socket);
     }
-    std::process::exit(status)
 }
 
 /// Runs the task, and returns what to answer, with this process's exit status.
@@ -104,16 +135,21 @@ fn answer(
         Ok(entry) => entry,
         Err(error) => return (only(&refusal(error)), 0),
     };
-    let inner = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        PANIC.set(Some(told(info)));
-        inner(info);
-    }));
+    note_panics();
     let mut arrived = || {
         // As above.
         let _ = Outgoing::new(ARRIVED, Parcel::new()).finish(socket);
     };
     packed(entry.run(parcel, &mut arrived))
+}
+
+/// Keeps what a panic says, for the answer, and has it said as usual.
+fn note_panics() {
+    let inner = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        PANIC.set(Some(told(info)));
+        inner(info);
+    }));
 }
 
 /// Packs what became of a task, and returns with it the exit status of a process that ran nothing else.

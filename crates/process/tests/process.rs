@@ -346,3 +346,22 @@ fn a_nursery_that_cannot_fork_says_why() {
     let error = Builder::new().nursery(&nursery).spawn(nothing, ()).unwrap_err();
     assert_eq!(error.kind(), SpawnErrorKind::TooManyThreads);
 }
+
+#[task(crate = shmkit_process)]
+fn count(files: Vec<Descriptor<File>>) -> usize {
+    files.len()
+}
+
+#[test]
+fn more_descriptors_than_a_parcel_has_room_for_are_an_error_and_no_wait() {
+    let files = |n: usize| (0..n).map(|_| File::open("/dev/null").unwrap().into()).collect();
+    assert_eq!(Process::spawn(count, (files(600),)).unwrap().join().unwrap(), 600);
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: one structure, which lives on.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let most = shmkit_parcel::MOST_FILES + 1;
+    if limit.rlim_cur as usize > 3 * most {
+        let error = Process::spawn(count, (files(most),)).unwrap().join().unwrap_err();
+        assert!(error.to_string().contains("descriptors"), "{error}");
+    }
+}

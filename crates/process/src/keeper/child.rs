@@ -111,11 +111,16 @@ impl Child {
     /// Writes what the socket takes, and reads what has come.
     pub(crate) fn talk(&mut self, epoll: &Epoll) {
         let Some(socket) = &self.socket else { return };
-        if let Some(outgoing) = &mut self.outgoing
-            && outgoing.advance(socket).unwrap_or(true)
-        {
-            // All was sent; or nobody is there, whose end will be heard.
-            self.outgoing = None;
+        if let Some(outgoing) = &mut self.outgoing {
+            match outgoing.advance(socket) {
+                Ok(false) => {}
+                // All was sent; or nobody is there, whose end will be heard.
+                Ok(true) | Err(ParcelError::Closed) => self.outgoing = None,
+                Err(error) => {
+                    self.outgoing = None;
+                    self.cannot_start(&error);
+                }
+            }
         }
         loop {
             let Some(socket) = &self.socket else { return };
@@ -165,6 +170,14 @@ impl Child {
     fn refuse(&mut self, kind: SpawnErrorKind, detail: impl Into<String>) {
         let error = SpawnError::new(kind, self.shared.task, detail);
         self.outcome.get_or_insert(Err(TaskError::NotStarted(error)));
+    }
+
+    /// Ends a process that waits for arguments which cannot be sent.
+    fn cannot_start(&mut self, error: &ParcelError) {
+        let Shared { task, name, .. } = &*self.shared;
+        let why = format!("its arguments were not sent: {error}");
+        self.outcome = Some(Err(TaskError::Travel { task, name: name.clone(), why }));
+        let _ = self.shared.signal(libc::SIGKILL);
     }
 
     /// Nothing more comes through the socket. The process may go on.

@@ -33,12 +33,23 @@ pub(crate) struct Order {
     pub(crate) captured: bool,
     pub(crate) detached: bool,
     pub(crate) hello_within: Duration,
-    /// Where it is forked from, if it is.
-    pub(crate) line: Option<Arc<Line>>,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
     /// The start, and the arguments.
     pub(crate) parcel: Parcel,
     /// The signals that are blocked in the thread that asks: those of the keeper are not the child's.
     pub(crate) mask: nix::sys::signal::SigSet,
+}
+
+/// Where a process comes from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// A program is executed.
+    Program,
+    /// A nursery forks it.
+    Nursery(Arc<Line>),
+    /// It was forked here, and this leads to it.
+    Forked(Pid, Option<UnixStream>),
 }
 
 /// Our ends of what leads to a process that is being started.
@@ -97,10 +108,16 @@ impl Reaper {
 
 impl Order {
     /// Starts the process, and returns what leads to it.
-    pub(crate) fn start(&self, task: &str) -> Result<(Reaper, Ends), SpawnError> {
+    pub(crate) fn start(&mut self, task: &str) -> Result<(Reaper, Ends), SpawnError> {
+        if let Origin::Forked(pid, socket) = &mut self.origin
+            && let Some(socket) = socket.take()
+        {
+            let pid = Reaper::Pid(pid.as_raw().unsigned_abs());
+            return Ok((pid, Ends { socket, output: None }));
+        }
         let os = |during: &'static str| move |error| SpawnError::os(task, during, error);
         let (ends, theirs, output) = self.ends().map_err(os("make what leads to it"))?;
-        if let Some(line) = &self.line {
+        if let Origin::Nursery(line) = &self.origin {
             return Ok((Reaper::Pid(line.fork(task, theirs, output, self.detached)?), ends));
         }
         let mut command =
