@@ -9,7 +9,7 @@ use comfy_table::Table;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
-use shmkit::Objects;
+use shmkit::{Objects, Start};
 use shmkit_benches::Shared;
 use shmkit_segment::{Options, Segment};
 
@@ -47,6 +47,8 @@ enum Thing {
     Barrier,
     Condvar,
     Event,
+    Queue,
+    Broadcast,
 }
 
 impl Thing {
@@ -66,6 +68,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         Thing::Barrier,
         Thing::Condvar,
         Thing::Event,
+        Thing::Queue,
+        Thing::Broadcast,
     ];
     let mut table = Table::new();
     table.set_header([
@@ -154,6 +158,8 @@ fn touch(segment: &Segment, thing: Thing) -> Result<()> {
             drop(segment.condvar("thing")?);
         }
         Thing::Event => drop(segment.event("thing")?),
+        Thing::Queue => segment.queue("thing", 4)?.put(1_u64)?,
+        Thing::Broadcast => drop(segment.broadcast::<u64>("thing", 4)?),
     }
     Ok(())
 }
@@ -166,6 +172,11 @@ fn take(segment: &'static Segment, thing: Thing) -> Result<()> {
         Thing::Semaphore => {
             std::mem::forget(segment.semaphore("thing", 1)?.acquire().map_err(failed)?);
         }
+        // What it has taken comes again when it dies.
+        Thing::Queue => {
+            std::mem::forget(segment.queue::<u64>("thing", 4)?.take()?);
+        }
+        Thing::Broadcast => std::mem::forget(segment.broadcast::<u64>("thing", 4)?.publisher()?),
         Thing::CountingSemaphore | Thing::Barrier | Thing::Condvar | Thing::Event => {}
     }
     Ok(())
@@ -200,6 +211,10 @@ fn wait(segment: &'static Segment, thing: Thing, board: &Board) -> Result<()> {
             let _ = condvar.wait(guard).is_ok();
         }
         Thing::Event => drop(segment.event("thing")?.wait()),
+        Thing::Queue => drop(segment.queue::<u64>("thing", 4)?.get()),
+        Thing::Broadcast => {
+            drop(segment.broadcast::<u64>("thing", 4)?.subscribe(Start::Newest)?.recv());
+        }
     }
     // Release: pairs with the director's Acquire.
     let _ = board.noticed.compare_exchange(0, now(), Release, Relaxed);

@@ -209,6 +209,31 @@ fn the_end_of_a_publisher_is_told_after_its_items_and_a_successor_goes_on() {
 }
 
 #[test]
+fn of_three_who_sleep_each_is_told_of_the_publishers_death() {
+    let scene = Scene::new(4);
+    let mut publisher = scene.publisher();
+    publisher.send(1).unwrap();
+    thread::scope(|scope| {
+        let all: Vec<_> = (1..4)
+            .map(|who| {
+                let mut subscriber = scene.subscriber(who);
+                scope.spawn(move || subscriber.recv_timeout(LONG))
+            })
+            .collect();
+        // Long enough for them to sleep for the longest slice.
+        thread::sleep(5 * SHORT);
+        std::mem::forget(publisher);
+        scene.judges[0].die();
+        let start = Instant::now();
+        for one in all {
+            let end = one.join().unwrap();
+            assert!(matches!(end, Err(BroadcastError::PublisherDied { .. })), "{end:?}");
+        }
+        assert!(start.elapsed() < LONG / 2);
+    });
+}
+
+#[test]
 fn a_dead_subscriber_holds_nobody_up_and_its_place_is_anothers() {
     let scene = Scene::new(BroadcastSpec::new(2).subscribers(2));
     let mut publisher = scene.publisher();

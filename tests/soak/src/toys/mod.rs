@@ -1,6 +1,7 @@
 //! The primitives, each with a way to use it at random and the invariant that must hold.
 
 mod barrier;
+mod broadcast;
 mod cell;
 mod collections;
 mod condvar;
@@ -9,6 +10,7 @@ mod event;
 mod lock;
 mod mutex;
 mod once;
+mod ordered;
 mod pipe;
 mod rwlock;
 mod semaphore;
@@ -17,7 +19,7 @@ mod together;
 use std::time::Duration;
 
 use anyhow::Result;
-use shmkit::Segment;
+use shmkit::{Overrun, Segment};
 
 use crate::witness::Me;
 
@@ -70,6 +72,12 @@ pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
         Box::new(together::Several::new(segment)?),
         Box::new(pipe::Sending::new(segment)?),
         Box::new(pipe::Receiving::new(segment)?),
+        Box::new(broadcast::Publishing::new(segment, Overrun::Wait)?),
+        Box::new(broadcast::Subscribing::new(segment, Overrun::Wait)?),
+        Box::new(broadcast::Publishing::new(segment, Overrun::Skip)?),
+        Box::new(broadcast::Subscribing::new(segment, Overrun::Skip)?),
+        Box::new(ordered::Stack::new(segment)?),
+        Box::new(ordered::Priorities::new(segment)?),
     ])
 }
 

@@ -12,7 +12,7 @@ use shmkit_layout::CachePadded;
 #[cfg(not(loom))]
 use shmkit_layout::{NameWords, Names, Shared};
 use shmkit_roster::OwnerId;
-use shmkit_sync::{Doorbell, GivenUp};
+use shmkit_sync::{Doorbell, GivenUp, Watch};
 
 use super::{BroadcastError, Overrun, Start};
 
@@ -45,6 +45,8 @@ const JOINING: u32 = 1 << 30;
 ///       24  items      u32   bell: subscribers sleep there
 ///       28  room       u32   bell: the publisher
 ///       32  fenced     u32   1 once a subscriber has come that brings no fence for the publisher; never taken back
+///       36  watch      u32   when somebody has to ask again whether the publisher lives
+///       40  mourned    u32   the role whose holder somebody has found dead: a hint to ask, for all who sleep
 ///      128  tail       u64   position of the next item; stored by the publisher only
 ///      136  reserved   u64   positions below may be written to without another look at the cells; likewise, never less
 ///      256  cells            128 bytes each: u32 JOINING(30) | owner id of the subscriber, or 0 | … | u64 its position
@@ -69,6 +71,8 @@ struct Control {
     items: Doorbell,
     room: Doorbell,
     fenced: AtomicU32,
+    watch: Watch,
+    mourned: AtomicU32,
 }
 
 /// What the publisher stores.
@@ -150,17 +154,19 @@ impl RawBroadcast {
                     items: Doorbell::new(),
                     room: Doorbell::new(),
                     fenced: AtomicU32::new(0),
+                    watch: Watch::new(),
+                    mourned: AtomicU32::new(0),
                 }),
                 ends: CachePadded::new(Ends { tail: AtomicU64::new(0), reserved: AtomicU64::new(0) }),
             }
         }
     }
 
-    /// The words that name participants: the role, and the cells, which begin at byte `at`.
+    /// The words that name participants: the role, alive or found dead, and the cells, which begin at byte `at`.
     #[cfg(not(loom))]
     pub(crate) fn names(at: u32, cells: u32) -> Names {
         let cells = NameWords::many(at, size_of::<SubscriberCell>() as u32, cells);
-        [NameWords::one(16), cells, NameWords::NONE, NameWords::NONE]
+        [NameWords::one(16), NameWords::one(40), cells, NameWords::NONE]
     }
 
     /// Completes a broadcast that nobody else uses yet.

@@ -109,6 +109,23 @@ impl RawBroadcast {
         }
     }
 
+    /// Tells all who sleep that the holder of this role was found dead: each asks for itself.
+    pub(super) fn mourn(&self, role: u32) {
+        let Control { mourned, items, .. } = &*self.control;
+        if mourned.load(Relaxed) != role {
+            crash::step();
+            // Relaxed: a hint. Killed before the ring, others find out as this one did.
+            mourned.swap(role, Relaxed);
+            items.ring_all();
+        }
+    }
+
+    /// Returns whether somebody has found the publisher dead.
+    pub(super) fn is_mourned(&self) -> bool {
+        let role = self.control.role.load(Relaxed);
+        role != 0 && self.control.mourned.load(Relaxed) == role
+    }
+
     /// Returns whether the publisher has closed, as far as was heard: whoever reports it looks again.
     #[inline]
     pub(super) fn seems_closed(&self) -> bool {

@@ -346,25 +346,28 @@ impl<'b> RawSubscriber<'b> {
                 ready => return Ok(ready),
             }
         }
-        let mut wait = Wait::new(*patience, self.me, judge);
-        let mut asks = true;
+        // One of those who sleep asks for all whether the publisher lives, and tells them if it does not.
+        let mut wait = Wait::new(*patience, self.me, judge).watched(&self.raw.control.watch);
+        let mut looks = wait.looks_first();
         loop {
+            let asks = looks || self.raw.is_mourned();
             let (ready, end) = self.look_at_all(judge, asks)?;
             if ready > 0 {
                 return Ok(ready);
             }
-            if asks {
+            if looks {
                 wait.heard(end != End::Unknown);
             }
             wait.check().map_err(given_up)?;
             let armed = self.arm();
-            if self.look()? > 0 || self.raw.seems_closed() {
+            let over = self.raw.seems_closed() || !asks && self.raw.is_mourned();
+            if self.look()? > 0 || over {
                 // The mark stays on the bell: at most one ring for nobody.
-                asks = false;
+                looks = false;
                 continue;
             }
             let wake = self.raw.control.items.sleep(armed, wait.until());
-            asks = wait.slept(wake).map_err(given_up)?;
+            looks = wait.slept(wake).map_err(given_up)?;
             self.check(judge)?;
         }
     }
@@ -393,7 +396,10 @@ impl<'b> RawSubscriber<'b> {
         judge: &J,
         asks: bool,
     ) -> Result<(u64, End), BroadcastError> {
-        let (end, _) = self.raw.end(judge, self.me, asks)?;
+        let (end, role) = self.raw.end(judge, self.me, asks)?;
+        if let End::Dead(_) = end {
+            self.raw.mourn(role);
+        }
         match (self.look()?, end) {
             (0, End::Closed) => Err(BroadcastError::Closed),
             (0, End::Dead(peer)) => {
@@ -425,7 +431,8 @@ impl<'b> RawSubscriber<'b> {
         judge: &J,
         patience: impl Into<Patience<'p>>,
     ) -> Result<OwnerId, BroadcastError> {
-        let mut wait = Wait::new(patience.into(), self.me, judge);
+        let watch = &self.raw.control.watch;
+        let mut wait = Wait::new(patience.into(), self.me, judge).watched(watch);
         loop {
             self.check(judge)?;
             let armed = self.arm();
@@ -461,7 +468,7 @@ impl<'b> RawSubscriber<'b> {
         asked: bool,
     ) -> Result<bool, BroadcastError> {
         self.check(judge)?;
-        let (end, _) = self.raw.end(judge, self.me, asked)?;
+        let (end, _) = self.raw.end(judge, self.me, asked || self.raw.is_mourned())?;
         Ok(self.raw.tail() != self.mine || !matches!(end, End::Absent | End::Present))
     }
 }
