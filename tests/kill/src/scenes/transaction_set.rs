@@ -47,8 +47,7 @@ fn shop(set: &mut SetTransaction<'_>) -> Result<Shop, TransactionError> {
 }
 
 /// Changes all that there is, and the first one makes a member, too.
-fn trade(set: &mut SetTransaction<'_>) -> Result<(), TransactionError> {
-    let shop = shop(set)?;
+fn trade(set: &mut SetTransaction<'_>, shop: &Shop) -> Result<(), TransactionError> {
     let n = *set.get(&shop.count)?;
     let late: Member<u64> = set.member("late", 5)?;
     let at = |n: u64| n as usize % 3;
@@ -88,8 +87,9 @@ fn scene(name: &str, about: &str, floor: u32, before: Before) -> Scene {
         open(&arena, |set| set.transaction(shop).map(drop).map_err(hung))?;
         let user = |actor: &Actor<'_>| {
             open(&arena, |set| {
+                let shop = set.transaction(shop).map_err(hung)?;
                 actor.mark();
-                set.transaction(trade).map_err(hung)?;
+                set.transaction(|set| trade(set, &shop)).map_err(hung)?;
                 actor.mark();
                 Ok(())
             })
@@ -98,7 +98,8 @@ fn scene(name: &str, about: &str, floor: u32, before: Before) -> Scene {
             open(&arena, |set| {
                 account::begin(actor)?;
                 check(set)?;
-                set.transaction(trade).map_err(hung)?;
+                let shop = set.transaction(shop).map_err(hung)?;
+                set.transaction(|set| trade(set, &shop)).map_err(hung)?;
                 check(set)?;
                 actor.through();
                 Ok(())
