@@ -117,9 +117,9 @@ pub(crate) struct Book {
     pub(crate) watched: usize,
     /// The thread that takes for them is there.
     pub(crate) has_taker: bool,
-    /// How many workers in a row have ended before they came, and since when.
+    /// How many workers in a row have ended before they came, and when the last one has.
     pub(crate) lost: u32,
-    pub(crate) lost_since: Instant,
+    pub(crate) lost_at: Option<Instant>,
     /// How many workers have ended that had come.
     pub(crate) ended: u64,
 }
@@ -142,7 +142,7 @@ impl Book {
             watched: 0,
             has_taker: false,
             lost: 0,
-            lost_since: Instant::now(),
+            lost_at: None,
             ended: 0,
         }
     }

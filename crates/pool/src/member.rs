@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmkit_parcel::{Descriptor, Incoming};
 use shmkit_process::{Death, Failure, Process, TaskError};
@@ -26,7 +26,6 @@ pub(crate) struct Member {
     pub(crate) socket: Option<Arc<UnixStream>>,
     pub(crate) incoming: Incoming,
     pub(crate) generation: u32,
-    pub(crate) started: Instant,
 }
 
 /// How a worker has ended.
@@ -65,7 +64,7 @@ impl Member {
         let sentinel = Arc::new(process.as_fd().try_clone_to_owned().map_err(os)?);
         ours.set_nonblocking(true).map_err(os)?;
         let (socket, incoming) = (Some(Arc::new(ours)), luggage::incoming());
-        Ok(Self { process, sentinel, socket, incoming, generation, started: Instant::now() })
+        Ok(Self { process, sentinel, socket, incoming, generation })
     }
 
     /// Says how it has ended, which its sentinel says that it has.

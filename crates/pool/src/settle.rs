@@ -1,6 +1,6 @@
 //! What is done about the dead, and who is killed for taking too long.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_process::{Death, TaskError};
@@ -8,7 +8,7 @@ use shmkit_roster::{OwnerId, Verdict, ask};
 
 use crate::book::{Book, Killed, Later, News};
 use crate::inner::{Inner, Spot, report};
-use crate::member::End;
+use crate::member::{End, Member};
 use crate::raw::{CellState, RawCell, Seen, WorkerState};
 use crate::worker::now;
 
@@ -149,7 +149,7 @@ impl Inner {
         }
     }
 
-    /// D18: counts the workers that have ended before they came.
+    /// D18: counts the workers that have ended before they came while nobody else was there.
     fn count_loss(
         &self,
         book: &mut Book,
@@ -163,20 +163,16 @@ impl Inner {
             book.lost = 0;
             return;
         }
-        let has_come = |member: &crate::member::Member, place: usize| {
-            member.started > book.lost_since
-                && self.store.table.workers()[place]
-                    .look()
-                    .is_ok_and(|(_, state)| state != WorkerState::Starting)
+        book.lost_at = Some(Instant::now());
+        let has_come = |(other, member): (usize, &Option<Member>)| {
+            let words = &self.store.table.workers()[other];
+            let is_starting = words.look().is_ok_and(|(_, state)| state == WorkerState::Starting);
+            other != place && member.is_some() && !is_starting
         };
-        let anybody = book.members.iter().enumerate().any(|(other, member)| {
-            other != place && member.as_ref().is_some_and(|m| has_come(m, other))
-        });
-        if anybody {
+        // As long as somebody works, whoever kills those that start breaks nothing.
+        if book.members.iter().enumerate().any(has_come) {
             book.lost = 0;
-        }
-        if book.lost == 0 {
-            book.lost_since = std::time::Instant::now();
+            return;
         }
         book.lost += 1;
         if book.lost >= LOSSES {

@@ -14,8 +14,8 @@ use crate::member::{End, Member};
 
 /// Until a corpse is looked at again that is not dead to the roster.
 const SOON: Duration = Duration::from_millis(1);
-/// Until a worker is started again that could not be.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Until a worker is started again that could not be, or has ended before it came.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The life of the thread.
 pub(crate) fn run(inner: &Shared) {
@@ -122,6 +122,8 @@ impl Inner {
         }
         self.close_if_done(&mut book);
         let missing = self.missing(&book);
+        // Who ends before it has come would be started again and again.
+        let pause = book.lost_at.and_then(|at| PAUSE.checked_sub(at.elapsed()));
         let is_over = match book.phase {
             Phase::Ended => true,
             Phase::Open | Phase::Closed => false,
@@ -146,6 +148,9 @@ impl Inner {
         later.into_iter().for_each(|later| later());
         if is_over {
             return None;
+        }
+        if let (false, Some(left)) = (missing.is_empty(), pause) {
+            return Some(Some(wait.map_or(left, |wait| wait.min(left))));
         }
         for place in missing {
             if !self.start(place) {
