@@ -22,9 +22,9 @@ use crate::{
 /// let bins = Array::<u64>::new(256)?; // zeros
 /// let names = Array::new([1_u8, 2, 3])?;
 /// let jobs = Queue::<u64>::new(64)?;
-/// let (lock, ready) = (Mutex::new(())?, Event::new()?);
+/// let (board, ready) = (Mutex::new([0.0; 12])?, Event::new()?);
 /// # jobs.put(bins.get(7)?)?;
-/// # drop((names, lock, ready));
+/// # drop((names, board, ready));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait New<From>: Sized {

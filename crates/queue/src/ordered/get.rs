@@ -124,7 +124,8 @@ impl<T: ShmSafe, O: Order, K: Judge> OrderedQueue<T, O, K> {
         let (mut priority, mut value) = (0, T::zeroed());
         self.ring.take(&self.keeper, patience, 1, |_, slot, found| {
             // SAFETY: the lock is held, so that nobody writes to the item; aligned and valid (`at`), and any bytes are a `T`.
-            (priority, value) = (found, unsafe { self.places.at(slot).read() });
+            value = unsafe { self.places.at(slot).read() };
+            priority = found;
         })?;
         Ok(O::join(priority, value))
     }
