@@ -61,14 +61,11 @@ fn honest(input: &mut Input<'_>, all: &[Steps<'_>], overrun: Overrun) {
     let (mut sent, mut places) = (0_u64, [const { None }; CELLS]);
     while !input.is_empty() {
         let which = input.below(CELLS);
-        let slowest = places
-            .iter()
-            .flatten()
-            .map(|s: &Subscriber<u64, &ModelJudge>| s.position())
-            .min()
-            .unwrap_or(sent);
-        let room = match overrun {
-            Overrun::Wait => slowest + capacity - sent,
+        let slowest =
+            places.iter().flatten().map(|s: &Subscriber<u64, &ModelJudge>| s.position()).min();
+        // Whom nobody listens to nobody holds up.
+        let room = match (overrun, slowest) {
+            (Overrun::Wait, Some(slowest)) => slowest + capacity - sent,
             _ => u64::MAX,
         };
         match (input.below(8), &mut publisher, &mut places[which]) {
