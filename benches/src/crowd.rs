@@ -213,7 +213,7 @@ fn wait(segment: &'static Segment, thing: Thing, board: &Board) -> Result<()> {
         Thing::Event => drop(segment.event("thing")?.wait()),
         Thing::Queue => drop(segment.queue::<u64>("thing", 4)?.get()),
         Thing::Broadcast => {
-            drop(segment.broadcast::<u64>("thing", 4)?.subscribe(Start::Newest)?.recv());
+            let _ = segment.broadcast::<u64>("thing", 4)?.subscribe(Start::Newest)?.recv();
         }
     }
     // Release: pairs with the director's Acquire.

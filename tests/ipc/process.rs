@@ -1,5 +1,7 @@
 //! What becomes of processes whose parent is killed, and of what travels to them.
 
+#![expect(clippy::too_many_arguments, reason = "a handle of each kind, each an argument by itself")]
+
 use std::fs;
 use std::time::{Duration, Instant};
 

@@ -160,7 +160,8 @@ pub(super) fn futex_round_trip() -> Result<Candidate<'static>> {
         // SAFETY: mapped, and used as atomic numbers only.
         let words = unsafe { &*words.get() };
         let (forth, back) = (&words[0], &words[32]);
-        (forth.store(0, Release), back.store(0, Release));
+        forth.store(0, Release);
+        back.store(0, Release);
         let await_trip = |word: &AtomicU32, trip: u32| {
             // Acquire: pairs with the Release of the other side.
             while word.load(Acquire) != trip {

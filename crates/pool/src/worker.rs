@@ -148,20 +148,23 @@ fn run(
         }
         let answer = match (&call, &refusal) {
             // What went wrong with one goes wrong with those behind it.
-            (Err(why), _) | (_, Some(why)) => {
-                Err(Parcel::from_parts(why.bytes().to_vec(), Vec::new()))
-            }
+            (Err(why), _) => Err(copy(why)),
+            (_, Some(why)) => Err(copy(why)),
             (Ok(call), None) => call.run(&mut args),
         };
         match answer {
             Ok(answer) => add(store, number, cell, &answer)?,
             Err(why) => {
                 add(store, number, cell, &why)?;
-                refusal = Some(why);
+                refusal = Some(*why);
             }
         }
     }
     Ok(())
+}
+
+fn copy(answer: &Parcel) -> Box<Parcel> {
+    Parcel::from_parts(answer.bytes().to_vec(), Vec::new()).into()
 }
 
 /// Writes an answer; or, if there is no room for it, that there is none.
@@ -182,9 +185,9 @@ fn add(store: &Store, number: u32, cell: &RawCell, answer: &Parcel) -> Result<()
 fn initialize(print: u64, args: &[u8]) -> Result<(), Failure> {
     let answer = match Call::find(print) {
         Ok(call) => {
-            call.run(&mut Parcel::from_parts(args.to_vec(), Vec::new())).unwrap_or_else(|why| why)
+            call.run(&mut Parcel::from_parts(args.to_vec(), Vec::new())).unwrap_or_else(|why| *why)
         }
-        Err(why) => why,
+        Err(why) => *why,
     };
     shmkit_process::__pool::answered("initializer", "worker", answer)
         .map(drop)

@@ -13,9 +13,9 @@ pub struct Call(&'static Entry);
 
 impl Call {
     /// Finds it. What it returns instead is an answer for who has asked.
-    pub fn find(print: u64) -> Result<Self, Parcel> {
+    pub fn find(print: u64) -> Result<Self, Box<Parcel>> {
         let found = Tasks::all().find(print, "");
-        found.map(Self).map_err(|error| only(&refusal(error)).unwrap_or_default())
+        found.map(Self).map_err(|error| only(&refusal(error)).unwrap_or_default().into())
     }
 
     /// Takes the arguments of one call out of a parcel, runs the function, and returns the whole answer. In a process that was
@@ -24,11 +24,11 @@ impl Call {
     /// # Errors
     ///
     /// The arguments were not unpacked, as the answer says: where those of another call begin is not known.
-    pub fn run(self, args: &mut Parcel) -> Result<Parcel, Parcel> {
+    pub fn run(self, args: &mut Parcel) -> Result<Parcel, Box<Parcel>> {
         let ran = self.0.run(args, &mut || {});
         let is_undecodable = matches!(ran, Ran::Undecodable(_));
         let answer = packed(ran).0.unwrap_or_default();
-        if is_undecodable { Err(answer) } else { Ok(answer) }
+        if is_undecodable { Err(answer.into()) } else { Ok(answer) }
     }
 }
 

@@ -98,7 +98,7 @@ impl Nursery {
     ///
     /// Those of [`Builder::spawn`].
     pub fn new() -> Result<Self, SpawnError> {
-        Self::with(Box::new(|| Line::start()))
+        Self::with(Box::new(Line::start))
     }
 
     /// Starts one, and waits until it has run the task.

@@ -212,6 +212,7 @@ impl RawReentrantMutex {
     }
 
     /// [`end`](Self::end) for whichever thread of this process has the mutex, which is not going to.
+    #[cfg(not(loom))]
     pub(crate) fn break_up(&self, me: OwnerId) -> Result<(), NotOwner> {
         if self.owner() != Some(me) {
             return Err(NotOwner);
