@@ -160,8 +160,8 @@ fn bytes_are_read_and_written() {
 fn items_go_through_a_full_queue_and_come_to_its_end() {
     both(|| async {
         let queue = place::queue(2);
-        let mut putter = Async::new(queue.clone()).unwrap();
-        let mut taker = Async::new(queue.clone()).unwrap();
+        let mut putter = Async::new(queue).unwrap();
+        let mut taker = Async::new(queue).unwrap();
         let putting = tokio::spawn(async move {
             for item in 0..500 {
                 putter.put(item).await.unwrap();
