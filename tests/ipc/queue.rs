@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use shmkit::{Delivery, Options, Queue, QueueError, Segment};
 use shmkit_tests::queue::{CAPACITY, make};
 
-use crate::support::{By, Peer};
+use crate::support::{By, Peer, wait_until};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -187,6 +187,51 @@ fn que_09_who_joins_waits_for_the_living_and_not_for_the_dead() {
             peer.join();
         }
     });
+}
+
+/// Returns how many threads these have that are not the main ones, and how many of them sleep in a futex.
+fn threads(peers: &[Peer]) -> (usize, usize) {
+    let of = |peer: &Peer| {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", peer.pid())).unwrap();
+        let calls = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("syscall")));
+        // One that ends meanwhile has none.
+        let calls: Vec<String> = calls.filter_map(Result::ok).collect();
+        let futex = format!("{} ", libc::SYS_futex);
+        let asleep = calls.iter().filter(|call| call.starts_with(&futex)).count();
+        // The main one sleeps in one as well, until the others have ended.
+        (calls.len() - 1, asleep.saturating_sub(1))
+    };
+    peers.iter().map(of).fold((0, 0), |(all, asleep), (a, s)| (all + a, asleep + s))
+}
+
+#[test]
+fn of_a_thousand_who_sleep_an_item_is_for_one() {
+    const EACH: usize = 250;
+    const ALL: usize = 4 * EACH;
+    let segment = Options::new(1 << 16).anonymous().unwrap();
+    let queue = make(&segment, Delivery::AtLeastOnce).unwrap();
+    let mut peers: Vec<Peer> = By::ALL
+        .into_iter()
+        .cycle()
+        .take(ALL / EACH)
+        .map(|by| by.peer("queue/sleep", &[&EACH.to_string()], &segment))
+        .collect();
+    peers.iter_mut().for_each(|peer| peer.expect("ready"));
+    // Nearly all of them at one moment: one or two may just be awake, at the end of a slice.
+    wait_until(|| threads(&peers).1 + 5 > ALL);
+    queue.put(1).unwrap();
+    wait_until(|| queue.len() == Ok(0) && threads(&peers).0 < ALL);
+    assert_eq!(threads(&peers).0, ALL - 1, "one has it, the others go on sleeping");
+    for value in 2..=ALL as u64 {
+        queue.put_timeout(value, LONG).unwrap();
+    }
+    let sums = peers.into_iter().map(|mut peer| {
+        let sum: u64 = peer.hear().parse().unwrap();
+        peer.join();
+        sum
+    });
+    assert_eq!(sums.sum::<u64>(), (1..=ALL as u64).sum());
+    assert_eq!(queue.try_join(), Ok(()));
 }
 
 #[test]

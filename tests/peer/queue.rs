@@ -6,6 +6,9 @@ use shmkit::{Delivery, Lease, ObjectError, Objects, Queue, QueueSpec, Segment};
 
 use crate::Channel;
 
+/// Longer than any machine takes.
+const LONG: Duration = Duration::from_secs(120);
+
 /// Items of the queue: Python's tests have as many.
 pub const CAPACITY: u64 = 6;
 
@@ -34,6 +37,7 @@ pub(crate) fn play(script: &str, args: &[String], segment: &Segment, channel: &m
         }
         "obey" => obey(&queue, channel),
         "work" => work(&queue, channel),
+        "sleep" => sleep(&queue, args[0].parse().expect("a number"), channel),
         _ => panic!("no script queue/{script}"),
     }
 }
@@ -46,6 +50,18 @@ fn work(queue: &Queue<u64>, channel: &mut Channel) {
         channel.hear();
         lease.done().expect("done");
     }
+}
+
+/// So many threads get an item each; says their sum when all have.
+fn sleep(queue: &Queue<u64>, threads: u32, channel: &mut Channel) {
+    let sum = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| queue.get_timeout(LONG).expect("an item for each")))
+            .collect();
+        channel.say("ready");
+        all.into_iter().map(|one| one.join().expect("no panic")).sum::<u64>()
+    });
+    channel.say(&sum.to_string());
 }
 
 /// Does as it is told, and says what came of it.
