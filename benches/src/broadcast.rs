@@ -1,5 +1,7 @@
 //! One who sends to four: by a broadcast, and by four pipes.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, anyhow, ensure};
 use shmkit::{Broadcast, BroadcastSpec, Objects, Pipe, ShmSafe, Start};
 use shmkit_benches::{Candidate, Group};
@@ -8,6 +10,8 @@ use shmkit_segment::{Options, Segment};
 use crate::queue::processes;
 
 const READERS: usize = 4;
+/// Longer than they take to come.
+const LONG: Duration = Duration::from_secs(10);
 /// A line.
 type Small = [u64; 8];
 const SMALL: u32 = 200_000;
@@ -48,7 +52,9 @@ fn one<T: ShmSafe>(
 
 /// All who are to receive are there.
 fn publisher<T: ShmSafe>(broadcast: &Broadcast<T>) -> Result<shmkit::Publisher<T>> {
+    let began = Instant::now();
     while broadcast.subscribers() < READERS {
+        ensure!(began.elapsed() < LONG, "not all readers have come");
         std::thread::yield_now();
     }
     Ok(broadcast.publisher()?)
@@ -61,6 +67,8 @@ fn publish(broadcast: &Broadcast<Small>, items: u32) -> Result<()> {
 
 fn subscribe(broadcast: &Broadcast<Small>, items: u32) -> Result<()> {
     let mut subscriber = broadcast.subscribe(Start::Newest)?;
+    // That of the sample before has closed it.
+    subscriber.wait_for_publisher()?;
     for n in 0..items {
         ensure!(subscriber.recv()?[7] == u64::from(n), "an item is missing");
     }
@@ -79,6 +87,8 @@ fn draft(broadcast: &Broadcast<Large>, items: u32) -> Result<()> {
 
 fn peek(broadcast: &Broadcast<Large>, items: u32) -> Result<()> {
     let mut subscriber = broadcast.subscribe(Start::Newest)?;
+    // That of the sample before has closed it.
+    subscriber.wait_for_publisher()?;
     for n in 0..items {
         let item = subscriber.peek()?;
         ensure!(sum(&item) == u64::from(n) << 15, "an item is torn");

@@ -18,6 +18,7 @@ mod heap;
 mod instructions;
 mod map;
 mod mutex;
+mod pool;
 mod process;
 mod pthread;
 mod queue;
@@ -55,6 +56,7 @@ fn main() -> Result<()> {
             cells::groups()?,
             directory::groups()?,
             process::groups(),
+            pool::groups()?,
         ];
         Ok(groups.into_iter().flatten().collect())
     })?;
