@@ -53,8 +53,9 @@ struct Bare<S>(S);
 
 impl<S: Read + Write> Bare<S> {
     fn say(&mut self, bytes: &[u8]) {
-        self.0.write_all(&(bytes.len() as u32).to_be_bytes()).unwrap();
-        self.0.write_all(bytes).unwrap();
+        // In one piece: who refuses the length may be gone before the rest.
+        let length = (bytes.len() as u32).to_be_bytes();
+        self.0.write_all(&[&length, bytes].concat()).unwrap();
     }
 
     fn hear(&mut self) -> Vec<u8> {
