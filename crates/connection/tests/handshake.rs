@@ -55,7 +55,7 @@ impl<S: Read + Write> Bare<S> {
     fn say(&mut self, bytes: &[u8]) {
         // In one piece: who refuses the length may be gone before the rest.
         let length = (bytes.len() as u32).to_be_bytes();
-        self.0.write_all(&[&length, bytes].concat()).unwrap();
+        self.0.write_all(&[length.as_slice(), bytes].concat()).unwrap();
     }
 
     fn hear(&mut self) -> Vec<u8> {
