@@ -27,14 +27,13 @@ impl Inner {
         again: &mut Vec<u32>,
     ) -> bool {
         let words = &self.store.table.workers()[place];
-        let (generation, state) = match words.look() {
-            Ok(seen) => seen,
+        let state = match words.look() {
+            Ok((_, state)) => state,
             Err(corrupt) => {
                 self.break_up(book, corrupt.to_string(), later);
                 return true;
             }
         };
-        let _ = generation;
         if let WorkerState::Busy(number) | WorkerState::Condemned(number) = state
             && let Some(cell) = self.store.table.cell(number)
         {
