@@ -127,7 +127,9 @@ fn decode<T: DeserializeOwned>(came: Result<Vec<u8>, ConnectionError>) -> Result
     // What is behind the value is another type's.
     match postcard::take_from_bytes(&came?) {
         Ok((value, [])) => Ok(value),
-        Ok(_) => Err(ValueError::Decode { type_name, why: postcard::Error::SerdeDeCustom }),
+        Ok(_) => {
+            Err(ValueError::Decode { type_name, why: postcard::Error::DeserializeBadEncoding })
+        }
         Err(why) => Err(ValueError::Decode { type_name, why }),
     }
 }
