@@ -60,6 +60,9 @@ fn ours(what: What) -> Result<Candidate<'static>> {
     let all: ShmMap<Key, Value> = segment.map("served", 16 << 20)?;
     map::fill(&all)?;
     Ok(Candidate::new("ShmMap", move |operations| {
+        // The other one runs for tens of milliseconds, and this for less than one, in the caches that the other has left: what is
+        // compared is how long an operation takes, not the first one.
+        map::work(&all, what, map::ENTRIES as u32, 3)?;
         let began = Instant::now();
         map::work(&all, what, operations, 1)?;
         Ok(began.elapsed())

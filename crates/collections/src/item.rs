@@ -28,6 +28,13 @@ pub trait Item: sealed::Sealed {
     /// Makes a copy of bytes, if they are one.
     #[doc(hidden)]
     fn copied(bytes: &[u8]) -> Option<Self::Owned>;
+
+    /// Makes a copy of `len` bytes that `fill` gives, if they are one and `fill` says that they are whole.
+    #[doc(hidden)]
+    fn taken(len: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Option<Self::Owned> {
+        let mut bytes = vec![0; len];
+        if fill(&mut bytes) { Self::copied(&bytes) } else { None }
+    }
 }
 
 mod sealed {
@@ -56,6 +63,12 @@ impl<T: ShmSafe> Item for T {
     fn copied(bytes: &[u8]) -> Option<T> {
         bytemuck::try_pod_read_unaligned(bytes).ok()
     }
+
+    #[inline]
+    fn taken(len: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Option<T> {
+        let mut value = T::zeroed();
+        (len == size_of::<T>() && fill(bytemuck::bytes_of_mut(&mut value))).then_some(value)
+    }
 }
 
 impl Item for [u8] {
@@ -72,6 +85,11 @@ impl Item for [u8] {
     fn copied(bytes: &[u8]) -> Option<Vec<u8>> {
         Some(bytes.to_vec())
     }
+
+    fn taken(len: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        fill(&mut bytes).then_some(bytes)
+    }
 }
 
 impl Item for str {
@@ -87,5 +105,9 @@ impl Item for str {
 
     fn copied(bytes: &[u8]) -> Option<String> {
         String::from_utf8(bytes.to_vec()).ok()
+    }
+
+    fn taken(len: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Option<String> {
+        String::from_utf8(<[u8]>::taken(len, fill)?).ok()
     }
 }

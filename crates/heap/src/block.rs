@@ -20,11 +20,13 @@ pub struct Block<'a, K: Judge = Seat> {
 }
 
 impl<'a, K: Judge> Block<'a, K> {
+    #[inline]
     pub(crate) fn new(heap: &'a Heap<K>, block: Reserved<'a>, bytes: Region<'a>) -> Self {
         Self { heap, block, bytes }
     }
 
     /// Returns its name.
+    #[inline]
     pub fn id(&self) -> BlockId {
         self.block.id()
     }
@@ -47,6 +49,7 @@ impl<'a, K: Judge> Block<'a, K> {
     }
 
     /// Returns its bytes, to be written to.
+    #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: as above, and the guard is borrowed mutably.
         unsafe { core::slice::from_raw_parts_mut(self.bytes.base().as_ptr(), self.bytes.len()) }
@@ -66,6 +69,7 @@ impl<'a, K: Judge> Block<'a, K> {
     ///
     /// [`HeapError::NotJoined`] in a forked child; [`HeapError::NotReserved`] or [`HeapError::Stale`] if this process has
     /// lost its place.
+    #[inline]
     pub fn keep(self) -> Result<BlockId, HeapError> {
         let id = self.id();
         self.heap.keep(&self.block)?;

@@ -22,6 +22,7 @@ pub(crate) struct Class(u8);
 
 impl Class {
     /// Returns the smallest one that has room for such a block, or `None` if it is not small.
+    #[inline]
     pub(crate) fn of(layout: Layout) -> Option<Self> {
         let align = layout.align() as u32;
         if layout.size() > SIZES[CLASSES - 1] as usize || layout.align() > ALIGN as usize {
@@ -36,6 +37,9 @@ impl Class {
                 6 + 4 * (power - 7) as usize + (((size - 1) >> (power - 2)) & 3) as usize + 1
             }
         };
+        if align <= 16 {
+            return Some(Self(first as u8)); // As all sizes are.
+        }
         (first..CLASSES)
             .find(|&class| SIZES[class].is_multiple_of(align))
             .map(|class| Self(class as u8))
@@ -46,6 +50,7 @@ impl Class {
         (usize::from(number) < CLASSES).then_some(Self(number))
     }
 
+    #[inline]
     pub(crate) fn number(self) -> usize {
         usize::from(self.0)
     }

@@ -96,6 +96,7 @@ impl<K: Judge> Heap<K> {
     /// # If a peer dies
     ///
     /// what it had reserved is free for this, if there is nothing else, and before the heap grows.
+    #[inline]
     pub fn reserve(&self, layout: Layout) -> Result<Block<'_, K>, HeapError> {
         loop {
             match self.raw.reserve(layout, &self.keeper, &self.local) {
@@ -137,6 +138,7 @@ impl<K: Judge> Heap<K> {
     /// # If a peer dies
     ///
     /// That is nothing to this.
+    #[inline]
     pub fn free(&self, id: BlockId) -> Result<(), HeapError> {
         self.raw.free(id, &self.keeper, &self.local)
     }
@@ -184,6 +186,24 @@ impl<K: Judge> Heap<K> {
         self.raw.linked(id, &self.local).ok_or(HeapError::Stale { id })
     }
 
+    /// Returns the bytes of a block that may be freed at this moment, for who looks without the structure's lock and finds out
+    /// afterwards, by its [`Changes`](crate::Changes), whether it was. `None` if no such block can be there now.
+    ///
+    /// # Safety
+    ///
+    /// They are only read, atomically, and what was read is thrown away unless the block was the structure's until then.
+    #[inline]
+    pub unsafe fn glance(&self, id: BlockId) -> Option<Region<'_>> {
+        self.raw.linked(id, &self.local)
+    }
+
+    /// Starts to bring a block that is about to be read and freed into this processor's cache: its first bytes and its word. Of
+    /// one that is not there it does nothing.
+    #[inline]
+    pub fn prefetch(&self, id: BlockId) {
+        self.raw.prefetch(id, &self.local);
+    }
+
     /// Goes through all blocks, frees what the dead had reserved, and returns where every byte is.
     ///
     /// # Errors
@@ -204,6 +224,7 @@ impl<K: Judge> Heap<K> {
     }
 
     /// Returns what keeps the memory mapped, and this process a participant.
+    #[inline]
     pub fn keeper(&self) -> &K {
         &self.keeper
     }
@@ -217,6 +238,7 @@ impl<K: Judge> Heap<K> {
         self.raw.reclaim(id, &self.keeper, &self.local)
     }
 
+    #[inline]
     pub(crate) fn keep(&self, block: &Reserved<'_>) -> Result<(), HeapError> {
         self.raw.keep(block, &self.keeper, &self.local)
     }

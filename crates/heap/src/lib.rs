@@ -4,6 +4,7 @@
 //! * [`Block`]: one that this process has reserved, to be filled; dropped, it goes back.
 //! * [`BlockId`]: its name, the same in every process, with a generation: one that was freed is refused.
 //! * [`Account`]: where every byte is: free, kept, reserved.
+//! * [`Changes`]: for structures whose blocks are looked at without their lock.
 //! * [`RawHeap`]: the machine below.
 //!
 //! A structure takes a block in two steps. *Reserved*, it carries the name of the process that took it: if that is killed,
@@ -38,6 +39,7 @@ pub use crate::error::HeapError;
 pub use crate::id::BlockId;
 pub use crate::local::Local;
 pub use crate::raw::area::Area;
+pub use crate::raw::changes::Changes;
 pub use crate::raw::frame::{HazardLine, HeapFrame, PageWords, SeatWords};
 pub use crate::raw::{Parts, RawHeap, Reserved};
 #[cfg(not(loom))]

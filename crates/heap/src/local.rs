@@ -28,8 +28,16 @@ pub struct Local {
 #[repr(align(128))]
 struct Stripe([Rotor; CLASSES]);
 
-/// A slab, and one of its blocks: page << 16 | slot, or all ones for none yet.
-pub(crate) struct Rotor(AtomicU64);
+/// Two places where there may be a block, each a slab and one of its blocks: page << 16 | slot, or all ones for none yet.
+pub(crate) struct Rotor {
+    /// Where the last search has ended.
+    next: AtomicU64,
+    /// What was freed last, and is in this processor's cache.
+    freed: AtomicU64,
+}
+
+/// No place.
+const NOWHERE: u64 = u64::MAX;
 
 impl Local {
     /// Of a heap with pages of `1 << shift` bytes.
@@ -39,9 +47,7 @@ impl Local {
             slabs: core::array::from_fn(slab),
             tenant: AtomicU64::new(0),
             light: AtomicBool::new(false),
-            stripes: core::array::from_fn(|_| {
-                Stripe(core::array::from_fn(|_| Rotor(AtomicU64::new(u64::MAX))))
-            }),
+            stripes: core::array::from_fn(|_| Stripe(core::array::from_fn(|_| Rotor::new()))),
         }
     }
 
@@ -93,20 +99,47 @@ impl Local {
 }
 
 impl Rotor {
+    fn new() -> Self {
+        Self { next: AtomicU64::new(NOWHERE), freed: AtomicU64::new(NOWHERE) }
+    }
+
     /// Returns the slab's page, and the block to look at first.
     #[inline]
     pub(crate) fn get(&self) -> Option<(u64, u32)> {
-        // Relaxed: a hint of this process's own threads, and one word.
-        match self.0.load(Relaxed) {
-            u64::MAX => None,
-            word => Some((word >> 16, word as u32 & 0xffff)),
-        }
+        place(self.next.load(Relaxed)) // Relaxed, all: hints of this process's own threads, and one word each.
     }
 
     #[inline]
     pub(crate) fn set(&self, page: u64, slot: u32) {
-        self.0.store(page << 16 | u64::from(slot), Relaxed);
+        self.next.store(word(page, slot), Relaxed);
     }
+
+    /// Returns the block that was freed last, for once.
+    #[inline]
+    pub(crate) fn take_freed(&self) -> Option<(u64, u32)> {
+        let found = place(self.freed.load(Relaxed))?;
+        self.freed.store(NOWHERE, Relaxed);
+        Some(found)
+    }
+
+    /// This block was freed. The one before it is where the search goes on, if it lies in the same slab and before that.
+    #[inline]
+    pub(crate) fn set_freed(&self, page: u64, slot: u32) {
+        let before = self.freed.load(Relaxed);
+        self.freed.store(word(page, slot), Relaxed);
+        let next = self.next.load(Relaxed);
+        if before >> 16 == next >> 16 && before < next {
+            self.next.store(before, Relaxed);
+        }
+    }
+}
+
+fn word(page: u64, slot: u32) -> u64 {
+    page << 16 | u64::from(slot)
+}
+
+fn place(word: u64) -> Option<(u64, u32)> {
+    (word != NOWHERE).then_some((word >> 16, word as u32 & 0xffff))
 }
 
 impl fmt::Debug for Local {

@@ -60,6 +60,7 @@ impl<K: Judge> Heap<K> {
     /// # If a peer dies
     ///
     /// here, [`recover`](Self::recover) undoes or finishes it.
+    #[inline]
     pub fn replace(
         &self,
         swap: &Swap,
@@ -81,6 +82,7 @@ impl<K: Judge> Heap<K> {
     /// # If a peer dies
     ///
     /// As with [`replace`](Self::replace).
+    #[inline]
     pub fn unlink(
         &self,
         swap: &Swap,
@@ -91,6 +93,7 @@ impl<K: Judge> Heap<K> {
         self.change(swap, which, word, after, None)
     }
 
+    #[inline]
     fn change(
         &self,
         swap: &Swap,

@@ -115,6 +115,32 @@ pub(crate) unsafe fn bytes_out(from: *const u8, to: &mut [u8]) {
     }
 }
 
+/// Copies bytes out, in words of eight of which the last one may be used in part.
+///
+/// # Safety
+///
+/// `from` must be aligned to eight bytes, and valid for reads of as many as `to` has, rounded up to eight; whoever writes there
+/// does so atomically, in such words.
+#[inline]
+pub(crate) unsafe fn words_out(from: *const u8, to: &mut [u8]) {
+    if to.len() >= LONG && CALLS {
+        // SAFETY: both are valid for so many bytes (the caller), and `to` is ours alone, and so elsewhere.
+        unsafe { call(to.as_mut_ptr(), from, to.len()) };
+        return;
+    }
+    // SAFETY: the caller's promises.
+    let words: &[AtomicU64] = unsafe { slice::from_raw_parts(from.cast(), to.len().div_ceil(8)) };
+    let mut words = words.iter();
+    let (whole, rest) = to.as_chunks_mut();
+    // Relaxed, both: as above.
+    for (to, word) in whole.iter_mut().zip(&mut words) {
+        *to = word.load(Relaxed).to_ne_bytes();
+    }
+    if let Some(last) = words.next() {
+        rest.copy_from_slice(&last.load(Relaxed).to_ne_bytes()[..rest.len()]);
+    }
+}
+
 /// Copies bytes in, one by one.
 ///
 /// # Safety

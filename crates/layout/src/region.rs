@@ -69,6 +69,7 @@ impl<'a> Region<'a> {
     /// # Errors
     ///
     /// [`OffsetError::OutOfBounds`] if they do not all lie inside this region.
+    #[inline]
     pub fn sub(self, start: u64, len: u64) -> Result<Region<'a>, OffsetError> {
         let base = self.locate(start, len, 1)?;
         // `len <= self.len`, which is a usize.
@@ -179,6 +180,20 @@ impl<'a> Region<'a> {
         let from = self.locate(start, to.len() as u64, 1)?;
         // SAFETY: in bounds and mapped (`locate`), and written to atomically, or by nobody now (`from_raw_parts`).
         unsafe { copy::bytes_out(from.as_ptr(), to) };
+        Ok(())
+    }
+
+    /// Copies the bytes that begin at byte `start` out, in words of eight, each atomically: the last one is read whole.
+    ///
+    /// # Errors
+    ///
+    /// [`OffsetError`] if the words do not all lie inside this region, or are not aligned; then nothing is copied.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn read_words(self, start: u64, to: &mut [u8]) -> Result<(), OffsetError> {
+        let from = self.locate(start, (to.len() as u64).next_multiple_of(8), 8)?;
+        // SAFETY: aligned, in bounds and mapped (`locate`), and written to atomically, or by nobody now (`from_raw_parts`).
+        unsafe { copy::words_out(from.as_ptr(), to) };
         Ok(())
     }
 

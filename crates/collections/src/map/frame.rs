@@ -2,7 +2,7 @@
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
-use shmkit_heap::Swap;
+use shmkit_heap::{Changes, Swap};
 use shmkit_layout::Shared;
 use shmkit_sync::RawMutex;
 
@@ -33,10 +33,12 @@ impl MapFrame {
         self.bits.load(Relaxed) // Relaxed, here and below: it never changes while the map is used.
     }
 
+    #[inline]
     pub(super) fn evicts(&self) -> bool {
         self.evicting.load(Relaxed) != 0
     }
 
+    #[inline]
     pub(super) fn seed(&self) -> u64 {
         self.seed.load(Relaxed)
     }
@@ -50,6 +52,8 @@ pub(super) struct Shard {
     pub(super) swap: Swap,
     /// How many entries there are. After a death, whoever inherits the lock counts them.
     pub(super) len: AtomicU64,
+    /// What was put in and taken out, for who looks without the lock.
+    pub(super) changes: Changes,
     /// The bucket where the next search for something to evict begins.
     pub(super) hand: AtomicU64,
     /// How many times an entry was put in or asked for.

@@ -4,9 +4,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::time::Duration;
 
-use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_heap::{Account, Block, Heap, HeapError};
+use shmkit_atomic::{AtomicU64, prefetch, prefetch_to_write};
+use shmkit_heap::{Account, Block, BlockId, Heap, HeapError};
 use shmkit_layout::{Region, ShmSafe};
 use shmkit_roster::{Judge, Seat};
 use shmkit_sync::Patience;
@@ -27,7 +27,8 @@ use crate::{Item, MapError};
 /// with the feature `serde`, whatever can be serialised, too.
 ///
 /// Up to 64 parts of it have a lock each, so that few operations meet. What is read is a copy, and whole: a new value is
-/// written aside, and one store puts it in the old one's place. Several things with one key are one operation by [`entry`](Self::entry).
+/// written aside, and one store puts it in the old one's place. [`get`](Self::get) takes no lock, unless it meets a change of the
+/// same part, or the map evicts. Several things with one key are one operation by [`entry`](Self::entry).
 ///
 /// It has as many buckets from the beginning as it can ever have entries, an eighth of its bytes at most, so that no insert has
 /// to move the others, and no kill comes in the middle of that. The memory of its entries need not be there from the
@@ -111,8 +112,24 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     /// See [the type](Self#if-a-peer-dies); so with all operations.
     pub fn get(&self, key: &Q) -> Result<Option<V::Owned>, MapError> {
         let key = key.bytes()?;
-        match self.read_bytes(key.as_ref(), V::copied)? {
-            Some(None) => Err(MapError::Corrupt { bucket: self.bucket(self.hash(key.as_ref())) }),
+        let key = key.as_ref();
+        let hash = self.hash(key);
+        match self.glance(hash, key) {
+            Some(None) => return Ok(None),
+            Some(Some(found)) if found.fits() => {
+                if let Some(value) = V::taken(found.len, |to| found.copy_to(to)) {
+                    return Ok(Some(value));
+                }
+            }
+            _ => {}
+        }
+        self.get_locked(hash, key)
+    }
+
+    #[cold]
+    fn get_locked(&self, hash: u64, key: &[u8]) -> Result<Option<V::Owned>, MapError> {
+        match self.read_bytes(hash, key, V::copied)? {
+            Some(None) => Err(MapError::Corrupt { bucket: self.bucket(hash) }),
             value => Ok(value.flatten()),
         }
     }
@@ -124,15 +141,16 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// [`MapError`].
     pub fn read<R>(&self, key: &Q, look: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, MapError> {
-        self.read_bytes(key.bytes()?.as_ref(), look)
+        let key = key.bytes()?;
+        self.read_bytes(self.hash(key.as_ref()), key.as_ref(), look)
     }
 
     fn read_bytes<R>(
         &self,
+        hash: u64,
         key: &[u8],
         look: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>, MapError> {
-        let hash = self.hash(key);
         let part = self.part(hash)?;
         let Some(entry) = part.find(self.bucket(hash), hash, key)?.entry else {
             return Ok(None);
@@ -149,7 +167,14 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     ///
     /// [`MapError`].
     pub fn contains_key(&self, key: &Q) -> Result<bool, MapError> {
-        Ok(self.read(key, |_| ())?.is_some())
+        let key = key.bytes()?;
+        let key = key.as_ref();
+        let hash = self.hash(key);
+        match self.glance(hash, key) {
+            Some(None) => Ok(false),
+            Some(Some(found)) if found.is_now() => Ok(true),
+            _ => Ok(self.read_bytes(hash, key, |_| ())?.is_some()),
+        }
     }
 
     /// Puts a value in, and returns a copy of the one that the key had.
@@ -317,23 +342,34 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
         Some((Q::copied(entry.key())?, V::copied(entry.value())?))
     }
 
+    #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         xxh3_64_with_seed(key, self.frame.seed())
     }
 
+    #[inline]
     pub(super) fn bucket(&self, hash: u64) -> u64 {
         // As many buckets as a power of two, at least two.
         hash >> (64 - self.buckets.len().trailing_zeros())
     }
 
     /// Takes the lock of the part that a hash belongs to.
+    #[inline]
     fn part(&self, hash: u64) -> Result<Part<'_, K>, MapError> {
-        let each = self.buckets.len() / self.shards.len();
-        self.part_at((self.bucket(hash) as usize) / each)
+        self.part_at(self.shard(hash))
     }
 
+    /// Returns which part a hash belongs to.
+    #[inline]
+    pub(super) fn shard(&self, hash: u64) -> usize {
+        // As many parts as a power of two, and no more than buckets.
+        (hash >> (64 - self.shards.len().trailing_zeros())) as usize
+    }
+
+    #[inline]
     pub(super) fn part_at(&self, at: usize) -> Result<Part<'_, K>, MapError> {
-        let each = self.buckets.len() / self.shards.len();
+        // As many buckets, and as many parts, as a power of two.
+        let each = self.buckets.len() >> self.shards.len().trailing_zeros();
         let whole = Whole {
             region: self.region,
             heap: &self.heap,
@@ -352,13 +388,19 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
     }
 
     /// Reserves a block, and fills it with an entry.
+    #[inline]
     fn fill(&self, hash: u64, key: &[u8], value: &[u8]) -> Result<Block<'_, K>, MapError> {
         let layout = Entry::layout(key.len(), value.len())?;
+        // What is looked at under the lock comes here meanwhile, one after the other: a hint is enough for that.
+        let first = &self.buckets[self.bucket(hash) as usize];
+        prefetch(first);
+        prefetch_to_write(&raw const self.shards[self.shard(hash)]);
         let block = match self.heap.reserve(layout) {
             Err(HeapError::Full { .. }) => self.make_room(hash, layout)?,
             block => block?,
         };
         let mut block = block;
+        self.heap.prefetch(BlockId::from_number(first.load(Relaxed)));
         Entry::fill(block.as_mut_slice(), hash, key, value);
         Ok(block)
     }
@@ -370,8 +412,7 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
         if !self.frame.evicts() {
             return Err(full);
         }
-        let each = self.buckets.len() / self.shards.len();
-        let first = self.bucket(hash) as usize / each;
+        let first = self.shard(hash);
         let len = self.heap.len_for(layout).ok_or(full)?;
         for at in (first..self.shards.len()).chain(0..first) {
             if !self.part_at(at)?.evict(len)? {

@@ -2,6 +2,7 @@
 
 mod entry;
 mod frame;
+mod glance;
 mod handle;
 mod iter;
 mod object;

@@ -45,6 +45,7 @@ pub(super) struct Spot<'m> {
 
 impl<'m, K: Judge> Part<'m, K> {
     /// Takes the part's lock, and puts right what a dead owner has left.
+    #[inline]
     pub(super) fn take(
         whole: Whole<'m, K>,
         shard: &'m Shard,
@@ -69,10 +70,12 @@ impl<'m, K: Judge> Part<'m, K> {
         let mut len = 0;
         self.each(|_, _| len += 1)?;
         self.shard.len.store(len, Relaxed); // Relaxed: changed under the lock, as below.
+        self.shard.changes.end();
         Ok(())
     }
 
     /// Looks for the entry of a key in its bucket.
+    #[inline]
     pub(super) fn find(&self, bucket: u64, hash: u64, key: &[u8]) -> Result<Spot<'m>, MapError> {
         let mut link = self.bucket(bucket)?;
         for _ in 0..self.limit() {
@@ -89,11 +92,15 @@ impl<'m, K: Judge> Part<'m, K> {
     }
 
     /// Puts a filled block where the spot is, in place of the entry that may be there.
+    #[inline]
     pub(super) fn put(&self, spot: &Spot<'m>, mut block: Block<'_, K>) -> Result<(), MapError> {
         let next = spot.entry.map_or(BlockId::NONE, |entry| entry.next());
         Entry::link(block.as_mut_slice(), next, self.now());
         let Whole { heap, .. } = self.whole;
-        heap.replace(&self.shard.swap, self.offset(spot.link), spot.link, Some(block))?;
+        self.shard.changes.begin();
+        let put = heap.replace(&self.shard.swap, self.offset(spot.link), spot.link, Some(block));
+        self.shard.changes.end();
+        put?;
         if spot.entry.is_none() {
             self.shard.len.fetch_add(1, Relaxed);
         }
@@ -104,7 +111,11 @@ impl<'m, K: Judge> Part<'m, K> {
     pub(super) fn remove(&self, spot: &Spot<'m>) -> Result<(), MapError> {
         let Some(entry) = spot.entry else { return Ok(()) };
         let Whole { heap, .. } = self.whole;
-        heap.unlink(&self.shard.swap, self.offset(spot.link), spot.link, entry.next())?;
+        self.shard.changes.begin();
+        let link = spot.link;
+        let out = heap.unlink(&self.shard.swap, self.offset(link), link, entry.next());
+        self.shard.changes.end();
+        out?;
         self.shard.len.fetch_sub(1, Relaxed);
         Ok(())
     }
@@ -178,18 +189,21 @@ impl<'m, K: Judge> Part<'m, K> {
     }
 
     /// The part's clock, which goes on each time that it is looked at.
+    #[inline]
     fn now(&self) -> u32 {
         let now = self.shard.clock.load(Relaxed).wrapping_add(1);
         self.shard.clock.store(now, Relaxed);
         now
     }
 
+    #[inline]
     pub(super) fn bucket(&self, bucket: u64) -> Result<&'m AtomicU64, MapError> {
         let at = bucket.wrapping_sub(self.whole.first) as usize;
         self.whole.buckets.get(at).ok_or(MapError::Corrupt { bucket })
     }
 
     /// Returns the entry that a word leads to.
+    #[inline]
     fn entry(&self, link: &AtomicU64, bucket: u64) -> Result<Option<Entry<'m>>, MapError> {
         // Relaxed: changed under the part's lock.
         let id = BlockId::from_number(link.load(Relaxed));
@@ -204,12 +218,14 @@ impl<'m, K: Judge> Part<'m, K> {
     }
 
     /// Returns where a word lies, in bytes of the map.
+    #[inline]
     fn offset(&self, link: &AtomicU64) -> u64 {
         let at = core::ptr::from_ref(link).addr();
         (at - self.whole.region.base().as_ptr().addr()) as u64
     }
 
     /// More entries than there can be.
+    #[inline]
     fn limit(&self) -> u64 {
         self.whole.heap.size() / 32
     }

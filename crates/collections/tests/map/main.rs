@@ -3,6 +3,7 @@
 mod cache;
 mod corrupt;
 mod entries;
+mod glance;
 mod growing;
 #[cfg(feature = "serde")]
 mod postcard;

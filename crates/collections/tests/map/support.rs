@@ -21,6 +21,10 @@ impl Memory {
         Self { map, judges: ModelJudge::new(4) }
     }
 
+    pub(crate) fn die(&self, participant: usize) {
+        self.judges[participant].die();
+    }
+
     pub(crate) fn region(&self) -> Region<'_> {
         // SAFETY: mapped as long as this is borrowed, and used as one map.
         unsafe {

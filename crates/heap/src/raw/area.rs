@@ -32,6 +32,7 @@ impl<'a> Area<'a> {
     }
 
     /// Returns the `len` bytes at byte `at`.
+    #[inline]
     pub(crate) fn bytes(self, at: u64, len: u64) -> Option<Region<'a>> {
         self.region.sub(at, len).ok()
     }

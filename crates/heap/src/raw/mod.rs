@@ -1,6 +1,7 @@
 //! The machine: blocks that are reserved, kept and freed, and the pages that they lie in.
 
 pub(crate) mod area;
+pub(crate) mod changes;
 pub(crate) mod frame;
 #[cfg(not(loom))]
 mod grow;
@@ -16,6 +17,8 @@ use core::alloc::Layout;
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use shmkit_atomic::crash::step;
+#[cfg(not(loom))]
+use shmkit_atomic::{prefetch, prefetch_to_write};
 use shmkit_roster::Judge;
 
 use crate::class::{CLASSES, Class};
@@ -174,6 +177,7 @@ impl<'a> RawHeap<'a> {
     /// # Errors
     ///
     /// [`HeapError::Stale`] if it was freed before; [`HeapError::NotReserved`] if somebody else has it reserved.
+    #[inline]
     pub fn free<J: Judge + ?Sized>(
         &self,
         id: BlockId,
@@ -186,12 +190,9 @@ impl<'a> RawHeap<'a> {
         let turn = || self.turn(id, local, mine, free, HeapError::NotReserved { id });
         let place = self.guarded(id.page(), tenant, judge, local, turn)?;
         self.freed(&place);
-        // Where the next one looks first, if that is before where it would.
+        // Where the next one looks first.
         if let Span::Slab(class) = place.span {
-            let rotor = local.rotor(class);
-            if rotor.get().is_some_and(|(page, slot)| page == place.page && slot > id.slot()) {
-                rotor.set(place.page, id.slot());
-            }
+            local.rotor(class).set_freed(place.page, id.slot());
         }
         Ok(())
     }
@@ -217,6 +218,7 @@ impl<'a> RawHeap<'a> {
     }
 
     /// Tells of a place that has just become free.
+    #[inline]
     fn freed(&self, place: &Place<'_>) {
         match place.span {
             Span::Slab(class) => self.hint(class, place.page),
@@ -249,12 +251,45 @@ impl<'a> RawHeap<'a> {
         Ok(place)
     }
 
-    /// Returns the bytes of a block that somebody says is there.
+    /// Returns the bytes of a block that somebody says is there, without a look at its own word, which lies in another cache
+    /// line, and without changing any.
     #[cfg(not(loom))]
     #[inline]
     pub(crate) fn linked(&self, id: BlockId, local: &Local) -> Option<shmkit_layout::Region<'a>> {
-        let place = self.find(id, local).ok()?;
-        self.bytes(place.at, place.len)
+        let (page, slot) = (id.page(), id.slot());
+        if page >= self.pages() {
+            return None;
+        }
+        let at = page << self.parts.shift;
+        match self.span(page).ok()? {
+            // Whoever has a block of a slab that is marked keeps it from leaving.
+            Span::Slab(class) | Span::Leaving(class) => {
+                let slab = local.slab(class);
+                if slot >= slab.slots {
+                    return None;
+                }
+                self.bytes(at + slab.at(slot), slab.size.into())
+            }
+            Span::Whole(pages) if slot == BlockId::WHOLE => {
+                self.bytes(at, pages << self.parts.shift)
+            }
+            _ => None,
+        }
+    }
+
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn prefetch(&self, id: BlockId, local: &Local) {
+        let Some(bytes) = self.linked(id, local) else { return };
+        let first = bytes.base().as_ptr();
+        prefetch(first);
+        prefetch(first.wrapping_add(64));
+        if id.slot() != BlockId::WHOLE {
+            let at = self.byte(id.page()) + u64::from(id.slot()) * 8;
+            if let Some(word) = self.bytes(at, 8) {
+                prefetch_to_write(word.base().as_ptr());
+            }
+        }
     }
 
     /// Returns so many bytes of the pages, if they lie there.

@@ -24,20 +24,58 @@ impl<'a> RawHeap<'a> {
         judge: &J,
         local: &Local,
     ) -> Result<Reserved<'a>, HeapError> {
-        let rotor = local.rotor(class);
+        let (rotor, slab) = (local.rotor(class), local.slab(class));
+        if let Some((page, slot)) = rotor.take_freed() {
+            let take = || match self.span(page) {
+                Ok(Span::Slab(of)) if of == class => Ok(self.take_at(page, slot, slab, tenant)),
+                _ => Ok(None), // Its pages were given back.
+            };
+            if let Some(block) = self.guarded(page, tenant, judge, local, take)? {
+                return Ok(block);
+            }
+        }
         if let Some((page, slot)) = rotor.get() {
-            let slab = local.slab(class);
             let take = || match self.span(page) {
                 Ok(Span::Slab(of)) if of == class => {
                     Ok(self.take_in(page, slot, slab, tenant, rotor))
                 }
-                _ => Ok(None), // Its pages were given back.
+                _ => Ok(None), // As above.
             };
             if let Some(id) = self.guarded(page, tenant, judge, local, take)? {
                 return Ok(id);
             }
         }
         self.reserve_elsewhere(class, layout, tenant, judge, local)
+    }
+
+    /// Reserves this block of the slab at `page`, if it is free.
+    #[inline]
+    fn take_at(&self, page: u64, slot: u32, slab: &Slab, tenant: Tenant) -> Option<Reserved<'a>> {
+        let word = self.parts.area.words(page << self.parts.shift, slab).get(slot as usize)?;
+        self.take(page, slot, slab, tenant, word)
+    }
+
+    /// Reserves the block of this word, if it is free.
+    #[inline]
+    fn take(
+        &self,
+        page: u64,
+        slot: u32,
+        slab: &Slab,
+        tenant: Tenant,
+        word: &'a AtomicU64,
+    ) -> Option<Reserved<'a>> {
+        // Relaxed: the compare-exchange decides.
+        let found = BlockWord::from_number(word.load(Relaxed));
+        if !found.is_free() {
+            return None;
+        }
+        let reserved = found.reserve(tenant);
+        step();
+        // AcqRel: Acquire pairs with the Release of who freed it, whose last look at the bytes comes before our first; Release
+        // with the Acquire of who looks at our seat because of this word: we have it.
+        word.compare_exchange(found.get(), reserved.get(), AcqRel, Relaxed).ok()?;
+        Some(self.small(reserved, page, slot, slab, word))
     }
 
     #[cold]
@@ -75,19 +113,10 @@ impl<'a> RawHeap<'a> {
         let (before, after) = words.split_at_checked(slot as usize)?;
         for (base, words) in [(slot, after), (0, before)] {
             for (i, word) in words.iter().enumerate() {
-                // Relaxed: the compare-exchange decides.
-                let found = BlockWord::from_number(word.load(Relaxed));
-                if !found.is_free() {
-                    continue;
-                }
-                let reserved = found.reserve(tenant);
-                step();
-                // AcqRel: Acquire pairs with the Release of who freed it, whose last look at the bytes comes before our
-                // first; Release with the Acquire of who looks at our seat because of this word: we have it.
-                if word.compare_exchange(found.get(), reserved.get(), AcqRel, Relaxed).is_ok() {
-                    let slot = base + i as u32;
+                let slot = base + i as u32;
+                if let Some(block) = self.take(page, slot, slab, tenant, word) {
                     rotor.set(page, slot + 1);
-                    return Some(self.small(reserved, page, slot, slab, word));
+                    return Some(block);
                 }
             }
         }

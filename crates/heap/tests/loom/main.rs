@@ -3,6 +3,7 @@
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test --release -p shmkit-heap --test loom`
 #![cfg(loom)]
 
+mod changes;
 mod retire;
 
 use core::alloc::Layout;

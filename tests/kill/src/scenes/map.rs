@@ -11,7 +11,7 @@ use crate::{Actor, Arena, Fault, Scene, Spread};
 const MAP: u64 = 128 << 10;
 /// Values are several words, all of them equal, or they are torn.
 type Wide = [u64; 4];
-type Map<'a> = ShmMap<u64, Wide, Me<'a>>;
+pub(super) type Map<'a> = ShmMap<u64, Wide, Me<'a>>;
 
 /// Keys that are there from the beginning, and those that come.
 const OLD: u64 = 12;
@@ -46,7 +46,7 @@ fn put(map: &Map<'_>, key: u64, fill: u64) -> Result<(), MapError> {
     map.insert(&key, &[fill; 4]).map(drop)
 }
 
-fn hung(error: MapError) -> Fault {
+pub(super) fn hung(error: MapError) -> Fault {
     Fault::hung(error.to_string())
 }
 
@@ -60,10 +60,7 @@ fn scene(
 ) -> Scene {
     Scene::new(name, about, floor, move |stage, point| {
         let arena = Arena::new()?;
-        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        let made =
-            unsafe { ShmMap::<u64, Wide, _>::init(arena.object(), MapSpec::bytes(MAP), &NOBODY) };
-        made.map(drop).map_err(|e| Fault::broken(e.to_string()))?;
+        make(&arena)?;
         let filler = |_: &Actor<'_>| {
             open(&arena, |map| (0..OLD).try_for_each(|key| put(map, key, 0)).map_err(hung))
         };
@@ -90,15 +87,34 @@ fn scene(
     })
 }
 
-fn open(arena: &Arena, then: impl FnOnce(&Map<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+/// Makes the map, in an arena that no actor knows yet.
+pub(super) fn make(arena: &Arena) -> Result<(), Fault> {
+    // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+    let made =
+        unsafe { ShmMap::<u64, Wide, _>::init(arena.object(), MapSpec::bytes(MAP), &NOBODY) };
+    made.map(drop).map_err(|e| Fault::broken(e.to_string()))
+}
+
+pub(super) fn open(
+    arena: &Arena,
+    then: impl FnOnce(&Map<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: the scene made a map of these types and so many bytes here.
     let map = unsafe { Map::attach(arena.object(), MAP, &me) };
     then(&map.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
-/// Finds every entry whole, and uses all of them.
+/// Finds every entry whole, with the locks and without, and uses all of them.
 fn survive(map: &Map<'_>) -> Result<(), Fault> {
+    for key in 0..ALL {
+        match map.get(&key).map_err(hung)? {
+            Some(value) if value != [value[0]; 4] => {
+                return Err(Fault::torn(format!("entry {key} is {value:?}")));
+            }
+            _ => {}
+        }
+    }
     whole(map)?;
     for key in 0..ALL {
         put(map, key, 2).map_err(hung)?;

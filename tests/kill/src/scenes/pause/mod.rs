@@ -9,6 +9,7 @@
 mod barrier;
 mod directory;
 mod lock;
+mod map;
 mod once;
 mod ring;
 mod rwlock;
@@ -95,6 +96,7 @@ const RACES: &[&Race] = &[
     &barrier::PLACE,
     &once::MADE,
     &ring::PIPE,
+    &map::MAP,
 ];
 
 /// Returns every scene of a pause.
