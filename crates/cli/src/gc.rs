@@ -8,6 +8,7 @@ use shmkit::tracker::{DIRECTORY, Fate, Report, Sweep, Swept};
 
 use crate::ls::File;
 use crate::print::{Terminal, print, print_json};
+use crate::status;
 use crate::table::{Table, number};
 use crate::words::{bytes, count, shown};
 
@@ -17,7 +18,7 @@ use crate::words::{bytes, count, shown};
 /// file are never touched; what is damaged, or another user's, only if that is asked for.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit status: 0 if everything was looked at and what was to be removed is gone, 1 if something could not be read or removed, 2 if nothing could be read."
+    after_help = "Exit status: 0 if everything was looked at and nothing is to be removed any more, 1 if something could not be read or removed, 6 if there is something to remove and --yes was not given.\n\nExample:\n  shmkit gc && shmkit gc --yes"
 )]
 pub(crate) struct Args {
     /// Remove them.
@@ -49,8 +50,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         print(&summary(args, &report, Terminal::here()))?;
     }
-    let failed = report.failed().next().is_some();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if report.failed().next().is_some() {
+        return Ok(status::FAILURE);
+    }
+    Ok(status::findings(!args.yes && report.dead().next().is_some()))
 }
 
 #[derive(Debug, Serialize)]

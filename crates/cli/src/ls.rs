@@ -8,6 +8,7 @@ use shmkit::cell::elements_at;
 use shmkit::tracker::{DIRECTORY, Entry, Found, Member, Summary, Verdict, What, list, name_of};
 
 use crate::print::{Terminal, print, print_json};
+use crate::status;
 use crate::table::{Table, number};
 use crate::words::{Location, bytes, chain, count, shown};
 
@@ -17,7 +18,7 @@ use crate::words::{Location, bytes, chain, count, shown};
 /// killed (see `gc`), or persistent.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit status: 0 if everything could be read, 1 if something could not, 2 if nothing could."
+    after_help = "Exit status: 0 if everything could be read, 1 if something could not.\n\nExamples:\n  shmkit ls --long\n  shmkit ls --json | jq '.segments[] | select(.living == 0)'"
 )]
 pub(crate) struct Args {
     /// Also list every participant and every object.
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let unread = !listing.unreadable.is_empty()
         || listing.segments.iter().any(|segment| segment.objects_error.is_some());
-    Ok(if unread { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if unread { status::FAILURE } else { status::SUCCESS })
 }
 
 #[derive(Debug, Serialize)]

@@ -4,13 +4,16 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+mod doctor;
 mod gc;
+mod generate;
 mod ls;
 mod print;
 mod rm;
 mod signals;
+mod status;
 mod table;
 mod tour;
 mod words;
@@ -32,6 +35,9 @@ enum Command {
     Ls(ls::Args),
     Gc(gc::Args),
     Rm(rm::Args),
+    Doctor(doctor::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,7 +47,7 @@ fn main() -> ExitCode {
         Some(interrupted) => ExitCode::from(interrupted.status()),
         None => {
             print::complain(&format!("{error:#}"));
-            ExitCode::from(2)
+            status::FAILURE
         }
     })
 }
@@ -58,5 +64,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ls(args) => ls::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Rm(args) => rm::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => generate::completions(&args, Cli::command()),
+        Command::Man(args) => generate::man(&args, Cli::command()),
     }
 }

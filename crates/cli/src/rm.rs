@@ -9,6 +9,7 @@ use shmkit::tracker::{DIRECTORY, Found, What, list, name_of};
 use shmkit::{ObjectErrorKind, OpenOptions};
 
 use crate::print::{complain, print};
+use crate::status;
 use crate::words::{chain, count, shown};
 
 /// Remove segments by name: persistent ones, which nothing else removes. Or single objects of them.
@@ -18,7 +19,7 @@ use crate::words::{chain, count, shown};
 /// are free with its last user.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit status: 0 if all were removed, 1 if one could not be, 2 if the directory cannot be read."
+    after_help = "Exit status: 0 if all were removed, 1 if one could not be.\n\nExamples:\n  shmkit rm weather\n  shmkit rm --force weather/table"
 )]
 pub(crate) struct Args {
     /// What they are called: the files' names without `shmkit.`, in any bytes; or an object in one, by its name.
@@ -34,7 +35,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let found = list(&args.directory)?;
-    let mut status = ExitCode::SUCCESS;
+    let mut status = status::SUCCESS;
     for name in &args.names {
         // No segment has a slash in its name.
         let object = name.to_str().and_then(|name| name.split_once('/'));
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             Ok(()) => print(&format!("removed {}\n", shown(name)))?,
             Err(error) => {
                 complain(&format!("{error:#}"));
-                status = ExitCode::FAILURE;
+                status = status::FAILURE;
             }
         }
     }

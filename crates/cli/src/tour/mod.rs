@@ -60,10 +60,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// that cannot be read, or vanish or shrink, are named and left out on both sides. Symbolic links below a folder are
 /// not followed.
 ///
-/// Exit status: 0 if every figure agrees and nothing is left; 1 if not, or if a file that was named could not be counted
-/// to its end; 2 if the tour could not be made, or the command line is wrong; 130, 143 or 129 if SIGINT, SIGTERM or
+/// Exit status: 0 if every figure agrees and nothing is left; 1 if not, if a file that was named could not be counted
+/// to its end, or if the tour could not be made; 2 if the command line is wrong; 130, 143 or 129 if SIGINT, SIGTERM or
 /// SIGHUP ended it.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  shmkit tour --workers 2 src README.md")]
 pub(crate) struct Args {
     /// Files, and folders with everything below them. Without: every *.rs, *.toml and *.md below the current folder,
     /// except below `target` and folders whose names begin with a dot

@@ -104,9 +104,9 @@ fn output_that_cannot_be_written_is_no_panic() {
     let ended = run(writer.into(), Stdio::piped());
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
     let ended = run(full(), Stdio::piped());
-    assert_eq!(ended.code, Some(2));
+    assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("cannot write to standard output: No space"), "{ended:?}");
-    assert_eq!(run(full(), full()).code, Some(2));
+    assert_eq!(run(full(), full()).code, Some(1));
     let mut command = command(&[], &[Path::new("/no/such/file")]);
-    assert_eq!(end(command.stderr(full()).spawn().unwrap()).code, Some(2));
+    assert_eq!(end(command.stderr(full()).spawn().unwrap()).code, Some(1));
 }

@@ -130,7 +130,7 @@ fn without_a_path_sources_below_the_current_folder_are_counted() {
 
     let empty = tempfile::tempdir().unwrap();
     let ended = end(command(&[], &[]).current_dir(empty.path()).spawn().unwrap());
-    assert_eq!(ended.code, Some(2));
+    assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("no *.rs, *.toml or *.md file"), "{}", ended.stderr);
 }
 
@@ -188,7 +188,7 @@ fn a_file_that_cannot_be_read_is_skipped_by_both_sides() {
     // What was named itself has to be counted.
     for named in [&secret, &closed] {
         let refused = as_nobody(&[], &[named, &dir.path().join("4.txt")]);
-        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert_eq!(refused.code, Some(1), "{refused:?}");
         let name = named.file_name().unwrap().to_str().unwrap();
         let (name, why) = (refused.stderr.contains(name), refused.stderr.contains("ermission"));
         assert!(name && why, "{}", refused.stderr);
@@ -251,7 +251,7 @@ fn what_is_wrong_with_the_command_line_is_said() {
     let (dir, ..) = tree();
     let nothing = dir.path().join("nothing");
     let ended = tour(&[], &[&nothing]);
-    assert_eq!(ended.code, Some(2));
+    assert_eq!(ended.code, Some(1));
     assert!(
         ended.stderr.contains("nothing") && ended.stderr.contains("No such file"),
         "{}",
@@ -272,7 +272,7 @@ fn what_is_wrong_with_the_command_line_is_said() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap());
-    assert_eq!(ended.code, Some(2));
+    assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("started by `shmkit tour` only"), "{}", ended.stderr);
 }
 

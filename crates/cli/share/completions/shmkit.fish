@@ -1,0 +1,69 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_shmkit_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_shmkit_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_shmkit_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_shmkit_using_subcommand
+    set -l cmd (__fish_shmkit_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c shmkit -n "__fish_shmkit_needs_command" -s h -l help -d 'Print help'
+complete -c shmkit -n "__fish_shmkit_needs_command" -s V -l version -d 'Print version'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "tour" -d 'Count text with several processes, while some of them are killed'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "tour-worker" -d 'A worker process of the tour, which starts it'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "ls" -d 'List segments: what they are, who lives in them, what they hold'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "gc" -d 'Remove segments that nobody lives in'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "rm" -d 'Remove segments by name: persistent ones, which nothing else removes. Or single objects of them'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "doctor" -d 'Say what is wrong, or will be, with shared memory on this machine, and what mends it'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the commands and options of shmkit'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "man" -d 'Write the manual: a page for each command'
+complete -c shmkit -n "__fish_shmkit_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c shmkit -n "__fish_shmkit_using_subcommand tour" -s w -l workers -d 'Number of worker processes' -r
+complete -c shmkit -n "__fish_shmkit_using_subcommand tour" -l json -d 'Print one JSON object instead'
+complete -c shmkit -n "__fish_shmkit_using_subcommand tour" -l no-kill -d 'Kill nobody'
+complete -c shmkit -n "__fish_shmkit_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c shmkit -n "__fish_shmkit_using_subcommand tour-worker" -s h -l help -d 'Print help'
+complete -c shmkit -n "__fish_shmkit_using_subcommand ls" -l directory -d 'Where the segments\' files are' -r -F
+complete -c shmkit -n "__fish_shmkit_using_subcommand ls" -s l -l long -d 'Also list every participant and every object'
+complete -c shmkit -n "__fish_shmkit_using_subcommand ls" -l json -d 'Print JSON, which is always long'
+complete -c shmkit -n "__fish_shmkit_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c shmkit -n "__fish_shmkit_using_subcommand gc" -l directory -d 'Where the segments\' files are' -r -F
+complete -c shmkit -n "__fish_shmkit_using_subcommand gc" -s y -l yes -d 'Remove them'
+complete -c shmkit -n "__fish_shmkit_using_subcommand gc" -l damaged -d 'Also those that no program can use any more: cut off or written over, and nobody has a lock on them'
+complete -c shmkit -n "__fish_shmkit_using_subcommand gc" -l all-users -d 'Also those of other users, as far as the system lets you: run as root'
+complete -c shmkit -n "__fish_shmkit_using_subcommand gc" -l json -d 'Print JSON'
+complete -c shmkit -n "__fish_shmkit_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c shmkit -n "__fish_shmkit_using_subcommand rm" -l directory -d 'Where the segments\' files are' -r -F
+complete -c shmkit -n "__fish_shmkit_using_subcommand rm" -s f -l force -d 'Also what somebody lives in, or uses'
+complete -c shmkit -n "__fish_shmkit_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c shmkit -n "__fish_shmkit_using_subcommand doctor" -l directory -d 'Where the segments\' files are' -r -F
+complete -c shmkit -n "__fish_shmkit_using_subcommand doctor" -l json -d 'Print JSON'
+complete -c shmkit -n "__fish_shmkit_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c shmkit -n "__fish_shmkit_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c shmkit -n "__fish_shmkit_using_subcommand man" -s h -l help -d 'Print help'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "tour" -d 'Count text with several processes, while some of them are killed'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "tour-worker" -d 'A worker process of the tour, which starts it'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "ls" -d 'List segments: what they are, who lives in them, what they hold'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "gc" -d 'Remove segments that nobody lives in'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "rm" -d 'Remove segments by name: persistent ones, which nothing else removes. Or single objects of them'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "doctor" -d 'Say what is wrong, or will be, with shared memory on this machine, and what mends it'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "completions" -d 'Print what a shell needs to complete the commands and options of shmkit'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "man" -d 'Write the manual: a page for each command'
+complete -c shmkit -n "__fish_shmkit_using_subcommand help; and not __fish_seen_subcommand_from tour tour-worker ls gc rm doctor completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
