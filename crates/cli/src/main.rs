@@ -16,6 +16,7 @@ mod signals;
 mod status;
 mod table;
 mod tour;
+mod waits;
 mod words;
 
 /// Shared-memory IPC that survives kill -9.
@@ -35,6 +36,8 @@ enum Command {
     Ls(ls::Args),
     Gc(gc::Args),
     Rm(rm::Args),
+    Deadlocks(waits::DeadlocksArgs),
+    WaitChains(waits::ChainsArgs),
     Doctor(doctor::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -64,6 +67,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ls(args) => ls::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Rm(args) => rm::run(&args),
+        Command::Deadlocks(args) => waits::deadlocks(&args),
+        Command::WaitChains(args) => waits::chains(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => generate::completions(&args, Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),

@@ -1,6 +1,7 @@
 //! What is in `/dev/shm`, and sweeping up what no living process uses.
 //!
 //! * [`list`] looks at segments without joining them, mapping them or changing a byte of them.
+//! * [`waits`] says who waits for what, and which of them for each other.
 //! * [`Sweep`] removes those whose participants are all gone, or says what it would remove.
 //!
 //! ```
@@ -24,15 +25,20 @@
 //! the kernel's word, through the record locks of `shmkit-roster`; and a segment is removed by `shmkit-segment`, in the
 //! one way in which segments are removed.
 
+mod asleep;
 mod copy;
+mod deadlock;
 mod examine;
 mod list;
 mod sweep;
+mod waits;
 
 pub use shmkit_roster::{Member, Verdict};
 pub use shmkit_segment::{DIRECTORY, PREFIX};
 pub use shmkit_segment::{Entry, ObjectError};
 
+pub use crate::deadlock::Deadlock;
 pub use crate::examine::Foreign;
 pub use crate::list::{Found, ListError, Summary, What, list, name_of};
 pub use crate::sweep::{Fate, Report, Sweep, Swept};
+pub use crate::waits::{Holder, Process, Waiting, Waits, waits};

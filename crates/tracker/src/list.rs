@@ -81,7 +81,7 @@ impl Summary {
         self.participants.iter().filter(|who| who.verdict == Verdict::Dead && !who.left).count()
     }
 
-    fn of(file: &File, header: Header, owner: u32) -> io::Result<Self> {
+    pub(crate) fn of(file: &File, header: Header, owner: u32) -> io::Result<Self> {
         let members = |roster: shmkit_roster::Roster<'_>| roster.participants(file.as_fd());
         let (participants, objects) = copy::read(file, &header, members)?;
         let Header { size, roster_slots: capacity, directory_entries: entries, content, .. } =

@@ -19,6 +19,9 @@ _shmkit() {
             shmkit,completions)
                 cmd="shmkit__subcmd__completions"
                 ;;
+            shmkit,deadlocks)
+                cmd="shmkit__subcmd__deadlocks"
+                ;;
             shmkit,doctor)
                 cmd="shmkit__subcmd__doctor"
                 ;;
@@ -43,8 +46,14 @@ _shmkit() {
             shmkit,tour-worker)
                 cmd="shmkit__subcmd__tour__subcmd__worker"
                 ;;
+            shmkit,wait-chains)
+                cmd="shmkit__subcmd__wait__subcmd__chains"
+                ;;
             shmkit__subcmd__help,completions)
                 cmd="shmkit__subcmd__help__subcmd__completions"
+                ;;
+            shmkit__subcmd__help,deadlocks)
+                cmd="shmkit__subcmd__help__subcmd__deadlocks"
                 ;;
             shmkit__subcmd__help,doctor)
                 cmd="shmkit__subcmd__help__subcmd__doctor"
@@ -70,6 +79,9 @@ _shmkit() {
             shmkit__subcmd__help,tour-worker)
                 cmd="shmkit__subcmd__help__subcmd__tour__subcmd__worker"
                 ;;
+            shmkit__subcmd__help,wait-chains)
+                cmd="shmkit__subcmd__help__subcmd__wait__subcmd__chains"
+                ;;
             *)
                 ;;
         esac
@@ -77,7 +89,7 @@ _shmkit() {
 
     case "${cmd}" in
         shmkit)
-            opts="-h -V --help --version tour tour-worker ls gc rm doctor completions man help"
+            opts="-h -V --help --version tour tour-worker ls gc rm deadlocks wait-chains doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -97,6 +109,24 @@ _shmkit() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__deadlocks)
+            opts="-h --json --dot --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -141,7 +171,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help)
-            opts="tour tour-worker ls gc rm doctor completions man help"
+            opts="tour tour-worker ls gc rm deadlocks wait-chains doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -155,6 +185,20 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__help__subcmd__deadlocks)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -280,6 +324,20 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        shmkit__subcmd__help__subcmd__wait__subcmd__chains)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         shmkit__subcmd__ls)
             opts="-l -h --long --json --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -359,6 +417,24 @@ _shmkit() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__wait__subcmd__chains)
+            opts="-h --json --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -6,3 +6,7 @@ mod signals;
 mod support;
 mod terminal;
 mod tour;
+mod waits;
+
+// Tests here start this program anew, as processes that wait for each other.
+shmkit::early!();

@@ -1,0 +1,236 @@
+//! Who waits for what, and who keeps them waiting.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::libc::dev_t;
+use shmkit_layout::{Kind, NameWords};
+use shmkit_roster::{Member, OwnerId, Person, Verdict};
+use shmkit_segment::Entry;
+
+use crate::asleep::{self, Threads};
+use crate::examine::{Examined, examine, read_to};
+use crate::list::{ListError, Summary, candidates};
+
+/// Most bytes between the first and the last word of an object that name somebody, of what is looked at.
+const SPAN: u64 = 1 << 24;
+
+/// Kinds in which a name does not keep anybody waiting: it is of who waits too, has come, or has taken a thing that
+/// nobody else waits for.
+const NAMED_ONLY: [&str; 9] =
+    ["barrier", "bcast", "condvar", "counting", "event", "lifo", "pool", "priority", "queue"];
+
+/// A thread that sleeps on an object of a segment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The process it is a thread of.
+    pub pid: u32,
+    /// The number of the thread.
+    pub thread: u32,
+    /// What the segment is called, without the prefix.
+    pub segment: String,
+    /// What the object is called.
+    pub object: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Whom it waits for: the participants that the object names, as who holds it or is at its other end. None where no
+    /// word of it tells.
+    pub holders: Vec<Holder>,
+    /// One of them is enough: it is a permit that is waited for, and each of them has one.
+    pub any: bool,
+}
+
+/// Somebody who keeps others waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// Its name in the segment.
+    pub id: OwnerId,
+    /// The process.
+    pub pid: u32,
+    /// Name of the command.
+    pub command: String,
+    /// Whether it lives. From who is dead, whoever waits takes over.
+    pub is_alive: bool,
+}
+
+/// A process that takes part in a segment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Process {
+    /// Name of the command.
+    pub command: String,
+    /// How many threads it has.
+    pub threads: usize,
+    /// How many of them sleep on objects that somebody holds.
+    pub asleep: usize,
+}
+
+/// Who waits for what, in all segments of a directory.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Waits {
+    /// Every thread that sleeps on an object, in the order of processes.
+    pub waiting: Vec<Waiting>,
+    /// The living processes in the segments, by number.
+    pub processes: BTreeMap<u32, Process>,
+    /// Those of which the system does not say what their threads do, or that are not seen from here: in another PID namespace.
+    pub unseen: BTreeMap<u32, io::Error>,
+}
+
+/// Asks the kernel what the threads of all participants sleep on, and reads who has it. Nothing is stopped, joined or
+/// written; what is seen of a process that runs has passed when it is told.
+///
+/// No participant writes down what it waits for: the kernel knows. It tells root, and users who may trace the process;
+/// of others' processes [`Waits::unseen`] says so.
+///
+/// # Errors
+///
+/// [`ListError`] if the directory cannot be read.
+pub fn waits(directory: impl AsRef<Path>) -> Result<Waits, ListError> {
+    let mut waits = Waits::default();
+    let mut threads: BTreeMap<u32, Option<Threads>> = BTreeMap::new();
+    for (path, name) in candidates(directory.as_ref())? {
+        let Ok(Examined { file, header: Ok(header), owner, .. }) = examine(&path) else { continue };
+        let (Ok(metadata), Ok(summary)) = (file.metadata(), Summary::of(&file, header, owner))
+        else {
+            continue;
+        };
+        let Ok(entries) = &summary.objects else { continue };
+        let number = (metadata.dev() as dev_t, metadata.ino());
+        for member in summary.participants.iter().filter(|who| who.verdict == Verdict::Alive) {
+            let pid = member.person.pid;
+            let seen = threads.entry(pid).or_insert_with(|| waits.ask(&member.person));
+            let Some(seen) = seen else { continue };
+            for sleeper in &seen.asleep {
+                let words = sleeper.words.iter().filter(|word| word.file == number);
+                for entry in words.filter_map(|word| at(entries, word.offset)) {
+                    let holders = holders(&file, entry, &summary.participants);
+                    waits.waiting.push(Waiting {
+                        pid,
+                        thread: sleeper.thread,
+                        segment: name.clone(),
+                        object: entry.name.clone(),
+                        kind: entry.shape.kind,
+                        holders,
+                        any: entry.shape.kind.name() == "sema",
+                    });
+                }
+            }
+        }
+    }
+    waits.waiting.sort_by_key(|waiting| (waiting.pid, waiting.thread));
+    let held = waits.waiting.iter().filter(|waiting| !waiting.holders.is_empty());
+    let mut last = None;
+    // In order: a thread that sleeps on several words counts once.
+    for thread in held.map(|waiting| (waiting.pid, waiting.thread)) {
+        if last.replace(thread) != Some(thread)
+            && let Some(process) = waits.processes.get_mut(&thread.0)
+        {
+            process.asleep += 1;
+        }
+    }
+    Ok(waits)
+}
+
+impl Waits {
+    /// Asks about one process, and notes what it is.
+    fn ask(&mut self, person: &Person) -> Option<Threads> {
+        let asked = started(person.pid).and_then(|start| match start == person.start_time {
+            true => asleep::threads(person.pid),
+            false => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "another process has its number here: it lives in another PID namespace",
+            )),
+        });
+        match asked {
+            Ok(threads) => {
+                let command = person.command.clone();
+                let process = Process { command, threads: threads.count, asleep: 0 };
+                self.processes.insert(person.pid, process);
+                Some(threads)
+            }
+            Err(error) => {
+                self.unseen.insert(person.pid, error);
+                None
+            }
+        }
+    }
+}
+
+/// When a process started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+fn started(pid: u32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The command may have blanks and brackets in it, and ends with the last one. Field 3 is the first one behind it.
+    let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19));
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its stat is none");
+    field.and_then(|field| field.parse().ok()).ok_or_else(invalid)
+}
+
+/// The object that has the byte at `offset`.
+fn at(entries: &[Entry], offset: u64) -> Option<&Entry> {
+    entries.iter().find(|entry| {
+        offset.checked_sub(entry.offset).is_some_and(|within| within < entry.shape.bytes)
+    })
+}
+
+/// Returns the participants that the words of an object name, if those keep others waiting: each once.
+pub(crate) fn holders(file: &File, entry: &Entry, members: &[Member]) -> Vec<Holder> {
+    if NAMED_ONLY.contains(&entry.shape.kind.name()) {
+        return Vec::new();
+    }
+    named(file, entry, members)
+}
+
+/// Returns the participants that the words of an object name, each once.
+pub(crate) fn named(file: &File, entry: &Entry, members: &[Member]) -> Vec<Holder> {
+    let mut found: Vec<Holder> = Vec::new();
+    for words in entry.shape.names {
+        for id in names(file, entry, words) {
+            let Some(member) = members.iter().find(|member| member.id == id) else { continue };
+            if found.iter().all(|holder| holder.id != id) {
+                found.push(Holder {
+                    id,
+                    pid: member.person.pid,
+                    command: member.person.command.clone(),
+                    is_alive: member.verdict != Verdict::Dead,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Reads who is named in one row of an object's words. What cannot be read names nobody.
+fn names(file: &File, entry: &Entry, words: NameWords) -> Vec<OwnerId> {
+    let width = if words.is_upper() || words.is_lower() { 8 } else { 4 };
+    let ends = (words.offsets().next(), words.offsets().last());
+    let (Some(first), Some(last)) = ends else { return Vec::new() };
+    let fits = last.checked_add(width).is_some_and(|end| end <= entry.shape.bytes);
+    let span = last.saturating_sub(first) + width;
+    if !fits || span > SPAN {
+        return Vec::new();
+    }
+    // At most 16 MiB.
+    let mut bytes = vec![0; span as usize];
+    let Some(begin) = entry.offset.checked_add(first) else { return Vec::new() };
+    if read_to(file, &mut bytes, begin).unwrap_or(0) < bytes.len() {
+        return Vec::new();
+    }
+    // In memory order: what the lower half is, the machine says.
+    let half = match (words.is_upper(), cfg!(target_endian = "little")) {
+        (true, true) => 4,
+        (false, false) if words.is_lower() => 4,
+        _ => 0,
+    };
+    let word = |at: u64| {
+        let at = (at - first) as usize + half;
+        let bytes = bytes.get(at..at + 4)?.try_into().ok()?;
+        OwnerId::new(u32::from_ne_bytes(bytes) & OwnerId::MASK)
+    };
+    words.offsets().filter_map(word).collect()
+}
