@@ -127,7 +127,9 @@ fn atomics_come_from_one_crate() {
 #[test]
 fn no_futex_is_private_and_all_are_in_one_crate() {
     refuse("crates", &[], "no futex of ours is private", |line| line.contains("PRIVATE_FLAG"));
-    refuse("crates", &["crates/atomic/"], "futexes are waited on through shmkit_atomic", |line| {
+    // `asleep` calls nobody: it reads which calls others are in.
+    let known = ["crates/atomic/", "crates/tracker/src/asleep.rs"];
+    refuse("crates", &known, "futexes are waited on through shmkit_atomic", |line| {
         line.contains("SYS_futex")
     });
 }
