@@ -26,7 +26,7 @@ static MADE: AtomicU64 = AtomicU64::new(0);
 /// long as this process or a handle to something in it.
 ///
 /// The object has no name. Its bytes are free when the last handle is dropped, in whichever process, or its owner is dead. A forked
-/// child has an arena of its own.
+/// child has an arena of its own, unless it [joins](Segment::join_after_fork) its parent's.
 ///
 /// # Errors
 ///
@@ -34,11 +34,28 @@ static MADE: AtomicU64 = AtomicU64::new(0);
 ///
 /// # If a peer dies
 ///
-/// The arena is nobody's but this process's: nobody else makes objects there.
+/// Nobody makes objects there but this process and children of it that were forked and have joined; one that dies in the middle
+/// leaves bytes that are free.
 pub fn make<O: Object<Seat>>(spec: O::Spec) -> Result<O, ArenaError> {
-    let segment = current()?;
-    // Relaxed: a number that nobody else gets.
-    let name = format!("#{}", MADE.fetch_add(1, Relaxed));
+    make_in(&current()?, spec)
+}
+
+/// The same, in a segment that is at hand: of two objects that belong together, the second.
+///
+/// # Errors
+///
+/// [`ArenaError::Object`]: there is no memory in it.
+///
+/// # If a peer dies
+///
+/// As with [`make`].
+pub fn make_in<O: Object<Seat>>(segment: &Segment, spec: O::Spec) -> Result<O, ArenaError> {
+    // Relaxed: a number that no other thread gets. A forked child counts on from its parent's, under a name of its own.
+    let number = MADE.fetch_add(1, Relaxed);
+    let name = match segment.participant().me() {
+        Some(me) => format!("#{me}.{number}"),
+        None => format!("#{number}"),
+    };
     let object = segment.make::<O>(&name, spec)?;
     segment.unlink_object(&name)?;
     Ok(object)

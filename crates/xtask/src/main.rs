@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | faults | fuzz | bench | versus`.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | faults | fuzz | bench | versus | cpython`.
 #![forbid(unsafe_code)]
 
 mod faults;
@@ -95,6 +95,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// The interpreter's own tests of multiprocessing over the binding and over the stock module (release build); try `-- --help`
+    Cpython {
+        /// Passed on to the comparison
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Ratios against `raw_sync` and `shared_memory`, in a package of their own
     Versus {
         /// Passed on to the benchmark
@@ -133,6 +139,7 @@ fn main() -> Result<()> {
         Task::Bench { args } => {
             run(cargo(["run", "--release", "--package", "shmkit-benches", "--"]).args(args))
         }
+        Task::Cpython { args } => python("bindings/python/tests/compare.py", args),
         Task::Versus { args } => {
             let manifest = root().join("benches/versus/Cargo.toml");
             run(cargo(["run", "--release", "--manifest-path"]).arg(manifest).arg("--").args(args))
@@ -184,6 +191,13 @@ fn fuzz(seconds: u32, targets: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Runs a script where the binding is installed, in an environment that is made for it; the interpreter is `SHMKIT_PYTHON`.
+fn python(script: &str, args: Vec<OsString>) -> Result<()> {
+    let mut command = Command::new(std::env::var_os("SHMKIT_PYTHON").unwrap_or("python3".into()));
+    command.arg(root().join("bindings/python/tests/environment.py")).arg("--release");
+    run(command.arg(root().join(script)).args(args))
+}
+
 fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     command.args(args).current_dir(root());
@@ -199,7 +213,8 @@ fn root() -> PathBuf {
 /// Runs a command to its end; shows it, and how long it took.
 fn run(command: &mut Command) -> Result<()> {
     let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let shown = format!("cargo {}", args.join(" "));
+    let program = command.get_program().to_string_lossy();
+    let shown = format!("{} {}", program.rsplit('/').next().unwrap_or(&program), args.join(" "));
     eprintln!("xtask: {shown}");
     let began = Instant::now();
     let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;

@@ -1,0 +1,35 @@
+//! The half of `shmkit` for Python that is written in Rust: its classes over the crates' handles.
+//!
+//! What they are called in Python, and how they travel to children, is said by the package in `python/shmkit`, which is what
+//! programs import.
+
+mod barrier;
+mod block;
+mod condition;
+mod event;
+mod guarded;
+mod lock;
+mod made;
+mod rlock;
+mod semaphore;
+mod travel;
+mod waiting;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::{
+        barrier::Barrier, block::Block, condition::Condition, event::Event, guarded::Guarded,
+        lock::Lock, made::OwnerDied, rlock::RLock, semaphore::Semaphore, travel::join,
+    };
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(_: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::travel::enable();
+        // A child takes part before `fork` returns there, so that nothing else has to ask whether it was forked.
+        shmkit::join_all_at_fork(true).map_err(crate::made::failed)
+    }
+}
