@@ -12,9 +12,9 @@ use shmkit::connection::{Address, Client, Connection, Listener, RecvHalf, SendHa
 use shmkit::duplex::{Duplex, Options};
 use shmkit::{
     Array, Barrier, Condvar, CountingSemaphore, Event, FrameReceiver, FrameSender, LifoQueue, Lock,
-    Mutex, MutexGuard, Once, OnceCell, Party, Patience, Publisher, Queue, RLock, Receiver,
-    ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque, ShmString, ShmVec, Snapshot, Subscriber,
-    Transactional, TransactionalSet, Value,
+    MessageQueue, Mutex, MutexGuard, Once, OnceCell, Party, Patience, Publisher, Queue, RLock,
+    Receiver, ReentrantMutex, RwLock, Semaphore, Sender, ShmDeque, ShmString, ShmVec, Snapshot,
+    Subscriber, Transactional, TransactionalSet, Value,
 };
 use shmkit_sync::FutexLock;
 
@@ -244,6 +244,13 @@ fn forms() -> Vec<Row> {
             send_message, try_send_message, send_message_timeout, send_message_deadline(&[1], &[]);
             send_descriptor, try_send_descriptor, send_descriptor_timeout, send_descriptor_deadline(any());
             flush, try_flush, flush_timeout, flush_deadline();
+        }
+        MessageQueue: MessageQueue, ENDLESS => {
+            put, try_put, put_timeout, put_deadline(&[1]);
+            get, try_get, get_timeout, get_deadline();
+            get_into, try_get_into, get_into_timeout, get_into_deadline(any());
+            take, try_take, take_timeout, take_deadline();
+            join, try_join, join_timeout, join_deadline();
         }
         OrderedQueue: LifoQueue<u64>, ENDLESS => {
             put, try_put, put_timeout, put_deadline(1);

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("heap", &["atomic", "layout", "roster", "sync"]),
     ("collections", &["atomic", "heap", "layout", "roster", "sync"]),
     ("pipe", &["atomic", "layout", "roster", "sync", "wait"]),
-    ("queue", &["atomic", "layout", "roster", "sync", "wait"]),
+    ("queue", &["atomic", "heap", "layout", "roster", "sync", "wait"]),
     ("tokio", &["layout", "pipe", "queue", "roster", "wait"]),
     ("segment", &["atomic", "layout", "roster", "sync"]),
     ("parcel", &["layout", "roster", "segment"]),

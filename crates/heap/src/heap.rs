@@ -157,6 +157,11 @@ impl<K: Judge> Heap<K> {
         self.raw.len_for(layout, &self.local)
     }
 
+    /// Returns how many bytes the largest block has that an empty heap has room for, as large as it may become.
+    pub fn largest(&self) -> u64 {
+        self.raw.area_len()
+    }
+
     /// Returns the bytes of a block.
     ///
     /// # Errors

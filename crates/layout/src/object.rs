@@ -44,6 +44,7 @@ impl fmt::Display for Kind {
         f.write_str(match self.name() {
             "bcast" => "broadcast",
             "lifo" => "LIFO queue",
+            "messages" => "message queue",
             "priority" => "priority queue",
             "counting" => "counting semaphore",
             "oncecell" => "once cell",

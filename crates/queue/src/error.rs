@@ -4,6 +4,7 @@ use core::error::Error;
 use core::fmt;
 use std::io::{self, ErrorKind};
 
+use shmkit_heap::HeapError;
 use shmkit_roster::PeerId;
 
 use crate::BroadcastError;
@@ -34,6 +35,20 @@ pub enum QueueError {
     /// Nobody could tell whether those are alive who are at work in the queue, for a second or to the end of the time
     /// given.
     CannotJudge,
+    /// The message is longer than the queue could hold if it was empty.
+    TooLong {
+        /// Its length, in bytes.
+        length: u64,
+        /// The most that it may have.
+        most: u64,
+    },
+    /// The message is longer than the buffer given for it. It went back, and whoever takes next gets it.
+    TooShort {
+        /// Its length, in bytes.
+        length: u64,
+    },
+    /// The memory for a message was not to be had, for another reason than that there is none just now.
+    Heap(HeapError),
     /// A word of the queue has a value that no peer of this version writes.
     Corrupt {
         /// What the word means.
@@ -56,6 +71,11 @@ impl QueueError {
             Self::Closed => ErrorKind::BrokenPipe,
             Self::Interrupted => ErrorKind::ConnectionAborted,
             Self::PeerDied { .. } => ErrorKind::ConnectionReset,
+            Self::TooLong { .. } | Self::TooShort { .. } => ErrorKind::InvalidInput,
+            #[cfg(not(loom))]
+            Self::Heap(error) => io::Error::from(*error).kind(),
+            #[cfg(loom)]
+            Self::Heap(_) => ErrorKind::Other,
             Self::Corrupt { .. } => ErrorKind::InvalidData,
             Self::NotJoined | Self::NotMine | Self::CannotJudge => ErrorKind::Other,
         }
@@ -82,6 +102,15 @@ impl fmt::Display for QueueError {
             Self::CannotJudge => f.write_str(
                 "cannot tell whether those are alive who are at work in the queue",
             ),
+            Self::TooLong { length, most } => write!(
+                f,
+                "the message has {length} bytes, and the queue holds {most} at most; make it larger, or put the message in parts"
+            ),
+            Self::TooShort { length } => write!(
+                f,
+                "the message has {length} bytes, more than there is place for; it is in the queue still"
+            ),
+            Self::Heap(_) => f.write_str("the queue has not got the memory for a message"),
             Self::Corrupt { field, found } => write!(
                 f,
                 "the queue is corrupt: its {field} is {found:#x}, which no peer of this version writes; make the queue anew"
@@ -90,7 +119,14 @@ impl fmt::Display for QueueError {
     }
 }
 
-impl Error for QueueError {}
+impl Error for QueueError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Heap(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<QueueError> for io::Error {
     fn from(error: QueueError) -> Self {

@@ -8,6 +8,9 @@
 //!   * it is [`Ready`](shmkit_wait::Ready) when something can be taken, its [`room`](Queue::room) when something can be put;
 //!   * [`len`](Queue::len), [`capacity`](Queue::capacity), [`stats`](Queue::stats).
 //! * [`QueueSpec`]: how it is made; [`Delivery`]: what becomes of what the dead had taken.
+//! * [`MessageQueue`]: the same of messages of any length, in a heap of its own.
+//!   * [`put`](MessageQueue::put), [`get`](MessageQueue::get), [`get_into`](MessageQueue::get_into), and in place:
+//!     [`take`](MessageQueue::take).
 //! * [`Broadcast`]: one [`Publisher`], any number of [`Subscriber`]s, each of which receives everything at its own pace.
 //!   * [`send`](Publisher::send), [`send_all`](Publisher::send_all), and in place: [`reserve`](Publisher::reserve);
 //!   * [`recv`](Subscriber::recv), [`recv_batch`](Subscriber::recv_batch), and in place: [`peek`](Subscriber::peek).
@@ -30,7 +33,7 @@
 //!
 //! # What this does not do
 //!
-//! Items have one type and size. A queue does not grow. Items come in the order in which they were put, so that a process
+//! A queue has no more slots than it was made with. Items come in the order in which they were put, so that a process
 //! which is *stopped* in the middle of a put (a few instructions) holds up all who take; and an item that is taken and not
 //! done keeps its place in the ring, so that a queue which is as small as the number of its takers can be full with nothing to
 //! take. Nobody is told that all who put are gone: a [`Patience`](shmkit_sync::Patience) may last as long as one of them
@@ -61,6 +64,7 @@ mod error;
 mod get;
 #[cfg(not(loom))]
 mod lease;
+mod message;
 mod ordered;
 #[cfg(not(loom))]
 mod places;
@@ -80,6 +84,9 @@ pub use crate::broadcast::{
     SubscriberCell,
 };
 pub use crate::error::{BatchError, PutError, QueueError};
+pub use crate::message::MessageSpec;
+#[cfg(not(loom))]
+pub use crate::message::{MessageLease, MessageQueue, MessageRoom};
 #[cfg(not(loom))]
 pub use crate::ordered::{
     ByPriority, LifoQueue, NewestFirst, Order, OrderedQueue, OrderedRoom, PriorityQueue,

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use shmkit_layout::{Offset, OffsetError, Region, ShmSafe, align_up};
+use shmkit_layout::{Offset, OffsetError, Region, ShapeError, ShmSafe, align_up};
 
 use crate::raw::{MAX_CAPACITY, RawQueue, Words};
 
@@ -37,9 +37,22 @@ pub(crate) const fn words_at<T>() -> u64 {
 }
 
 /// The most items that a queue of `T`s can have.
-pub(crate) const fn most<T>() -> u64 {
+const fn most<T>() -> u64 {
     let fit = MAX_BYTES / (size_of::<T>() as u64 + APART);
     if fit < MAX_CAPACITY as u64 { fit } else { MAX_CAPACITY as u64 }
+}
+
+/// Checks a capacity.
+///
+/// # Errors
+///
+/// [`ShapeError::Length`] if no queue of `T`s has it.
+pub(crate) fn checked<T>(capacity: u64) -> Result<u32, ShapeError> {
+    let max = most::<T>();
+    if capacity == 0 || capacity > max {
+        return Err(ShapeError::Length { found: capacity, min: 1, max });
+    }
+    Ok(capacity as u32) // `most` is below 2^24.
 }
 
 const fn align<T>() -> u64 {

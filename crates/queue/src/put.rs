@@ -171,6 +171,6 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
 }
 
 /// What the end of a time is to who does not wait.
-fn now(error: QueueError) -> QueueError {
+pub(crate) fn now(error: QueueError) -> QueueError {
     if error.is_timeout() { QueueError::Full } else { error }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 use shmkit_layout::{Kind, Object, Offset, Region, Schema, Shape, ShapeError, ShmSafe, TypeTag};
 use shmkit_roster::{Judge, Seat};
 
-use crate::places::{Places, Plan, most, words_at};
+use crate::places::{Places, Plan, checked, words_at};
 use crate::raw::{RawQueue, Ring};
 use crate::{Delivery, QueueError, QueueSpec, Stats};
 
@@ -145,15 +145,6 @@ impl<T: ShmSafe, K: Judge> fmt::Debug for Queue<T, K> {
             .field("stats", &self.stats())
             .finish()
     }
-}
-
-/// Checks a capacity.
-fn checked<T>(capacity: u64) -> Result<u32, ShapeError> {
-    let max = most::<T>();
-    if capacity == 0 || capacity > max {
-        return Err(ShapeError::Length { found: capacity, min: 1, max });
-    }
-    Ok(capacity as u32) // `most` is below 2^24.
 }
 
 #[cfg(feature = "serde")]

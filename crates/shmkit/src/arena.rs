@@ -4,9 +4,9 @@ use shmkit_segment::arena::{ArenaError, make};
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    DequeSpec, Event, Item, Lock, MapSpec, Mutex, Once, OnceCell, Parties, Pipe, Queue, QueueSpec,
-    RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec,
-    Snapshot, Value,
+    DequeSpec, Event, Item, Lock, MapSpec, MessageQueue, MessageSpec, Mutex, Once, OnceCell,
+    Parties, Pipe, Queue, QueueSpec, RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap,
+    ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Value,
 };
 
 /// Makes an object of what it begins with, in the [arena](crate::segment::arena) of this process: a value, an array, a lock with what
@@ -74,6 +74,7 @@ of_spec! {
     [T: ShmSafe] Array<T>, ArraySpec<T>;
     [T: AtomicWord] AtomicArray<T>, ArraySpec<T>;
     [T: ShmSafe] Queue<T>, QueueSpec;
+    [] MessageQueue, MessageSpec;
     [T: ShmSafe] Pipe<T>, u64;
     [] Barrier, Parties;
     [] CountingSemaphore, Count;

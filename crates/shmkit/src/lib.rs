@@ -355,7 +355,7 @@
 //! [`join`](Queue::join) waits until all is done, and never for the dead:
 //!
 //! ```
-//! # use shmkit::{Objects, Options, QueueError};
+//! # use shmkit::{MessageSpec, Objects, Options, QueueError};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let segment = Options::new(1 << 20).anonymous()?;
 //! let jobs = segment.queue::<u64>("jobs", 64)?;
@@ -365,6 +365,10 @@
 //! assert_eq!(jobs.get()?, 2); // taken and done in one
 //! jobs.join().and_then(|()| jobs.close())?;
 //! assert_eq!(jobs.get(), Err(QueueError::Closed));
+//!
+//! let texts = segment.message_queue("texts", MessageSpec::new(64, 1 << 18))?; // of any length, up to what the queue holds
+//! texts.put(b"two burgers, no onions")?;
+//! assert_eq!(&*texts.take()?, b"two burgers, no onions"); // where it lies
 //!
 //! let urgent = segment.priority_queue::<u64>("urgent", 64)?; // the least first; and `lifo_queue`, the newest first
 //! urgent.put_all(&[(5, 1), (0, 2)])?;

@@ -32,6 +32,7 @@ pub use shmkit_queue::{
 };
 pub use shmkit_queue::{ByPriority, LifoQueue, NewestFirst, OrderedQueue, PriorityQueue};
 pub use shmkit_queue::{Delivery, Lease, PutError, Queue, QueueError, QueueSpec};
+pub use shmkit_queue::{MessageLease, MessageQueue, MessageSpec};
 pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Seat};
 pub use shmkit_segment::{
     Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind, Observer,

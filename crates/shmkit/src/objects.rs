@@ -7,9 +7,9 @@ use shmkit_segment::ObjectError;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Broadcast, BroadcastSpec, Condvar,
     Count, CountingSemaphore, Data, DequeSpec, Event, Frames, Heap, Item, LifoQueue, Lock, MapSpec,
-    Mutex, Once, OnceCell, Pipe, PriorityQueue, Queue, QueueSpec, RLock, ReentrantMutex, RwLock,
-    Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional,
-    TransactionalSet, TransactionalSetSpec, Value,
+    MessageQueue, MessageSpec, Mutex, Once, OnceCell, Pipe, PriorityQueue, Queue, QueueSpec, RLock,
+    ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec,
+    Snapshot, Transactional, TransactionalSet, TransactionalSetSpec, Value,
 };
 
 mod sealed {
@@ -401,6 +401,13 @@ pub trait Objects: sealed::Sealed {
         name: &str,
         spec: impl Into<QueueSpec>,
     ) -> Result<Queue<T>, ObjectError>;
+
+    /// A [`MessageQueue`]: a queue of messages of any length.
+    ///
+    /// # Errors
+    ///
+    /// See [`Objects`].
+    fn message_queue(&self, name: &str, spec: MessageSpec) -> Result<MessageQueue, ObjectError>;
 
     /// A [`LifoQueue`] that holds so many items.
     ///

@@ -15,9 +15,9 @@ use shmkit::roster::{Description, Judge, Link, OwnerId, Participant, Roster, Spe
 use shmkit::segment::Directory;
 use shmkit::{
     Array, ArraySpec, Atomic, AtomicArray, Barrier, Condvar, Count, CountingSemaphore, ErrorKind,
-    Event, Heap, Lock, LockError, MapSpec, Mutex, Objects, Once, OnceCell, Options, Pipe, Queue,
-    RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap, ShmString, ShmVec,
-    Value,
+    Event, Heap, Lock, LockError, MapSpec, MessageQueue, MessageSpec, Mutex, Objects, Once,
+    OnceCell, Options, Pipe, Queue, RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore,
+    ShmDeque, ShmMap, ShmString, ShmVec, Value,
 };
 
 /// Places, and names: one each. No other number in the memory is 7.
@@ -158,6 +158,11 @@ fn take_everything_and_die<'m>(
     queue.put_all(&[100, 101]).unwrap();
     forget((queue.take().unwrap(), queue.take().unwrap()));
     named();
+    let spec = MessageSpec::new(9, 1 << 16);
+    let messages = object::<MessageQueue<_>>(directory, "messages", spec, v);
+    messages.put(&[7; 300]).unwrap();
+    forget(messages.take().unwrap());
+    named();
     forget(
         object::<Heap<_>>(directory, "heap", (1 << 16).into(), v).reserve_bytes(8).map_err(|_| ()),
     );
@@ -235,11 +240,11 @@ fn no_word_of_any_object_keeps_the_name_of_a_place_that_begins_anew() {
         let victim = Victim { participant, lost: AtomicBool::new(false) };
         take_everything_and_die(&memory, victim, &others[0], &mut made);
         // Two of a reentrant mutex, a recursive lock, and all that is done once; of a lock that is written three; of a pipe
-        // both ends, and who began the session; of a queue two leases; of a heap its seat, in a map too. Who lost its place in a wait may have taken the lock again just before.
+        // both ends, and who began the session; of a queue two leases, of one of messages one and its heap's seat; of a heap its seat, in a map too. Who lost its place in a wait may have taken the lock again just before.
         let awaited = made.pop();
         assert_eq!(
             made,
-            [1, 2, 1, 2, 3, 1, 1, 1, 1, 1, 3, 2, 1, 1, 1, 1, 1, 2, 2],
+            [1, 2, 1, 2, 3, 1, 1, 1, 1, 1, 3, 2, 2, 1, 1, 1, 1, 1, 2, 2],
             "round {round}"
         );
         assert!(matches!(awaited, Some(1 | 2)), "round {round}: {awaited:?}");

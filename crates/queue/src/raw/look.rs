@@ -28,7 +28,7 @@ impl Ring<'_> {
             match state {
                 State::Empty | State::Ready => {}
                 State::Returned => returned += 1,
-                State::Writing | State::Reading => {
+                State::Writing | State::Reading | State::Leaving => {
                     let nobody = QueueError::Corrupt { field: "slot's owner", found: word.bits() };
                     let owner = word.owner().ok_or(nobody)?;
                     let verdict = match last {
@@ -60,18 +60,45 @@ impl Ring<'_> {
         let emptied = Word::free((word.lap() + 1) % LAPS, State::Empty);
         let Control { lost, discarded, redelivered, .. } = self.control();
         let (to, count) = match (state, self.queue.delivery()) {
-            (State::Writing, _) => (emptied, discarded),
-            (_, Delivery::AtMostOnce) => (emptied, lost),
-            (_, Delivery::AtLeastOnce) => (Word::free(word.lap(), State::Returned), redelivered),
+            (State::Writing, _) => (emptied, Some(discarded)),
+            (State::Leaving, _) => (emptied, None),
+            (_, Delivery::AtMostOnce) => (emptied, Some(lost)),
+            (_, Delivery::AtLeastOnce) => {
+                (Word::free(word.lap(), State::Returned), Some(redelivered))
+            }
         };
         if !self.exchange(slot, word, to) {
             return false;
         }
-        count.fetch_add(1, Relaxed);
+        if let Some(count) = count {
+            count.fetch_add(1, Relaxed);
+        }
         if to != emptied {
             self.count_returned(1);
         }
         true
+    }
+
+    /// Reads what a slot's last item has left, for who has no claim of it; `None` if it is not empty, or was put to while this
+    /// read.
+    ///
+    /// What is read must be stored with Release by who puts, and loaded with Acquire: then who has read what a later one has
+    /// stored sees its claim.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Corrupt`].
+    pub fn read_empty<R>(
+        &self,
+        slot: u32,
+        read: impl FnOnce() -> R,
+    ) -> Result<Option<R>, QueueError> {
+        let (word, state) = self.load(slot)?;
+        if state != State::Empty {
+            return Ok(None);
+        }
+        let read = read();
+        Ok((self.load(slot)?.0 == word).then_some(read))
     }
 
     /// Returns how many items were put, or are about to be, and nobody is done with yet: those of `but` do not count.

@@ -25,7 +25,7 @@ use self::word::{State, Word};
 use crate::{Delivery, QueueError, Stats};
 
 pub use self::span::{Claim, Held};
-pub(crate) use self::wait::given_up;
+pub(crate) use self::wait::{Tried, given_up};
 pub use self::words::Words;
 
 /// The most slots that a queue can have: as many as can be swept of names.
@@ -197,15 +197,17 @@ impl fmt::Debug for RawQueue {
 /// take  G0 returned > 0: look for Returned, CAS -> Reading(me)
 ///       G1 look at head and its slot
 ///       G2 Ready of head's lap:          CAS -> Reading(me)            the lease
-///          Reading, Returned of it,
+///          Reading, Returned, Leaving of it,
 ///          anything of the next:         CAS head on, again
 ///          Writing of it:                wait
-///          Empty of it, or Reading and Returned of the lap before: empty
+///          Empty of it, or Reading, Returned, Leaving of the lap before: empty
 ///       G3 CAS head on      G4 read the item
 /// done  D1 CAS Reading(me) -> Empty of the next lap      D2 ring(space)
+///       of an item that refers to more: CAS Reading(me) -> Leaving(me), give that back, CAS -> Empty of the next lap
 /// give back      CAS Reading(me) -> Returned, returned + 1, ring(items)
 /// look  through all slots: Writing of the dead -> Empty of the next lap, discarded + 1;
-///       Reading of the dead -> Returned, or Empty of the next lap and lost + 1; Returned are counted
+///       Reading of the dead -> Returned, or Empty of the next lap and lost + 1; Leaving of the dead -> Empty of the next lap;
+///       Returned are counted
 /// ```
 ///
 /// Whatever is only a hint (`head`, `tail`, the count of what was returned) is moved by others if its mover dies. Who waits
@@ -322,7 +324,9 @@ impl<'q> Ring<'q> {
         for _ in 0..self.capacity() {
             let (word, state) = self.load(head.slot)?;
             match (word.ahead_of(head.lap), state) {
-                (0, State::Reading | State::Returned) | (1, _) => head = head.next(self.capacity()),
+                (0, State::Reading | State::Returned | State::Leaving) | (1, _) => {
+                    head = head.next(self.capacity());
+                }
                 _ => break,
             }
         }

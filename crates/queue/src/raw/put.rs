@@ -54,7 +54,7 @@ impl Ring<'_> {
         // and waits for what comes; or that one's is first: then we see that it is closed.
         barrier::after_exchange();
         if self.queue.is_closed() {
-            self.undo(claim);
+            self.give_up(Claim(claim));
             return Err(QueueError::Closed);
         }
         self.move_on(&self.queue.tail, first, next);
@@ -63,16 +63,18 @@ impl Ring<'_> {
 
     /// Empties claimed slots again, as if their items had been put and taken.
     #[cold]
-    fn undo(&self, claim: Span) {
-        for at in claim.positions(self) {
+    pub fn give_up(&self, claim: Claim) {
+        let Claim(span) = claim;
+        for at in span.positions(self) {
             self.exchange(
                 at.slot,
-                Word::of(at.lap, State::Writing, claim.me),
+                Word::of(at.lap, State::Writing, span.me),
                 Word::free((at.lap + 1) % LAPS, State::Empty),
             );
         }
-        // Those who take may have waited for it.
+        // Those who take may have waited for it; and whoever puts is no worse off than before.
         self.control().items.ring_all();
+        self.control().space.ring_all();
         self.control().idle.ring_all();
     }
 

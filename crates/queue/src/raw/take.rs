@@ -42,12 +42,11 @@ impl Ring<'_> {
             let (word, state) = self.load(at.slot)?;
             match (word.ahead_of(at.lap), state) {
                 (0, State::Ready) => return Ok(Some((at, word))),
-                (0, State::Reading | State::Returned) | (1, _) => {
+                (0, State::Reading | State::Returned | State::Leaving) | (1, _) => {
                     self.move_on(&self.queue.head, at, at.next(self.capacity()));
                 }
-                (0, State::Empty | State::Writing) | (BEFORE, State::Reading | State::Returned) => {
-                    return Ok(None);
-                }
+                (0, State::Empty | State::Writing)
+                | (BEFORE, State::Reading | State::Returned | State::Leaving) => return Ok(None),
                 _ => odd.look(word)?,
             }
         }
@@ -149,11 +148,46 @@ impl Ring<'_> {
     /// [`QueueError::NotMine`] if this participant has lost its place in the roster, and others have got the items.
     #[inline]
     pub fn done(&self, held: Held) -> Result<(), QueueError> {
+        self.empty(held, State::Reading)
+    }
+
+    /// Begins to be done with items that refer to something else, which the caller gives back between this and
+    /// [`left`](Self::left): nobody gets them any more, and nobody puts anything in their place yet.
+    ///
+    /// *If a peer dies* in between, their slots are free like those of all dead; what they refer to is the business of who
+    /// puts there next.
+    ///
+    /// # Errors
+    ///
+    /// As [`done`](Self::done): then nothing of it is the caller's.
+    pub fn leave(&self, held: &Held) -> Result<(), QueueError> {
+        let Held(span) = held;
+        for at in span.positions(self) {
+            let [reading, leaving] =
+                [State::Reading, State::Leaving].map(|state| Word::of(at.lap, state, span.me));
+            if !self.exchange(at.slot, reading, leaving) {
+                return Err(QueueError::NotMine);
+            }
+        }
+        Ok(())
+    }
+
+    /// Is done with items that it has [begun to leave](Self::leave).
+    ///
+    /// # Errors
+    ///
+    /// As [`done`](Self::done).
+    pub fn left(&self, held: Held) -> Result<(), QueueError> {
+        self.empty(held, State::Leaving)
+    }
+
+    #[inline]
+    fn empty(&self, held: Held, from: State) -> Result<(), QueueError> {
         let Held(span) = held;
         let mut mine = true;
         for at in span.positions(self) {
-            let reading = Word::of(at.lap, State::Reading, span.me);
-            mine &= self.exchange(at.slot, reading, Word::free((at.lap + 1) % LAPS, State::Empty));
+            let now = Word::of(at.lap, from, span.me);
+            mine &= self.exchange(at.slot, now, Word::free((at.lap + 1) % LAPS, State::Empty));
         }
         // With a fence that stands for the next two looks as well.
         self.control().space.ring(span.count);

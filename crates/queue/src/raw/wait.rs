@@ -12,7 +12,7 @@ const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
 const REST: u32 = 10;
 
 /// What a try came to.
-enum Tried<R> {
+pub(crate) enum Tried<R> {
     /// It is done.
     Got(R),
     /// There is something to wait for.
@@ -54,7 +54,7 @@ impl Ring<'_> {
         most: u32,
         patience: &Patience<'_>,
     ) -> Result<Claim, QueueError> {
-        self.wait(judge, me, patience, &self.control().space, |slept| {
+        self.wait(judge, me, patience, &self.control().space, LOOKS, |slept| {
             Ok(match self.try_claim(me, most)? {
                 Some(claim) => {
                     // Another may have been woken for what is left, and found this one before it, or nobody was.
@@ -102,7 +102,7 @@ impl Ring<'_> {
         most: u32,
         patience: &Patience<'_>,
     ) -> Result<Held, QueueError> {
-        self.wait(judge, me, patience, &self.control().items, |slept| {
+        self.wait(judge, me, patience, &self.control().items, LOOKS, |slept| {
             if let Some(held) = self.try_take(me, most)? {
                 // As above.
                 if slept && self.waiting()? > 0 {
@@ -152,7 +152,7 @@ impl Ring<'_> {
         if let Tried::Got(()) = none_left()? {
             return Ok(());
         }
-        self.wait(judge, me, &patience.into(), &self.control().idle, |_| none_left())
+        self.wait(judge, me, &patience.into(), &self.control().idle, LOOKS, |_| none_left())
     }
 
     /// Looks for what the dead have, for who does not sleep here: now and then only, one for all, since it takes a look at
@@ -169,13 +169,15 @@ impl Ring<'_> {
         Ok(())
     }
 
-    /// Tries until it is done, sleeping on `bell` in between. What is tried is told whether this has slept.
-    fn wait<J: Judge + ?Sized, R>(
+    /// Tries until it is done, sleeping on `bell` in between, after so many looks in vain. What is tried is told whether this
+    /// has slept.
+    pub(crate) fn wait<J: Judge + ?Sized, R>(
         &self,
         judge: &J,
         me: OwnerId,
         patience: &Patience<'_>,
         bell: &Doorbell,
+        looks: u32,
         tries: impl Fn(bool) -> Result<Tried<R>, QueueError>,
     ) -> Result<R, QueueError> {
         if !patience.waits() {
@@ -185,7 +187,7 @@ impl Ring<'_> {
                 Tried::Wait => Err(QueueError::TimedOut),
             };
         }
-        for _ in 0..LOOKS {
+        for _ in 0..looks {
             (0..REST).for_each(|_| hint::spin_loop());
             if let Tried::Got(got) = tries(false)? {
                 return Ok(got);

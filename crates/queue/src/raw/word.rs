@@ -26,13 +26,15 @@ pub(super) enum State {
     Reading,
     /// In nobody's: its item was taken and came back, and is anybody's who takes.
     Returned,
+    /// In those of who is done with the item, and gives back what it refers to: nobody gets it any more.
+    Leaving,
 }
 
 /// A slot's word.
 ///
 /// ```text
 /// 63 .. 33 | 32 .. 30 | 29 .. 0
-/// lap      | state    | owner id, if the state is Writing or Reading; else 0
+/// lap      | state    | owner id, if the state is Writing, Reading or Leaving; else 0
 /// ```
 ///
 /// It says everything: in which pass through the ring, what, and who. All zeros is an empty slot of the first lap.
@@ -71,6 +73,7 @@ impl Word {
             2 => Some(State::Ready),
             3 => Some(State::Reading),
             4 => Some(State::Returned),
+            5 => Some(State::Leaving),
             _ => None,
         }
     }
@@ -105,7 +108,8 @@ mod tests {
     #[test]
     fn a_word_says_lap_state_and_owner() {
         let owner = OwnerId::new(OwnerId::LAST).unwrap();
-        for state in [State::Empty, State::Writing, State::Ready, State::Reading, State::Returned] {
+        use State::{Empty, Leaving, Reading, Ready, Returned, Writing};
+        for state in [Empty, Writing, Ready, Reading, Returned, Leaving] {
             for lap in [0, 1, LAPS - 1] {
                 let word = Word::of(lap, state, owner);
                 assert_eq!(

@@ -8,9 +8,10 @@ use super::Objects;
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Broadcast, BroadcastSpec, Condvar,
     Count, CountingSemaphore, Data, DequeSpec, Event, Frames, Heap, Item, LifoQueue, Lock, MapSpec,
-    Mutex, Once, OnceCell, Parties, Pipe, PriorityQueue, Queue, QueueSpec, RLock, ReentrantMutex,
-    RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap, ShmSafe, ShmSet, ShmString, ShmVec,
-    Snapshot, Transactional, TransactionalSet, TransactionalSetSpec, TransactionalSpec, Value,
+    MessageQueue, MessageSpec, Mutex, Once, OnceCell, Parties, Pipe, PriorityQueue, Queue,
+    QueueSpec, RLock, ReentrantMutex, RwLock, Seated, Segment, Semaphore, ShmDeque, ShmMap,
+    ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Transactional, TransactionalSet,
+    TransactionalSetSpec, TransactionalSpec, Value,
 };
 
 /// Finds an object, or makes it where it lies.
@@ -223,6 +224,10 @@ impl Objects for Segment {
         spec: impl Into<QueueSpec>,
     ) -> Result<Queue<T>, ObjectError> {
         self.object(name, spec.into())
+    }
+
+    fn message_queue(&self, name: &str, spec: MessageSpec) -> Result<MessageQueue, ObjectError> {
+        self.object(name, spec)
     }
 
     fn lifo_queue<T: ShmSafe>(

@@ -19,6 +19,7 @@ mod list;
 mod lock;
 mod locks;
 mod map;
+mod message;
 mod office;
 mod once;
 mod ordered;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(ring::scenes());
     all.extend(frames::scenes());
     all.extend(queue::scenes());
+    all.extend(message::scenes());
     all.extend(broadcast::scenes());
     all.extend(ordered::scenes());
     all.extend(heap::scenes());

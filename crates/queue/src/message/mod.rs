@@ -1,0 +1,21 @@
+//! Queues of messages: bytes of any length, values of any type.
+
+#[cfg(not(loom))]
+mod get;
+#[cfg(not(loom))]
+mod lease;
+#[cfg(not(loom))]
+mod note;
+#[cfg(not(loom))]
+mod object;
+#[cfg(not(loom))]
+mod put;
+#[cfg(not(loom))]
+mod queue;
+#[cfg(not(loom))]
+mod ready;
+mod spec;
+
+pub use self::spec::MessageSpec;
+#[cfg(not(loom))]
+pub use self::{lease::MessageLease, queue::MessageQueue, ready::MessageRoom};
