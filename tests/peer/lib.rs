@@ -17,6 +17,7 @@ pub mod growth;
 mod heirs;
 mod leaked;
 pub mod locking;
+pub mod messages;
 mod observer;
 pub mod oneself;
 mod passing;
@@ -94,6 +95,7 @@ fn play(name: &str, args: &[String], segment: &Segment, channel: &mut Channel) {
         "frames" => frames::play(script, segment, channel),
         "grower" => growth::play(segment, channel),
         "locking" => locking::play(script, args, segment, channel),
+        "messages" => messages::play(script, args, segment, channel),
         "oneself" => oneself::play(script, segment, channel),
         "queue" => queue::play(script, args, segment, channel),
         "patience" => patience::play(script, args, segment, channel),

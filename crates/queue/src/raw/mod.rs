@@ -25,7 +25,9 @@ use self::word::{State, Word};
 use crate::{Delivery, QueueError, Stats};
 
 pub use self::span::{Claim, Held};
-pub(crate) use self::wait::{Tried, given_up};
+#[cfg(not(loom))]
+pub(crate) use self::wait::Tried;
+pub(crate) use self::wait::given_up;
 pub use self::words::Words;
 
 /// The most slots that a queue can have: as many as can be swept of names.

@@ -3,6 +3,7 @@
 
 mod broadcast;
 mod deaths;
+mod messages;
 mod ordered;
 
 use std::sync::Arc as StdArc;

@@ -2,8 +2,6 @@
 
 use std::mem::forget;
 
-use shmkit_heap::BlockId;
-
 use super::*;
 
 /// What fills the queue's memory so that no second one fits.
@@ -44,18 +42,4 @@ fn who_puts_next_into_a_slot_frees_what_was_left_there() {
     queue.put_timeout(b"small", LONG).unwrap();
     assert_eq!(blocks(&queue), 0);
     assert_eq!(queue.get(), Ok(b"small".to_vec()));
-}
-
-#[test]
-fn a_block_that_was_freed_is_no_others() {
-    let scene = Scene::of(4);
-    let queue = scene.queue(0);
-    queue.put(&message(1000)).unwrap();
-    let lease = queue.take().unwrap();
-    assert_eq!(queue.heap().check().unwrap().kept_blocks, 1);
-    lease.done().unwrap();
-    // Whoever reads the id too late frees nothing.
-    assert!(queue.heap().free(BlockId::from_number(1 << 40 | 0xff)).is_err());
-    queue.put(&message(1000)).unwrap();
-    assert_eq!(queue.get(), Ok(message(1000)));
 }

@@ -141,6 +141,21 @@ fn who_puts_waits_for_memory_as_for_a_slot() {
 }
 
 #[test]
+fn who_is_done_rings_for_who_waits_for_memory() {
+    let scene = Scene::of(4);
+    let (here, there) = (scene.queue(0), scene.queue(1));
+    let bell = || scene.region().read::<u32>(shmkit_layout::Offset::new(8).unwrap()).unwrap();
+    here.put(&message(64_000)).unwrap();
+    let room = here.room_for(64_001);
+    let _ = room.source(); // As who is about to sleep does.
+    let armed = bell();
+    assert!(!room.is_ready(false));
+    assert_eq!(bell(), armed, "nobody has rung yet");
+    there.get().unwrap();
+    assert_ne!(bell(), armed);
+}
+
+#[test]
 fn what_is_longer_than_the_buffer_stays() {
     let scene = Scene::of(4);
     let queue = scene.queue(0);
