@@ -349,57 +349,7 @@
 //! # }
 //! ```
 //!
-//! # Queues
-//!
-//! A [`Queue`] takes from many and gives to many. Whoever is killed with what it has *taken* leaves it to another; and
-//! [`join`](Queue::join) waits until all is done, and never for the dead:
-//!
-//! ```
-//! # use shmkit::{MessageSpec, Objects, Options, QueueError};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let segment = Options::new(1 << 20).anonymous()?;
-//! let jobs = segment.queue::<u64>("jobs", 64)?;
-//! jobs.put_all(&[1, 2])?; // in any process
-//! let job = jobs.take()?; // in any other, until it is done
-//! job.done()?;
-//! assert_eq!(jobs.get()?, 2); // taken and done in one
-//! jobs.join().and_then(|()| jobs.close())?;
-//! assert_eq!(jobs.get(), Err(QueueError::Closed));
-//!
-//! let texts = segment.message_queue("texts", MessageSpec::new(64, 1 << 18))?; // of any length, up to what the queue holds
-//! texts.put(b"two burgers, no onions")?;
-//! assert_eq!(&*texts.take()?, b"two burgers, no onions"); // where it lies
-//!
-//! let urgent = segment.priority_queue::<u64>("urgent", 64)?; // the least first; and `lifo_queue`, the newest first
-//! urgent.put_all(&[(5, 1), (0, 2)])?;
-//! assert_eq!(urgent.get()?, (0, 2));
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! # One to many
-//!
-//! What one publishes in a [`Broadcast`], each of its subscribers receives, at its own pace; large items are written and read
-//! where they lie. Whether the publisher waits for the slowest or overwrites is said when it is made:
-//!
-//! ```
-//! # use shmkit::{BroadcastError, Objects, Options, Start};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let segment = Options::new(1 << 20).anonymous()?;
-//! let steps = segment.broadcast::<[f32; 64]>("steps", 4)?;
-//! let mut publisher = steps.publisher()?; // in one process
-//! let mut subscriber = steps.subscribe(Start::Newest)?; // in any others
-//! let mut draft = publisher.reserve()?;
-//! draft.fill(0.5);
-//! draft.publish()?;
-//! drop(publisher);
-//! let step = subscriber.peek()?;
-//! assert_eq!(step[63], 0.5);
-//! step.release()?;
-//! assert_eq!(subscriber.recv(), Err(BroadcastError::Closed)); // `PublisherDied` if it was killed
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("queues.md")]
 //!
 #![doc = include_str!("if_a_peer_dies.md")]
 //!
