@@ -54,7 +54,10 @@ fn who_comes_after_one_killed_in_the_middle_finds_all_as_it_was() {
         let busy = Err(TransactionError::Failed(LockFailure::WouldBlock));
         assert_eq!(accounts.try_read(|_| ()), busy, "stopped is not dead");
         clerk.kill();
-        assert_eq!(accounts.read_timeout(<[i64]>::to_vec, LIMIT), Ok(vec![100; ACCOUNTS]));
+        let undone =
+            || accounts.transaction_timeout(|all| Ok((all.has_undone(), all.to_vec())), LIMIT);
+        assert_eq!(undone(), Ok((true, vec![100; ACCOUNTS])));
+        assert_eq!(undone(), Ok((false, vec![100; ACCOUNTS])), "told once");
     }
 }
 

@@ -7,7 +7,7 @@ use shmkit_process::TaskError;
 
 use crate::Retry;
 use crate::luggage::Luggage;
-use crate::member::{End, Member};
+use crate::member::{Corpse, Member};
 
 /// Who is told what became of calls. Its calls are numbered by whoever makes it.
 pub(crate) trait Sink: Send + Sync {
@@ -99,8 +99,7 @@ pub(crate) struct Book {
     pub(crate) slots: Vec<Slot>,
     /// By their places.
     pub(crate) members: Vec<Option<Member>>,
-    /// Those that have ended, and whose end is not settled yet.
-    pub(crate) corpses: Vec<(usize, End)>,
+    pub(crate) corpses: Vec<Corpse>,
     /// How many cells have an order.
     pub(crate) under_way: usize,
     /// How many of them have a limit.

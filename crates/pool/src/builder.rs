@@ -1,11 +1,14 @@
 //! How a pool is to be made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use shmkit_parcel::Parcel;
-use shmkit_process::Task;
+use shmkit_process::{Death, Task};
 
-use crate::{Pool, PoolError, PoolErrorKind, Retry};
+use crate::luggage::Luggage;
+use crate::policy::Hook;
+use crate::{AfterDeath, Pool, PoolError, PoolErrorKind, Retry};
 
 /// The most workers of a pool.
 pub(crate) const MAX_WORKERS: u32 = 1000;
@@ -35,8 +38,19 @@ pub struct Builder {
     pub(crate) retry: Retry,
     pub(crate) most_tasks: Option<u64>,
     pub(crate) most_resident: Option<u64>,
-    /// The initializer's fingerprint, and its arguments.
-    pub(crate) first: Option<(u64, Result<Vec<u8>, String>)>,
+    pub(crate) on_death: Option<Hook>,
+    pub(crate) first: Option<Arc<First>>,
+    /// Why the initializer's arguments cannot travel.
+    refused: Option<String>,
+}
+
+/// What each worker runs first.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(crate) print: u64,
+    /// Its arguments, and what goes with them.
+    pub(crate) args: Vec<u8>,
+    pub(crate) luggage: Option<Luggage>,
 }
 
 impl Builder {
@@ -50,7 +64,9 @@ impl Builder {
             retry: Retry::NEVER,
             most_tasks: None,
             most_resident: None,
+            on_death: None,
             first: None,
+            refused: None,
         }
     }
 
@@ -87,6 +103,29 @@ impl Builder {
         self
     }
 
+    /// Has this be asked of each death that would be a task's answer, whether another worker runs the task again: in place of
+    /// [`retry`](Self::retry). It is called by the thread that sees workers end, which does nothing else meanwhile: it should not
+    /// wait, and must not use the pool. If it panics, the death is the answer.
+    ///
+    /// ```no_run
+    /// use shmkit_pool::{AfterDeath, Pool};
+    ///
+    /// let pool = Pool::builder(4)
+    ///     .on_death(|death| match death.attempt {
+    ///         1 => AfterDeath::Again,
+    ///         _ => AfterDeath::Fail,
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), shmkit_pool::PoolError>(())
+    /// ```
+    pub fn on_death(
+        mut self,
+        hook: impl Fn(&Death) -> AfterDeath + Send + Sync + 'static,
+    ) -> Self {
+        self.on_death = Some(Hook::new(hook));
+        self
+    }
+
     /// Has each worker run so many tasks, or chunks of them, and another process take its place then.
     pub fn recycle_after(mut self, tasks: u64) -> Self {
         self.most_tasks = Some(tasks.max(1));
@@ -100,18 +139,14 @@ impl Builder {
     }
 
     /// Has each worker run this before its first task. A worker in which it panics, or which it ends, has not come: three in
-    /// a row, and the pool is [broken](crate::TaskError::Broken). What it returns is of no interest.
+    /// a row, and the pool is [broken](crate::TaskError::Broken). What it returns is of no interest. Handles and descriptors in its
+    /// arguments go to each worker.
     pub fn initializer<T: Task>(mut self, task: T, args: T::Args) -> Self {
         let _ = task;
         let mut parcel = Parcel::new();
-        let packed = match T::pack(&args, &mut parcel) {
-            Ok(()) if parcel.has_files() => {
-                Err("descriptors do not travel to a pool's workers".into())
-            }
-            Ok(()) => Ok(parcel.into_parts().0),
-            Err(error) => Err(error.to_string()),
-        };
-        self.first = Some((T::PRINT, packed));
+        self.refused = T::pack(&args, &mut parcel).err().map(|error| error.to_string());
+        let (args, luggage) = Luggage::of(parcel);
+        self.first = Some(Arc::new(First { print: T::PRINT, args, luggage }));
         self
     }
 
@@ -128,8 +163,8 @@ impl Builder {
         if !(self.workers..=MAX_CAPACITY).contains(&self.capacity) {
             return Err(PoolError::new(PoolErrorKind::Capacity(self.capacity)));
         }
-        if let Some((_, Err(why))) = &self.first {
-            return Err(PoolError::of(PoolErrorKind::Initializer, why.clone()));
+        if let Some(why) = self.refused {
+            return Err(PoolError::of(PoolErrorKind::Initializer, why));
         }
         Pool::start(self)
     }

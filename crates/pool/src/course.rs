@@ -7,7 +7,7 @@ use std::time::Duration;
 use shmkit_parcel::Parcel;
 use shmkit_process::__pool::answered;
 use shmkit_process::{Task, TaskError};
-use shmkit_sync::Patience;
+use shmkit_sync::{GivenUp, Patience};
 
 use crate::Retry;
 use crate::book::{Later, News, Order, Sink};
@@ -143,17 +143,25 @@ impl<'p, T: Task> Course<'p, T> {
         }
     }
 
-    /// Hands over what was told, call by call; waits for something, if `waits`.
+    /// Has what is finished be told.
+    pub(crate) fn look(&self) {
+        self.inner.drain_now();
+    }
+
+    /// Hands over what was told, call by call; waits for something, as long as the patience says.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing yet.
     pub(crate) fn receive(
         &mut self,
-        waits: bool,
+        patience: Option<&Patience<'_>>,
         mut each: impl FnMut(usize, Result<T::Output, TaskError>),
-    ) {
-        if waits && self.told < self.given {
-            // It is patient.
-            let _ = self
-                .inner
-                .work_until(&Patience::ENDLESS, |_| (!self.inbox.is_empty()).then_some(()));
+    ) -> Result<(), GivenUp> {
+        if let Some(patience) = patience
+            && self.told < self.given
+        {
+            self.inner.work_until(patience, |_| (!self.inbox.is_empty()).then_some(()))?;
         }
         let name = &self.inner.builder.name;
         for news in self.inbox.empty() {
@@ -186,6 +194,7 @@ impl<'p, T: Task> Course<'p, T> {
         if self.told == self.given {
             self.spots.clear();
         }
+        Ok(())
     }
 }
 

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
+use shmkit_atomic::Deadline;
 use shmkit_process::{Task, TaskError};
+use shmkit_sync::{GivenUp, Patience};
 
 use crate::Pool;
 use crate::course::Course;
@@ -22,10 +25,13 @@ pub struct Imap<'p, T: Task, I> {
     window: usize,
     /// Of those that came before their turn.
     early: BTreeMap<usize, Result<T::Output, TaskError>>,
-    ready: VecDeque<(usize, Result<T::Output, TaskError>)>,
+    ready: VecDeque<Each<T>>,
     /// How many were handed over.
     taken: usize,
 }
+
+/// A call's number, and what became of it.
+type Each<T> = (usize, Result<<T as Task>::Output, TaskError>);
 
 impl Pool {
     /// Calls the task for each of the inputs, and returns an iterator over the answers, in their order. Nothing is called ahead of
@@ -105,24 +111,68 @@ impl<'p, T: Task, I: Iterator<Item = T::Args>> Imap<'p, T, I> {
         }
     }
 
-    fn next_with_index(&mut self) -> Option<(usize, Result<T::Output, TaskError>)> {
+    /// Returns the next answer, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TaskError::TimedOut): it is not; and what became of the call.
+    pub fn try_next(&mut self) -> Option<Result<T::Output, TaskError>> {
+        self.course.look();
+        self.next_deadline(Deadline::PASSED)
+    }
+
+    /// As [`next`](Iterator::next), for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TaskError::TimedOut): there is none yet; and what became of the call.
+    ///
+    /// # If a peer dies
+    ///
+    /// A worker: as with [`map`](Pool::map).
+    pub fn next_timeout(&mut self, wait: Duration) -> Option<Result<T::Output, TaskError>> {
+        self.next_deadline(wait)
+    }
+
+    /// As [`next`](Iterator::next), as long as the patience says: its deadline and its hook count. There is always room for what
+    /// is to be called next, unless others fill the pool: then it waits for that, too, as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TaskError::TimedOut), [`Interrupted`](TaskError::Interrupted): there is none yet; and what became of the call.
+    ///
+    /// # If a peer dies
+    ///
+    /// A worker: as with [`map`](Pool::map).
+    pub fn next_deadline<'h>(
+        &mut self,
+        patience: impl Into<Patience<'h>>,
+    ) -> Option<Result<T::Output, TaskError>> {
+        match self.next_with_index(&patience.into()) {
+            Ok(next) => next.map(|(_, answer)| answer),
+            Err(GivenUp::Interrupted) => Some(Err(TaskError::Interrupted)),
+            Err(_) => Some(Err(TaskError::TimedOut)),
+        }
+    }
+
+    fn next_with_index(&mut self, patience: &Patience<'_>) -> Result<Option<Each<T>>, GivenUp> {
         loop {
             // First: an input that panics hides no answer that is there.
             if let Some(answer) = self.ready.pop_front() {
                 self.taken += 1;
-                return Some(answer);
+                return Ok(Some(answer));
             }
             self.fill();
             self.course.send();
             if self.taken == self.course.given {
-                return None;
+                return Ok(None);
             }
             let (early, ready) = (&mut self.early, &mut self.ready);
             let is_ordered = self.is_ordered;
-            self.course.receive(true, |index, answer| match is_ordered {
+            self.course.receive(Some(patience), |index, answer| match is_ordered {
                 true => drop(early.insert(index, answer)),
                 false => ready.push_back((index, answer)),
-            });
+            })?;
             while let Some(answer) = self.early.remove(&(self.taken + self.ready.len())) {
                 self.ready.push_back((self.taken + self.ready.len(), answer));
             }
@@ -134,7 +184,7 @@ impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Imap<'_, T, I> {
     type Item = Result<T::Output, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_with_index().map(|(_, answer)| answer)
+        self.next_deadline(Patience::ENDLESS)
     }
 }
 
@@ -147,7 +197,8 @@ impl<T: Task, I: Iterator<Item = T::Args>> Iterator for WithIndex<Imap<'_, T, I>
     type Item = (usize, Result<T::Output, TaskError>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next_with_index()
+        // It is patient.
+        self.0.next_with_index(&Patience::ENDLESS).ok().flatten()
     }
 }
 

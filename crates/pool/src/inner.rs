@@ -252,7 +252,8 @@ impl Inner {
             }
         };
         cell.print.store(order.print, Relaxed);
-        if !order.retry.keeps_arguments() && order.calls() == 1 {
+        let is_once = self.builder.on_death.is_none() && !order.retry.keeps_arguments();
+        if is_once && order.calls() == 1 {
             order.bytes = Vec::new();
         }
         let is_limited = order.limit.is_some();

@@ -74,6 +74,6 @@ pub use crate::{
     error::{PoolError, PoolErrorKind},
     imap::{Imap, WithIndex},
     pending::Pending,
-    policy::Retry,
+    policy::{AfterDeath, Retry},
     pool::Pool,
 };

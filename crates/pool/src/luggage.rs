@@ -32,7 +32,7 @@ impl Luggage {
         (bytes, luggage)
     }
 
-    fn copy(&self) -> io::Result<Vec<OwnedFd>> {
+    pub(crate) fn copy(&self) -> io::Result<Vec<OwnedFd>> {
         self.files.iter().map(OwnedFd::try_clone).collect()
     }
 }

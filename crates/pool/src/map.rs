@@ -1,6 +1,7 @@
 //! Many calls of one task, and all their answers.
 
 use shmkit_process::{Task, TaskError};
+use shmkit_sync::Patience;
 
 use crate::Pool;
 use crate::course::Course;
@@ -107,11 +108,12 @@ impl Pool {
         };
         for args in inputs {
             course.give(&args);
-            course.receive(false, &mut put);
+            let _ = course.receive(None, &mut put);
         }
         course.send();
         while course.told < course.given {
-            course.receive(true, &mut put);
+            // It is patient.
+            let _ = course.receive(Some(&Patience::ENDLESS), &mut put);
         }
         drop(course);
         results.into_iter().map(|answer| answer.unwrap_or(Err(TaskError::Taken))).collect()

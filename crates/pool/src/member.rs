@@ -9,9 +9,10 @@ use shmkit_parcel::{Descriptor, Incoming};
 use shmkit_process::{Death, Failure, Process, TaskError};
 
 use crate::builder::Builder;
+use crate::luggage::Luggage;
 use crate::store::Store;
 use crate::worker::{Place, worker};
-use crate::{PoolError, PoolErrorKind, luggage};
+use crate::{AfterDeath, PoolError, PoolErrorKind, luggage};
 
 /// How long the thread that sees all processes end may take to say so, when the kernel has.
 const BURIAL: Duration = Duration::from_secs(5);
@@ -26,6 +27,21 @@ pub(crate) struct Member {
     pub(crate) socket: Option<Arc<UnixStream>>,
     pub(crate) incoming: Incoming,
     pub(crate) generation: u32,
+}
+
+/// A worker that has ended, and whose end is not settled yet.
+#[derive(Debug)]
+pub(crate) struct Corpse {
+    pub(crate) place: usize,
+    pub(crate) end: End,
+    /// What somebody has said who was asked about its task.
+    pub(crate) verdict: Option<AfterDeath>,
+}
+
+impl Corpse {
+    pub(crate) fn new(place: usize, end: End) -> Self {
+        Self { place, end, verdict: None }
+    }
 }
 
 /// How a worker has ended.
@@ -52,15 +68,15 @@ impl Member {
             parent: store.me().map_or(0, |me| me.get()),
             most_tasks: builder.most_tasks,
             most_resident: builder.most_resident,
-            first: match &builder.first {
-                Some((print, Ok(args))) => Some((*print, args.clone())),
-                _ => None,
-            },
+            first: builder.first.as_ref().map(|first| (first.print, first.args.clone())),
         };
+        let luggage = builder.first.as_ref().and_then(|first| first.luggage.as_ref());
+        let files = luggage.map_or(Ok(Vec::new()), Luggage::copy).map_err(os)?;
+        let files: Vec<Descriptor> = files.into_iter().map(Into::into).collect();
         // A daemon: it starts no processes that nobody would end.
         let process = Process::named(format!("{}-{place}", builder.name))
             .daemon(true)
-            .spawn(worker, (Descriptor::from(theirs), seat))?;
+            .spawn(worker, (Descriptor::from(theirs), seat, files))?;
         let sentinel = Arc::new(process.as_fd().try_clone_to_owned().map_err(os)?);
         ours.set_nonblocking(true).map_err(os)?;
         let (socket, incoming) = (Some(Arc::new(ours)), luggage::incoming());

@@ -6,9 +6,10 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_process::{Death, TaskError};
 use shmkit_roster::{OwnerId, Verdict, ask};
 
-use crate::book::{Book, Killed, Later, News};
+use crate::AfterDeath;
+use crate::book::{Book, Killed, Later, News, Order};
 use crate::inner::{Inner, Spot, report};
-use crate::member::{End, Member};
+use crate::member::{Corpse, End, Member};
 use crate::raw::{CellState, RawCell, Seen, WorkerState};
 use crate::worker::now;
 
@@ -21,11 +22,11 @@ impl Inner {
     pub(crate) fn settle(
         &self,
         book: &mut Book,
-        place: usize,
-        end: &End,
+        corpse: &Corpse,
         later: &mut Vec<Later>,
         again: &mut Vec<u32>,
     ) -> bool {
+        let &Corpse { place, ref end, .. } = corpse;
         let words = &self.store.table.workers()[place];
         let state = match words.look() {
             Ok((_, state)) => state,
@@ -44,7 +45,7 @@ impl Inner {
                         if !self.is_dead(owner) {
                             return false;
                         }
-                        self.bury(book, number, cell, seen, end, later, again);
+                        self.bury(book, number, cell, seen, corpse, later, again);
                     }
                 }
                 Err(corrupt) => self.break_up(book, corrupt.to_string(), later),
@@ -64,6 +65,26 @@ impl Inner {
         words.vacate();
         self.stir(book);
         true
+    }
+
+    /// What somebody is to be asked about: the death of a worker that was at a task, unless it was killed for that.
+    pub(crate) fn death_of(&self, book: &Book, corpse: &Corpse) -> Option<Box<Death>> {
+        let words = &self.store.table.workers()[corpse.place];
+        let Ok((_, WorkerState::Busy(number) | WorkerState::Condemned(number))) = words.look()
+        else {
+            return None;
+        };
+        let cell = self.store.table.cell(number)?;
+        let Ok(Seen { state: CellState::Running, owner: Some(owner), .. }) = cell.look() else {
+            return None;
+        };
+        let order = book.slots[number as usize].order.as_ref()?;
+        let told = cell.progress().calls() as usize;
+        if !words.is(owner) || order.killed.is_some() || told >= order.calls() {
+            return None;
+        }
+        let deaths = if told > 0 { 0 } else { order.deaths };
+        died(order.task, ran_for(cell), deaths + 1, &corpse.end)
     }
 
     fn is_dead(&self, owner: Option<OwnerId>) -> bool {
@@ -86,15 +107,12 @@ impl Inner {
         number: u32,
         cell: &RawCell,
         seen: Seen,
-        end: &End,
+        corpse: &Corpse,
         later: &mut Vec<Later>,
         again: &mut Vec<u32>,
     ) {
         let answers = self.store.read_answers(number, cell);
-        let ran_for = match cell.started.load(Relaxed) {
-            0 => None,
-            started => Some(Duration::from_nanos(now().saturating_sub(started))),
-        };
+        let ran_for = ran_for(cell);
         if let Some(mut order) = book.finish(number) {
             let (told, bytes) = answers.unwrap_or_default();
             let told = order.calls().min(told as usize);
@@ -105,8 +123,13 @@ impl Inner {
             }
             if told == 0 || order.calls() > 0 {
                 order.deaths += 1;
-                if order.killed.is_some() || !order.retry.allows(order.deaths) {
-                    let error = error_of(order.task, order.killed, ran_for, end);
+                let fails = match corpse.verdict {
+                    _ if order.killed.is_some() => true,
+                    Some(verdict) => verdict == AfterDeath::Fail,
+                    None => !order.retry.allows(order.deaths),
+                };
+                if fails {
+                    let error = error_of(&order, ran_for, &corpse.end);
                     order.killed = None;
                     let news = News::Failed { index: order.first, error };
                     report(book, &order, 1, news, later);
@@ -277,24 +300,33 @@ impl Inner {
 /// How many workers in a row may end before their first task.
 const LOSSES: u32 = 3;
 
-fn error_of(
+/// For how long the call has run that a worker is at, if it has said so.
+fn ran_for(cell: &RawCell) -> Option<Duration> {
+    match cell.started.load(Relaxed) {
+        0 => None,
+        started => Some(Duration::from_nanos(now().saturating_sub(started))),
+    }
+}
+
+/// A worker's death, as that of a task.
+fn died(
     task: &'static str,
-    killed: Option<Killed>,
     ran_for: Option<Duration>,
+    attempt: u32,
     end: &End,
-) -> TaskError {
-    let death = match end {
-        End::Died(death) => {
-            let mut death: Death = (**death).clone();
-            death.task = task;
-            death.ran_for = ran_for;
-            Box::new(death)
-        }
-        End::Left(_) | End::NotStarted(_) => {
-            return TaskError::Travel { task, name: "worker".into(), why: end.text() };
-        }
+) -> Option<Box<Death>> {
+    let End::Died(death) = end else { return None };
+    let mut death = death.clone();
+    (death.task, death.ran_for, death.attempt) = (task, ran_for, attempt);
+    Some(death)
+}
+
+fn error_of(order: &Order, ran_for: Option<Duration>, end: &End) -> TaskError {
+    let Some(death) = died(order.task, ran_for, order.deaths, end) else {
+        let (task, name) = (order.task, "worker".into());
+        return TaskError::Travel { task, name, why: end.text() };
     };
-    match killed {
+    match order.killed {
         Some(Killed::Overran) => TaskError::Overran(death),
         Some(Killed::Cancelled) => TaskError::Cancelled,
         None => match death.status {

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::book::{Book, Phase};
 use crate::inner::{Inner, Shared};
 use crate::luggage;
-use crate::member::{End, Member};
+use crate::member::{Corpse, End, Member};
 
 /// Until a corpse is looked at again that is not dead to the roster.
 const SOON: Duration = Duration::from_millis(1);
@@ -106,14 +106,22 @@ impl Inner {
                 .collect()
         };
         // Not under the lock: it waits for another thread.
-        let corpses: Vec<(usize, End)> =
-            taken.into_iter().map(|(place, member)| (place, member.end())).collect();
+        let mut corpses: Vec<Corpse> = taken
+            .into_iter()
+            .map(|(place, member)| Corpse::new(place, member.end()))
+            .collect();
+        if let Some(hook) = &self.builder.on_death {
+            for corpse in &mut corpses {
+                let death = self.death_of(&self.book(), corpse);
+                corpse.verdict = death.map(|death| hook.ask(&death));
+            }
+        }
         let (mut later, mut again) = (Vec::new(), Vec::new());
         let mut book = self.book();
         book.corpses.extend(corpses);
-        for (place, end) in std::mem::take(&mut book.corpses) {
-            if !self.settle(&mut book, place, &end, &mut later, &mut again) {
-                book.corpses.push((place, end));
+        for corpse in std::mem::take(&mut book.corpses) {
+            if !self.settle(&mut book, &corpse, &mut later, &mut again) {
+                book.corpses.push(corpse);
             }
         }
         let mut wait = self.enforce_limits(&mut book);
@@ -169,7 +177,7 @@ impl Inner {
             Phase::Broken(_) | Phase::Ended => false,
         };
         let wanted = if is_needed { self.builder.workers as usize } else { 0 };
-        let dead = |place: usize| book.corpses.iter().any(|(corpse, _)| *corpse == place);
+        let dead = |place: usize| book.corpses.iter().any(|corpse| corpse.place == place);
         let vacant =
             (0..book.members.len()).filter(|&place| book.members[place].is_none() && !dead(place));
         vacant.take(wanted.saturating_sub(book.living())).collect()
@@ -188,7 +196,8 @@ impl Inner {
                 let why = std::error::Error::source(&error)
                     .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
                 // Tried again, and told when it has failed as often as a worker may that does not come.
-                self.settle(&mut book, place, &End::NotStarted(why), &mut later, &mut Vec::new());
+                let corpse = Corpse::new(place, End::NotStarted(why));
+                self.settle(&mut book, &corpse, &mut later, &mut Vec::new());
                 false
             }
         };

@@ -35,10 +35,15 @@ pub(crate) struct Place {
 
 /// A worker: what all processes of a pool run.
 #[task(crate = shmkit_process)]
-pub(crate) fn worker(socket: Descriptor<UnixStream>, place: Place) -> Result<(), Failure> {
+pub(crate) fn worker(
+    socket: Descriptor<UnixStream>,
+    mut place: Place,
+    files: Vec<Descriptor>,
+) -> Result<(), Failure> {
     let store = Store::find(Segment::receive(&*socket)?)?;
-    if let Some((print, args)) = &place.first {
-        initialize(*print, args)?;
+    if let Some((print, args)) = place.first.take() {
+        let files = files.into_iter().map(Descriptor::into_inner).collect();
+        initialize(print, Parcel::from_parts(args, files))?;
     }
     let nobody = || Failure::new("the worker has no place in the pool's segment");
     let words = store.table.workers().get(place.number as usize).ok_or_else(nobody)?;
@@ -182,11 +187,9 @@ fn add(store: &Store, number: u32, cell: &RawCell, answer: &Parcel) -> Result<()
 }
 
 /// Calls the initializer.
-fn initialize(print: u64, args: &[u8]) -> Result<(), Failure> {
+fn initialize(print: u64, mut args: Parcel) -> Result<(), Failure> {
     let answer = match Call::find(print) {
-        Ok(call) => {
-            call.run(&mut Parcel::from_parts(args.to_vec(), Vec::new())).unwrap_or_else(|why| *why)
-        }
+        Ok(call) => call.run(&mut args).unwrap_or_else(|why| *why),
         Err(why) => *why,
     };
     shmkit_process::__pool::answered("initializer", "worker", answer)

@@ -153,6 +153,7 @@ impl Shared {
             pid: state.pid,
             status,
             ran_for: state.running_since.map(|since| since.elapsed()),
+            attempt: 1,
             output: String::from_utf8_lossy(&state.output).into_owned(),
         }
     }

@@ -73,6 +73,8 @@ pub struct Death {
     pub status: Status,
     /// For how long the task had been running; `None` if it had not begun, or before its arguments were there.
     pub ran_for: Option<Duration>,
+    /// Which attempt at the task it was, from 1: a [`Process`](crate::Process) makes one.
+    pub attempt: u32,
     /// The end of what it has written to its standard output and error, if that was [captured](crate::Builder::captured): at
     /// most 64 KiB.
     pub output: String,
@@ -80,11 +82,14 @@ pub struct Death {
 
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { task, name, pid, status, ran_for, output } = self;
+        let Self { task, name, pid, status, ran_for, attempt, output } = self;
         write!(f, "process {name:?} ({pid}), which ran task `{task}`, {status}")?;
         match ran_for {
             Some(time) => write!(f, " after {time:.1?}, without an answer")?,
             None => f.write_str(" before the task began")?,
+        }
+        if *attempt > 1 {
+            write!(f, ", at attempt {attempt}")?;
         }
         if !output.is_empty() {
             write!(f, "; the last of what it wrote: {}", output.trim_end())?;

@@ -195,7 +195,7 @@ impl<D: Data + ?Sized, K: Judge> Transactional<D, K> {
     ) -> Result<R, TransactionError> {
         let open = Open::take(self, patience)?;
         // SAFETY: mapped and aligned (`place`), the log's own, under the lock that `open` holds.
-        let mut transaction = unsafe { Transaction::new(self.log, self.data, &open.held) };
+        let mut transaction = unsafe { Transaction::new(self.log, self.data, &open.held, open.undone) };
         let result = change(&mut transaction)?;
         // `change` may have forked, and this may be the child.
         open.held.check().map_err(|_| shmkit_sync::LockFailure::NotJoined)?;
@@ -218,6 +218,8 @@ impl<D: Data + ?Sized, K: Judge> Transactional<D, K> {
 struct Open<'a, K: Judge> {
     log: Log<'static>,
     held: Held<'a, &'a K>,
+    /// A dead owner had changed something.
+    undone: bool,
 }
 
 impl<'a, K: Judge> Open<'a, K> {
@@ -227,8 +229,8 @@ impl<'a, K: Judge> Open<'a, K> {
     ) -> Result<Self, TransactionError> {
         let held = Held::take(&of.log.raw().mutex, &of.keeper, patience)?;
         // What is in the log now is of a dead owner.
-        of.log.roll_back()?;
-        Ok(Self { log: of.log, held })
+        let undone = of.log.roll_back()?;
+        Ok(Self { log: of.log, held, undone })
     }
 }
 

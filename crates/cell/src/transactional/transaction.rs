@@ -19,6 +19,7 @@ pub struct Transaction<'t, D: ?Sized> {
     data: NonNull<D>,
     /// Whether the lock is still this process's, which may have forked.
     held: &'t dyn Owns,
+    undone: bool,
 }
 
 /// Who holds the lock, whoever tells who is alive.
@@ -36,8 +37,23 @@ impl<'t, D: Data + ?Sized> Transaction<'t, D> {
     /// # Safety
     ///
     /// `data` must be mapped and aligned for `'t`, and be the log's; the lock must be held for as long.
-    pub(super) unsafe fn new(log: Log<'t>, data: NonNull<D>, held: &'t dyn Owns) -> Self {
-        Self { log, data, held }
+    pub(super) unsafe fn new(
+        log: Log<'t>,
+        data: NonNull<D>,
+        held: &'t dyn Owns,
+        undone: bool,
+    ) -> Self {
+        Self { log, data, held, undone }
+    }
+
+    /// Returns whether somebody died in a transaction, and this one began by putting back what was changed there. There is nothing
+    /// to be done about it; it is for who counts the dead.
+    ///
+    /// # If a peer dies
+    ///
+    /// here, having put back what another one had changed: the next one is told so only if this one had changed something itself.
+    pub fn has_undone(&self) -> bool {
+        self.undone
     }
 
     /// Borrows a part of the data, to be changed: `part` leads from the data to it. What it was is written down before, for

@@ -85,8 +85,9 @@ impl Scene {
     #[track_caller]
     fn settle(&self) -> Vec<u32> {
         let (mut later, mut again) = (Vec::new(), Vec::new());
+        let corpse = Corpse::new(0, End::Left(None));
         let mut book = self.inner.book();
-        assert!(self.inner.settle(&mut book, 0, &End::Left(None), &mut later, &mut again));
+        assert!(self.inner.settle(&mut book, &corpse, &mut later, &mut again));
         again
     }
 
@@ -218,8 +219,9 @@ fn whoever_the_roster_has_among_the_living_is_not_settled() {
     assert!(words.arrive(worker, me) && words.begin(worker, scene.number));
     assert_eq!(scene.cell().start(me).unwrap(), Ok(0));
     let mut book = scene.inner.book();
+    let corpse = Corpse::new(0, End::Left(None));
     let settled =
-        scene.inner.settle(&mut book, 0, &End::Left(None), &mut Vec::new(), &mut Vec::new());
+        scene.inner.settle(&mut book, &corpse, &mut Vec::new(), &mut Vec::new());
     assert!(!settled);
     assert_eq!(scene.told(), []);
 }

@@ -52,6 +52,27 @@ fn pol_10_12_answers_come_as_they_are_wanted() {
 }
 
 #[test]
+fn the_next_answer_is_waited_for_as_long_as_somebody_likes() {
+    let pool = pool(1);
+    let mut answers = pool.imap(sleep, [150, 0]);
+    assert!(matches!(answers.try_next(), Some(Err(TaskError::TimedOut))));
+    let next = answers.next_timeout(Duration::from_millis(10));
+    assert!(matches!(next, Some(Err(TaskError::TimedOut))));
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        match asked.get() {
+            2.. => std::ops::ControlFlow::Break(()),
+            _ => std::ops::ControlFlow::Continue(()),
+        }
+    };
+    let next = answers.next_deadline(shmkit_sync::Patience::ENDLESS.interruptible(&stop));
+    assert!(matches!(next, Some(Err(TaskError::Interrupted) | Ok(150))), "{next:?}");
+    let left: Vec<_> = answers.map(Result::unwrap).collect();
+    assert!(matches!(left[..], [150, 0] | [0]), "{left:?}");
+}
+
+#[test]
 fn pol_11_13_inputs_are_taken_a_few_ahead_and_one_that_panics_hides_no_answer_before_it() {
     let pool = pool(2);
     let taken = std::cell::Cell::new(0);

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use shmkit_pool::{Pool, PoolErrorKind, Retry, TaskError};
+use std::sync::{Arc, Mutex};
+
+use shmkit_pool::{AfterDeath, Pool, PoolErrorKind, Retry, TaskError};
 use shmkit_process::Status;
+use shmkit_queue::Queue;
 
 use super::*;
 
@@ -210,4 +213,55 @@ fn makes_a_pool() -> String {
     let error = Pool::new(1).unwrap_err();
     assert_eq!(error.kind(), PoolErrorKind::Spawn);
     std::error::Error::source(&error).unwrap().to_string()
+}
+
+/// Whoever is asked after each death says what becomes of the task; who panics then has said nothing.
+#[test]
+fn somebody_is_asked_after_each_death() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs");
+    let told = Arc::<Mutex<Vec<_>>>::default();
+    let tell = told.clone();
+    let pool = build(Pool::builder(2).on_death(move |death| {
+        assert!(death.task.ends_with("dies_noted") && death.ran_for.is_some());
+        tell.lock().unwrap().push((death.attempt, death.status));
+        match death.attempt {
+            1 | 2 => AfterDeath::Again,
+            3 => AfterDeath::Fail,
+            more => panic!("{more} attempts"),
+        }
+    }));
+    let killed = |attempt| (attempt, Status::Signalled(9));
+    assert_eq!(pool.submit(dies_noted, (path.clone(), 2)).wait().unwrap(), 3);
+    assert_eq!(*told.lock().unwrap(), [killed(1), killed(2)]);
+    std::fs::remove_file(&path).unwrap();
+    let error = pool.submit(dies_noted, (path.clone(), u32::MAX)).wait().unwrap_err();
+    assert!(error.to_string().contains("at attempt 3"), "{error}");
+    assert_eq!(lines(&path).len(), 3);
+    // Of something else than its task, nobody is asked: the hook would have panicked.
+    let called_off = pool.submit(fate, (0, Fate::Hangs));
+    until("it begins", || called_off.kill());
+    assert!(matches!(called_off.wait(), Err(TaskError::Cancelled)));
+    let panics = build(Pool::builder(1).on_death(|_| panic!("not to be asked")));
+    let answer = panics.submit(fate, (0, Fate::IsKilled)).wait();
+    assert!(matches!(answer, Err(TaskError::WorkerDied(_))), "{answer:?}");
+    assert_eq!(panics.map(square, [3]).unwrap(), [9]);
+}
+
+/// Says where it has begun.
+#[task(crate = shmkit_process)]
+fn says_where(who: Queue<u32>) {
+    who.put(std::process::id()).unwrap();
+}
+
+#[test]
+fn the_initializer_has_handles_in_every_worker() {
+    let segment = shmkit_segment::Options::new(1 << 16).anonymous().unwrap();
+    let who = segment.make::<Queue<u32>>("who", 64.into()).unwrap();
+    let pool = build(Pool::builder(2).initializer(says_where, (who.clone(),)).recycle_after(1));
+    let pids: BTreeSet<_> = (0..4).map(|_| pool.submit(worker_pid, ()).wait().unwrap()).collect();
+    pool.close();
+    pool.join_timeout(LONG).unwrap();
+    let begun: BTreeSet<_> = std::iter::from_fn(|| who.try_get().ok()).collect();
+    assert!(begun.is_superset(&pids), "{begun:?} of {pids:?}");
 }
