@@ -15,6 +15,7 @@ mod rm;
 mod signals;
 mod status;
 mod table;
+mod text;
 mod tour;
 mod waits;
 mod words;
@@ -30,9 +31,6 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Tour(tour::Args),
-    /// A worker process of the tour, which starts it.
-    #[command(name = "tour-worker", hide = true)]
-    TourWorker(tour::worker::Args),
     Ls(ls::Args),
     Gc(gc::Args),
     Rm(rm::Args),
@@ -43,6 +41,7 @@ enum Command {
     Man(generate::ManArgs),
 }
 
+#[shmkit::main]
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     run(command).unwrap_or_else(|error| match error.downcast_ref::<signals::Interrupted>() {
@@ -56,14 +55,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    // A worker hears of the end from its pipes, and leaves what it shares as it should.
-    match command {
-        Command::TourWorker(_) => signals::leave_to_kernel()?,
-        _ => signals::hear()?,
-    }
+    signals::hear()?;
     match command {
         Command::Tour(args) => tour::run(args),
-        Command::TourWorker(args) => tour::worker::run(args),
         Command::Ls(args) => ls::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Rm(args) => rm::run(&args),

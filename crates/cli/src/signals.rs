@@ -67,11 +67,6 @@ pub(crate) fn hear() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Leaves signals to the kernel again, in a process that was started by one that hears them: the mask is inherited.
-pub(crate) fn leave_to_kernel() -> anyhow::Result<()> {
-    Ok(SigSet::from_iter(ENDING).thread_unblock()?)
-}
-
 /// Does what must be tidied up after: no signal ends the process until `work` has come back.
 ///
 /// # Errors

@@ -75,6 +75,28 @@ pub(crate) fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
+/// A number with a comma before every third digit.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count and what is counted.
+pub(crate) fn plural(count: u64, what: &str) -> String {
+    let mut text = format!("{} {what}", grouped(count));
+    if count != 1 {
+        text.write_char('s').expect("a string takes everything");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +125,14 @@ mod tests {
         assert_eq!(json, serde_json::json!({"path": "/a\u{fffd}", "path_bytes": [47, 97, 255]}));
         let json = serde_json::to_value(Location::from(Path::new("/ä"))).unwrap();
         assert_eq!(json, serde_json::json!({"path": "/ä"}));
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!((plural(1, "file"), plural(0, "file")), ("1 file".into(), "0 files".into()));
     }
 }

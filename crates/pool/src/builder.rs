@@ -118,10 +118,7 @@ impl Builder {
     ///     .build()?;
     /// # Ok::<(), shmkit_pool::PoolError>(())
     /// ```
-    pub fn on_death(
-        mut self,
-        hook: impl Fn(&Death) -> AfterDeath + Send + Sync + 'static,
-    ) -> Self {
+    pub fn on_death(mut self, hook: impl Fn(&Death) -> AfterDeath + Send + Sync + 'static) -> Self {
         self.on_death = Some(Hook::new(hook));
         self
     }

@@ -106,10 +106,8 @@ impl Inner {
                 .collect()
         };
         // Not under the lock: it waits for another thread.
-        let mut corpses: Vec<Corpse> = taken
-            .into_iter()
-            .map(|(place, member)| Corpse::new(place, member.end()))
-            .collect();
+        let mut corpses: Vec<Corpse> =
+            taken.into_iter().map(|(place, member)| Corpse::new(place, member.end())).collect();
         if let Some(hook) = &self.builder.on_death {
             for corpse in &mut corpses {
                 let death = self.death_of(&self.book(), corpse);

@@ -148,7 +148,7 @@ impl Builder {
     pub fn spawn<K: Task>(self, task: K, args: K::Args) -> Result<Process<K::Output>, SpawnError> {
         let _ = task;
         self.check(K::NAME)?;
-        let name = self.name.unwrap_or_else(|| K::NAME.to_owned());
+        let name = self.name.clone().unwrap_or_else(|| K::NAME.to_owned());
         let start = Start {
             print: K::PRINT,
             task: K::NAME.into(),
@@ -173,6 +173,7 @@ impl Builder {
         })?;
         let order = Order {
             program: self.program,
+            name: self.name,
             variables: self.variables,
             captured: self.captured,
             detached: self.detached,

@@ -66,6 +66,7 @@ impl<T: Serialize + DeserializeOwned> Process<T> {
                 drop(theirs);
                 let order = Order {
                     program: None,
+                    name: None,
                     variables: Vec::new(),
                     captured: false,
                     detached: false,

@@ -440,7 +440,7 @@ pub use crate::tasks::*;
 #[doc(inline)]
 pub use shmkit_pool as pool;
 #[cfg(feature = "pool")]
-pub use shmkit_pool::{Pending, Pool, PoolError, PoolErrorKind, Retry};
+pub use shmkit_pool::{AfterDeath, Pending, Pool, PoolError, PoolErrorKind, Retry};
 
 /// The ends of pipes, and queues, in a tokio runtime.
 #[cfg(feature = "tokio")]

@@ -195,7 +195,8 @@ impl<D: Data + ?Sized, K: Judge> Transactional<D, K> {
     ) -> Result<R, TransactionError> {
         let open = Open::take(self, patience)?;
         // SAFETY: mapped and aligned (`place`), the log's own, under the lock that `open` holds.
-        let mut transaction = unsafe { Transaction::new(self.log, self.data, &open.held, open.undone) };
+        let mut transaction =
+            unsafe { Transaction::new(self.log, self.data, &open.held, open.undone) };
         let result = change(&mut transaction)?;
         // `change` may have forked, and this may be the child.
         open.held.check().map_err(|_| shmkit_sync::LockFailure::NotJoined)?;

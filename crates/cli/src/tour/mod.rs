@@ -1,35 +1,16 @@
 //! `shmkit tour`: counts real text in parallel, while workers are killed, and compares.
 //!
 //! ```text
-//! walk     which files                plan     cut into pieces and chunks
-//! shared   the segment's objects      record   what the mutex guards, and its redo journal
-//! conduct  the whole parallel count:  board    what is left to do
-//!          a thread for each worker:  attend   starts, feeds, hears, kills, replaces it
-//!          a process for each:        worker   counts chunks
-//!                                     message: what they say, parking: where they are killed
-//! single   the same in one process    report, render, verdict: both side by side
+//! conduct  the whole parallel count: a pool of processes, of which two are killed
+//! work     what each of them does with a chunk, and what they share
+//! single   the same in one process    report, render: both side by side, and the verdict
 //! ```
-//!
-//! A chunk counts exactly once, whoever is killed at whatever instruction: see [`record`].
 
-mod attend;
-mod board;
 mod conduct;
-mod count;
-mod ledger;
-mod left;
-mod message;
-mod outcome;
-mod parking;
-mod plan;
-mod record;
 mod render;
 mod report;
-mod shared;
 mod single;
-mod verdict;
-mod walk;
-pub(crate) mod worker;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,17 +19,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::plan::Plan;
-use self::render::{grouped, plural};
 use self::report::Report;
 use crate::print::{Terminal, is_dumb, print, print_json};
 use crate::signals;
-
-/// The segment's name among what a worker inherits.
-const KEY: &str = "tour";
+use crate::text::plan::Plan;
+use crate::text::walk;
+use crate::words::{grouped, plural};
 
 /// The longest wait for anything. Nobody is ever waited for as long as this, unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often somebody looks around who waits.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Count text with several processes, while some of them are killed
 ///
@@ -94,11 +75,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let total = listing.files.iter().map(|file| file.size).sum();
     let terminal = Terminal::here();
     if !args.json {
-        let files = plural(listing.files.len() as u64, "file");
-        let chunks = plural(plan.chunks.len() as u64, "chunk");
-        let workers = plural(args.workers.into(), "worker");
-        let mut text =
-            format!("counting {files}, {} bytes, in {chunks} with {workers}\n", grouped(total));
+        let (files, chunks) = (listing.files.len() as u64, plan.chunks.len() as u64);
+        let (files, chunks) = (plural(files, "file"), plural(chunks, "chunk"));
+        let (bytes, workers) = (grouped(total), plural(args.workers.into(), "worker"));
+        let mut text = format!("counting {files}, {bytes} bytes, in {chunks} with {workers}\n");
         if args.paths.is_empty() {
             text += "(every *.rs, *.toml and *.md below, without `target` and dot-folders)\n";
         }
@@ -113,12 +93,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 
     let bar = self::bar(&args, total, "one process");
     let progress = |bytes| bar.inc(bytes);
-    let single = single::count(&listing.files, &plan.pieces, &parallel.outcomes, progress);
+    let single = single::count(&listing.files, &plan, &parallel.read.outcomes, progress);
     bar.finish_and_clear();
 
-    let left = conduct::leftovers(&parallel);
-    let report =
-        Report::new(args.workers, !args.no_kill, &listing, &plan, &parallel, &single, left);
+    let report = Report::new(args.workers, !args.no_kill, listing, &plan, parallel, single);
     if args.json {
         print_json(&report)?;
     } else {
@@ -131,11 +109,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 fn bar(args: &Args, bytes: u64, who: &'static str) -> ProgressBar {
     let style = "{msg:12} {wide_bar} {bytes}/{total_bytes} {eta}";
     let style = ProgressStyle::with_template(style).expect("the template is right");
-    // Standard error; hidden by itself where that is not a terminal.
-    let target = if args.json || is_dumb() {
-        ProgressDrawTarget::hidden()
-    } else {
-        ProgressDrawTarget::stderr()
+    let target = match args.json || is_dumb() {
+        true => ProgressDrawTarget::hidden(),
+        // Hidden by itself where that is not a terminal.
+        false => ProgressDrawTarget::stderr(),
     };
     ProgressBar::with_draw_target(Some(bytes), target).with_style(style).with_message(who)
 }

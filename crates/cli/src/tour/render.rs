@@ -1,11 +1,12 @@
 //! What a tour says in the end: for people.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use super::report::{InMutex, InPipe, Report, Side, Victim};
+use super::conduct::Kill;
+use super::report::{InMutex, Report, Side};
 use crate::print::Terminal;
 use crate::table::{Table, number};
-use crate::words::shown;
+use crate::words::{grouped, plural, shown};
 
 /// Paths that are listed before the rest is only counted.
 const SHOWN: usize = 3;
@@ -56,18 +57,15 @@ impl Report {
         let Some(kills) = &self.kills else {
             return writeln!(f, "no worker was killed (--no-kill)");
         };
-        if let Some(InMutex { victim, heir, recovered_ms, redone }) = &kills.in_mutex {
+        if let Some(InMutex { victim, heir, recovered_ms, undone }) = &kills.in_mutex {
             writeln!(f, "{victim} half-way through an update, mutex held")?;
             if let (Some(heir), Some(ms)) = (heir, recovered_ms) {
-                let redone = plural(*redone, "update");
-                writeln!(
-                    f,
-                    "  {ms:.1} ms later process {heir} had the mutex, and had redone {redone}"
-                )?;
+                write!(f, "  {ms:.1} ms later process {heir} had the mutex, and had undone ")?;
+                writeln!(f, "{}", plural(*undone, "update"))?;
             }
             victim.seen(f)?;
         }
-        if let Some(InPipe { victim }) = &kills.in_pipe {
+        if let Some(victim) = &kills.in_pipe {
             writeln!(f, "{victim} half-way through a report, pipe half filled")?;
             victim.seen(f)?;
         }
@@ -79,7 +77,7 @@ impl Report {
         let chunks: Vec<_> =
             counted.iter().take(WORKERS).map(|worker| grouped(worker.chunks)).collect();
         let more = if counted.len() > WORKERS { ", ... (--json has all)" } else { "" };
-        writeln!(f, "chunks by worker, as far as reported: {}{more}", chunks.join(", "))?;
+        writeln!(f, "chunks by worker, as far as answered: {}{more}", chunks.join(", "))?;
         let permits = plural(u64::from(self.permits.total), "permit");
         let back = if self.permits.all_back { "all came back" } else { "NOT all came back" };
         writeln!(f, "semaphore: {permits}, {back}")?;
@@ -92,21 +90,17 @@ impl Report {
 
     fn special_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files = &self.files;
-        write!(f, "files: {}", grouped(files.listed))?;
-        for (count, what) in
-            [(files.empty, "empty"), (files.binary, "binary (a zero byte in them)")]
-        {
-            if count > 0 {
-                write!(f, ", {} {what}", grouped(count))?;
-            }
-        }
-        for (count, what) in
-            [(files.links, "symbolic link"), (files.special, "pipe, socket or device file")]
-        {
-            if count > 0 {
-                write!(f, "; passed over: {}", plural(count, what))?;
-            }
-        }
+        write!(f, "files: {}", grouped(files.listed as u64))?;
+        let counts = [
+            (files.empty as u64, format!(", {} empty", grouped(files.empty as u64))),
+            (files.binary, format!(", {} binary (a zero byte in them)", grouped(files.binary))),
+            (files.links, format!("; passed over: {}", plural(files.links, "symbolic link"))),
+            (
+                files.special,
+                format!("; passed over: {}", plural(files.special, "pipe, socket or device file")),
+            ),
+        ];
+        counts.iter().filter(|(n, _)| *n > 0).try_for_each(|(_, text)| f.write_str(text))?;
         writeln!(f)?;
         let skipped = files.skipped.iter().map(|skipped| {
             let (counted, listed) = (grouped(skipped.counted_bytes), grouped(skipped.listed_bytes));
@@ -115,11 +109,8 @@ impl Report {
         list(f, "not counted to the end, by neither side", skipped)?;
         let unreadable = files.unreadable.iter().map(|u| format!("{}: {}", u.file.shown, u.why));
         list(f, "could not be listed, and not counted", unreadable)?;
-        list(
-            f,
-            "changed since they were listed",
-            files.changed.iter().map(|path| path.shown.clone()),
-        )
+        let changed = files.changed.iter().map(|path| path.shown.clone());
+        list(f, "changed since they were listed", changed)
     }
 
     fn left(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,21 +130,17 @@ impl Report {
     }
 }
 
-impl fmt::Display for Victim {
+impl fmt::Display for Kill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "killed -9 worker {} ({})", self.worker, self.pid)
     }
 }
 
-impl Victim {
+impl Kill {
     fn seen(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let again = plural(self.handed_out_again, "chunk");
-        match self.peer_died_ms {
-            Some(ms) => {
-                writeln!(f, "  {ms:.1} ms later its pipe said: peer dead; {again} handed out again")
-            }
-            None => writeln!(f, "  {again} handed out again"),
-        }
+        let again = plural(self.handed_out_again as u64, "chunk");
+        let ms = self.peer_died_ms;
+        writeln!(f, "  {ms:.1} ms later its pipe said: peer dead; {again} handed out again")
     }
 }
 
@@ -175,40 +162,4 @@ fn list(
         writeln!(f, "  and {} more (--json names them all)", grouped((count - SHOWN) as u64))?;
     }
     Ok(())
-}
-
-/// A number with a comma before every third digit.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A count and what is counted.
-pub(super) fn plural(count: u64, what: &str) -> String {
-    let mut text = format!("{} {what}", grouped(count));
-    if count != 1 {
-        text.write_char('s').expect("a string takes everything");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")];
-        for (number, text) in cases {
-            assert_eq!(grouped(number), text);
-        }
-        assert_eq!((plural(1, "file"), plural(0, "file")), ("1 file".into(), "0 files".into()));
-    }
 }

@@ -1,17 +1,18 @@
-//! What a tour says in the end: for scripts as JSON.
+//! What a tour says in the end, for scripts as JSON; and its verdict: what must be true, so that its exit status is 0.
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::conduct::Parallel;
-use super::count::Counts;
-use super::parking::Place;
-use super::plan::Plan;
+use super::conduct::{Kill, Parallel};
 use super::single::Single;
-use super::walk::Listing;
+use crate::text::count::Counts;
+use crate::text::plan::Plan;
+use crate::text::walk::{Listing, Unreadable};
 use crate::words::Location;
 
 /// The whole report. Times are in milliseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     /// Every figure agrees, every planned kill was made and recovered from, and nothing is left.
     pub(super) ok: bool,
@@ -26,7 +27,7 @@ pub(super) struct Report {
     pub(super) agree: Agree,
     /// Absent with `--no-kill`.
     pub(super) kills: Option<Kills>,
-    /// Times that the mutex was taken over from a dead owner.
+    /// Times that the lock was taken over from an owner who had died in an update.
     pub(super) owner_died: u64,
     /// Chunks that were handed out again.
     pub(super) handed_out_again: u64,
@@ -39,12 +40,12 @@ pub(super) struct Report {
 }
 
 /// The files, and what is special about some.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Files {
-    pub(super) listed: u64,
+    pub(super) listed: usize,
     pub(super) listed_bytes: u64,
     /// No bytes in them.
-    pub(super) empty: u64,
+    pub(super) empty: usize,
     /// A zero byte in them; counted like the others.
     pub(super) binary: u64,
     /// Not counted, or not to the end, by the workers, and then by the one process likewise.
@@ -70,17 +71,10 @@ pub(super) struct Skipped {
     pub(super) why: String,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Unreadable {
-    #[serde(flatten)]
-    pub(super) file: Location,
-    pub(super) why: String,
-}
-
 /// One of the two counts.
 ///
 /// Not how long it took: workers are started and killed in the meantime, so that it would be said of that.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Side {
     pub(super) bytes: u64,
     pub(super) lines: u64,
@@ -92,7 +86,7 @@ pub(super) struct Side {
 }
 
 /// Which figures agree; the histograms bin by bin.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Agree {
     pub(super) bytes: bool,
     pub(super) lines: bool,
@@ -104,40 +98,24 @@ pub(super) struct Agree {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Kills {
     pub(super) in_mutex: Option<InMutex>,
-    pub(super) in_pipe: Option<InPipe>,
+    /// The worker that was killed while it filled its report pipe.
+    pub(super) in_pipe: Option<Kill>,
 }
 
-/// The worker that was killed with the mutex held.
+/// The worker that was killed with the lock held.
 #[derive(Debug, Serialize)]
 pub(super) struct InMutex {
     #[serde(flatten)]
-    pub(super) victim: Victim,
-    /// The process that took the mutex next, and repaired the record.
+    pub(super) victim: Kill,
+    /// The process that took the lock next, and found the record as it was before.
     pub(super) heir: Option<u32>,
-    /// From the kill to the repaired record.
+    /// From the kill to the record as it was.
     pub(super) recovered_ms: Option<f64>,
-    /// Updates that were done again from the journal.
-    pub(super) redone: u64,
+    /// Updates that were undone.
+    pub(super) undone: u64,
 }
 
-/// The worker that was killed while it filled its report pipe.
-#[derive(Debug, Serialize)]
-pub(super) struct InPipe {
-    #[serde(flatten)]
-    pub(super) victim: Victim,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Victim {
-    pub(super) worker: u64,
-    pub(super) pid: u32,
-    /// From the kill to the moment when the tour's receive said that the peer is dead.
-    pub(super) peer_died_ms: Option<f64>,
-    /// Chunks that the victim had got and not finished.
-    pub(super) handed_out_again: u64,
-}
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Permits {
     pub(super) total: u32,
     /// Those of the dead included.
@@ -146,22 +124,22 @@ pub(super) struct Permits {
 
 #[derive(Debug, Serialize)]
 pub(super) struct ByWorker {
-    pub(super) worker: u64,
+    pub(super) worker: usize,
     pub(super) pid: u32,
-    /// As far as it reported.
+    /// As far as it answered.
     pub(super) chunks: u64,
     pub(super) bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Segment {
-    pub(super) path: String,
+    pub(super) path: PathBuf,
     pub(super) bytes: u64,
     /// Whether it had its name while the workers ran.
     pub(super) was_named: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Left {
     /// Names of the tour's in `/dev/shm`.
     pub(super) shm: Vec<String>,
@@ -174,132 +152,201 @@ impl Report {
     pub(super) fn new(
         workers: u32,
         kill: bool,
-        listing: &Listing,
+        listing: Listing,
         plan: &Plan,
-        parallel: &Parallel,
-        single: &Single,
-        left: (Vec<String>, Vec<u32>),
+        parallel: Parallel,
+        single: Single,
     ) -> Self {
+        let (a, b) = (&parallel.read.counts, &single.counts);
         let chunks = plan.chunks.len() as u64;
-        let (a, b) = (&parallel.counts, &single.counts);
-        let agree = Agree {
-            bytes: a.bytes == b.bytes,
-            lines: a.lines == b.lines,
-            words: a.words == b.words,
-            histogram: a.histogram == b.histogram,
-            chunks: parallel.finished == chunks,
+        let is_finished = |first: usize| parallel.read.outcomes[first].is_known();
+        let finished = plan.chunks.iter().filter(|it| is_finished(it.start)).count() as u64;
+        let path = &parallel.segment.path;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let left = Left {
+            shm: path.symlink_metadata().map(|_| name).into_iter().collect(),
+            processes: children(parallel.by_worker.iter().map(|worker| worker.pid)),
         };
-        let (owner_died, redone, _) = parallel.deaths;
+        let [in_update, in_pipe] = parallel.kills;
+        let (undone, heir) = (parallel.read.undone, parallel.read.heir);
+        let ms = |from: u64, to: u64| (to.saturating_sub(from) / 1000) as f64 / 1000.0;
+        let in_mutex = in_update.map(|victim| InMutex {
+            heir: heir.map(|(pid, _)| pid),
+            recovered_ms: heir.map(|(_, at)| ms(victim.at, at)),
+            undone,
+            victim,
+        });
         let mut report = Self {
-            ok: false,
-            problems: Vec::new(),
             workers,
-            files: Files::new(listing, single),
             chunks,
-            parallel: Side::new(a, parallel.finished),
+            parallel: Side::new(a, finished),
             single: Side::new(b, chunks),
-            agree,
-            kills: kill.then(|| Kills::new(parallel, redone)),
-            owner_died,
-            handed_out_again: parallel.end.again,
-            lost_workers: parallel.end.lost,
-            permits: Permits { total: parallel.permits.0, all_back: parallel.permits.1 },
-            by_worker: by_worker(parallel),
-            segment: Segment {
-                path: parallel.file.display().to_string(),
-                bytes: parallel.bytes,
-                was_named: parallel.was_named,
+            agree: Agree {
+                bytes: a.bytes() == b.bytes(),
+                lines: a.lines() == b.lines(),
+                words: a.words() == b.words(),
+                histogram: a.bins() == b.bins(),
+                chunks: finished == chunks,
             },
-            left: Left { shm: left.0, processes: left.1 },
+            files: Files::new(listing, single),
+            kills: kill.then_some(Kills { in_mutex, in_pipe }),
+            owner_died: undone,
+            handed_out_again: parallel.again,
+            lost_workers: parallel.lost,
+            permits: parallel.permits,
+            by_worker: parallel.by_worker,
+            segment: parallel.segment,
+            left,
+            ..Self::default()
         };
         report.problems = report.find_problems();
         report.ok = report.problems.is_empty();
         report
     }
+
+    /// Returns what is not as it should be, in words.
+    fn find_problems(&self) -> Vec<String> {
+        let Agree { bytes, lines, words, histogram, chunks } = self.agree;
+        let differs = !(bytes && lines && words && histogram);
+        let killed =
+            |as_planned: &dyn Fn(&Kills) -> bool| self.kills.as_ref().is_none_or(as_planned);
+        let is_recovered = |kills: &Kills| {
+            kills.in_mutex.as_ref().is_none_or(|it| it.recovered_ms.is_some() && it.undone > 0)
+        };
+        let checks = [
+            (bytes, "the bytes differ"),
+            (lines, "the lines differ"),
+            (words, "the words differ"),
+            (histogram, "the histograms differ"),
+            (chunks, "not every chunk was finished"),
+            (
+                !differs || self.files.changed.is_empty(),
+                "files changed between the two counts, which may be why they differ: count files that rest",
+            ),
+            (killed(&|it| it.in_mutex.is_some()), "no worker could be killed with the mutex held"),
+            (killed(&|it| it.in_pipe.is_some()), "no worker could be killed as it filled its pipe"),
+            (killed(&is_recovered), "nobody was told that the owner of the mutex died"),
+            (self.permits.all_back, "a permit of the semaphore did not come back"),
+            (self.segment.was_named, "the segment's name was not seen while it was in use"),
+            (self.left.shm.is_empty(), "a name is left in /dev/shm"),
+            (self.left.processes.is_empty(), "a process is left"),
+        ];
+        let problems = checks.iter().filter(|(good, _)| !good).map(|(_, said)| (*said).to_owned());
+        let named = self.files.skipped.iter().filter(|skipped| skipped.named);
+        let named = named
+            .map(|skipped| format!("{} was named, and not counted to its end", skipped.file.shown));
+        problems.chain(named).collect()
+    }
 }
 
 impl Files {
-    fn new(listing: &Listing, single: &Single) -> Self {
-        let skipped = single.skipped.iter().map(|skipped| Skipped {
-            file: skipped.path.as_path().into(),
-            named: skipped.named,
-            counted_bytes: skipped.counted,
-            listed_bytes: skipped.size,
-            why: skipped.why.to_string(),
-        });
-        let unreadable = listing
-            .unreadable
-            .iter()
-            .map(|(path, why)| Unreadable { file: path.as_path().into(), why: why.clone() });
+    fn new(listing: Listing, single: Single) -> Self {
         Self {
-            listed: listing.files.len() as u64,
+            listed: listing.files.len(),
             listed_bytes: listing.files.iter().map(|file| file.size).sum(),
-            empty: listing.files.iter().filter(|file| file.size == 0).count() as u64,
+            empty: listing.files.iter().filter(|file| file.size == 0).count(),
             binary: single.binary,
-            skipped: skipped.collect(),
-            changed: single.changed.iter().map(|path| path.as_path().into()).collect(),
+            skipped: single.skipped,
+            changed: single.changed,
             links: listing.links,
             special: listing.special,
-            unreadable: unreadable.collect(),
+            unreadable: listing.unreadable,
         }
     }
 }
 
 impl Side {
-    pub(super) fn new(counts: &Counts, chunks: u64) -> Self {
-        Self {
-            bytes: counts.bytes,
-            lines: counts.lines,
-            words: counts.words,
-            histogram: format!("{:016x}", counts.digest()),
-            chunks,
-        }
+    fn new(counts: &Counts, chunks: u64) -> Self {
+        let histogram = format!("{:016x}", counts.digest());
+        let (bytes, lines, words) = (counts.bytes(), counts.lines(), counts.words());
+        Self { bytes, lines, words, histogram, chunks }
     }
 }
 
-impl Kills {
-    fn new(parallel: &Parallel, redone: u64) -> Self {
-        let mut kills = Self::default();
-        for kill in &parallel.end.kills {
-            let victim = Victim {
-                worker: kill.worker,
-                pid: kill.pid,
-                peer_died_ms: kill.seen.map(ms),
-                handed_out_again: kill.again,
-            };
-            match kill.place {
-                Place::Mutex => {
-                    kills.in_mutex = Some(InMutex {
-                        victim,
-                        heir: parallel.heir.map(|heir| heir.pid),
-                        recovered_ms: parallel.heir.map(|heir| ms(heir.after)),
-                        redone,
-                    });
-                }
-                Place::Pipe => kills.in_pipe = Some(InPipe { victim }),
-            }
+/// Which of the processes are still children of this one, dead ones that nobody has waited for included.
+fn children(pids: impl IntoIterator<Item = u32>) -> Vec<u32> {
+    let me = std::process::id().to_string();
+    let is_child = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().filter_map(|line| line.strip_prefix("PPid:")).any(|p| p.trim() == me)
+    };
+    pids.into_iter().filter(is_child).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn good() -> Report {
+        let agree = Agree { bytes: true, lines: true, words: true, histogram: true, chunks: true };
+        let segment = Segment { was_named: true, ..Segment::default() };
+        Report {
+            agree,
+            segment,
+            permits: Permits { total: 1, all_back: true },
+            ..Report::default()
         }
-        kills
     }
-}
 
-fn by_worker(parallel: &Parallel) -> Vec<ByWorker> {
-    let mut workers: Vec<_> = parallel
-        .end
-        .done
-        .iter()
-        .map(|done| ByWorker {
-            worker: done.worker,
-            pid: done.pid,
-            chunks: done.chunks,
-            bytes: done.bytes,
-        })
-        .collect();
-    workers.sort_by_key(|worker| worker.worker);
-    workers
-}
+    type Flaw = (&'static str, fn(&mut Report));
 
-/// Milliseconds, to the microsecond.
-fn ms(time: std::time::Duration) -> f64 {
-    time.as_micros() as f64 / 1000.0
+    #[test]
+    fn every_flaw_spoils_the_verdict() {
+        assert!(good().find_problems().is_empty());
+        let flaws: [Flaw; 14] = [
+            ("the bytes", |report| report.agree.bytes = false),
+            ("the lines", |report| report.agree.lines = false),
+            ("the words", |report| report.agree.words = false),
+            ("the histograms", |report| report.agree.histogram = false),
+            ("every chunk", |report| report.agree.chunks = false),
+            ("mutex held", |report| report.kills = Some(Kills::default())),
+            ("filled its pipe", |report| report.kills = Some(Kills::default())),
+            ("owner of the mutex died", |report| {
+                let victim =
+                    Kill { worker: 0, pid: 1, peer_died_ms: 1.0, handed_out_again: 0, at: 0 };
+                let in_mutex = Some(InMutex { victim, heir: None, recovered_ms: None, undone: 0 });
+                report.kills = Some(Kills { in_mutex, in_pipe: None });
+            }),
+            ("was named", |report| {
+                let (file, why) = (Path::new("/a/file").into(), String::new());
+                let (counted_bytes, listed_bytes) = (0, 1);
+                report.files.skipped.push(Skipped {
+                    file,
+                    named: true,
+                    counted_bytes,
+                    listed_bytes,
+                    why,
+                });
+            }),
+            ("files changed", |report| {
+                report.files.changed.push(Path::new("log").into());
+                assert!(report.find_problems().is_empty(), "appended to, for example");
+                report.agree.words = false;
+            }),
+            ("permit", |report| report.permits.all_back = false),
+            ("not seen", |report| report.segment.was_named = false),
+            ("/dev/shm", |report| report.left.shm.push("shmkit.tour-1".into())),
+            ("process is left", |report| report.left.processes.push(7)),
+        ];
+        for (word, spoil) in flaws {
+            let mut report = good();
+            spoil(&mut report);
+            let problems = report.find_problems().join("; ");
+            assert!(problems.contains(word), "{word}: {problems}");
+        }
+    }
+
+    #[test]
+    fn a_child_is_left_until_it_is_waited_for() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let left = |pid| children([pid, 1]);
+        assert_eq!(left(child.id()), [child.id()]);
+        child.kill().unwrap();
+        assert_eq!(left(child.id()), [child.id()], "a zombie is left, too");
+        child.wait().unwrap();
+        assert!(left(child.id()).is_empty());
+    }
 }

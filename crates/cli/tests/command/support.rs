@@ -146,9 +146,10 @@ pub(crate) fn segment(tour: &Child) -> PathBuf {
 /// The workers of a tour that have not ended, whoever their parent is by now.
 pub(crate) fn workers(tour: u32) -> Vec<u32> {
     let is_worker = |pid: &u32| {
-        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-        let mut words = line.split(|&byte| byte == 0).skip(1);
-        words.next() == Some(b"tour-worker") && words.nth(1) == Some(tour.to_string().as_bytes())
+        let Ok(line) = fs::read_to_string(format!("/proc/{pid}/cmdline")) else { return false };
+        let mut words = line.split('\0').skip(1);
+        words.next().is_some_and(|task| task.starts_with("worker:"))
+            && words.next().is_some_and(|name| name.starts_with(&format!("tour-{tour}-")))
     };
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

@@ -220,8 +220,7 @@ fn whoever_the_roster_has_among_the_living_is_not_settled() {
     assert_eq!(scene.cell().start(me).unwrap(), Ok(0));
     let mut book = scene.inner.book();
     let corpse = Corpse::new(0, End::Left(None));
-    let settled =
-        scene.inner.settle(&mut book, &corpse, &mut Vec::new(), &mut Vec::new());
+    let settled = scene.inner.settle(&mut book, &corpse, &mut Vec::new(), &mut Vec::new());
     assert!(!settled);
     assert_eq!(scene.told(), []);
 }

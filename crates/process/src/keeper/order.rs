@@ -29,6 +29,8 @@ const SELF: &str = "/proc/self/exe";
 pub(crate) struct Order {
     /// Another program than this one.
     pub(crate) program: Option<PathBuf>,
+    /// A name that is not the task's.
+    pub(crate) name: Option<String>,
     pub(crate) variables: Vec<(OsString, OsString)>,
     pub(crate) captured: bool,
     pub(crate) detached: bool,
@@ -159,7 +161,8 @@ impl Order {
         let mut command = Command::new(&program);
         let called = std::env::args_os().next().unwrap_or_else(|| program.into());
         // For who lists processes. Without a `pre_exec`, so that the standard library need not fork.
-        command.arg0(called).arg(format!("worker:{task}")).stdin(OwnedFd::from(socket));
+        command.arg0(called).arg(format!("worker:{task}")).args(&self.name);
+        command.stdin(OwnedFd::from(socket));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env(VARIABLE, mark.to_string());
         if let Some(output) = output {

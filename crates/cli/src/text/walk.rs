@@ -2,31 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use super::count;
-use crate::words::shown;
+use crate::words::{Location, shown};
 
 /// What is counted without a path.
 const ENDINGS: [&str; 3] = ["rs", "toml", "md"];
 
 /// A regular file, as it was when it was listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) path: PathBuf,
+pub(crate) struct Listed {
+    pub(crate) path: PathBuf,
     /// Its length, in bytes. What is appended later is not counted.
-    pub(super) size: u64,
-    pub(super) stamp: Stamp,
+    pub(crate) size: u64,
+    pub(crate) stamp: Stamp,
     /// Named by the user, not found below a folder: it must be counted.
-    pub(super) named: bool,
+    pub(crate) named: bool,
 }
 
 /// What tells that a file has been written to or replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -35,7 +37,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -47,15 +49,28 @@ impl Stamp {
 
 /// The files to count, and what was passed over.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(crate) struct Listing {
     /// In the order of their paths, none twice.
-    pub(super) files: Vec<Listed>,
+    pub(crate) files: Vec<Listed>,
     /// Links found below a folder: not followed, so that no loop is walked and no file is counted twice.
-    pub(super) links: u64,
+    pub(crate) links: u64,
     /// Pipes, sockets, devices.
-    pub(super) special: u64,
-    /// Folders and files that could not be looked at, and why.
-    pub(super) unreadable: Vec<(PathBuf, String)>,
+    pub(crate) special: u64,
+    pub(crate) unreadable: Vec<Unreadable>,
+}
+
+/// A folder or file that could not be looked at, and why.
+#[derive(Debug, Serialize)]
+pub(crate) struct Unreadable {
+    #[serde(flatten)]
+    pub(crate) file: Location,
+    pub(crate) why: String,
+}
+
+impl Unreadable {
+    fn new(path: &Path, why: &io::Error) -> Self {
+        Self { file: path.into(), why: why.to_string() }
+    }
 }
 
 /// Lists every file of `paths` and below; without paths, every `*.rs`, `*.toml` and `*.md` below the current folder
@@ -64,7 +79,7 @@ pub(super) struct Listing {
 /// # Errors
 ///
 /// If a path that was named does not exist, cannot be read or is neither file nor folder, or there is no file at all.
-pub(super) fn list(paths: &[PathBuf]) -> Result<Listing> {
+pub(crate) fn list(paths: &[PathBuf]) -> Result<Listing> {
     let mut listing = Listing::default();
     let (mut seen, mut named) = (BTreeSet::new(), BTreeSet::new());
     let here = [PathBuf::from(".")];
@@ -117,7 +132,7 @@ impl Listing {
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    self.unreadable.push((folder, error.to_string()));
+                    self.unreadable.push(Unreadable::new(&folder, &error));
                     continue;
                 }
             };
@@ -125,7 +140,7 @@ impl Listing {
                 let entry = match entry {
                     Ok(entry) => entry,
                     Err(error) => {
-                        self.unreadable.push((folder.clone(), error.to_string()));
+                        self.unreadable.push(Unreadable::new(&folder, &error));
                         break;
                     }
                 };
@@ -135,7 +150,7 @@ impl Listing {
                 let metadata = match entry.metadata() {
                     Ok(metadata) => metadata,
                     Err(error) => {
-                        self.unreadable.push((path, error.to_string()));
+                        self.unreadable.push(Unreadable::new(&path, &error));
                         continue;
                     }
                 };
