@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pool",
         &["atomic", "heap", "layout", "parcel", "process", "queue", "roster", "segment", "sync"],
     ),
+    ("manager", &["connection", "derive", "parcel", "process", "sync"]),
     (
         "shmkit",
         &[
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "collections",
             "connection",
             "duplex",
+            "manager",
             "parcel",
             "pipe",
             "pool",

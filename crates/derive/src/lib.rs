@@ -6,18 +6,21 @@
 //! * [`ShmSafe`](macro@ShmSafe): checks a struct or an enum, and describes it to other processes.
 //! * [`task`](macro@task): names a function to the processes that this program starts of itself.
 //! * [`main`](macro@main): has those run their tasks instead of `main`.
+//! * [`manager`](macro@manager): has a type's public methods be called in the process where its objects are.
 //!
 //! It does *not* make anything shareable that is not: what it implements, and what that promises, stands at the traits
 //! `ShmSafe`, `ShmChecked` and `ShmNiche` of `shmkit-layout`.
 
 mod attributes;
 mod enumeration;
+mod manager;
+mod signature;
 mod structure;
 mod task;
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput, Error, ItemFn, Result, parse_macro_input};
+use syn::{Data, DeriveInput, Error, ItemFn, ItemImpl, Result, parse_macro_input};
 
 use crate::attributes::Attributes;
 
@@ -119,6 +122,52 @@ pub fn task(attributes: TokenStream, input: TokenStream) -> TokenStream {
 pub fn main(attributes: TokenStream, input: TokenStream) -> TokenStream {
     let function = parse_macro_input!(input as ItemFn);
     task::main(attributes.into(), function).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Has a manager serve a type: makes a proxy that calls its public methods in the process where the object is.
+///
+/// Of `impl Ledger` it makes `LedgerProxy`, with a method for each `pub` one that takes `&self` or `&mut self`, and a function
+/// for each `pub` one that makes a `Self`, or a `Result<Self, E>`; that takes the manager first. Each returns a `Result`, whose
+/// error says why there was no answer. Calls of `&self` run together, of `&mut self` alone.
+///
+/// Nothing else can be called: what is private, `pub(crate)`, or of another `impl` is not known to the manager. A method is known
+/// by type, name and signature; what has changed its meaning and nothing else says `#[manager(version = 1)]`.
+///
+/// | `#[manager(…)]` | |
+/// | --- | --- |
+/// | `expose(add, audit)` | these and no others, public or not |
+/// | `proxy = Name` | the proxy's name |
+/// | `version = 1` | a part of what the methods are known by |
+/// | `crate = path` | where `shmkit` is, by another name |
+///
+/// # Examples
+///
+/// ```ignore
+/// #[derive(Default)]
+/// struct Ledger {
+///     total: i64,
+/// }
+///
+/// #[shmkit::manager]
+/// impl Ledger {
+///     pub fn new() -> Self {
+///         Self::default()
+///     }
+///
+///     pub fn add(&mut self, n: i64) -> i64 {
+///         self.total += n;
+///         self.total
+///     }
+/// }
+///
+/// let manager = shmkit::Manager::start()?;
+/// let ledger = LedgerProxy::new(&manager)?;
+/// assert_eq!(ledger.add(7)?, 7);
+/// ```
+#[proc_macro_attribute]
+pub fn manager(attributes: TokenStream, input: TokenStream) -> TokenStream {
+    let block = parse_macro_input!(input as ItemImpl);
+    manager::expand(attributes.into(), &block).unwrap_or_else(Error::into_compile_error).into()
 }
 
 fn derive(input: &DeriveInput) -> Result<proc_macro2::TokenStream> {

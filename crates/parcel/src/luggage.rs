@@ -67,6 +67,11 @@ pub(crate) fn open<R>(luggage: Luggage, with: impl FnOnce() -> R) -> (R, Luggage
     (result, luggage.unwrap_or_else(|| Luggage::new(Vec::new(), true)))
 }
 
+/// Returns whether a value is being packed in this thread to go to another process of this machine.
+pub fn is_packing() -> bool {
+    OPEN.with_borrow(|open| open.as_ref().is_some_and(|luggage| luggage.packing))
+}
+
 /// Puts a duplicate of a descriptor into the luggage of this thread, and returns its number there.
 ///
 /// # Errors

@@ -92,6 +92,13 @@ pub mod __task {
     pub use crate::task::{ArgumentError, Entry, Task, fingerprint};
 }
 
+/// What managers need.
+#[doc(hidden)]
+pub mod __manager {
+    pub use crate::task::{Entry, apart, fingerprint};
+    pub use crate::worker::catch;
+}
+
 /// What pools need.
 #[doc(hidden)]
 pub mod __pool {

@@ -1,8 +1,10 @@
 //! Functions that another process can run, known by their names.
 //!
 //! Each `#[task]` puts the address of its entry into a section of the program, whose two ends the linker names. No
-//! constructor runs, so that there is no order to get wrong; and the entry is there though nobody names the task.
+//! constructor runs, so that there is no order to get wrong; and the entry is there though nobody names the task. What else
+//! a program has that another process knows by a name, as the types of a manager, stands in the same section, and is no task.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +19,7 @@ use crate::message::Answer;
 
 /// What entries of this layout begin with. Another version of this crate in the same program has another one, in the same
 /// section.
-const FORMAT: u64 = u64::from_ne_bytes(*b"shmtask\x01");
+const FORMAT: u64 = u64::from_ne_bytes(*b"shmtask\x02");
 
 /// A function that another process can run; [`#[task]`](macro@crate::task) makes it of a function.
 ///
@@ -89,14 +91,31 @@ pub struct Entry {
     name: &'static str,
     signature: &'static str,
     place: &'static str,
-    run: fn(&mut Parcel, &mut dyn FnMut()) -> Ran,
+    run: Run,
+}
+
+/// What is done with an entry.
+enum Run {
+    Task(fn(&mut Parcel, &mut dyn FnMut()) -> Ran),
+    /// It is no task: who knows the type knows what it is.
+    Apart(&'static (dyn Any + Send + Sync)),
 }
 
 impl Entry {
     /// Makes the entry of a task that stands at `place` of its source.
     pub const fn of<T: Task>(place: &'static str) -> Self {
         let (print, name, signature) = (T::PRINT, T::NAME, T::SIGNATURE);
-        Self { format: FORMAT, print, name, signature, place, run: run::<T> }
+        Self { format: FORMAT, print, name, signature, place, run: Run::Task(run::<T>) }
+    }
+
+    /// Makes the entry of something that is no task, and that nobody can have run.
+    pub const fn apart(
+        name: &'static str,
+        place: &'static str,
+        what: &'static (dyn Any + Send + Sync),
+    ) -> Self {
+        let (print, signature) = (fingerprint(name, "", 0), "");
+        Self { format: FORMAT, print, name, signature, place, run: Run::Apart(what) }
     }
 
     /// Returns the task's name.
@@ -116,8 +135,31 @@ impl Entry {
 
     /// Takes the arguments out of a parcel, says that it has, and runs the function.
     pub(crate) fn run(&self, parcel: &mut Parcel, arrived: &mut dyn FnMut()) -> Ran {
-        (self.run)(parcel, arrived)
+        match self.run {
+            Run::Task(run) => run(parcel, arrived),
+            // None of those that are found as tasks.
+            Run::Apart(_) => Ran::Undecodable(format!("`{}` is no task", self.name)),
+        }
     }
+
+    /// Returns where it stands in the source.
+    pub fn place(&self) -> &'static str {
+        self.place
+    }
+}
+
+/// Returns what stands in the section, is no task, and is a `T`; with the entries, in the order of their names.
+pub fn apart<T: Any>() -> Vec<(&'static Entry, &'static T)> {
+    let found =
+        section().filter(|entry| entry.format == FORMAT).filter_map(|entry| match entry.run {
+            Run::Apart(what) => what.downcast_ref().map(|what| (entry, what)),
+            Run::Task(_) => None,
+        });
+    let mut found: Vec<_> = found.collect();
+    found.sort_by_key(|(entry, _)| (entry.name, entry.place));
+    // As with tasks.
+    found.dedup_by(|(one, _), (other, _)| ptr::eq(*one, *other));
+    found
 }
 
 impl fmt::Debug for Entry {
@@ -197,7 +239,8 @@ impl Tasks {
     }
 
     fn sorted(entries: impl Iterator<Item = &'static Entry>) -> Self {
-        let mut all: Vec<_> = entries.filter(|entry| entry.format == FORMAT).collect();
+        let is_task = |entry: &&Entry| entry.format == FORMAT && matches!(entry.run, Run::Task(_));
+        let mut all: Vec<_> = entries.filter(is_task).collect();
         all.sort_by_key(|entry| (entry.print, entry.place));
         // One that two units of code have put there.
         all.dedup_by(|one, other| ptr::eq(*one, *other));
@@ -262,7 +305,7 @@ mod tests {
     use super::*;
 
     const fn entry(print: u64, place: &'static str) -> Entry {
-        let run = |_: &mut Parcel, _: &mut dyn FnMut()| Ran::Panicked;
+        let run = Run::Task(|_: &mut Parcel, _: &mut dyn FnMut()| Ran::Panicked);
         Entry { format: FORMAT, print, name: "some::task", signature: "fn()", place, run }
     }
 

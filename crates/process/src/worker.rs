@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::panic::PanicHookInfo;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
@@ -145,11 +145,23 @@ fn answer(
 
 /// Keeps what a panic says, for the answer, and has it said as usual.
 fn note_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(note_panics_anew);
+}
+
+fn note_panics_anew() {
     let inner = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         PANIC.set(Some(told(info)));
         inner(info);
     }));
+}
+
+/// Runs something of many that this process does, and returns its panic if it panics.
+pub fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Panic> {
+    note_panics();
+    // Who calls says what is left half-changed.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| PANIC.take().unwrap_or_default())
 }
 
 /// Packs what became of a task, and returns with it the exit status of a process that ran nothing else.

@@ -372,13 +372,14 @@
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
 //! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `pipe`, `orders`, `tokio_stream`, `jobs`, `burgers`, `broadcast`, `pool`, `cache`, `words`, `frames`, `phases`,
-//! `kitchen`, `migration`, `printer`, `prefork`, `echo`, `derive`, `numpy_array`.
+//! `kitchen`, `migration`, `printer`, `prefork`, `echo`, `ledger`, `derive`, `numpy_array`.
 //!
 //! # Features
 //!
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
 //! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands; and [`duplex`], two programs that
 //!   find each other by name and talk through shared memory.
+//! * `manager`: [`manager`](mod@manager), objects in a process of their own that others call, on other machines, too.
 //! * `pool`: [`Pool`], many tasks on a few processes; by default.
 //! * `process`: tasks in processes of their own; by default.
 //! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
@@ -435,6 +436,15 @@ pub use crate::names::*;
 pub use crate::objects::Objects;
 #[cfg(feature = "process")]
 pub use crate::tasks::*;
+
+#[cfg(feature = "manager")]
+#[doc(inline)]
+pub use shmkit_manager as manager;
+#[cfg(feature = "manager")]
+#[doc(hidden)]
+pub use shmkit_manager::__manager;
+#[cfg(feature = "manager")]
+pub use shmkit_manager::{CallError, Manager, manager};
 
 #[cfg(feature = "pool")]
 #[doc(inline)]
