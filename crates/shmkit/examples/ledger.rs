@@ -57,8 +57,8 @@ fn main() -> Result<(), Failure> {
     let clerks = ["ann", "bob", "cid"]
         .map(|name| Process::spawn(clerk, (ledger.clone(), seen.clone(), name.to_owned())));
     let idle = Process::spawn(idler, (ledger.clone(),))?;
-    for clerk in clerks {
-        clerk?.join()??;
+    for process in clerks {
+        process?.join()??;
     }
     idle.kill()?; // what it held is dropped with it
     println!("{} in the ledger, {} names, {}", ledger.total()?, seen.len()?, manager.objects()?);
