@@ -214,7 +214,7 @@ impl Link {
             if gone.is_empty() {
                 return Ok(Some(line));
             }
-            let frame = frame(&Ask::Release(gone));
+            let frame = frame(&Ask::Drop(gone));
             if line.connection.send_bytes(frame.bytes()).is_ok() {
                 return Ok(Some(line));
             }
@@ -261,11 +261,11 @@ impl Link {
         let Some(mut line) = state.idle.pop() else { return };
         let gone = take(&mut state.gone);
         drop(state);
-        let ask = Ask::Release(gone);
+        let ask = Ask::Drop(gone);
         match (line.connection.try_send_bytes(frame(&ask).bytes()), ask) {
             // Its rest goes ahead of the next frame.
             (Ok(()) | Err(ConnectionError::Unfinished { .. }), _) => self.keep(line),
-            (Err(ConnectionError::WouldBlock), Ask::Release(gone)) => {
+            (Err(ConnectionError::WouldBlock), Ask::Drop(gone)) => {
                 if let Ok(mut state) = self.state() {
                     state.gone.extend(gone);
                     state.idle.push(line);

@@ -2,7 +2,7 @@
 //! what that says.
 //!
 //! A client begins with [`Hello`], and is answered by [`Welcome`]. Then it asks, one at a time, and waits for each answer
-//! but of [`Ask::Release`] and [`Ask::EndLease`].
+//! but of [`Ask::Drop`] and [`Ask::EndLease`].
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(crate) enum Ask {
     /// Counts a reference of this process.
     Hold(u64),
     /// References of this process that are gone. Not answered.
-    Release(Vec<u64>),
+    Drop(Vec<u64>),
     /// Keeps an object for whoever the reference is sent to.
     Pass(u64),
     Publish {

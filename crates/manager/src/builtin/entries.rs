@@ -18,6 +18,8 @@ pub struct Entries {
 }
 
 /// What an iteration finds.
+///
+/// Closed: both sides are of this crate.
 #[derive(Serialize, Deserialize)]
 pub enum Step {
     /// An entry, and its number.

@@ -124,7 +124,7 @@ impl Shared {
                 }
                 Err(answer) => answer,
             },
-            Ask::Release(objects) => {
+            Ask::Drop(objects) => {
                 objects.into_iter().for_each(|object| session.release(object));
                 return None;
             }
