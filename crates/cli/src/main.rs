@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod doctor;
 mod gc;
 mod generate;
+mod inspect;
 mod ls;
 mod print;
 mod rm;
@@ -34,6 +35,7 @@ enum Command {
     Ls(ls::Args),
     Gc(gc::Args),
     Rm(rm::Args),
+    Inspect(inspect::Args),
     Deadlocks(waits::DeadlocksArgs),
     WaitChains(waits::ChainsArgs),
     Doctor(doctor::Args),
@@ -61,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ls(args) => ls::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Rm(args) => rm::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Deadlocks(args) => waits::deadlocks(&args),
         Command::WaitChains(args) => waits::chains(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -1,7 +1,9 @@
 //! `shmkit deadlocks` and `shmkit wait-chains`: who waits for whom.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use shmkit::tracker::{DIRECTORY, Deadlock, Holder, Waiting, Waits, waits};
@@ -47,7 +49,7 @@ pub(crate) struct ChainsArgs {
 }
 
 pub(crate) fn deadlocks(args: &DeadlocksArgs) -> anyhow::Result<ExitCode> {
-    let waits = waits(&args.directory)?;
+    let waits = look(&args.directory, |waits| !waits.deadlocks().is_empty())?;
     let found = waits.deadlocks();
     if args.json {
         print_json(&Report::new(&waits, &found))?;
@@ -64,7 +66,7 @@ pub(crate) fn deadlocks(args: &DeadlocksArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn chains(args: &ChainsArgs) -> anyhow::Result<ExitCode> {
-    let waits = waits(&args.directory)?;
+    let waits = look(&args.directory, |waits| !waits.chain(args.pid).is_empty())?;
     let chain = waits.chain(args.pid);
     let is_unseen = waits.unseen.contains_key(&args.pid);
     if args.json {
@@ -84,6 +86,22 @@ pub(crate) fn chains(args: &ChainsArgs) -> anyhow::Result<ExitCode> {
     }
     say_unseen(&waits);
     Ok(if is_unseen { status::FAILURE } else { status::SUCCESS })
+}
+
+/// Who sleeps for long wakes now and then, to ask whether the others live: it is looked again until there is something.
+const LOOKS: u32 = 8;
+const BETWEEN: Duration = Duration::from_millis(2);
+
+/// Looks until what is seen is enough, or it has looked often enough.
+fn look(directory: &Path, is_enough: impl Fn(&Waits) -> bool) -> anyhow::Result<Waits> {
+    for _ in 1..LOOKS {
+        let seen = waits(directory)?;
+        if is_enough(&seen) {
+            return Ok(seen);
+        }
+        thread::sleep(BETWEEN);
+    }
+    Ok(waits(directory)?)
 }
 
 /// Says to standard error of whom the kernel did not tell.

@@ -20,6 +20,7 @@
 
 mod deque;
 mod error;
+mod facts;
 mod io;
 mod item;
 mod list;
@@ -33,6 +34,7 @@ mod vec;
 
 pub use crate::deque::{DequeGuard, DequeSpec, ShmDeque};
 pub use crate::error::{MapError, SeqError};
+pub use crate::facts::facts;
 pub use crate::item::Item;
 pub use crate::list::{IntTooWide, ListError, ListItem, ShareableList};
 pub use crate::map::{MapEntry, MapSpec, ShmMap};

@@ -39,6 +39,7 @@ mod checked;
 mod commit;
 #[cfg(not(loom))]
 mod copy;
+mod facts;
 mod header;
 mod in_place;
 mod io;
@@ -56,6 +57,7 @@ mod tag;
 
 pub use crate::checked::{Checked, InvalidValue};
 pub use crate::commit::{Commit, CommitError};
+pub use crate::facts::{Fact, Facts};
 pub use crate::header::{Header, HeaderError, MAGIC, VERSION};
 pub use crate::in_place::{Filled, InPlace};
 pub use crate::names::{NameWords, Names};

@@ -97,6 +97,8 @@ pub mod crash;
 mod doorbell;
 mod error;
 mod event;
+#[cfg(not(loom))]
+mod facts;
 mod futex_lock;
 #[cfg(not(loom))]
 mod held;
@@ -164,6 +166,7 @@ pub use crate::{
     },
     counting::handle::{Count, CountingSemaphore},
     event::handle::Event,
+    facts::facts,
     lock::{
         handle::{Lock, LockGuard},
         rlock::{RLock, RLockGuard},

@@ -12,6 +12,15 @@ pub(crate) const UNRECOVERABLE: u32 = 2;
 /// Of the state: a thread panicked while it held the lock.
 pub(crate) const POISONED: u32 = 4;
 
+/// In which condition a state says the data are, in a word.
+pub(crate) fn condition(state: u32) -> &'static str {
+    match state & !POISONED {
+        0 => "clean",
+        INCONSISTENT => "inconsistent",
+        _ => "unrecoverable",
+    }
+}
+
 /// In which condition the data was found. In all three cases the caller holds the lock.
 ///
 /// Closed: these are all that the state of a robust lock can say, in POSIX as here.

@@ -26,21 +26,21 @@ pub(crate) struct Copy {
 impl Copy {
     const ALIGN: usize = 4096;
 
-    /// Copies the first `len` bytes of a file.
-    fn take(file: &File, len: usize) -> io::Result<Self> {
+    /// Copies `len` bytes of a file, from byte `at` on.
+    pub(crate) fn take_at(file: &File, len: usize, at: u64) -> io::Result<Self> {
         let mut bytes = vec![0; len + Self::ALIGN];
         let start = bytes.as_ptr().addr().next_multiple_of(Self::ALIGN) - bytes.as_ptr().addr();
-        if read_to(file, &mut bytes[start..start + len], 0)? < len {
+        if read_to(file, &mut bytes[start..start + len], at)? < len {
             return Err(cut_off());
         }
         Ok(Self { bytes, start })
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.bytes.len() - (Self::ALIGN - self.start)]
     }
 
-    fn region(&mut self) -> Region<'_> {
+    pub(crate) fn region(&mut self) -> Region<'_> {
         let len = self.bytes().len();
         let base = NonNull::from(&mut self.bytes[self.start..][..len]).cast();
         // SAFETY: the slice of `len` bytes is borrowed mutably for as long as the region.
@@ -60,7 +60,7 @@ pub(crate) fn read<R>(
         0 => Ok(Vec::new()),
         entries => objects(file, header, entries)?,
     };
-    let mut copy = Copy::take(file, usize::try_from(end).map_err(invalid)?)?;
+    let mut copy = Copy::take_at(file, usize::try_from(end).map_err(invalid)?, 0)?;
     let region = copy.region();
     let at = region.sub(header.roster, Roster::bytes(header.roster_slots)).map_err(invalid)?;
     // SAFETY: a copy of bytes that `Roster::init` made, as the header says, and that are a roster only; if the header

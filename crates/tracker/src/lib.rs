@@ -1,6 +1,7 @@
 //! What is in `/dev/shm`, and sweeping up what no living process uses.
 //!
 //! * [`list`] looks at segments without joining them, mapping them or changing a byte of them.
+//! * [`Inspection`] looks into one.
 //! * [`waits`] says who waits for what, and which of them for each other.
 //! * [`Sweep`] removes those whose participants are all gone, or says what it would remove.
 //!
@@ -29,6 +30,7 @@ mod asleep;
 mod copy;
 mod deadlock;
 mod examine;
+mod inspect;
 mod list;
 mod sweep;
 mod waits;
@@ -39,6 +41,7 @@ pub use shmkit_segment::{Entry, ObjectError};
 
 pub use crate::deadlock::Deadlock;
 pub use crate::examine::Foreign;
+pub use crate::inspect::{InspectError, Inspection};
 pub use crate::list::{Found, ListError, Summary, What, list, name_of};
 pub use crate::sweep::{Fate, Report, Sweep, Swept};
 pub use crate::waits::{Holder, Process, Waiting, Waits, waits};

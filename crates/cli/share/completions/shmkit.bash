@@ -31,6 +31,9 @@ _shmkit() {
             shmkit,help)
                 cmd="shmkit__subcmd__help"
                 ;;
+            shmkit,inspect)
+                cmd="shmkit__subcmd__inspect"
+                ;;
             shmkit,ls)
                 cmd="shmkit__subcmd__ls"
                 ;;
@@ -42,9 +45,6 @@ _shmkit() {
                 ;;
             shmkit,tour)
                 cmd="shmkit__subcmd__tour"
-                ;;
-            shmkit,tour-worker)
-                cmd="shmkit__subcmd__tour__subcmd__worker"
                 ;;
             shmkit,wait-chains)
                 cmd="shmkit__subcmd__wait__subcmd__chains"
@@ -64,6 +64,9 @@ _shmkit() {
             shmkit__subcmd__help,help)
                 cmd="shmkit__subcmd__help__subcmd__help"
                 ;;
+            shmkit__subcmd__help,inspect)
+                cmd="shmkit__subcmd__help__subcmd__inspect"
+                ;;
             shmkit__subcmd__help,ls)
                 cmd="shmkit__subcmd__help__subcmd__ls"
                 ;;
@@ -76,9 +79,6 @@ _shmkit() {
             shmkit__subcmd__help,tour)
                 cmd="shmkit__subcmd__help__subcmd__tour"
                 ;;
-            shmkit__subcmd__help,tour-worker)
-                cmd="shmkit__subcmd__help__subcmd__tour__subcmd__worker"
-                ;;
             shmkit__subcmd__help,wait-chains)
                 cmd="shmkit__subcmd__help__subcmd__wait__subcmd__chains"
                 ;;
@@ -89,7 +89,7 @@ _shmkit() {
 
     case "${cmd}" in
         shmkit)
-            opts="-h -V --help --version tour tour-worker ls gc rm deadlocks wait-chains doctor completions man help"
+            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -171,7 +171,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help)
-            opts="tour tour-worker ls gc rm deadlocks wait-chains doctor completions man help"
+            opts="tour ls gc rm inspect deadlocks wait-chains doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -254,6 +254,20 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        shmkit__subcmd__help__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         shmkit__subcmd__help__subcmd__ls)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -310,7 +324,7 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        shmkit__subcmd__help__subcmd__tour__subcmd__worker)
+        shmkit__subcmd__help__subcmd__wait__subcmd__chains)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -324,13 +338,21 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        shmkit__subcmd__help__subcmd__wait__subcmd__chains)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+        shmkit__subcmd__inspect)
+            opts="-h --json --most --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --most)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -403,20 +425,6 @@ _shmkit() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        shmkit__subcmd__tour__subcmd__worker)
-            opts="-h --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

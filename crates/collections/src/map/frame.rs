@@ -9,7 +9,7 @@ use shmkit_sync::RawMutex;
 /// The head of a map. Stored once, by who makes the map.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct MapFrame {
+pub(crate) struct MapFrame {
     /// There are `1 << this` buckets.
     bits: AtomicU32,
     /// Not 0: what nobody has asked for lately makes room.
@@ -29,12 +29,12 @@ impl MapFrame {
         self.seed.store(seed, Relaxed);
     }
 
-    pub(super) fn bits(&self) -> u32 {
+    pub(crate) fn bits(&self) -> u32 {
         self.bits.load(Relaxed) // Relaxed, here and below: it never changes while the map is used.
     }
 
     #[inline]
-    pub(super) fn evicts(&self) -> bool {
+    pub(crate) fn evicts(&self) -> bool {
         self.evicting.load(Relaxed) != 0
     }
 
@@ -47,7 +47,7 @@ impl MapFrame {
 /// What guards a part of the buckets. All zero bytes are a fresh one.
 #[derive(Debug)]
 #[repr(C, align(128))]
-pub(super) struct Shard {
+pub(crate) struct Shard {
     pub(super) mutex: RawMutex,
     pub(super) swap: Swap,
     /// How many entries there are. After a death, whoever inherits the lock counts them.
@@ -62,6 +62,13 @@ pub(super) struct Shard {
 
 // SAFETY: `repr(C)`, made of `Shared` types.
 unsafe impl Shared for Shard {}
+
+impl Shard {
+    /// How many entries there are, to who does not hold the lock.
+    pub(crate) fn len(&self) -> u64 {
+        self.len.load(Relaxed) // Relaxed: a number for people.
+    }
+}
 
 const _: () = assert!(size_of::<Shard>() == 128, "part of the segment format");
 

@@ -10,6 +10,8 @@ mod part;
 mod slot;
 mod spec;
 
+pub(crate) use self::frame::{MapFrame, Shard};
 pub use self::handle::ShmMap;
+pub(crate) use self::object::{SHARDS, shards};
 pub use self::slot::MapEntry;
 pub use self::spec::MapSpec;

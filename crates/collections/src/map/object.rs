@@ -15,7 +15,7 @@ use super::{MapSpec, ShmMap};
 use crate::Item;
 
 /// Where the parts begin, in bytes.
-const SHARDS: u64 = 128;
+pub(crate) const SHARDS: u64 = 128;
 /// Most parts.
 const PARTS: u64 = 64;
 /// What a heap is aligned to, in bytes.
@@ -26,6 +26,11 @@ const MAX: u64 = 1 << 35;
 const ENTRY: u64 = 128;
 
 const _: () = assert!(size_of::<Swap>() == 24 && size_of::<MapFrame>() <= SHARDS as usize);
+
+/// How many parts a map of `1 << bits` buckets has.
+pub(crate) fn shards(bits: u32) -> u64 {
+    1_u64.checked_shl(bits).map_or(PARTS, |buckets| PARTS.min(buckets))
+}
 
 /// Where the parts of a map lie, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +49,7 @@ impl Plan {
             return Err(ShapeError::Length { found: bytes, min, max });
         }
         let bits = (bytes / ENTRY).ilog2();
-        let shards = PARTS.min(1 << bits);
+        let shards = shards(bits);
         let buckets = SHARDS + shards * size_of::<Shard>() as u64;
         let heap = align_up(buckets + (8 << bits), ALIGN).unwrap_or(u64::MAX);
         Ok(Self { bits, shards, buckets, heap, bytes })

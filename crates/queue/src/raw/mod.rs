@@ -155,6 +155,15 @@ impl RawQueue {
         self.control.space.ring_all();
     }
 
+    /// Returns about how many items stand in line, by the two hints: for people. Nothing if they are none.
+    pub fn in_line(&self) -> Option<u64> {
+        let capacity = u32::try_from(self.capacity()).ok()?;
+        // Relaxed, both: hints.
+        let head = Position::found(self.head.load(Relaxed), capacity, "head").ok()?;
+        let tail = Position::found(self.tail.load(Relaxed), capacity, "tail").ok()?;
+        Some(tail.after(head, capacity)).filter(|&count| count <= capacity.into())
+    }
+
     /// Returns what was lost, cut and brought back so far.
     pub fn stats(&self) -> Stats {
         let Control { lost, discarded, redelivered, .. } = &*self.control;

@@ -4,16 +4,29 @@ use core::fmt;
 
 use shmkit_atomic::Ordering::Relaxed;
 #[cfg(not(loom))]
+use shmkit_layout::Facts;
+#[cfg(not(loom))]
 use shmkit_roster::Judge;
 
 use crate::RawMutex;
 use crate::mutex::raw::{WAITERS, owner};
-use crate::outcome::{INCONSISTENT, POISONED};
+use crate::outcome::condition;
 #[cfg(not(loom))]
 use crate::who::Who;
 
 #[cfg(not(loom))]
 impl RawMutex {
+    /// What its words say, but for who holds it.
+    pub(crate) fn facts(&self) -> Facts {
+        let word = self.word.load(Relaxed);
+        Facts::new()
+            .say("held", !matches!(owner(word), Ok(None)))
+            .say("waited for", word & WAITERS != 0)
+            .say("data", condition(self.state.load(Relaxed)))
+            .say("poisoned", self.is_poisoned())
+            .say("deaths", self.epoch())
+    }
+
     /// Shows what stands in the lock, with who holds it in words, as fields of something.
     pub(crate) fn describe<J: Judge + ?Sized>(
         &self,
@@ -39,11 +52,7 @@ impl RawMutex {
 
 impl RawMutex {
     pub(crate) fn describe_state(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
-        let state = match self.state.load(Relaxed) & !POISONED {
-            0 => "clean",
-            INCONSISTENT => "inconsistent",
-            _ => "unrecoverable",
-        };
+        let state = condition(self.state.load(Relaxed));
         debug
             .field("waiters", &(self.word.load(Relaxed) & WAITERS != 0))
             .field("state", &format_args!("{state}"))

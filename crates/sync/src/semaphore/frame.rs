@@ -85,9 +85,19 @@ impl SemaphoreFrame {
         self.permits.load(Relaxed)
     }
 
+    /// Returns how many of them nobody held a moment ago.
+    pub(crate) fn free(&self) -> u32 {
+        self.free.load(Relaxed) // Relaxed, here and below: for people.
+    }
+
+    /// Returns about how many waited.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Relaxed)
+    }
+
     /// Returns for how many holders it was made.
     pub fn seats(&self) -> u32 {
-        // Relaxed: as above.
+        // Relaxed: as that of the permits.
         self.seats.load(Relaxed)
     }
 }

@@ -4,13 +4,36 @@ use core::fmt;
 
 use shmkit_atomic::Ordering::Relaxed;
 #[cfg(not(loom))]
+use shmkit_layout::Facts;
+#[cfg(not(loom))]
 use shmkit_roster::Judge;
 
 use super::RawRwLock;
+#[cfg(not(loom))]
+use super::RwLockFrame;
 use super::word::{WAITERS, owner};
-use crate::outcome::{INCONSISTENT, POISONED};
+#[cfg(not(loom))]
+use crate::outcome::POISONED;
+use crate::outcome::condition;
 #[cfg(not(loom))]
 use crate::who::Who;
+
+#[cfg(not(loom))]
+impl RwLockFrame {
+    /// What its words say, but for who is in.
+    pub(crate) fn facts(&self) -> Facts {
+        let word = self.word.load(Relaxed);
+        let state = self.state.load(Relaxed);
+        Facts::new()
+            .say("held", !matches!(owner(word), Ok(None)))
+            .say("in a change", self.writing.load(Relaxed) != 0)
+            .say("waited for", word & WAITERS != 0)
+            .say("data", condition(state))
+            .say("poisoned", state & POISONED != 0)
+            .say("deaths", self.epoch.load(Relaxed))
+            .say("seats", self.seats())
+    }
+}
 
 #[cfg(not(loom))]
 impl RawRwLock<'_> {
@@ -36,11 +59,7 @@ impl RawRwLock<'_> {
 
 impl RawRwLock<'_> {
     fn describe_state(self, debug: &mut fmt::DebugStruct<'_, '_>) {
-        let state = match self.frame.state.load(Relaxed) & !POISONED {
-            0 => "clean",
-            INCONSISTENT => "inconsistent",
-            _ => "unrecoverable",
-        };
+        let state = condition(self.frame.state.load(Relaxed));
         debug
             .field("writing", &(self.frame.writing.load(Relaxed) != 0))
             .field("waiters", &(self.frame.word.load(Relaxed) & WAITERS != 0))
