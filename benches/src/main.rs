@@ -22,6 +22,7 @@ mod pool;
 mod process;
 mod pthread;
 mod queue;
+mod redis;
 mod ring;
 mod segment;
 mod served;

@@ -1,4 +1,4 @@
-//! A map in shared memory beside one that a process serves: Python's `Manager().dict()`.
+//! A map in shared memory beside those that a process serves: Python's `Manager().dict()`, and Redis over a Unix socket.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,6 +9,7 @@ use shmkit::{Objects, Options, Segment, ShmMap};
 use shmkit_benches::{Candidate, Group};
 
 use crate::map::{self, Key, Value, What};
+use crate::redis::{self, Redis};
 
 /// Operations of a sample: one of the server's takes as long as some hundred of ours.
 const OPERATIONS: u32 = 2000;
@@ -42,12 +43,18 @@ if __name__ == "__main__":
 
 pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
     let group = |name, what| -> Result<_> {
-        let group = Group::new(name, OPERATIONS, ours(what)?);
-        if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
-            eprintln!("{name}: there is no python3, and so no Manager().dict() to compare with");
-            return Ok(group);
+        let mut group = Group::new(name, OPERATIONS, ours(what)?);
+        if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok() {
+            group = group.at_most(1.0 / 200.0, managed(what));
+        } else {
+            eprintln!("LEFT OUT: {name}: there is no python3, and so no Manager().dict()");
         }
-        Ok(group.at_most(1.0 / 200.0, managed(what)))
+        if redis::is_there() {
+            group = group.at_most(1.0 / 20.0, redis(what));
+        } else {
+            eprintln!("LEFT OUT: {name}: there is no redis-server (Debian's redis-server)");
+        }
+        Ok(group)
     };
     Ok(vec![
         group("get 64 bytes by 16, beside a server", What::Get)?,
@@ -116,5 +123,18 @@ fn managed(what: What) -> Candidate<'static> {
             none => none.insert(Server::start()?),
         };
         server.time(what, operations)
+    })
+}
+
+fn redis(what: What) -> Candidate<'static> {
+    let mut server = None;
+    Candidate::new("Redis over a Unix socket", move |operations| {
+        let server = match &mut server {
+            Some(server) => server,
+            none => none.insert(Redis::start()?),
+        };
+        let began = Instant::now();
+        map::work(server, what, operations, 1)?;
+        Ok(began.elapsed())
     })
 }
