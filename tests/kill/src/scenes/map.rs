@@ -8,7 +8,7 @@ use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, Scene, Spread};
 
 /// Bytes of the map.
-const MAP: u64 = 128 << 10;
+pub(super) const MAP: u64 = 128 << 10;
 /// Values are several words, all of them equal, or they are torn.
 type Wide = [u64; 4];
 pub(super) type Map<'a> = ShmMap<u64, Wide, Me<'a>>;
@@ -16,6 +16,8 @@ pub(super) type Map<'a> = ShmMap<u64, Wide, Me<'a>>;
 /// Keys that are there from the beginning, and those that come.
 const OLD: u64 = 12;
 const ALL: u64 = 16;
+/// More than fit.
+const MANY: u64 = 4000;
 
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
@@ -23,19 +25,46 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let remove = "entries taken out, killed; each is there or not, and no byte is lost";
     let update = "entries updated, killed; each is old or new, and no byte is lost";
     let heir = "the heir of one killed as it changes entries killed, too; as above";
+    let grow = "entries put into a map that grows for them, killed; as above";
+    let evict = "entries put into a full cache, which others make room for, killed; as above";
+    let entry = "entries changed, put in and taken out at their places, killed; as above";
+    let retain = "entries that are not to stay taken out, killed; as above";
+    let bytes = MapSpec::bytes(MAP);
+    let filled = Ground { spec: bytes, keys: OLD };
+    let fresh = Ground { spec: MapSpec::growing(0, MAP), keys: 0 };
+    let full = Ground { spec: bytes.evicting(), keys: MANY };
     vec![
-        scene("map/insert", insert, 1000, None, |map| {
-            (8..ALL).try_for_each(|key| put(map, key, 1))
-        }),
-        scene("map/remove", remove, 1000, None, remove_some),
-        scene("map/update", update, 1000, None, |map| {
+        scene("map/insert", insert, 1000, None, filled, insert_some),
+        scene("map/remove", remove, 1000, None, filled, remove_some),
+        scene("map/update", update, 1000, None, filled, |map| {
             (0..6).try_for_each(|key| map.update(&key, |value| *value = [9; 4]).map(drop))
         }),
-        scene("map/heir", heir, 1000, Some(Spread(12_000)), |map| {
+        scene("map/entry", entry, 1000, None, filled, |map| {
+            map.entry(&0)?.and_modify(|value| *value = [8; 4])?.or_insert([7; 4])?;
+            map.entry(&(ALL - 1))?.or_insert([7; 4])?;
+            map.entry(&1)?.insert(&[6; 4])?;
+            map.entry(&2)?.remove()?;
+            map.get_or_insert_with(&(ALL - 2), || [5; 4]).map(drop)
+        }),
+        scene("map/retain", retain, 1000, None, filled, |map| map.retain(|key, _| key % 3 == 0)),
+        scene("map/grow", grow, 1000, None, fresh, insert_some),
+        scene("map/evict", evict, 1000, None, full, |map| put(map, MANY, 1)),
+        scene("map/heir", heir, 1000, Some(Spread(12_000)), filled, |map| {
             remove_some(map)?;
-            (8..ALL).try_for_each(|key| put(map, key, 1))
+            insert_some(map)
         }),
     ]
+}
+
+/// What there is before.
+#[derive(Clone, Copy)]
+struct Ground {
+    spec: MapSpec,
+    keys: u64,
+}
+
+fn insert_some(map: &Map<'_>) -> Result<(), MapError> {
+    (8..ALL).try_for_each(|key| put(map, key, 1))
 }
 
 fn remove_some(map: &Map<'_>) -> Result<(), MapError> {
@@ -56,13 +85,14 @@ fn scene(
     about: &str,
     floor: u32,
     before: Before,
+    ground: Ground,
     does: fn(&Map<'_>) -> Result<(), MapError>,
 ) -> Scene {
     Scene::new(name, about, floor, move |stage, point| {
         let arena = Arena::new()?;
-        make(&arena)?;
+        make(&arena, ground.spec)?;
         let filler = |_: &Actor<'_>| {
-            open(&arena, |map| (0..OLD).try_for_each(|key| put(map, key, 0)).map_err(hung))
+            open(&arena, |map| (0..ground.keys).try_for_each(|key| put(map, key, 0)).map_err(hung))
         };
         stage.cast(4, &filler)?.finish()?;
         let user = |actor: &Actor<'_>| {
@@ -88,10 +118,9 @@ fn scene(
 }
 
 /// Makes the map, in an arena that no actor knows yet.
-pub(super) fn make(arena: &Arena) -> Result<(), Fault> {
+pub(super) fn make(arena: &Arena, spec: MapSpec) -> Result<(), Fault> {
     // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-    let made =
-        unsafe { ShmMap::<u64, Wide, _>::init(arena.object(), MapSpec::bytes(MAP), &NOBODY) };
+    let made = unsafe { ShmMap::<u64, Wide, _>::init(arena.object(), spec, &NOBODY) };
     made.map(drop).map_err(|e| Fault::broken(e.to_string()))
 }
 
@@ -127,7 +156,7 @@ fn survive(map: &Map<'_>) -> Result<(), Fault> {
 
 fn whole(map: &Map<'_>) -> Result<(), Fault> {
     for (key, value) in map.entries().map_err(hung)? {
-        if key >= ALL || value != [value[0]; 4] {
+        if key > MANY || value != [value[0]; 4] {
             return Err(Fault::torn(format!("entry {key} is {value:?}")));
         }
     }

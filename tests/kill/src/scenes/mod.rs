@@ -35,6 +35,7 @@ mod rows;
 mod rwlock;
 mod semaphore;
 mod seq;
+mod set;
 mod snapshot;
 mod transaction;
 mod transaction_set;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(ordered::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());
+    all.extend(set::scenes());
     all.extend(seq::scenes());
     all.extend(list::scenes());
     all.extend(directory::scenes());

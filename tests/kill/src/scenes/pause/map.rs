@@ -2,7 +2,7 @@
 
 use super::{Op, Race};
 use crate::Fault;
-use crate::scenes::map::{Map, hung, make, open};
+use crate::scenes::map::{MAP as BYTES, Map, hung, make, open};
 
 /// The key that is looked for.
 const KEY: u64 = 3;
@@ -12,7 +12,7 @@ const OTHER: u64 = 9;
 pub(super) const MAP: Race = Race {
     name: "map",
     make: |arena| {
-        make(arena)?;
+        make(arena, BYTES.into())?;
         open(arena, |map| put(map, KEY, 1))
     },
     ops: &[
