@@ -15,6 +15,7 @@ mod print;
 mod rm;
 mod signals;
 mod status;
+mod stream;
 mod table;
 mod text;
 mod tour;
@@ -39,6 +40,8 @@ enum Command {
     Deadlocks(waits::DeadlocksArgs),
     WaitChains(waits::ChainsArgs),
     Doctor(doctor::Args),
+    Send(stream::SendArgs),
+    Recv(stream::RecvArgs),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
 }
@@ -67,6 +70,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deadlocks(args) => waits::deadlocks(&args),
         Command::WaitChains(args) => waits::chains(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Send(args) => stream::send(&args),
+        Command::Recv(args) => stream::recv(&args),
         Command::Completions(args) => generate::completions(&args, Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),
     }

@@ -40,8 +40,14 @@ _shmkit() {
             shmkit,man)
                 cmd="shmkit__subcmd__man"
                 ;;
+            shmkit,recv)
+                cmd="shmkit__subcmd__recv"
+                ;;
             shmkit,rm)
                 cmd="shmkit__subcmd__rm"
+                ;;
+            shmkit,send)
+                cmd="shmkit__subcmd__send"
                 ;;
             shmkit,tour)
                 cmd="shmkit__subcmd__tour"
@@ -73,8 +79,14 @@ _shmkit() {
             shmkit__subcmd__help,man)
                 cmd="shmkit__subcmd__help__subcmd__man"
                 ;;
+            shmkit__subcmd__help,recv)
+                cmd="shmkit__subcmd__help__subcmd__recv"
+                ;;
             shmkit__subcmd__help,rm)
                 cmd="shmkit__subcmd__help__subcmd__rm"
+                ;;
+            shmkit__subcmd__help,send)
+                cmd="shmkit__subcmd__help__subcmd__send"
                 ;;
             shmkit__subcmd__help,tour)
                 cmd="shmkit__subcmd__help__subcmd__tour"
@@ -89,7 +101,7 @@ _shmkit() {
 
     case "${cmd}" in
         shmkit)
-            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor completions man help"
+            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -171,7 +183,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help)
-            opts="tour ls gc rm inspect deadlocks wait-chains doctor completions man help"
+            opts="tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -296,7 +308,35 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        shmkit__subcmd__help__subcmd__recv)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         shmkit__subcmd__help__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__help__subcmd__send)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -392,6 +432,28 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        shmkit__subcmd__recv)
+            opts="-h --timeout --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         shmkit__subcmd__rm)
             opts="-f -h --force --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -399,6 +461,28 @@ _shmkit() {
                 return 0
             fi
             case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__send)
+            opts="-h --timeout --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -4,6 +4,7 @@ mod doctor;
 mod inspect;
 mod ls_gc;
 mod signals;
+mod stream;
 mod support;
 mod terminal;
 mod tour;
