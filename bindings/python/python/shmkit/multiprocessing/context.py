@@ -1,6 +1,7 @@
 """Contexts: the standard library's start methods, with what is shared in shared memory of shmkit."""
 
 from multiprocessing import context as _stock
+from multiprocessing import resource_tracker
 
 __all__ = ["DefaultContext", "ForkContext", "SpawnContext", "ForkServerContext"]
 
@@ -86,15 +87,27 @@ class _Context:
         return Array(typecode_or_type, size_or_initializer, lock=lock, ctx=self.get_context())
 
 
+class _Tracked:
+    """Where children are not forked, the standard library's tracker runs before there is anything to share, as it does there.
+
+    What is shared here needs none; starting a child does.
+    """
+
+    def get_context(self, method=None):
+        if method is None:
+            resource_tracker.ensure_running()
+        return super().get_context(method)
+
+
 class ForkContext(_Context, _stock.ForkContext):
     """Children are forked."""
 
 
-class SpawnContext(_Context, _stock.SpawnContext):
+class SpawnContext(_Tracked, _Context, _stock.SpawnContext):
     """Children are fresh interpreters."""
 
 
-class ForkServerContext(_Context, _stock.ForkServerContext):
+class ForkServerContext(_Tracked, _Context, _stock.ForkServerContext):
     """Children are forked by a process that has one thread."""
 
 
@@ -106,6 +119,18 @@ _chosen = _stock._default_context
 
 class DefaultContext(_Context, _stock.DefaultContext):
     """The context of the start method that the program has chosen."""
+
+    def __init__(self):
+        pass
+
+    @property
+    def _actual_context(self):
+        return _chosen._actual_context
+
+    @_actual_context.setter
+    def _actual_context(self, context):
+        # A child does this, which is of the method that it was started by.
+        _chosen._actual_context = context
 
     def get_context(self, method=None):
         return super().get_context(method or _chosen.get_start_method())
@@ -119,4 +144,4 @@ class DefaultContext(_Context, _stock.DefaultContext):
         return _chosen.get_start_method(allow_none)
 
 
-default = DefaultContext(_stock._concrete_contexts["fork"])
+default = DefaultContext()
