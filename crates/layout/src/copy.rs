@@ -141,6 +141,40 @@ pub(crate) unsafe fn words_out(from: *const u8, to: &mut [u8]) {
     }
 }
 
+/// Copies bytes in, in words of eight of which the last one is filled up with zeros.
+///
+/// # Safety
+///
+/// `to` must be aligned to eight bytes, and valid for writes of as many as `from` has, rounded up to eight; whoever else accesses
+/// them does so atomically, in such words.
+#[inline]
+pub(crate) unsafe fn words_in(to: *mut u8, from: &[u8]) {
+    let count = if from.len() >= LONG && CALLS {
+        let whole = from.len() / 8 * 8;
+        // SAFETY: both are valid for so many bytes, and apart: nobody has a reference to what lies at `to` (the caller).
+        unsafe { call(to, from.as_ptr(), whole) };
+        whole
+    } else {
+        0
+    };
+    // SAFETY: in the bytes that `to` is valid for (the caller).
+    let rest = unsafe { to.add(count) };
+    let from = &from[count..];
+    // SAFETY: the caller's promises; `count` is a multiple of eight.
+    let words: &[AtomicU64] = unsafe { slice::from_raw_parts(rest.cast(), from.len().div_ceil(8)) };
+    let mut words = words.iter();
+    let (whole, rest) = from.as_chunks();
+    // Relaxed, both: as above.
+    for (from, word) in whole.iter().zip(&mut words) {
+        word.store(u64::from_ne_bytes(*from), Relaxed);
+    }
+    if let Some(last) = words.next() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        last.store(u64::from_ne_bytes(word), Relaxed);
+    }
+}
+
 /// Copies bytes in, one by one.
 ///
 /// # Safety

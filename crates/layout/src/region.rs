@@ -197,6 +197,20 @@ impl<'a> Region<'a> {
         Ok(())
     }
 
+    /// Copies bytes in, from byte `start` on, in words of eight, each atomically: the last one is filled up with zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_words`](Self::read_words).
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn write_words(self, start: u64, from: &[u8]) -> Result<(), OffsetError> {
+        let to = self.locate(start, (from.len() as u64).next_multiple_of(8), 8)?;
+        // SAFETY: aligned, in bounds and mapped (`locate`); who else is there accesses it atomically (`from_raw_parts`).
+        unsafe { copy::words_in(to.as_ptr(), from) };
+        Ok(())
+    }
+
     /// Copies bytes in, from byte `start` on, each atomically.
     ///
     /// # Errors
@@ -306,6 +320,27 @@ mod tests {
         assert!(region.write_bytes(250, &[1; 7]).is_err());
         assert!(region.read_bytes(u64::MAX, &mut [0]).is_err());
         assert_eq!(region.read::<[u8; 6]>(Offset::new(250).unwrap()), Ok([0; 6]));
+    }
+
+    #[test]
+    fn words_of_every_length_are_copied_and_the_last_one_is_filled_up() {
+        for len in [0, 1, 7, 8, 15, 127, 128, 131, 200] {
+            let mut bytes = Bytes([0xEE; 256]);
+            let written: Vec<u8> = (0..len).map(|n| n as u8 + 1).collect();
+            region(&mut bytes).write_words(8, &written).unwrap();
+            let mut read = vec![0xAA; len];
+            region(&mut bytes).read_words(8, &mut read).unwrap();
+            assert_eq!(read, written);
+            let end = 8 + len.next_multiple_of(8);
+            assert!(bytes.0[8 + len..end].iter().all(|&byte| byte == 0), "{len}");
+            let beside = bytes.0[..8].iter().chain(&bytes.0[end..]);
+            assert!(beside.copied().all(|byte| byte == 0xEE), "{len}");
+        }
+        let mut bytes = Bytes([0xEE; 256]);
+        let region = region(&mut bytes);
+        assert!(region.write_words(248, &[1; 9]).is_err() && region.write_words(4, &[1]).is_err());
+        assert!(region.read_words(252, &mut [0]).is_err());
+        assert_eq!(region.read::<[u8; 8]>(Offset::new(248).unwrap()), Ok([0xEE; 8]));
     }
 
     #[test]

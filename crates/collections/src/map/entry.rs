@@ -25,7 +25,8 @@ impl<'m> Entry<'m> {
     #[inline]
     pub(super) fn layout(key: usize, value: usize) -> Result<Layout, MapError> {
         let fits = key.checked_add(value).is_some_and(|sum| u32::try_from(sum).is_ok());
-        let bytes = HEAD + key.next_multiple_of(8) + value;
+        // Written in words of eight bytes.
+        let bytes = HEAD + key.next_multiple_of(8) + value.next_multiple_of(8);
         match Layout::from_size_align(bytes, 8) {
             Ok(layout) if fits => Ok(layout),
             _ => Err(MapError::TooLong),
@@ -54,27 +55,40 @@ impl<'m> Entry<'m> {
         Some(Self { head, bytes, key, value: start })
     }
 
-    /// Fills a block that nobody else knows yet, for an entry of this hash.
+    /// Fills a block that nobody else knows yet, for an entry of this hash. Somebody may still look at what lay there before
+    /// (`glance`), and so all of it is written atomically.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::TooLong`] if the block is not of [`layout`](Self::layout).
     #[inline]
-    pub(super) fn fill(block: &mut [u8], hash: u64, key: &[u8], value: &[u8]) {
-        // Somebody may still look at what lay there before.
+    pub(super) fn fill(
+        block: Region<'_>,
+        hash: u64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), MapError> {
+        let short = |_| MapError::TooLong;
         Changes::before_filling();
-        let (head, rest) = block.split_at_mut(HEAD);
-        head[..8].fill(0);
-        head[8..16].copy_from_slice(&hash.to_ne_bytes());
-        head[16..20].copy_from_slice(&(key.len() as u32).to_ne_bytes());
-        head[20..24].copy_from_slice(&(value.len() as u32).to_ne_bytes());
-        head[24..].fill(0);
-        let start = key.len().next_multiple_of(8);
-        rest[..key.len()].copy_from_slice(key);
-        rest[start..start + value.len()].copy_from_slice(value);
+        let head: &EntryHead = block.get(Offset::ZERO).map_err(short)?;
+        head.set(hash, key.len() as u32, value.len() as u32);
+        let start = HEAD + key.len().next_multiple_of(8);
+        block.write_words(HEAD as u64, key).map_err(short)?;
+        block.write_words(start as u64, value).map_err(short)
     }
 
     /// Says what comes behind a filled block, and when it was put in.
+    ///
+    /// # Errors
+    ///
+    /// As [`fill`](Self::fill).
     #[inline]
-    pub(super) fn link(block: &mut [u8], next: BlockId, now: u32) {
-        block[..8].copy_from_slice(&next.get().to_ne_bytes());
-        block[24..28].copy_from_slice(&now.to_ne_bytes());
+    pub(super) fn link(block: Region<'_>, next: BlockId, now: u32) -> Result<(), MapError> {
+        let head: &EntryHead = block.get(Offset::ZERO).map_err(|_| MapError::TooLong)?;
+        // Relaxed, both: ordered by the store that leads to the block.
+        head.next.store(next.get(), Relaxed);
+        head.asked.store(now, Relaxed);
+        Ok(())
     }
 
     #[inline]

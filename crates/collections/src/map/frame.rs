@@ -92,4 +92,17 @@ pub(super) struct EntryHead {
 // SAFETY: `repr(C)`, atomic numbers.
 unsafe impl Shared for EntryHead {}
 
+impl EntryHead {
+    /// Begins one that is not linked yet.
+    #[inline]
+    pub(super) fn set(&self, hash: u64, key: u32, value: u32) {
+        // Relaxed, all: ordered by the store that leads to it.
+        self.next.store(0, Relaxed);
+        self.hash.store(hash, Relaxed);
+        self.key.store(key, Relaxed);
+        self.value.store(value, Relaxed);
+        self.asked.store(0, Relaxed);
+    }
+}
+
 const _: () = assert!(size_of::<EntryHead>() == 32, "part of the segment format");

@@ -401,7 +401,7 @@ impl<Q: Item + ?Sized, V: Item + ?Sized, K: Judge> ShmMap<Q, V, K> {
         };
         let mut block = block;
         self.heap.prefetch(BlockId::from_number(first.load(Relaxed)));
-        Entry::fill(block.as_mut_slice(), hash, key, value);
+        Entry::fill(block.region(), hash, key, value)?;
         Ok(block)
     }
 
@@ -447,7 +447,7 @@ impl<Q: Item + ?Sized, V: ShmSafe, K: Judge> ShmMap<Q, V, K> {
         let mut value = <V as Item>::copied(entry.value()).ok_or(MapError::Corrupt { bucket })?;
         change(&mut value);
         let mut block = block;
-        Entry::fill(block.as_mut_slice(), hash, key, bytemuck::bytes_of(&value));
+        Entry::fill(block.region(), hash, key, bytemuck::bytes_of(&value))?;
         part.put(&spot, block)?;
         Ok(Some(value))
     }

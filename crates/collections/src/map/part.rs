@@ -95,7 +95,7 @@ impl<'m, K: Judge> Part<'m, K> {
     #[inline]
     pub(super) fn put(&self, spot: &Spot<'m>, mut block: Block<'_, K>) -> Result<(), MapError> {
         let next = spot.entry.map_or(BlockId::NONE, |entry| entry.next());
-        Entry::link(block.as_mut_slice(), next, self.now());
+        Entry::link(block.region(), next, self.now())?;
         let Whole { heap, .. } = self.whole;
         self.shard.changes.begin();
         let put = heap.replace(&self.shard.swap, self.offset(spot.link), spot.link, Some(block));

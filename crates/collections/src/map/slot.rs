@@ -128,7 +128,7 @@ impl<'m, Q: Item + ?Sized, V: Item + ?Sized, K: Judge> MapEntry<'m, Q, V, K> {
         let (key, value) = (self.key_bytes.as_ref(), value.bytes()?);
         let (value, bucket) = (value.as_ref(), self.map.bucket(self.hash));
         let mut block = self.reserve(key.len(), value.len())?;
-        Entry::fill(block.as_mut_slice(), self.hash, key, value);
+        Entry::fill(block.region(), self.hash, key, value)?;
         // Looked for after room was made: the entry may have gone for that.
         self.part.put(&self.part.find(bucket, self.hash, key)?, block)
     }
