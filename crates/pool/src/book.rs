@@ -100,6 +100,11 @@ pub(crate) struct Book {
     /// By their places.
     pub(crate) members: Vec<Option<Member>>,
     pub(crate) corpses: Vec<Corpse>,
+    /// How many workers there are to be now, and at least.
+    pub(crate) wanted: usize,
+    pub(crate) least: usize,
+    /// Since when there are more than needed.
+    pub(crate) slack_since: Option<Instant>,
     /// How many cells have an order.
     pub(crate) under_way: usize,
     /// How many of them have a limit.
@@ -124,7 +129,7 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn new(cells: u32, places: usize) -> Self {
+    pub(crate) fn new(cells: u32, places: usize, workers: usize) -> Self {
         Self {
             phase: Phase::Open,
             // The first ones first.
@@ -132,6 +137,9 @@ impl Book {
             slots: (0..cells).map(|_| Slot::default()).collect(),
             members: (0..places).map(|_| None).collect(),
             corpses: Vec::new(),
+            wanted: workers,
+            least: workers,
+            slack_since: None,
             under_way: 0,
             limited: 0,
             laden: 0,
@@ -177,5 +185,10 @@ impl Book {
     /// How many workers there are, those included whose end is not settled.
     pub(crate) fn living(&self) -> usize {
         self.members.iter().flatten().count()
+    }
+
+    /// How many of them do not leave after their task.
+    pub(crate) fn staying(&self) -> usize {
+        self.members.iter().flatten().filter(|member| !member.leaves).count()
     }
 }

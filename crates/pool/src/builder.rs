@@ -39,6 +39,12 @@ pub struct Builder {
     pub(crate) most_tasks: Option<u64>,
     pub(crate) most_resident: Option<u64>,
     pub(crate) on_death: Option<Hook>,
+    /// The most workers that there is room for.
+    pub(crate) most_workers: u32,
+    /// The most that come by themselves, and for how long they have nothing to do before they go.
+    pub(crate) scale: Option<(u32, Duration)>,
+    /// Which processors the workers run on, one after the other.
+    pub(crate) cpus: Vec<usize>,
     pub(crate) first: Option<Arc<First>>,
     /// Why the initializer's arguments cannot travel.
     refused: Option<String>,
@@ -65,6 +71,9 @@ impl Builder {
             most_tasks: None,
             most_resident: None,
             on_death: None,
+            most_workers: workers,
+            scale: None,
+            cpus: Vec::new(),
             first: None,
             refused: None,
         }
@@ -123,15 +132,38 @@ impl Builder {
         self
     }
 
-    /// Has each worker run so many tasks, or chunks of them, and another process take its place then.
+    /// Has each worker run so many tasks, or chunks of them, and another process take its place then, which is started when the
+    /// last of them begins.
     pub fn recycle_after(mut self, tasks: u64) -> Self {
         self.most_tasks = Some(tasks.max(1));
         self
     }
 
-    /// Has another process take the place of a worker that has more bytes of memory resident when a task is done.
+    /// Has another process take the place of a worker that has more bytes of memory resident when a task is done: it does one more,
+    /// while its successor starts.
     pub fn recycle_above(mut self, bytes: u64) -> Self {
         self.most_resident = Some(bytes);
+        self
+    }
+
+    /// Gives the pool room for so many workers: as many as [`Pool::resize`] can ask for. By default as many as it is made with.
+    pub fn most_workers(mut self, workers: u32) -> Self {
+        self.most_workers = workers;
+        self
+    }
+
+    /// Has more workers come, up to `most`, as long as more tasks are under way than there are workers, and go when fewer were
+    /// for a time of `idle`: down to as many as the pool was made with.
+    pub fn scale(mut self, most: u32, idle: Duration) -> Self {
+        self.most_workers = self.most_workers.max(most);
+        self.scale = Some((most, idle));
+        self
+    }
+
+    /// Has each worker run on one of these processors, the first on the first, and so on, over and over. A processor that this
+    /// process may not use is one that no worker comes to: the pool is [broken](crate::TaskError::Broken), and says so.
+    pub fn pin(mut self, processors: impl IntoIterator<Item = usize>) -> Self {
+        self.cpus = processors.into_iter().collect();
         self
     }
 
@@ -156,6 +188,9 @@ impl Builder {
     pub fn build(self) -> Result<Pool, PoolError> {
         if !(1..=MAX_WORKERS).contains(&self.workers) {
             return Err(PoolError::new(PoolErrorKind::Workers(self.workers)));
+        }
+        if !(self.workers..=MAX_WORKERS).contains(&self.most_workers) {
+            return Err(PoolError::new(PoolErrorKind::Workers(self.most_workers)));
         }
         if !(self.workers..=MAX_CAPACITY).contains(&self.capacity) {
             return Err(PoolError::new(PoolErrorKind::Capacity(self.capacity)));

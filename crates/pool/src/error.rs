@@ -23,7 +23,8 @@ pub struct PoolError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PoolErrorKind {
-    /// A number of workers that no pool can have: there are 1 to 1,000.
+    /// A number of workers that the pool cannot have: there are 1 to 1,000, and no more than it was
+    /// [made for](crate::Builder::most_workers).
     Workers(u32),
     /// A number of tasks under way that no pool can have: from as many as workers to a million.
     Capacity(u32),
@@ -86,7 +87,8 @@ impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             PoolErrorKind::Workers(found) => {
-                write!(f, "a pool of {found} workers was asked for, where 1 to 1,000 are possible")
+                write!(f, "a pool of {found} workers was asked for, where 1 to 1,000 are possible, and no more than it was made for \
+                 (`Builder::most_workers`)")
             }
             PoolErrorKind::Capacity(found) => write!(
                 f,

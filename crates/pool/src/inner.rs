@@ -51,7 +51,7 @@ impl Inner {
         let store = Store::new(builder.capacity, places as u32, builder.memory)?;
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(|errno| PoolError::of(PoolErrorKind::Memory, errno))?;
-        let book = Mutex::new(Book::new(builder.capacity, places));
+        let book = Mutex::new(Book::new(builder.capacity, places, builder.workers as usize));
         let pid = std::process::id();
         Ok(Self { pid, store, builder, book, changed: Condvar::new(), bell })
     }
@@ -264,6 +264,9 @@ impl Inner {
             return Err(Box::new((error, order)));
         }
         let generation = book.begin(number, order);
+        let grows = self.builder.scale.is_some_and(|(most, _)| {
+            book.wanted < book.under_way.min(most as usize)
+        });
         if let Err(corrupt) = cell.queue(generation) {
             let mut later = Vec::new();
             self.break_up(&mut book, corrupt.to_string(), &mut later);
@@ -273,7 +276,7 @@ impl Inner {
         }
         drop(book);
         self.line_up(number);
-        if is_limited {
+        if is_limited || grows {
             self.ring();
         }
         Ok(Spot { number, generation })

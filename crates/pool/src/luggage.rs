@@ -13,7 +13,9 @@ use shmkit_parcel::{Incoming, Kept, Outgoing, Parcel, ParcelError};
 const ASK: u32 = 1;
 /// It comes.
 const COMES: u32 = 2;
-/// The most bytes of either.
+/// A worker has begun its last task: somebody is to come in its place.
+const LEAVES: u32 = 3;
+/// The most bytes of any.
 const MOST: u64 = 64;
 
 /// What goes with calls, and what keeps it there.
@@ -50,19 +52,38 @@ pub(crate) fn ask(
     Ok(parcel.into_parts().1)
 }
 
-/// The parent's side: returns for which cell the worker asks, if it does.
+/// The worker's side: says that it leaves after this task.
+///
+/// # Errors
+///
+/// The parent has shut the socket, or is dead.
+pub(crate) fn leaves(socket: &UnixStream) -> Result<(), ParcelError> {
+    Outgoing::new(LEAVES, Parcel::new()).finish(socket)
+}
+
+/// What a worker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It asks for what goes with a cell: its number and generation.
+    Asks(u32, u32),
+    /// It leaves after its task.
+    Leaves,
+}
+
+/// The parent's side: returns what the worker says, if it has.
 ///
 /// # Errors
 ///
 /// Nothing more will come.
-pub(crate) fn asked(
+pub(crate) fn said(
     socket: &UnixStream,
     incoming: &mut Incoming,
-) -> Result<Option<(u32, u32)>, ParcelError> {
-    match incoming.advance(socket)? {
-        Some((ASK, mut parcel)) => parcel.take().map(Some),
-        _ => Ok(None),
-    }
+) -> Result<Option<Said>, ParcelError> {
+    Ok(match incoming.advance(socket)? {
+        Some((ASK, mut parcel)) => parcel.take().map(|(cell, task)| Some(Said::Asks(cell, task)))?,
+        Some((LEAVES, _)) => Some(Said::Leaves),
+        _ => None,
+    })
 }
 
 /// Makes what the parent receives questions with.

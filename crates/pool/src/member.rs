@@ -27,6 +27,8 @@ pub(crate) struct Member {
     pub(crate) socket: Option<Arc<UnixStream>>,
     pub(crate) incoming: Incoming,
     pub(crate) generation: u32,
+    /// It leaves after its task: another one comes in its place, or was not wanted any more.
+    pub(crate) leaves: bool,
 }
 
 /// A worker that has ended, and whose end is not settled yet.
@@ -68,6 +70,7 @@ impl Member {
             parent: store.me().map_or(0, |me| me.get()),
             most_tasks: builder.most_tasks,
             most_resident: builder.most_resident,
+            cpu: builder.cpus.get(place % builder.cpus.len().max(1)).copied(),
             first: builder.first.as_ref().map(|first| (first.print, first.args.clone())),
         };
         let luggage = builder.first.as_ref().and_then(|first| first.luggage.as_ref());
@@ -80,7 +83,7 @@ impl Member {
         let sentinel = Arc::new(process.as_fd().try_clone_to_owned().map_err(os)?);
         ours.set_nonblocking(true).map_err(os)?;
         let (socket, incoming) = (Some(Arc::new(ours)), luggage::incoming());
-        Ok(Self { process, sentinel, socket, incoming, generation })
+        Ok(Self { process, sentinel, socket, incoming, generation, leaves: false })
     }
 
     /// Says how it has ended, which its sentinel says that it has.

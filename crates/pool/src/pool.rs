@@ -9,7 +9,7 @@ use shmkit_process::{Task, TaskError};
 use shmkit_sync::{GivenUp, Patience};
 
 use crate::book::{Order, Phase};
-use crate::builder::{Builder, MAX_WORKERS};
+use crate::builder::Builder;
 use crate::inner::{Inner, Shared};
 use crate::luggage::Luggage;
 use crate::member::Member;
@@ -79,7 +79,7 @@ impl Pool {
 
     pub(crate) fn start(builder: Builder) -> Result<Self, PoolError> {
         let workers = builder.workers;
-        let places = workers + SPARE.min(MAX_WORKERS + SPARE - workers);
+        let places = builder.most_workers + SPARE;
         let inner = Shared::new(Inner::new(builder, places as usize)?);
         for place in 0..workers as usize {
             let member = Member::start(&inner.store, &inner.builder, place);
@@ -143,7 +143,28 @@ impl Pool {
 
     /// Returns how many workers there are to be.
     pub fn workers(&self) -> u32 {
-        self.inner.builder.workers
+        self.inner.book().wanted as u32
+    }
+
+    /// Says how many workers there are to be from now on; of a pool that [scales](Builder::scale), at least. Those that are missing
+    /// are started; those that are too many leave when they have done the task that they are at. It does not wait for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Workers`](PoolErrorKind::Workers): none, or more than the pool was [made for](Builder::most_workers);
+    /// [`NotOurs`](PoolErrorKind::NotOurs).
+    pub fn resize(&self, workers: u32) -> Result<(), PoolError> {
+        if !self.inner.is_ours() {
+            return Err(PoolError::new(PoolErrorKind::NotOurs));
+        }
+        if !(1..=self.inner.builder.most_workers).contains(&workers) {
+            return Err(PoolError::new(PoolErrorKind::Workers(workers)));
+        }
+        let mut book = self.inner.book();
+        (book.least, book.wanted) = (workers as usize, workers as usize);
+        drop(book);
+        self.inner.ring();
+        Ok(())
     }
 
     /// Returns the numbers of the workers' processes.

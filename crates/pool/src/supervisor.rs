@@ -3,13 +3,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::book::{Book, Phase};
 use crate::inner::{Inner, Shared};
-use crate::luggage;
+use crate::luggage::{self, Said};
 use crate::member::{Corpse, End, Member};
 
 /// Until a corpse is looked at again that is not dead to the roster.
@@ -70,13 +70,22 @@ fn sleep(inner: &Inner, wait: Option<Duration>) -> Vec<usize> {
     ended
 }
 
+/// The shorter of two times to wait, if there is one.
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
 impl Inner {
     /// A worker asks for what goes with arguments, or has closed its socket.
     fn hear(&self, place: usize, socket: &Arc<UnixStream>) {
         let mut book = self.book();
         let Some(member) = &mut book.members[place] else { return };
-        let answered = match luggage::asked(socket, &mut member.incoming) {
-            Ok(Some((number, generation))) => {
+        let answered = match luggage::said(socket, &mut member.incoming) {
+            Ok(Some(Said::Leaves)) => {
+                member.leaves = true;
+                Ok(())
+            }
+            Ok(Some(Said::Asks(number, generation))) => {
                 let slot = book.slots.get(number as usize);
                 let order = slot
                     .filter(|slot| slot.generation == generation)
@@ -127,6 +136,8 @@ impl Inner {
             wait = Some(SOON);
         }
         self.close_if_done(&mut book);
+        wait = sooner(wait, self.scale(&mut book));
+        self.shrink(&mut book);
         let missing = self.missing(&book);
         // Who ends before it has come would be started again and again.
         let pause = book.lost_at.and_then(|at| PAUSE.checked_sub(at.elapsed()));
@@ -156,15 +167,50 @@ impl Inner {
             return None;
         }
         if let (false, Some(left)) = (missing.is_empty(), pause) {
-            return Some(Some(wait.map_or(left, |wait| wait.min(left))));
+            return Some(sooner(wait, Some(left)));
         }
         for place in missing {
             if !self.start(place) {
-                wait = Some(wait.map_or(PAUSE, |wait| wait.min(PAUSE)));
+                wait = sooner(wait, Some(PAUSE));
                 break;
             }
         }
         Some(wait)
+    }
+
+    /// Says how many workers there are to be, by how much there is to do. Returns when to look again.
+    fn scale(&self, book: &mut Book) -> Option<Duration> {
+        let (most, idle) = self.builder.scale?;
+        let needed = book.under_way.clamp(book.least, (most as usize).max(book.least));
+        if needed >= book.wanted {
+            (book.wanted, book.slack_since) = (needed, None);
+            return None;
+        }
+        let since = *book.slack_since.get_or_insert_with(Instant::now);
+        match idle.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+            Some(left) => Some(left),
+            None => {
+                (book.wanted, book.slack_since) = (needed, None);
+                None
+            }
+        }
+    }
+
+    /// Has those leave who are more than there are to be: the last ones first.
+    fn shrink(&self, book: &mut Book) {
+        let mut surplus = book.staying().saturating_sub(book.wanted);
+        for (place, member) in book.members.iter_mut().enumerate().rev() {
+            if surplus == 0 {
+                return;
+            }
+            if let Some(member) = member
+                && !member.leaves
+            {
+                self.store.table.workers()[place].dismiss(member.generation);
+                member.leaves = true;
+                surplus -= 1;
+            }
+        }
     }
 
     /// The places in which a worker is to be started.
@@ -174,11 +220,11 @@ impl Inner {
             Phase::Closed => book.under_way > 0,
             Phase::Broken(_) | Phase::Ended => false,
         };
-        let wanted = if is_needed { self.builder.workers as usize } else { 0 };
+        let wanted = if is_needed { book.wanted } else { 0 };
         let dead = |place: usize| book.corpses.iter().any(|corpse| corpse.place == place);
         let vacant =
             (0..book.members.len()).filter(|&place| book.members[place].is_none() && !dead(place));
-        vacant.take(wanted.saturating_sub(book.living())).collect()
+        vacant.take(wanted.saturating_sub(book.staying())).collect()
     }
 
     /// Starts a worker.

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_parcel::{Descriptor, Parcel};
@@ -29,6 +31,8 @@ pub(crate) struct Place {
     pub(crate) most_tasks: Option<u64>,
     /// It leaves when it has more bytes of memory resident.
     pub(crate) most_resident: Option<u64>,
+    /// The processor that it runs on.
+    pub(crate) cpu: Option<usize>,
     /// What it calls first: the task's fingerprint, and its arguments.
     pub(crate) first: Option<(u64, Vec<u8>)>,
 }
@@ -41,6 +45,9 @@ pub(crate) fn worker(
     files: Vec<Descriptor>,
 ) -> Result<(), Failure> {
     let store = Store::find(Segment::receive(&*socket)?)?;
+    if let Some(cpu) = place.cpu {
+        pin(cpu)?;
+    }
     if let Some((print, args)) = place.first.take() {
         let files = files.into_iter().map(Descriptor::into_inner).collect();
         initialize(print, Parcel::from_parts(args, files))?;
@@ -72,6 +79,7 @@ fn work(
         _ => ControlFlow::Break(()),
     };
     let mut tasks = 0;
+    let mut most_tasks = place.most_tasks;
     loop {
         let patience = Patience::ENDLESS.while_alive(parent).interruptible(&is_to_leave);
         let lease = match store.ready.take_deadline(patience) {
@@ -92,6 +100,10 @@ fn work(
         let mut trouble = Ok(());
         let run = |cell: &RawCell| {
             tasks += 1;
+            if most_tasks == Some(tasks) {
+                // Whoever does not hear of it sees that it has left.
+                let _ = luggage::leaves(socket);
+            }
             trouble = run(store, number, cell, place.number, socket);
         };
         // The parent always makes room, and if it does not live, nobody needs to be told.
@@ -100,11 +112,13 @@ fn work(
         };
         let next = turn.take(number, cell, Ticket(lease), run, announce)?;
         trouble?;
-        if next == Next::Leave || place.most_tasks.is_some_and(|most| tasks >= most) {
+        let is_over = most_tasks.is_some_and(|most| tasks >= most);
+        if next == Next::Leave || is_over || turn.worker.is_dismissed() {
             return Ok(());
         }
         if place.most_resident.is_some_and(|most| resident() > most) {
-            return Ok(());
+            // One more, while its successor starts.
+            most_tasks = Some(tasks + 1);
         }
     }
 }
@@ -184,6 +198,13 @@ fn add(store: &Store, number: u32, cell: &RawCell, answer: &Parcel) -> Result<()
         },
     };
     store.add_answer(number, cell, unencodable(why).bytes())
+}
+
+/// Has this thread, and those that it starts, run on one processor.
+fn pin(cpu: usize) -> Result<(), Failure> {
+    let mut set = CpuSet::new();
+    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    pinned.map_err(|errno| Failure::new(format!("no worker can run on processor {cpu}: {errno}")))
 }
 
 /// Calls the initializer.

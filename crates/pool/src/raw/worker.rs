@@ -16,6 +16,7 @@ use super::word::{Word, WorkerState, next};
 ///      8  who   u32  the worker's owner id; stored by it before it says that it has come
 ///     12  pid   u32  the worker's, for people
 ///     16  done  u64  how many tasks it has answered
+///     24  told  u64  1: the parent wants it to leave after the task that it is at
 /// ```
 #[repr(C)]
 pub struct RawWorker {
@@ -23,7 +24,8 @@ pub struct RawWorker {
     who: AtomicU32,
     pub(crate) pid: AtomicU32,
     pub(crate) done: AtomicU64,
-    reserved: [AtomicU64; 5],
+    told: AtomicU64,
+    reserved: [AtomicU64; 4],
 }
 
 // SAFETY: repr(C) of atomics.
@@ -42,8 +44,8 @@ impl RawWorker {
                 who: AtomicU32::new(0),
                 pid: AtomicU32::new(0),
                 done: AtomicU64::new(0),
+                told: AtomicU64::new(0),
                 reserved: [
-                    AtomicU64::new(0),
                     AtomicU64::new(0),
                     AtomicU64::new(0),
                     AtomicU64::new(0),
@@ -89,6 +91,7 @@ impl RawWorker {
         // Relaxed: nobody reads it before the worker has come.
         self.who.swap(0, Relaxed);
         self.done.swap(0, Relaxed);
+        self.told.swap(0, Relaxed);
         crash::step();
         // Release: as in `exchange`. Nobody else writes to the word of a vacant place, or of a dead one.
         self.word.swap(Word::worker(generation, WorkerState::Starting).bits(), Release);
@@ -125,6 +128,19 @@ impl RawWorker {
     /// The worker takes no task any more, or the parent wants it to leave when it is idle. Returns false if it is not idle.
     pub fn leave(&self, generation: u32) -> bool {
         self.exchange(generation, WorkerState::Idle, WorkerState::Leaving)
+    }
+
+    /// The parent wants the worker to leave: at once, if it is idle, or after its task.
+    pub fn dismiss(&self, generation: u32) {
+        crash::step();
+        // Before the exchange. Relaxed: who is not idle reads it after its own exchange, or after the next; it is only a wish.
+        self.told.swap(1, Relaxed);
+        self.leave(generation);
+    }
+
+    /// Returns whether the parent wants this worker to leave.
+    pub fn is_dismissed(&self) -> bool {
+        self.told.load(Relaxed) != 0
     }
 
     /// T1: whoever is about to kill the worker for what it does with this cell says so first. Returns false if it does that no

@@ -5,6 +5,7 @@ mod calls;
 mod deaths;
 mod life;
 mod pending;
+mod scale;
 
 use std::io::Write;
 use std::path::PathBuf;
