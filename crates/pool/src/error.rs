@@ -87,8 +87,11 @@ impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             PoolErrorKind::Workers(found) => {
-                write!(f, "a pool of {found} workers was asked for, where 1 to 1,000 are possible, and no more than it was made for \
-                 (`Builder::most_workers`)")
+                write!(
+                    f,
+                    "a pool of {found} workers was asked for, where 1 to 1,000 are possible, and no more than it was made for \
+                 (`Builder::most_workers`)"
+                )
             }
             PoolErrorKind::Capacity(found) => write!(
                 f,

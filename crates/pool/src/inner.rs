@@ -264,9 +264,10 @@ impl Inner {
             return Err(Box::new((error, order)));
         }
         let generation = book.begin(number, order);
-        let grows = self.builder.scale.is_some_and(|(most, _)| {
-            book.wanted < book.under_way.min(most as usize)
-        });
+        let grows = self
+            .builder
+            .scale
+            .is_some_and(|(most, _)| book.wanted < book.under_way.min(most as usize));
         if let Err(corrupt) = cell.queue(generation) {
             let mut later = Vec::new();
             self.break_up(&mut book, corrupt.to_string(), &mut later);

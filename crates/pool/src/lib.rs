@@ -7,7 +7,8 @@
 //!   * [`imap`](Pool::imap), [`imap_unordered`](Pool::imap_unordered) return the answers as they come, and call ahead of their
 //!     use only a few;
 //!   * [`close`](Pool::close), [`join`](Pool::join), [`terminate`](Pool::terminate).
-//! * [`Builder`]: time limits, [`Retry`], recycling, an initializer.
+//! * [`Builder`]: time limits, [`Retry`], recycling, scaling, an initializer.
+//! * [`executor`]: the same by the words of Python's `concurrent.futures`.
 //!
 //! A task is a function with [`#[task]`](shmkit_process::task), as for a process of its own.
 //!
@@ -37,6 +38,8 @@ mod builder;
 mod course;
 #[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
+pub mod executor;
 #[cfg(not(loom))]
 mod imap;
 #[cfg(not(loom))]

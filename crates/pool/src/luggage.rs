@@ -80,7 +80,9 @@ pub(crate) fn said(
     incoming: &mut Incoming,
 ) -> Result<Option<Said>, ParcelError> {
     Ok(match incoming.advance(socket)? {
-        Some((ASK, mut parcel)) => parcel.take().map(|(cell, task)| Some(Said::Asks(cell, task)))?,
+        Some((ASK, mut parcel)) => {
+            parcel.take().map(|(cell, task)| Some(Said::Asks(cell, task)))?
+        }
         Some((LEAVES, _)) => Some(Said::Leaves),
         _ => None,
     })

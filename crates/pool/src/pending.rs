@@ -94,6 +94,25 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
         !matches!(self.state().answer, Answer::None | Answer::Lent)
     }
 
+    /// Shows the answer, which stays; `None` if there is none, or it was taken.
+    fn peek<R>(&self, show: impl FnOnce(&Result<T, TaskError>) -> R) -> Option<R> {
+        let mut state = self.state();
+        if let Answer::Packed(_) = state.answer {
+            let packed = std::mem::replace(&mut state.answer, Answer::Lent);
+            drop(state);
+            let answer = match packed {
+                Answer::Packed(packed) => self.unpack(packed),
+                _ => Err(TaskError::Taken),
+            };
+            state = self.state();
+            state.answer = Answer::Here(answer);
+        }
+        match &state.answer {
+            Answer::Here(answer) => Some(show(answer)),
+            Answer::None | Answer::Packed(_) | Answer::Lent | Answer::Taken => None,
+        }
+    }
+
     /// Calls those who are to be called, with the answer, which stays; and wakes.
     fn call(&self) {
         let (then, waker) = {
@@ -251,6 +270,44 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
     /// Lets the task run, and its answer go.
     pub fn detach(mut self) {
         self.is_detached = true;
+    }
+
+    /// As it is, but dropped it lets the task run.
+    pub(crate) fn kept_running(mut self) -> Self {
+        self.is_detached = true;
+        self
+    }
+
+    pub(crate) fn inner(&self) -> &Shared {
+        &self.inner
+    }
+
+    /// Whether the answer has been told of.
+    pub(crate) fn is_told(&self) -> bool {
+        self.ticket.is_told()
+    }
+
+    /// Shows the answer, which stays.
+    pub(crate) fn peek<R>(&self, show: impl FnOnce(&Result<T, TaskError>) -> R) -> Option<R> {
+        self.ticket.peek(show)
+    }
+
+    /// Returns whether a worker is at it.
+    pub fn is_running(&self) -> bool {
+        !self.is_done() && self.spot.is_some_and(|spot| self.inner.is_running(spot))
+    }
+
+    /// Waits for the answer, and leaves it there.
+    pub(crate) fn wait_told(&self, wait: Option<Duration>) -> Result<(), TaskError> {
+        let patience = wait.map_or(Patience::ENDLESS, Into::into);
+        let told = self.inner.work_until(&patience, |_| self.ticket.is_told().then_some(()));
+        told.map_err(|_| TaskError::TimedOut)
+    }
+
+    /// Waits for so long until something is as asked for, which answers of this pool may bring about.
+    pub(crate) fn wait_for(&self, wait: Duration, is_so: impl Fn() -> bool) {
+        // Too little time, or it is so.
+        let _ = self.inner.work_until(&wait.into(), |_| is_so().then_some(()));
     }
 
     /// Has somebody take answers who does not wait for them himself. Returns false if it is there already.

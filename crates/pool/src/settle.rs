@@ -267,6 +267,25 @@ impl Inner {
         next
     }
 
+    /// Returns whether a worker is at what is in a cell.
+    pub(crate) fn is_running(&self, spot: Spot) -> bool {
+        let is_it = |seen: &Seen| seen.generation == spot.generation;
+        let seen = self.store.table.cell(spot.number).and_then(|cell| cell.look().ok());
+        seen.filter(is_it).is_some_and(|seen| seen.state == CellState::Running)
+    }
+
+    /// Calls off all that has not begun.
+    pub(crate) fn cancel_all(&self) {
+        let spots: Vec<Spot> = {
+            let book = self.book();
+            let slots = (0..).zip(&book.slots).filter(|(_, slot)| slot.order.is_some());
+            slots.map(|(number, slot)| Spot { number, generation: slot.generation }).collect()
+        };
+        for spot in spots {
+            self.cancel(spot, false);
+        }
+    }
+
     /// Calls off what is in a cell, if it has not begun.
     pub(crate) fn cancel(&self, spot: Spot, kills: bool) -> bool {
         if !self.is_ours() {

@@ -184,14 +184,15 @@ impl Inner {
         let needed = book.under_way.clamp(book.least, (most as usize).max(book.least));
         if needed >= book.wanted {
             (book.wanted, book.slack_since) = (needed, None);
-            return None;
+            // Nobody says when there is less to do.
+            return (needed > book.least).then_some(idle);
         }
         let since = *book.slack_since.get_or_insert_with(Instant::now);
         match idle.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
             Some(left) => Some(left),
             None => {
                 (book.wanted, book.slack_since) = (needed, None);
-                None
+                (needed > book.least).then_some(idle)
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod calls;
 mod deaths;
+mod executor;
 mod life;
 mod pending;
 mod scale;
