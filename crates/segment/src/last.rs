@@ -32,7 +32,7 @@ pub(crate) fn out(
     let deadline = Deadline::after(PATIENCE);
     let mut pause = PAUSE;
     loop {
-        match try_attempt(place, left) {
+        match try_attempt(place.at(), left) {
             Ok(Some(outcome)) => return Ok(outcome),
             Ok(None) if deadline.has_passed() => return Ok(RemoveOutcome::InUse),
             // Other threads may have every number that comes free.

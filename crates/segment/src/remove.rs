@@ -119,29 +119,28 @@ pub(crate) fn attempt(
     place: &Place,
     remover: Remover<'_>,
 ) -> Result<Option<RemoveOutcome>, Failure> {
-    try_attempt(place, remover).map_err(|trouble| trouble.tell(place))
+    try_attempt(place.at(), remover).map_err(|trouble| trouble.tell(place))
 }
 
 /// As [`attempt`], with an error that can be told apart.
 pub(crate) fn try_attempt(
-    place: &Place,
+    at: At<'_>,
     remover: Remover<'_>,
 ) -> Result<Option<RemoveOutcome>, Trouble> {
     // To open a pipe would wake who waits at its other end: only what is a file is opened.
     if let Remover::Visitor(_) = remover
-        && Status::of_path(place.path()).is_ok_and(|status| !status.is_regular)
+        && Status::at(at).is_ok_and(|status| !status.is_regular)
     {
         return Ok(Some(RemoveOutcome::Foreign));
     }
     // A child forked now would inherit the description that is about to hold the remover's lock.
     let _no_forks = NoForks::hold().ok();
-    without_forks(place, remover)
+    without_forks(at, remover)
 }
 
-fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<RemoveOutcome>, Trouble> {
-    // Nobody gives its number away in the microseconds that this takes but who knows nothing of it, and then nothing bears
-    // our name there.
-    let at = place.at();
+/// Nobody gives the folder's number away in the microseconds that this takes but who knows nothing of it, and then nothing
+/// bears our name there.
+fn without_forks(at: At<'_>, remover: Remover<'_>) -> Result<Option<RemoveOutcome>, Trouble> {
     let file = match open_at(at) {
         Ok(file) => file,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Some(RemoveOutcome::Gone)),
@@ -198,6 +197,10 @@ fn without_forks(place: &Place, remover: Remover<'_>) -> Result<Option<RemoveOut
         let holder = removal::holder(file).map_err(Trouble::Locks)?;
         return Ok((holder == Some(Holder::Participant)).then_some(RemoveOutcome::InUse));
     };
+    // Again, now that nobody can change it: somebody may have come, made it persistent, and died since it was read.
+    if inspect::is_persistent(file).map_err(Trouble::Read)? {
+        return Ok(Some(RemoveOutcome::Persistent));
+    }
     remove_name(at, &status, Names::One, removal).map(Some)
 }
 
@@ -378,6 +381,20 @@ impl Trouble {
                      (`shmkit gc --damaged`)"
                 ),
             ),
+        }
+    }
+}
+
+/// For who must not allocate.
+impl From<Trouble> for std::io::Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Open(errno)
+            | Trouble::Status(errno)
+            | Trouble::Read(errno)
+            | Trouble::Unlink(errno) => errno.into(),
+            Trouble::Locks(error) => error,
+            Trouble::Irregular | Trouble::Foreign(_) | Trouble::Empty(_) => Errno::EINVAL.into(),
         }
     }
 }

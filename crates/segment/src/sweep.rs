@@ -8,6 +8,8 @@
 //! full. Whoever opens a segment looks at none.
 
 use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -57,6 +59,27 @@ pub fn full(directory: &Path) -> Result<Vec<Swept>, SegmentError> {
 /// Those of [`full`].
 pub fn survey(directory: &Path) -> Result<Vec<Swept>, SegmentError> {
     each(directory, Dead::Report)
+}
+
+/// Removes one file of an open folder if it is a dead segment of this user, and says what became of it: what [`full`] does
+/// with each.
+///
+/// It allocates nothing, takes no lock but the one that forks wait for, and waits for nobody: a process that was forked
+/// from one with many threads may call it, once [`NoForks::hold`](shmkit_roster::NoForks::hold) has succeeded before the fork.
+///
+/// # Errors
+///
+/// What the system said, if it does not let us look or remove.
+///
+/// # If a peer dies
+///
+/// As for [`full`].
+pub fn consider_at(folder: BorrowedFd<'_>, file_name: &Path) -> io::Result<RemoveOutcome> {
+    let visitor = remove::Remover::Visitor(Terms::mine(Dead::Remove));
+    match remove::try_attempt((folder, file_name), visitor) {
+        Ok(outcome) => Ok(outcome.unwrap_or(RemoveOutcome::InUse)),
+        Err(trouble) => Err(trouble.into()),
+    }
 }
 
 /// Considers a few files beside `own`, chosen at random: what is left by the dead is removed soon where many segments
