@@ -30,7 +30,7 @@ pub mod schema;
 pub mod segment;
 pub mod segment_faults;
 pub mod sync;
-mod tracker;
+pub mod tracker;
 mod wait;
 pub mod waiting;
 

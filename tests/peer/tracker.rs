@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shmkit_segment::{OpenOptions, Options};
-use shmkit_tracker::{Fate, Sweep};
+use shmkit_tracker::{Fate, Kind, Sweep, Tracker};
 
 use crate::Channel;
 use crate::directory::{Spec, Words};
@@ -27,6 +27,7 @@ pub(crate) fn run(script: &str, args: &[String], channel: &mut Channel) {
             drop(segment);
         }
         "sweep" => sweep(directory, channel),
+        "client" => client(directory, channel),
         _ => panic!("no script {script}"),
     }
 }
@@ -57,4 +58,80 @@ fn sweep(directory: &str, channel: &mut Channel) {
         }
     }
     channel.say(&removed.to_string());
+}
+
+/// A kind by its name.
+///
+/// # Panics
+///
+/// If there is no such kind.
+pub fn kind(name: &str) -> Kind<'_> {
+    match name {
+        "semaphore" => Kind::Semaphore,
+        "memory" => Kind::SharedMemory,
+        "socket" => Kind::Socket,
+        "file" => Kind::File,
+        "folder" => Kind::Directory,
+        "command" => Kind::Command,
+        custom => Kind::Custom(custom),
+    }
+}
+
+/// A program with a tracker, which does what it is told; names may have escapes (`\\xff`).
+pub fn client(directory: &str, channel: &mut Channel) {
+    let tracker = Tracker::in_directory(directory).expect("join the register");
+    let mut segments = Vec::new();
+    channel.say("ready");
+    loop {
+        let line = channel.hear();
+        let words: Vec<_> = line.split(' ').collect();
+        let answer = match words[..] {
+            ["start"] => tracker.start().map(|watching| format!("{watching:?}")),
+            ["register", of, name] => {
+                tracker.register(kind(of), unescaped(name)).map(|()| "registered".to_owned())
+            }
+            ["announce", of, name] => {
+                tracker.announce(kind(of), unescaped(name)).map(|()| "announced".to_owned())
+            }
+            ["unregister", of, name] => {
+                tracker.unregister(kind(of), unescaped(name)).map(|was| was.to_string())
+            }
+            ["create", name] => {
+                let options = Options::new(4096).directory(directory);
+                segments.push(options.create(name).expect("create"));
+                Ok("created".to_owned())
+            }
+            ["open", name] => {
+                segments.push(OpenOptions::new().directory(directory).open(name).expect("open"));
+                Ok("opened".to_owned())
+            }
+            ["leave"] => {
+                segments.clear();
+                Ok("left".to_owned())
+            }
+            ["end"] => return,
+            _ => panic!("what is {line:?}?"),
+        };
+        channel.say(&answer.unwrap_or_else(|error| format!("{:?}", error.kind())));
+    }
+}
+
+/// Bytes by their escapes.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        match after {
+            [b'x', a, b, after @ ..] if *first == b'\\' => {
+                let digit = |byte: u8| char::from(byte).to_digit(16).expect("a digit") as u8;
+                bytes.push(digit(*a) << 4 | digit(*b));
+                rest = after;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
 }

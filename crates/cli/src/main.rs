@@ -20,6 +20,7 @@ mod table;
 mod text;
 mod tour;
 mod waits;
+mod watch;
 mod words;
 
 /// Shared-memory IPC that survives kill -9.
@@ -44,6 +45,7 @@ enum Command {
     Recv(stream::RecvArgs),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
+    Watch(watch::Args),
 }
 
 #[shmkit::main]
@@ -74,5 +76,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recv(args) => stream::recv(&args),
         Command::Completions(args) => generate::completions(&args, Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),
+        Command::Watch(args) => watch::run(&args),
     }
 }

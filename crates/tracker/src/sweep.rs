@@ -3,16 +3,23 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::geteuid;
 use shmkit_segment::{DIRECTORY, OpenOptions, RemoveOutcome, SegmentError};
 
+use crate::error::{Failure as Failing, TrackerError};
 use crate::examine::{Examined, Failure, Foreign, examine};
+use crate::kind::Kind;
 use crate::list::{ListError, candidates, name_of};
+use crate::register::Register;
+use crate::release::{Cleaner, Outcome, run_all, survey};
+use crate::shared::{file_name, open_folder};
 
 /// A full sweep of a directory: every segment of this user that nobody lives in and that is not persistent is removed,
-/// whatever version of shmkit made it.
+/// whatever version of shmkit made it; and everything is released that dead processes of this user had registered.
 ///
 /// It is race-free: somebody who attaches at that moment is in time, and the segment stays, or finds it gone, and
 /// makes a new one. What was read of a file to choose it is no reason to remove it: all of it is checked again, under
@@ -28,6 +35,7 @@ pub struct Sweep {
     dry_run: bool,
     damaged: bool,
     all_users: bool,
+    cleaners: Vec<Cleaner>,
 }
 
 /// What a sweep found and did.
@@ -36,6 +44,20 @@ pub struct Sweep {
 pub struct Report {
     /// Every file that is called like a segment, in the order of names.
     pub files: Vec<Swept>,
+    /// What dead processes of this user had registered, or why that could not be looked at.
+    pub released: Result<Vec<Released>, TrackerError>,
+}
+
+/// Something that a dead process had [registered](crate::Tracker::register), and nobody alive has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Released {
+    /// What kind of thing, in a word; a [custom](crate::Kind::Custom) one's name.
+    pub kind: String,
+    /// Its name: without a leading slash, or as an absolute path.
+    pub name: Vec<u8>,
+    /// What became of it; nothing yet, in a dry run.
+    pub outcome: Option<Outcome>,
 }
 
 /// A file that a sweep looked at.
@@ -77,7 +99,13 @@ pub enum Fate {
 impl Sweep {
     /// Makes a sweep of [`DIRECTORY`].
     pub fn new() -> Self {
-        Self { directory: DIRECTORY.into(), dry_run: false, damaged: false, all_users: false }
+        Self {
+            directory: DIRECTORY.into(),
+            dry_run: false,
+            damaged: false,
+            all_users: false,
+            cleaners: Vec::new(),
+        }
     }
 
     /// The directory to sweep.
@@ -105,7 +133,14 @@ impl Sweep {
         self
     }
 
-    /// Looks at every file once.
+    /// What cleans up what was registered as a [kind of its own](crate::Kind::Custom). What nothing here cleans up stays
+    /// registered.
+    pub fn cleaners(mut self, cleaners: impl IntoIterator<Item = Cleaner>) -> Self {
+        self.cleaners = cleaners.into_iter().collect();
+        self
+    }
+
+    /// Looks at every file once. Cleanup commands that were registered are waited for, ten seconds each at most.
     ///
     /// # Errors
     ///
@@ -123,7 +158,37 @@ impl Sweep {
             };
             Swept { path, name, size, fate }
         };
-        Ok(Report { files: candidates(&self.directory)?.into_iter().map(look).collect() })
+        // First: the register goes with the last thing in it.
+        let released = self.release().map_err(|failure| {
+            failure.during(format!(
+                "release what the dead had registered in {}",
+                self.directory.display()
+            ))
+        });
+        let files = candidates(&self.directory)?.into_iter().map(look).collect();
+        Ok(Report { files, released })
+    }
+
+    fn release(&self) -> Result<Vec<Released>, Failing> {
+        let fails = |errno: Errno| Failing::os(errno, "using the register");
+        let mut released = Vec::new();
+        // The list of files says so, too.
+        let Ok(folder) = open_folder(&self.directory) else { return Ok(released) };
+        let register = Register::open(folder.as_fd(), &file_name()).map_err(fails)?;
+        let Some(register) = register else { return Ok(released) };
+        let mut note = |kind: Kind<'_>, name: &[u8], outcome| {
+            released.push(Released { kind: kind.to_string(), name: name.to_owned(), outcome });
+        };
+        let done = match self.dry_run {
+            true => survey(&register, &mut |kind, name| note(kind, name, None)),
+            false => {
+                run_all(&register, folder.as_fd(), &self.cleaners, &mut |kind, name, outcome| {
+                    note(kind, name, Some(outcome));
+                })
+            }
+        };
+        done.map_err(fails)?;
+        Ok(released)
     }
 
     /// Chooses by what was read, cheaply; then has the segment removed, which checks everything again.
