@@ -7,6 +7,7 @@ use serde::Serialize;
 use shmkit::tracker::{DIRECTORY, Outcome, Tracker, Watch, Watched, Watching};
 
 use crate::print::{complain, print, print_json};
+use crate::status;
 use crate::words::shown;
 
 /// Clean up as soon as somebody dies.
@@ -16,7 +17,7 @@ use crate::words::shown;
 /// There is one watcher for each user and directory: if one is at work, this ends at once.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: shmkit watch --detach\n\nExit status: 0 if a watcher is at work, 2 if none can be; 128 and the signal's number if a signal ended it."
+    after_help = "Exit status: 0 if a watcher is at work, 1 if none can be, 128 and the signal's number if a signal ended it.\n\nExample:\n  shmkit watch --detach"
 )]
 pub(crate) struct Args {
     /// Go on in the background, until there is nothing to watch: nobody who has asked for a watcher, and no segment in use.
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if watching == Watching::Restarted {
             complain("the last watcher was killed: another one is at work");
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(status::SUCCESS);
     }
     let mut printed = Ok(());
     Watch::new().directory(&args.directory).run(|watched| {
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })?;
     printed?;
     complain("a watcher is at work already");
-    Ok(ExitCode::SUCCESS)
+    Ok(status::SUCCESS)
 }
 
 #[derive(Debug, Serialize)]

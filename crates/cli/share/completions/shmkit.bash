@@ -55,6 +55,9 @@ _shmkit() {
             shmkit,wait-chains)
                 cmd="shmkit__subcmd__wait__subcmd__chains"
                 ;;
+            shmkit,watch)
+                cmd="shmkit__subcmd__watch"
+                ;;
             shmkit__subcmd__help,completions)
                 cmd="shmkit__subcmd__help__subcmd__completions"
                 ;;
@@ -94,6 +97,9 @@ _shmkit() {
             shmkit__subcmd__help,wait-chains)
                 cmd="shmkit__subcmd__help__subcmd__wait__subcmd__chains"
                 ;;
+            shmkit__subcmd__help,watch)
+                cmd="shmkit__subcmd__help__subcmd__watch"
+                ;;
             *)
                 ;;
         esac
@@ -101,7 +107,7 @@ _shmkit() {
 
     case "${cmd}" in
         shmkit)
-            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man help"
+            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -183,7 +189,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help)
-            opts="tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man help"
+            opts="tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -378,6 +384,20 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        shmkit__subcmd__help__subcmd__watch)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         shmkit__subcmd__inspect)
             opts="-h --json --most --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -518,6 +538,24 @@ _shmkit() {
             ;;
         shmkit__subcmd__wait__subcmd__chains)
             opts="-h --json --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__watch)
+            opts="-h --detach --json --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

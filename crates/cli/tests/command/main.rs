@@ -9,6 +9,7 @@ mod support;
 mod terminal;
 mod tour;
 mod waits;
+mod watch;
 
 // Tests here start this program anew, as processes that wait for each other.
 shmkit::early!();
