@@ -3,6 +3,7 @@
 //! What they are called in Python, and how they travel to children, is said by the package in `python/shmkit`, which is what
 //! programs import.
 
+mod array;
 mod barrier;
 mod block;
 mod condition;
@@ -10,7 +11,10 @@ mod event;
 mod guarded;
 mod lock;
 mod made;
+mod map;
+mod messages;
 mod rlock;
+mod segment;
 mod semaphore;
 mod travel;
 mod waiting;
@@ -21,8 +25,9 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::{
-        barrier::Barrier, block::Block, condition::Condition, event::Event, guarded::Guarded,
-        lock::Lock, made::OwnerDied, rlock::RLock, semaphore::Semaphore, travel::join,
+        array::Array, barrier::Barrier, block::Block, condition::Condition, event::Event,
+        guarded::Guarded, lock::Lock, made::OwnerDied, map::Map, messages::Messages, rlock::RLock,
+        segment::Segment, semaphore::Semaphore, travel::join,
     };
     use pyo3::prelude::*;
 

@@ -5,8 +5,8 @@ use std::error::Error;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
-use shmkit::segment::arena;
-use shmkit::{Object, Seat, Segment};
+use shmkit::segment::arena::{self, ArenaError};
+use shmkit::{Object, ObjectErrorKind, Seat, Segment};
 
 use crate::travel;
 
@@ -22,11 +22,19 @@ create_exception!(
 /// Makes an object in the memory of this process; or finds the one that was packed.
 pub(crate) fn make<O>(packed: Option<&[u8]>, spec: O::Spec) -> PyResult<O>
 where
-    O: Object<Seat> + serde::de::DeserializeOwned,
+    O: Object<Seat, Spec: Clone> + serde::de::DeserializeOwned,
 {
-    match packed {
-        Some(packed) => travel::unpack(packed),
-        None => arena::make(spec).map_err(failed),
+    if let Some(packed) = packed {
+        return travel::unpack(packed);
+    }
+    let is_full = |kind| matches!(kind, ObjectErrorKind::NoRoom | ObjectErrorKind::Full);
+    match arena::make(spec.clone()) {
+        // A queue has addresses for all that may ever lie in it.
+        Err(ArenaError::Object(error)) if is_full(error.kind()) => {
+            arena::retire();
+            arena::make(spec).map_err(failed)
+        }
+        result => result.map_err(failed),
     }
 }
 

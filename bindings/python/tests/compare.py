@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 #: What is checked at each push: what shmkit makes itself, where the tests take seconds.
 FAST = [
     "WithProcessesTest" + name
-    for name in ("Lock", "Semaphore", "Condition", "Event", "Barrier", "Value", "Array", "SharedCTypes", "Queue")
+    for name in ("Lock", "Semaphore", "Condition", "Event", "Barrier", "Value", "Array", "SharedCTypes", "Queue", "Pool")
 ] + ["TestSimpleQueue"]
 #: A test takes twice as long if it takes so many seconds more than that, too: what starts processes varies by as much.
 GRACE = 1.0

@@ -50,8 +50,8 @@ if __name__ == "__main__":
     if sys.version_info < (3, 11):
         sys.exit(f"shmkit needs Python 3.11 or later, and this is {sys.version.split()[0]}")
     arguments = sys.argv[1:]
-    profile = "release" if arguments[:1] == ["--release"] else "dev"
-    if profile == "release":
+    profile = "wheel" if arguments[:1] == ["--release"] else "dev"
+    if profile == "wheel":
         del arguments[0]
     python = str(prepare(profile))
     os.execv(python, [python, *arguments])

@@ -61,6 +61,14 @@ pub fn make_in<O: Object<Seat>>(segment: &Segment, spec: O::Spec) -> Result<O, A
     Ok(object)
 }
 
+/// Has objects be made in another arena from now on: for who is told that this one is [full](crate::ObjectErrorKind::NoRoom). It stays
+/// as long as something in it is used.
+pub fn retire() {
+    let retired = CURRENT.lock().take();
+    // Unlocked by now: it may be the last one.
+    drop(retired);
+}
+
 fn current() -> Result<Segment, SegmentError> {
     let is_ours = |segment: &&Segment| segment.participant().me().is_some();
     if let Some(segment) = CURRENT.lock().as_ref().filter(is_ours) {

@@ -20,8 +20,22 @@ if _sysconfig.get_config_var("Py_GIL_DISABLED"):
         "shmkit is not for free-threaded builds of Python yet: use the usual build of the same version"
     )
 
-from shmkit import _native
-from shmkit._native import OwnerDied
+from shmkit._native import Array, Map, OwnerDied, Segment
 from shmkit.multiprocessing import get_context
+from shmkit.multiprocessing.pool import WorkerDied
 
-__all__ = ["OwnerDied", "get_context"]
+__all__ = ["Array", "Map", "OwnerDied", "Segment", "WorkerDied", "get_context", "open"]
+
+
+def open(name):
+    """Opens the segment of this name, which a Rust program, or another one of Python, has made.
+
+    >>> import numpy, shmkit
+    >>> weather = shmkit.open("weather")
+    >>> celsius = numpy.asarray(weather.array("celsius"))  # in place
+    """
+    return Segment(name)
+
+
+def _open_array(segment, name):
+    return Segment(segment).array(name)

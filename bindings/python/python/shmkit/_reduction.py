@@ -1,8 +1,27 @@
 """How objects travel to children: only while one is being started, as in the standard library."""
 
+import collections
+import copyreg
+import io
+import pickle
 from multiprocessing import context, reduction
 
 from shmkit import _native
+
+loads = pickle.loads
+
+
+class _Pickler(pickle.Pickler):
+    """As the standard library's `ForkingPickler`, with one table for all objects instead of a new one for each."""
+
+    dispatch_table = collections.ChainMap(reduction.ForkingPickler._extra_reducers, copyreg.dispatch_table)
+
+
+def dumps(obj):
+    """Pickles an object for another process."""
+    file = io.BytesIO()
+    _Pickler(file, pickle.HIGHEST_PROTOCOL).dump(obj)
+    return file.getvalue()
 
 
 class Shared:

@@ -13,6 +13,7 @@ mod text;
 
 use core::fmt;
 use core::ops::RangeBounds;
+use core::ptr::NonNull;
 use std::time::Duration;
 
 use shmkit_layout::ShmSafe;
@@ -123,6 +124,13 @@ impl<T, K> Array<T, K> {
     /// Returns whether there are no elements.
     pub const fn is_empty(&self) -> bool {
         self.place.len == 0
+    }
+
+    /// Returns where the elements lie, one behind the other, for views of them that another language has. They stay there as long as the
+    /// handle, or a clone of it; who looks at them without the lock sees what others write meanwhile.
+    pub const fn as_ptr(&self) -> NonNull<T> {
+        // SAFETY: the journal is one element long and lies in front of the elements, in the same region.
+        unsafe { self.place.journal.add(1) }
     }
 }
 

@@ -62,6 +62,30 @@ class _Context:
 
         return Barrier(parties, action, timeout, ctx=self.get_context())
 
+    def Queue(self, maxsize=0):
+        """Returns a queue of objects."""
+        from .queues import Queue
+
+        return Queue(maxsize, ctx=self.get_context())
+
+    def JoinableQueue(self, maxsize=0):
+        """Returns a queue of objects of which can be waited until all are done."""
+        from .queues import JoinableQueue
+
+        return JoinableQueue(maxsize, ctx=self.get_context())
+
+    def SimpleQueue(self):
+        """Returns a pipe of objects, with a lock at each end."""
+        from .queues import SimpleQueue
+
+        return SimpleQueue(ctx=self.get_context())
+
+    def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None):
+        """Returns a pool of processes."""
+        from .pool import Pool
+
+        return Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())
+
     def RawValue(self, typecode_or_type, *args):
         """Returns a ctypes object in shared memory."""
         from .sharedctypes import RawValue
