@@ -93,6 +93,7 @@ mod proxy;
 mod served;
 mod server;
 mod start;
+mod wire;
 
 pub use shmkit_connection::{Address, Key};
 pub use shmkit_derive::manager;
@@ -108,6 +109,10 @@ pub use crate::{
     proxy::{Proxy, Remote},
     server::Server,
 };
+
+/// What fuzzers need.
+#[doc(hidden)]
+pub use crate::wire::Wire;
 
 /// What `#[manager]` needs.
 #[doc(hidden)]

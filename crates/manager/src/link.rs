@@ -16,6 +16,7 @@ use shmkit_connection::{Address, Client, Connection, ConnectionError, HandshakeE
 use shmkit_parcel::Parcel;
 use shmkit_sync::Patience;
 
+use crate::caller::has_ended;
 use crate::error::Ran;
 use crate::protocol::{Answer, Ask, Hello, MAGIC, MOST_HELLO, Token, VERSION, Welcome};
 use crate::server::Shared;
@@ -211,6 +212,10 @@ impl Link {
             let Some(mut line) = state.idle.pop() else { return Ok(None) };
             let gone = take(&mut state.gone);
             drop(state);
+            // TCP takes what is sent to one who has gone, and tells only then: nobody would know whether the call was run.
+            if matches!(self.address, Address::Tcp(_)) && has_ended(line.connection.as_fd()) {
+                continue;
+            }
             if gone.is_empty() {
                 return Ok(Some(line));
             }
@@ -365,15 +370,24 @@ fn dial_once(
         }
         error => ended(error),
     })?;
-    let strange = |why: String| Err(CallError::NotAManager(why));
-    match Parcel::from_parts(answer, Vec::new()).take::<Welcome>() {
-        Ok(Welcome::In { manager, most }) => {
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
+    match welcomed(answer)? {
+        Some((manager, most)) => {
             connection.set_max_len(most);
             Ok((Line { connection, most }, manager))
         }
+        None => Err(gone()),
+    }
+}
+
+/// What a manager's first answer says: its number, and the longest frame that it takes; `None` if it is another one.
+pub(crate) fn welcomed(answer: Vec<u8>) -> Result<Option<(u64, usize)>, CallError> {
+    let strange = |why: String| Err(CallError::NotAManager(why));
+    match Parcel::from_parts(answer, Vec::new()).take::<Welcome>() {
+        Ok(Welcome::In { manager, most }) => {
+            Ok(Some((manager, usize::try_from(most).unwrap_or(usize::MAX))))
+        }
         Ok(Welcome::Busy { most }) => Err(CallError::Busy { most }),
-        Ok(Welcome::Another) => Err(gone()),
+        Ok(Welcome::Another) => Ok(None),
         Ok(Welcome::OtherVersion(found)) => {
             strange(format!("it speaks version {found}, and this is {VERSION}"))
         }

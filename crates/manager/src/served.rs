@@ -179,13 +179,20 @@ type Make = fn(u64, &mut Args) -> Result<Made<Box<dyn Callable>>, Answer>;
 #[derive(Debug)]
 pub struct Type {
     pub(crate) make: Make,
+    /// The fingerprints of what makes objects, and of what can be called.
+    pub(crate) prints: fn() -> [Vec<u64>; 2],
 }
 
 impl Type {
     /// That of `T`.
     pub const fn of<T: Served>() -> Self {
-        Self { make: make::<T> }
+        Self { make: make::<T>, prints: prints::<T> }
     }
+}
+
+fn prints<T: Served>() -> [Vec<u64>; 2] {
+    let makers = T::MAKERS.iter().map(|maker| maker.known.print);
+    [makers.collect(), T::METHODS.iter().map(|method| method.known.print).collect()]
 }
 
 fn make<T: Served>(method: u64, args: &mut Args) -> Result<Made<Box<dyn Callable>>, Answer> {

@@ -6,7 +6,7 @@
     reason = "what a manager serves is public, and nobody reads this"
 )]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use shmkit_manager::{Any, CallError, Dict, List, Manager, Remote, manager};
@@ -21,16 +21,26 @@ enum Refused {
     TooMuch(i64),
 }
 
+#[track_caller]
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < LONG, "it does not come to be");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 struct Ledger {
     total: i64,
     entries: Vec<i64>,
+    itself: Option<LedgerProxy>,
 }
 
 #[manager(crate = shmkit_manager)]
 impl Ledger {
     /// Opens one.
     pub fn new(opening: i64) -> Self {
-        Self { total: opening, entries: vec![] }
+        Self { total: opening, entries: vec![], itself: None }
     }
 
     pub fn checked(opening: i64) -> Result<Self, Refused> {
@@ -62,6 +72,19 @@ impl Ledger {
 
     pub fn copy_to(&self, list: List<i64>) -> Result<(), String> {
         list.extend(self.entries.iter().copied()).map_err(|error| error.to_string())
+    }
+
+    pub fn keep(&mut self, itself: LedgerProxy) {
+        self.itself = Some(itself);
+    }
+
+    /// By the other one, and by this one itself, which would wait for ever.
+    pub fn both(&mut self, other: LedgerProxy) -> (i64, bool) {
+        let mine = self
+            .itself
+            .as_ref()
+            .is_some_and(|itself| matches!(itself.total(), Err(CallError::Recursive { .. })));
+        (other.total().unwrap_or(-1), mine)
     }
 
     #[expect(dead_code, reason = "nobody can call it from elsewhere")]
@@ -122,11 +145,36 @@ fn proxies_travel_in_the_arguments_of_a_task_and_nest() {
     let l = manager.list([1_i64]).unwrap();
     let mut process = Process::spawn(fill, (d.clone(), l)).unwrap();
     process.join_timeout(LONG).unwrap().unwrap();
-    assert_eq!(manager.objects().unwrap(), 2, "the list is in the dictionary, and nowhere else");
+    // The list is in the dictionary, and nowhere else when the process's socket has ended.
+    wait_until(|| manager.objects().unwrap() == 2);
     let l = d.get("l").unwrap().unwrap();
     assert_eq!(l.to_vec().unwrap(), [1, 4]);
     drop(l);
     d.clear().unwrap();
     assert_eq!(manager.objects().unwrap(), 1);
     assert!(d.limited(LONG).is_empty().unwrap());
+}
+
+#[test]
+fn a_method_that_calls_its_own_object_is_told_and_another_one_is_called() {
+    let manager = Manager::start().unwrap();
+    let one = LedgerProxy::new(&manager, 1).unwrap();
+    let other = LedgerProxy::new(&manager, 2).unwrap();
+    one.keep(one.clone()).unwrap();
+    assert_eq!(one.limited(LONG).both(other).unwrap(), (2, true));
+}
+
+#[task(crate = shmkit_process)]
+fn make(manager: Manager) -> Option<List<i64>> {
+    manager.list([1, 2]).ok()
+}
+
+#[test]
+fn an_object_in_an_answer_outlives_the_process_that_made_it() {
+    let manager = Manager::start().unwrap();
+    let another = Manager::connect(manager.address(), None).unwrap();
+    let list = Process::spawn(make, (another,)).unwrap().join().unwrap().unwrap();
+    assert_eq!(list.to_vec().unwrap(), [1, 2]);
+    drop(list);
+    wait_until(|| manager.objects().unwrap() == 0);
 }

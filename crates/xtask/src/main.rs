@@ -24,7 +24,7 @@ const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 13] = [
+const FUZZ: [&str; 14] = [
     "attach",
     "broadcast",
     "collections",
@@ -34,6 +34,7 @@ const FUZZ: [&str; 13] = [
     "handshake",
     "heap",
     "list",
+    "manager",
     "ops",
     "ordered",
     "queue",

@@ -5,7 +5,7 @@ use shmkit_derive::manager;
 use crate::blob::Blob;
 
 /// How many items a list may be repeated to: a number costs nothing to say.
-const MOST: usize = 1 << 24;
+const MOST: usize = 1 << 20;
 
 /// Items as they were packed.
 pub struct Items {

@@ -62,7 +62,7 @@ impl<T> List<T> {
         self.items.reverse()
     }
 
-    /// Has it be so many times itself, one after the other: Python's `*=`. Returns whether that is not too long: 2^24 items.
+    /// Has it be so many times itself, one after the other: Python's `*=`. Returns whether that is not too long: 2^20 items.
     ///
     /// # Errors
     ///

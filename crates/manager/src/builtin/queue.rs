@@ -15,9 +15,6 @@ use crate::blob::Blob;
 use crate::lease::waiting;
 use crate::{CallError, Manager, Proxy, Remote, caller};
 
-/// The longest wait of one call.
-const MOST: Duration = Duration::from_secs(5);
-
 /// What is behind a queue.
 pub struct Line {
     capacity: u64,
@@ -62,7 +59,7 @@ impl Line {
         wait: Duration,
         is_so: impl Fn(&VecDeque<Blob>) -> bool,
     ) -> Option<MutexGuard<'_, VecDeque<Blob>>> {
-        let end = Instant::now() + wait.min(MOST);
+        let end = Instant::now() + caller::wait_of(wait);
         let mut items = self.items();
         while !is_so(&items) {
             let left = end.saturating_duration_since(Instant::now());

@@ -18,9 +18,6 @@ use crate::served::{Args, Returned};
 /// How long may pass until who has connected says who it is.
 const HELLO: Duration = Duration::from_secs(5);
 
-/// The longest wait of one call: a client that waits for longer asks again.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
 /// Says a value, and nothing else.
 pub(super) fn say<T: Serialize>(
     connection: &mut Connection,
@@ -58,23 +55,10 @@ pub(super) fn serve(
 fn greet(shared: &Arc<Shared>, connection: &mut Connection) -> Option<Arc<Session>> {
     connection.set_max_len(MOST_HELLO);
     let bytes = connection.recv_bytes_timeout(HELLO).ok()?;
-    let welcome = match Parcel::from_parts(bytes, Vec::new()).take::<Hello>() {
-        Ok(hello) if hello.magic != MAGIC => Welcome::NotSpoken,
-        Err(_) => Welcome::NotSpoken,
-        Ok(hello) if hello.version != VERSION => Welcome::OtherVersion(VERSION),
-        Ok(hello) if hello.manager.is_some_and(|sought| sought != shared.manager) => {
-            Welcome::Another
-        }
-        Ok(hello) => {
-            let session = shared.session(hello.session);
-            let (manager, most) = (shared.manager, shared.most as u64);
-            say(connection, &Welcome::In { manager, most }).ok()?;
-            connection.set_max_len(shared.most);
-            return Some(session);
-        }
-    };
-    let _ = say(connection, &welcome);
-    None
+    let (welcome, session) = shared.welcome(bytes);
+    say(connection, &welcome).ok()?;
+    connection.set_max_len(shared.most);
+    session
 }
 
 fn only(answer: &Answer) -> Parcel {
@@ -85,8 +69,29 @@ fn only(answer: &Answer) -> Parcel {
 }
 
 impl Shared {
+    /// Answers the first frame of a connection, and says whose it is, if it is let in.
+    pub(crate) fn welcome(self: &Arc<Self>, bytes: Vec<u8>) -> (Welcome, Option<Arc<Session>>) {
+        let refused = match Parcel::from_parts(bytes, Vec::new()).take::<Hello>() {
+            Ok(hello) if hello.magic != MAGIC => Welcome::NotSpoken,
+            Err(_) => Welcome::NotSpoken,
+            Ok(hello) if hello.version != VERSION => Welcome::OtherVersion(VERSION),
+            Ok(hello) if hello.manager.is_some_and(|sought| sought != self.manager) => {
+                Welcome::Another
+            }
+            Ok(hello) => {
+                let (manager, most) = (self.manager, self.most as u64);
+                return (Welcome::In { manager, most }, Some(self.session(hello.session)));
+            }
+        };
+        (refused, None)
+    }
+
     /// Answers a frame; `None` if it is none that is answered.
-    fn answer(self: &Arc<Self>, session: &Arc<Session>, bytes: Vec<u8>) -> Option<Parcel> {
+    pub(crate) fn answer(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        bytes: Vec<u8>,
+    ) -> Option<Parcel> {
         let mut parcel = Parcel::from_parts(bytes, Vec::new());
         let ask = match parcel.take::<Ask>() {
             Ok(ask) => ask,
@@ -144,7 +149,7 @@ impl Shared {
             Ask::Names => Answer::Names(self.names()),
             Ask::Count => Answer::Number(self.objects.count() as u64),
             Ask::Lease { name, ttl, wait } => {
-                let wait = wait.min(LONGEST_WAIT);
+                let wait = caller::wait_of(wait);
                 let taken = self.leases.take(&name, session.token, ttl, wait);
                 taken.map_or(Answer::Not, Answer::Number)
             }

@@ -34,22 +34,7 @@ impl Server {
     pub(crate) fn new(builder: &Builder, address: Address) -> io::Result<Self> {
         let options = Listener::options().key(builder.key.clone());
         let listener = options.bind(address)?;
-        let mut manager = [0; 8];
-        getrandom::fill(&mut manager).map_err(io::Error::from)?;
-        let shared = Arc::new(Shared {
-            manager: u64::from_ne_bytes(manager),
-            address: listener.address().clone(),
-            key: builder.key.clone(),
-            most: builder.most,
-            crowd: builder.crowd,
-            objects: Arc::default(),
-            passes: Default::default(),
-            leases: Default::default(),
-            names: Default::default(),
-            sessions: Default::default(),
-            sockets: Default::default(),
-            link: Default::default(),
-        });
+        let shared = Shared::new(builder, listener.address().clone())?;
         Ok(Self { listener, shared })
     }
 

@@ -8,6 +8,7 @@ mod passes;
 mod session;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -22,6 +23,7 @@ pub(crate) use self::session::Session;
 use self::lease::Leases;
 use self::objects::Objects;
 use self::passes::Passes;
+use crate::builder::Builder;
 use crate::link::Link;
 use crate::protocol::Token;
 use crate::served::Type;
@@ -54,6 +56,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    pub(crate) fn new(builder: &Builder, address: Address) -> io::Result<Arc<Self>> {
+        let mut manager = [0; 8];
+        getrandom::fill(&mut manager).map_err(io::Error::from)?;
+        Ok(Arc::new(Self {
+            manager: u64::from_ne_bytes(manager),
+            address,
+            key: builder.key.clone(),
+            most: builder.most,
+            crowd: builder.crowd,
+            objects: Arc::default(),
+            passes: Passes::default(),
+            leases: Leases::default(),
+            names: Mutex::default(),
+            sessions: Mutex::default(),
+            sockets: Mutex::default(),
+            link: OnceLock::new(),
+        }))
+    }
+
     /// The types that this program has, by their fingerprints.
     fn kind(print: u64) -> Option<&'static Type> {
         static ALL: OnceLock<HashMap<u64, &'static Type>> = OnceLock::new();
