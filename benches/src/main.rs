@@ -16,11 +16,13 @@ mod futex;
 mod handover;
 mod heap;
 mod instructions;
+mod manager;
 mod map;
 mod mutex;
 mod pool;
 mod process;
 mod pthread;
+mod python;
 mod queue;
 mod redis;
 mod ring;
@@ -58,6 +60,7 @@ fn main() -> Result<()> {
             directory::groups()?,
             process::groups(),
             pool::groups()?,
+            manager::groups(),
         ];
         Ok(groups.into_iter().flatten().collect())
     })?;

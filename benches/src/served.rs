@@ -1,14 +1,13 @@
 //! A map in shared memory beside those that a process serves: Python's `Manager().dict()`, and Redis over a Unix socket.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use shmkit::{Objects, Options, Segment, ShmMap};
 use shmkit_benches::{Candidate, Group};
 
 use crate::map::{self, Key, Value, What};
+use crate::python;
 use crate::redis::{self, Redis};
 
 /// Operations of a sample: one of the server's takes as long as some hundred of ours.
@@ -43,17 +42,18 @@ if __name__ == "__main__":
 
 pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
     let group = |name, what| -> Result<_> {
-        let mut group = Group::new(name, OPERATIONS, ours(what)?);
-        if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok() {
-            group = group.at_most(1.0 / 200.0, managed(what));
-        } else {
-            eprintln!("LEFT OUT: {name}: there is no python3, and so no Manager().dict()");
-        }
+        let word = match what {
+            What::Get => "get",
+            What::Insert => "insert",
+        };
+        let args = vec![map::ENTRIES.to_string()];
+        let managed = python::candidate("Python's Manager().dict()", SERVER, args, word);
+        let group = Group::new(name, OPERATIONS, ours(what)?);
+        let group = python::beside(group, 1.0 / 200.0, managed);
         if redis::is_there() {
-            group = group.at_most(1.0 / 20.0, redis(what));
-        } else {
-            eprintln!("LEFT OUT: {name}: there is no redis-server (Debian's redis-server)");
+            return Ok(group.at_most(1.0 / 20.0, redis(what)));
         }
+        eprintln!("LEFT OUT: {name}: there is no redis-server (Debian's redis-server)");
         Ok(group)
     };
     Ok(vec![
@@ -74,56 +74,6 @@ fn ours(what: What) -> Result<Candidate<'static>> {
         map::work(&all, what, operations, 1)?;
         Ok(began.elapsed())
     }))
-}
-
-/// A Python program and the manager below it. Both end when it is dropped: one at the end of its input, the other with that one.
-struct Server {
-    child: Child,
-    commands: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Server {
-    fn start() -> Result<Self> {
-        let mut child = Command::new("python3")
-            .args(["-c", SERVER, &map::ENTRIES.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("python3 cannot be started")?;
-        let answers = BufReader::new(child.stdout.take().context("its output is a pipe")?);
-        Ok(Self { commands: child.stdin.take(), child, answers })
-    }
-
-    fn time(&mut self, what: What, operations: u32) -> Result<Duration> {
-        let word = match what {
-            What::Get => "get",
-            What::Insert => "insert",
-        };
-        writeln!(self.commands.as_ref().context("it runs")?, "{word} {operations}")?;
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        Ok(Duration::from_nanos(line.trim().parse().context("the server has failed")?))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.commands.take());
-        // It has ended, or is about to.
-        let _ = self.child.wait();
-    }
-}
-
-fn managed(what: What) -> Candidate<'static> {
-    let mut server = None;
-    Candidate::new("Python's Manager().dict()", move |operations| {
-        let server = match &mut server {
-            Some(server) => server,
-            none => none.insert(Server::start()?),
-        };
-        server.time(what, operations)
-    })
 }
 
 fn redis(what: What) -> Candidate<'static> {

@@ -14,6 +14,7 @@ pub mod handshake;
 pub mod heap;
 pub mod input;
 pub mod list;
+pub mod manager;
 pub mod ops;
 pub mod ordered;
 pub mod parcel;

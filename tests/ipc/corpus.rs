@@ -31,6 +31,9 @@ mod input;
 #[path = "../../fuzz/src/list.rs"]
 mod list;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/manager.rs"]
+mod manager;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/ops/mod.rs"]
 mod ops;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -86,6 +89,11 @@ fn any_bytes_are_a_python_list_or_an_error() {
 #[test]
 fn any_bytes_on_a_connection_are_messages_or_an_error() {
     replay("connection", connection::run);
+}
+
+#[test]
+fn any_frames_at_a_manager_are_answered_or_refused() {
+    replay("manager", manager::run);
 }
 
 #[test]

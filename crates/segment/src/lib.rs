@@ -105,6 +105,8 @@ mod raw;
 #[cfg(not(loom))]
 mod remove;
 #[cfg(not(loom))]
+mod scope;
+#[cfg(not(loom))]
 mod sealed;
 #[cfg(not(loom))]
 mod segment;
@@ -145,6 +147,7 @@ pub use crate::{
     options::Options,
     raw::{RawOptions, RawSegment},
     remove::RemoveOutcome,
+    scope::Scope,
     sealed::SealedMemory,
     segment::Segment,
     share::{ShareSegment, Sharing},

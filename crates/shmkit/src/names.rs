@@ -36,7 +36,7 @@ pub use shmkit_queue::{MessageLease, MessageQueue, MessageSpec};
 pub use shmkit_roster::{Expected, Judge, OwnerId, Participant, PeerId, Seat};
 pub use shmkit_segment::{
     Entry, ErrorKind, Leave, LocateError, Located, Locator, ObjectError, ObjectErrorKind, Observer,
-    OpenOptions, Options, RawOptions, RawSegment, SealedMemory, Segment, SegmentError,
+    OpenOptions, Options, RawOptions, RawSegment, Scope, SealedMemory, Segment, SegmentError,
     ShareSegment, Sharing, join_all_after_fork, join_all_at_fork,
 };
 pub use shmkit_sync::{

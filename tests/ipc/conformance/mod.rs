@@ -11,6 +11,7 @@ mod once;
 mod prc;
 mod rlk;
 mod sem;
+mod smm;
 mod val;
 
 use shmkit::{Barrier, CountingSemaphore, Event, Objects, OnceCell, Options, Segment};
