@@ -30,8 +30,8 @@ fn smm_01_and_02_lists_and_segments_go_with_their_manager_and_stay_with_who_has_
     let scope = Scope::new();
     let mut names = Vec::new();
     for n in 0..5 {
-        let segment = scope.segment(1 << 14).unwrap();
-        let list = segment.make::<ShmVec<u64>>("list", 8.into()).unwrap();
+        let segment = scope.segment(256 << 10).unwrap();
+        let list = segment.vec::<u64>("list", 128 << 10).unwrap();
         list.push(n).unwrap();
         names.push(segment.name().unwrap().to_owned());
     }
@@ -65,7 +65,7 @@ fn smm_03_segments_are_gone_after_the_scope() {
 fn hold_a_scope(told: ShmVec<u8>) -> Result<(), Failure> {
     let scope = Scope::new();
     let segment = scope.segment(4096)?;
-    told.extend(segment.name().unwrap_or_default().as_bytes())?;
+    told.extend_from_slice(segment.name().unwrap_or_default().as_bytes())?;
     loop {
         std::thread::park();
     }
@@ -73,7 +73,7 @@ fn hold_a_scope(told: ShmVec<u8>) -> Result<(), Failure> {
 
 #[test]
 fn a_scope_whose_process_is_killed_is_swept() {
-    let told = ShmVec::<u8>::new(64).unwrap();
+    let told = ShmVec::<u8>::new(131_072_u64).unwrap();
     let process = Process::spawn(hold_a_scope, (told.clone(),)).unwrap();
     wait_until(|| !told.to_vec().unwrap().is_empty());
     let name = String::from_utf8(told.to_vec().unwrap()).unwrap();
