@@ -1,6 +1,8 @@
-from collections.abc import Buffer, Callable, Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Literal
+
+from typing_extensions import Buffer
 
 class OwnerDied(Exception): ...
 

@@ -60,7 +60,7 @@ class Queue:
         self._changed = threading.Condition(threading.Lock())
         self._thread = None
         self._joined = None
-        self._left_behind = False
+        self._left_behind = self._has_put = False
 
     def __getstate__(self):
         context.assert_spawning(self)
@@ -84,6 +84,7 @@ class Queue:
     def put(self, obj, block=True, timeout=None):
         """Puts an object. Raises `Full` if there is no room, at once or after `timeout` seconds."""
         self._check_open()
+        self._has_put = True
         if self._room is not None and not self._room.acquire(block, timeout):
             raise Full
         try:
@@ -148,7 +149,10 @@ class Queue:
         return len(self._messages) + (len(self._waiting) if self._pid == os.getpid() else 0)
 
     def empty(self):
-        """Whether there was nothing to get, a moment ago."""
+        """Whether there was nothing to get, a moment ago. `OSError` if it is closed and this process has put something."""
+        # As in the standard library, where nothing is there to be closed before.
+        if self._closed and self._has_put:
+            raise OSError(f"Queue {self!r} is closed")
         return self._messages.empty()
 
     def full(self):
