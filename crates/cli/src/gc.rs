@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use shmkit::tracker::{DIRECTORY, Fate, Report, Sweep, Swept};
+use shmkit::tracker::{DIRECTORY, Fate, Released, Report, Sweep, Swept};
 
 use crate::ls::File;
-use crate::print::{Terminal, print, print_json};
+use crate::print::{Terminal, complain, print, print_json};
 use crate::status;
 use crate::table::{Table, number};
-use crate::words::{bytes, count, shown};
+use crate::watch::outcome_of;
+use crate::words::{bytes, chain, count, shown};
 
 /// Remove segments that nobody lives in.
 ///
@@ -50,10 +51,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         print(&summary(args, &report, Terminal::here()))?;
     }
-    if report.failed().next().is_some() {
+    if let Err(error) = &report.released {
+        complain(&chain(error));
+    }
+    if report.failed().next().is_some() || report.released.is_err() {
         return Ok(status::FAILURE);
     }
-    Ok(status::findings(!args.yes && report.dead().next().is_some()))
+    let is_left = report.dead().next().is_some() || !registered(&report).is_empty();
+    Ok(status::findings(!args.yes && is_left))
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +70,25 @@ struct Json {
     /// What that freed, or would free, in bytes.
     bytes: u64,
     files: Vec<Looked>,
+    /// What dead processes had registered.
+    registered: Vec<Registered>,
+}
+
+#[derive(Debug, Serialize)]
+struct Registered {
+    kind: String,
+    name: String,
+    outcome: String,
+}
+
+/// What dead processes had registered, and what became of it.
+fn registered(report: &Report) -> Vec<Registered> {
+    let registered = |what: &Released| Registered {
+        kind: what.kind.clone(),
+        name: String::from_utf8_lossy(&what.name).into_owned(),
+        outcome: what.outcome.map_or("removable".to_owned(), outcome_of),
+    };
+    report.released.iter().flatten().map(registered).collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +115,7 @@ impl Json {
             dead: report.dead().count(),
             bytes: report.dead().map(|swept| swept.size).sum(),
             files: report.files.iter().map(file).collect(),
+            registered: registered(report),
         }
     }
 }
@@ -107,6 +132,15 @@ fn summary(args: &Args, report: &Report, terminal: Terminal) -> String {
                 swept.fate.word().into(),
                 shown(swept.fate.to_string()).into(),
             ]);
+        }
+        out.push_str(&rows.text(terminal));
+        out.push('\n');
+    }
+    let registered = registered(report);
+    if !registered.is_empty() {
+        let mut rows = Table::new(&["registered by the dead", "name", "outcome"]);
+        for Registered { kind, name, outcome } in &registered {
+            rows.add_row([shown(kind).into(), shown(name).into(), outcome.into()]);
         }
         out.push_str(&rows.text(terminal));
         out.push('\n');

@@ -66,24 +66,27 @@ impl Event {
             Watched::Segment { name } => {
                 Self { kind: "segment".into(), name: text(name), outcome: "removed".into() }
             }
-            Watched::Registered { kind, name, outcome } => Self {
-                kind: kind.to_string(),
-                name: text(name),
-                outcome: match outcome {
-                    Outcome::Done => "released".into(),
-                    Outcome::Gone => "gone".into(),
-                    Outcome::Replaced => "left alone: another bears the name".into(),
-                    Outcome::Failed(errno) => {
-                        format!("failed: {}", std::io::Error::from_raw_os_error(*errno))
-                    }
-                    _ => "?".into(),
-                },
-            },
+            Watched::Registered { kind, name, outcome } => {
+                Self { kind: kind.to_string(), name: text(name), outcome: outcome_of(*outcome) }
+            }
             _ => Self { kind: "?".into(), name: String::new(), outcome: String::new() },
         }
     }
 
     fn line(&self) -> String {
         format!("{}\t{}\t{}\n", self.kind, shown(&self.name), self.outcome)
+    }
+}
+
+/// What became of something that the dead had registered, in words.
+pub(crate) fn outcome_of(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Done => "released".into(),
+        Outcome::Gone => "gone".into(),
+        Outcome::Replaced => "left alone: another bears the name".into(),
+        Outcome::Failed(errno) => {
+            format!("failed: {}", std::io::Error::from_raw_os_error(errno))
+        }
+        _ => "?".into(),
     }
 }

@@ -112,11 +112,22 @@ pub(crate) fn release(
 
 /// Takes a job, so that nobody registers meanwhile what is about to be removed; `None` if it is none any more.
 pub(crate) fn take(register: &Register, unit: usize) -> Result<Option<Job>, Errno> {
+    take_if(register, unit, |_| true)
+}
+
+fn take_if(
+    register: &Register,
+    unit: usize,
+    is_wanted: impl Fn(Kind<'_>) -> bool,
+) -> Result<Option<Job>, Errno> {
     let locked = register.lock()?;
     let units = locked.units()?;
     let Some((at, mut head)) = records(&units).find(|&(at, _)| at == unit) else { return Ok(None) };
     let text = Text::of(&head, &units[at..at + head.span(units.len() - at)]);
-    if !register.is_dead(head.owner) || Living::among(register, &units)?.has(&units, &head, &text) {
+    if !text.kind(&head).is_some_and(is_wanted)
+        || !register.is_dead(head.owner)
+        || Living::among(register, &units)?.has(&units, &head, &text)
+    {
         return Ok(None);
     }
     head.state |= DOOMED;
@@ -286,6 +297,17 @@ pub(crate) fn survey(
         let text = Text::of(&head, &units[at..at + head.span(units.len() - at)]);
         if let Some(kind) = text.kind(&head).filter(|_| !living.has(&units, &head, &text)) {
             show(kind, text.name());
+        }
+    }
+    Ok(())
+}
+
+/// Releases what takes no program: for who passes by.
+pub(crate) fn visit(register: &Register, folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    for unit in release(register, folder, &mut |_, _, _| ())?.units() {
+        let Some(job) = take_if(register, unit, |kind| kind == Kind::Directory)? else { continue };
+        if remove_folder(folder, &job).is_some() {
+            finish(register, &job)?;
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::kind::{Kind, PathBuffer};
 use crate::launch::launch;
 use crate::record::{ANNOUNCED, DOOMED, Head, Text, UNIT, Units};
 use crate::register::records;
-use crate::release::{Cleaner, is_same};
+use crate::release::{Cleaner, is_same, visit};
 use crate::shared::{Entered, enter};
 
 /// Keeps a record of what a process has made that is no segment, and sees to it that somebody cleans up.
@@ -84,7 +84,8 @@ pub struct Registered {
 }
 
 impl Tracker {
-    /// Takes part in the register of this user in [`DIRECTORY`].
+    /// Takes part in the register of this user in [`DIRECTORY`]. What the dead had registered is released, but for commands and
+    /// [kinds of their own](Kind::Custom), which wait for a watcher or a [`Sweep`](crate::Sweep).
     ///
     /// # Errors
     ///
@@ -104,7 +105,9 @@ impl Tracker {
         let attempt = || format!("take part in the register in {}", directory.display());
         let directory = std::path::absolute(&directory)
             .map_err(|error| Failure::os(error, "absolute").during(attempt()))?;
-        enter(&directory).map_err(|failure| failure.during(attempt()))?;
+        let entered = enter(&directory).map_err(|failure| failure.during(attempt()))?;
+        // A favour to others, so that errors are theirs to meet.
+        let _ = visit(&entered.register, entered.folder.as_fd());
         Ok(Self { directory, cleaners: &[] })
     }
 

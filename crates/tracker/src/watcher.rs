@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use shmkit_atomic::Deadline;
 use shmkit_segment::PREFIX;
 
 use crate::command::{self, Running};
@@ -64,6 +65,8 @@ pub(crate) struct Watcher {
 struct Work {
     pending: Pending,
     register: Looks,
+    /// When the register may be looked at again.
+    register_next: Deadline,
     command: Option<(Running, Job)>,
     makers: [u64; MAKERS],
     makers_len: usize,
@@ -79,6 +82,7 @@ impl Watcher {
         let mut work = Work {
             pending: Pending::new()?,
             register: Looks::NONE,
+            register_next: Deadline::now(),
             command: None,
             makers: [0; MAKERS],
             makers_len: 0,
@@ -155,7 +159,7 @@ impl Watcher {
                 return Ok(false);
             }
             // Everybody who registers something is told of as well as everybody who dies.
-            work.register.restart(PAUSE);
+            work.register.restart(work.register_next.remaining().unwrap_or_default());
         }
         if is_lost {
             work.pending.all.restart(Duration::ZERO);
@@ -200,6 +204,7 @@ impl Watcher {
 
     fn look_at_register(&self, work: &mut Work, told: &mut dyn FnMut(Watched<'_>)) {
         let folder = self.folder.as_fd();
+        work.register_next = Deadline::after(PAUSE);
         let jobs = release(&self.register, folder, &mut |kind, name, outcome| {
             told(Watched::Registered { kind, name, outcome });
         });

@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | faults | fuzz | bench | versus | cpython`.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | storm | faults | fuzz | bench | versus | cpython`.
 #![forbid(unsafe_code)]
 
 mod faults;
@@ -74,6 +74,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Create, attach and register from 200 processes that are killed at random: nothing may be left (release build)
+    Storm {
+        /// Passed on to the program
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Seed faults into a copy of the code, one at a time: each must be caught by its check
     Faults(faults::Args),
     /// Pause at every instruction while another operation runs beside it (release build); try `-- --help`
@@ -130,7 +136,12 @@ fn main() -> Result<()> {
             run(cargo(["run", "--release", "--package", "shmkit-kill", "--"]).args(args))
         }
         Task::Soak { args } => {
-            run(cargo(["run", "--release", "--package", "shmkit-soak", "--"]).args(args))
+            let soak = ["run", "--release", "--package", "shmkit-soak", "--bin", "soak", "--"];
+            run(cargo(soak).args(args))
+        }
+        Task::Storm { args } => {
+            let storm = ["run", "--release", "--package", "shmkit-soak", "--bin", "storm", "--"];
+            run(cargo(storm).args(args))
         }
         Task::Faults(args) => faults::run(&args),
         Task::Pause { args } => {

@@ -17,3 +17,16 @@ fn whoever_is_killed_every_primitive_stays_whole() {
     assert_eq!(parsed["ok"], true, "{report}");
     assert!(parsed["kills"].as_u64() >= Some(50), "{report}");
 }
+
+#[test]
+fn a_short_storm_leaves_nothing() {
+    for args in [&[][..], &["--no-watcher"]] {
+        let storm = Command::new(env!("CARGO_BIN_EXE_storm"))
+            .args(["--seconds", "2", "--processes", "24"])
+            .args(args)
+            .output()
+            .unwrap();
+        let report = String::from_utf8_lossy(&storm.stdout);
+        assert!(storm.status.success(), "{report}{}", String::from_utf8_lossy(&storm.stderr));
+    }
+}

@@ -75,3 +75,23 @@ fn a_watcher_in_the_background_ends_when_there_is_nothing_to_watch() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("cannot watch over"), "{}", ended.stderr);
 }
+
+#[test]
+fn gc_says_and_releases_what_the_dead_had_registered() {
+    let directory = directory();
+    leave_behind(directory.path());
+    let gc = |args: &[&str]| {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_shmkit"));
+        run.arg("gc").args(args).arg("--directory").arg(directory.path());
+        end(run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    let dry = gc(&["--json"]);
+    assert_eq!(dry.code, Some(6), "{}", dry.stderr);
+    let what = serde_json::json!({"kind": "semaphore", "name": "s", "outcome": "removable"});
+    assert_eq!(dry.json()["registered"], serde_json::json!([what]));
+    assert!(directory.path().join("sem.s").exists());
+    let done = gc(&["--yes"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.contains("released"), "{}", done.stdout);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}

@@ -37,6 +37,7 @@ mod semaphore;
 mod seq;
 mod set;
 mod snapshot;
+mod tracker;
 mod transaction;
 mod transaction_set;
 
@@ -75,5 +76,6 @@ pub fn all() -> Vec<Scene> {
     all.extend(directory::scenes());
     all.extend(era::scenes());
     all.extend(life::scenes());
+    all.extend(tracker::scenes());
     all
 }
