@@ -249,6 +249,8 @@ fn forms() -> Vec<Row> {
             put, try_put, put_timeout, put_deadline(&[1]);
             get, try_get, get_timeout, get_deadline();
             get_into, try_get_into, get_into_timeout, get_into_deadline(any());
+            put_value, try_put_value, put_value_timeout, put_value_deadline(&1);
+            get_value, try_get_value, get_value_timeout, get_value_deadline() as u64;
             take, try_take, take_timeout, take_deadline();
             join, try_join, join_timeout, join_deadline();
         }

@@ -222,7 +222,7 @@ fn a_peers_wait_ends_in_time() {
 /// Returns the id of the peer that holds the other end.
 #[track_caller]
 fn dead(error: PipeError, me: &Participant<'_>) {
-    let PipeError::PeerDied { peer } = error else { panic!("{error:?}") };
+    let PipeError::PeerDied { peer, .. } = error else { panic!("{error:?}") };
     assert_eq!(me.verdict(peer), Verdict::Dead);
 }
 

@@ -78,13 +78,10 @@ impl<T: Serialize + DeserializeOwned> Item for Postcard<T> {
     const TAG: TypeTag = TypeTag::named("postcard");
 
     fn bytes(&self) -> Result<Vec<u8>, MapError> {
-        postcard::to_stdvec(&self.0).map_err(|_| MapError::Serialize)
+        shmkit_value::encode(&self.0).map_err(|_: shmkit_value::ValueError<()>| MapError::Serialize)
     }
 
     fn copied(bytes: &[u8]) -> Option<Self> {
-        match postcard::take_from_bytes(bytes) {
-            Ok((value, [])) => Some(Self(value)),
-            _ => None,
-        }
+        shmkit_value::from_bytes(bytes).ok().map(Self)
     }
 }

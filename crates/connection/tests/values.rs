@@ -31,5 +31,5 @@ fn what_is_no_value_of_the_type_is_received_and_told() {
     assert!(matches!(other.recv_value::<u8>(), Err(ValueError::Decode { .. })));
     assert_eq!(other.recv_value::<u8>().unwrap(), 3);
     let error = other.try_recv_value::<u8>().unwrap_err();
-    assert!(matches!(error, ValueError::Connection(ConnectionError::WouldBlock)), "{error}");
+    assert!(matches!(error, ValueError::Transport(ConnectionError::WouldBlock)), "{error}");
 }

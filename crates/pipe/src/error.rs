@@ -25,6 +25,9 @@ pub enum PipeError {
     PeerDied {
         /// Who died.
         peer: OwnerId,
+        /// To who sends: how many items, or whole messages, were sent and not received. They are there still, for a successor.
+        /// 0 to who receives, who has got all by then; and of one at neither end.
+        left: u64,
     },
     /// Nobody has claimed the other end, and who was expected to do so is gone.
     NeverCame {
@@ -102,8 +105,11 @@ impl fmt::Display for PipeError {
             Self::TimedOut => f.write_str("nothing moved in the pipe within the time given"),
             Self::Closed => f.write_str("the other end of the pipe is closed"),
             Self::Interrupted => f.write_str("the wait was told to stop"),
-            Self::PeerDied { peer } => {
+            Self::PeerDied { peer, left: 0 } => {
                 write!(f, "participant {peer} died, at the other end of the pipe (a successor may claim it) or as long as whose life the wait was to last")
+            }
+            Self::PeerDied { peer, left } => {
+                write!(f, "participant {peer} died, which was to receive from the pipe; {left} of what was sent are left, for a successor to claim its end")
             }
             Self::NeverCame { peer } => {
                 write!(f, "participant {peer}, expected at the other end of the pipe, is gone, and nobody holds that end")

@@ -41,7 +41,7 @@
 //!
 //! # Features
 //!
-//! * `serde`: handles whose objects lie in a segment are values that travel to other processes, in parcels.
+//! * `serde`: values of any type as messages, encoded by `postcard`: `put_value` and `get_value` of a [`MessageQueue`]; handles whose objects lie in a segment are values that travel to other processes, in parcels.
 //!
 //! # In a mapping of your own
 //!
@@ -85,6 +85,8 @@ pub use crate::broadcast::{
 };
 pub use crate::error::{BatchError, PutError, QueueError};
 pub use crate::message::MessageSpec;
+#[cfg(all(feature = "serde", not(loom)))]
+pub use crate::message::ValueError;
 #[cfg(not(loom))]
 pub use crate::message::{MessageLease, MessageQueue, MessageRoom};
 #[cfg(not(loom))]

@@ -20,8 +20,6 @@ pub use shmkit_layout::__derive;
 pub use shmkit_layout::{
     Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
 };
-#[cfg(feature = "serde")]
-pub use shmkit_pipe::ValueError;
 pub use shmkit_pipe::{
     BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender, Waiting,
 };
@@ -56,3 +54,5 @@ pub use shmkit_sync::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
     RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
+#[cfg(feature = "serde")]
+pub use shmkit_value::ValueError;

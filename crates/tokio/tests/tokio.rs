@@ -188,7 +188,7 @@ fn a_death_is_told() {
         judges[0].die();
         let error = waiting.await.unwrap_err();
         let why = error.get_ref().unwrap().downcast_ref::<PipeError>();
-        assert_eq!(why, Some(&PipeError::PeerDied { peer: judges[0].me().unwrap() }));
+        assert_eq!(why, Some(&PipeError::PeerDied { peer: judges[0].me().unwrap(), left: 0 }));
         std::mem::forget(sender);
     });
 }

@@ -339,7 +339,8 @@ impl<K: Judge> FrameSender<K> {
         while sent < total {
             let part = if sent == 0 { Part::First } else { Part::Next };
             let left = total - sent;
-            let place = self.end.place_part(&self.keeper, part, left, patience)?;
+            let place = self.end.place_part(&self.keeper, part, left, patience);
+            let place = place.map_err(|error| self.in_messages(error))?;
             // SAFETY: the place is free, and free places are the sender's alone.
             let room = unsafe { self.places.borrow_bytes_mut(place.at, place.len as usize) };
             gather.copy_to(room);
@@ -357,7 +358,8 @@ impl<K: Judge> FrameSender<K> {
         len: usize,
         patience: impl Into<Patience<'p>>,
     ) -> Result<Draft<'_, K>, PipeError> {
-        let place = self.end.place(&self.keeper, len as u64, patience)?;
+        let place = self.end.place(&self.keeper, len as u64, patience);
+        let place = place.map_err(|error| self.in_messages(error))?;
         Ok(Draft {
             end: &mut self.end,
             places: self.places,
@@ -365,6 +367,18 @@ impl<K: Judge> FrameSender<K> {
             begun: &mut self.begun,
             place,
         })
+    }
+}
+
+impl<K: Judge> FrameSender<K> {
+    /// The ring counts words, and who sends messages.
+    fn in_messages(&self, error: PipeError) -> PipeError {
+        match error {
+            PipeError::PeerDied { peer, left } => {
+                PipeError::PeerDied { peer, left: self.end.messages_in(&self.places, left) }
+            }
+            error => error,
+        }
     }
 }
 

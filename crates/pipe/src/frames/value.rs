@@ -1,16 +1,13 @@
 //! Values of any type as messages.
 
-use core::any::type_name;
-use core::error::Error;
-use core::fmt;
 use core::time::Duration;
-use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shmkit_atomic::Deadline;
 use shmkit_roster::Judge;
 use shmkit_sync::Patience;
+use shmkit_value::{decode, encode};
 
 use super::{FrameReceiver, FrameSender};
 use crate::PipeError;
@@ -34,7 +31,7 @@ impl<K: Judge> FrameSender<K> {
     ///
     /// # Errors
     ///
-    /// [`ValueError::Encode`] if the value cannot be encoded: then nothing was sent. [`ValueError::Pipe`], as
+    /// [`ValueError::Encode`] if the value cannot be encoded: then nothing was sent. [`ValueError::Transport`], as
     /// [`send`](Self::send).
     ///
     /// # If a peer dies
@@ -92,9 +89,7 @@ impl<K: Judge> FrameSender<K> {
         value: &T,
         patience: impl Into<Patience<'p>>,
     ) -> Result<(), ValueError> {
-        let encoded = postcard::to_stdvec(value)
-            .map_err(|why| ValueError::Encode { type_name: type_name::<T>(), why })?;
-        Ok(self.send_by(&encoded, patience)?)
+        Ok(self.send_by(&encode::<_, PipeError>(value)?, patience)?)
     }
 }
 
@@ -106,7 +101,7 @@ impl<K: Judge> FrameReceiver<K> {
     /// # Errors
     ///
     /// [`ValueError::Decode`] if the message is no value of this type; it is received, and the next one is not concerned.
-    /// [`ValueError::Pipe`], as [`recv`](Self::recv).
+    /// [`ValueError::Transport`], as [`recv`](Self::recv).
     ///
     /// # If a peer dies
     ///
@@ -160,81 +155,14 @@ impl<K: Judge> FrameReceiver<K> {
         &mut self,
         patience: impl Into<Patience<'p>>,
     ) -> Result<T, ValueError> {
-        let message = self.recv_by(patience)?;
-        let no_value = |why| ValueError::Decode { type_name: type_name::<T>(), why };
-        match postcard::take_from_bytes(&message).map_err(no_value)? {
-            (value, []) => Ok(value),
-            _ => Err(no_value(postcard::Error::DeserializeBadEncoding)),
-        }
+        decode(&self.recv_by(patience)?)
     }
 }
 
-/// Why a value was not sent or received.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ValueError {
-    /// The value cannot be encoded. Nothing was sent.
-    Encode {
-        /// Its type.
-        type_name: &'static str,
-        /// What was in the way.
-        why: postcard::Error,
-    },
-    /// The message is no value of this type. It is received.
-    Decode {
-        /// The type that was wanted.
-        type_name: &'static str,
-        /// What was in the way.
-        why: postcard::Error,
-    },
-    /// The pipe's reason.
-    Pipe(PipeError),
-}
-
-impl fmt::Display for ValueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Encode { type_name, .. } => {
-                write!(f, "a value of type {type_name} cannot be encoded")
-            }
-            Self::Decode { type_name, .. } => write!(
-                f,
-                "a message is no value of type {type_name}; both ends must name the same type"
-            ),
-            Self::Pipe(_) => f.write_str("the value was not sent or received"),
-        }
-    }
-}
-
-impl Error for ValueError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Encode { why, .. } | Self::Decode { why, .. } => Some(why),
-            Self::Pipe(error) => Some(error),
-        }
-    }
-}
-
-impl From<PipeError> for ValueError {
-    fn from(error: PipeError) -> Self {
-        Self::Pipe(error)
-    }
-}
-
-impl From<ValueError> for io::Error {
-    fn from(error: ValueError) -> Self {
-        match error {
-            ValueError::Encode { .. } => Self::new(io::ErrorKind::InvalidInput, error),
-            ValueError::Decode { .. } => Self::new(io::ErrorKind::InvalidData, error),
-            ValueError::Pipe(error) => error.into(),
-        }
-    }
-}
+/// Why a value was not sent or received; [`Transport`](shmkit_value::ValueError::Transport) is the pipe's reason.
+pub type ValueError = shmkit_value::ValueError<PipeError>;
 
 /// What the end of the time means to who gave none.
 fn now(error: ValueError, instead: PipeError) -> ValueError {
-    match error {
-        ValueError::Pipe(PipeError::TimedOut) => ValueError::Pipe(instead),
-        other => other,
-    }
+    error.map_transport(|error| if error.is_timeout() { instead } else { error })
 }

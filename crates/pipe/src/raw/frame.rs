@@ -199,6 +199,33 @@ impl RawEnd<'_, true> {
     }
 }
 
+impl RawEnd<'_, true> {
+    /// Returns how many whole messages there are in the last `left` words that were published: what a receiver that died has not
+    /// received. Of one whose beginning it has, and of one that is not all sent, nothing counts.
+    #[cold]
+    pub fn messages_in<W: Words>(&self, words: &W, left: u64) -> u64 {
+        let (mut at, mut left) = ((self.index() + self.capacity() - left) % self.capacity(), left);
+        let (mut count, mut begun) = (0, false);
+        while left > 0 {
+            let (header, to_end) = (words.load(at), self.capacity() - at);
+            let taken = if header == SKIP && at != 0 {
+                to_end
+            } else {
+                // A number that no sender puts ends the count.
+                let Ok(piece) = piece(words, header, at, left.min(to_end), 0) else { break };
+                begun |= piece.part != Part::Next;
+                if piece.left == 0 {
+                    count += u64::from(begun);
+                    begun = false;
+                }
+                piece.words
+            };
+            (at, left) = ((at + taken) % self.capacity(), left.saturating_sub(taken));
+        }
+        count
+    }
+}
+
 impl RawEnd<'_, false> {
     /// Waits for the next piece, and returns it; it stays in the ring until its words are [published](Self::publish).
     ///

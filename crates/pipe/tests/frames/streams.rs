@@ -138,7 +138,7 @@ fn what_has_gone_is_told_before_the_death_of_who_was_to_receive_it() {
         let sent = sender.try_send_part(&long, 0).unwrap();
         assert!(0 < sent && sent <= 128, "{sent}");
         thread::sleep(Duration::from_millis(20));
-        let dead = PipeError::PeerDied { peer: judges[1].me().unwrap() };
+        let dead = PipeError::PeerDied { peer: judges[1].me().unwrap(), left: 0 };
         assert_eq!(sender.try_send_part(&long, sent), Err(dead));
         let mut receiver = attach(region, &judges[2]).receiver().unwrap();
         take_some(&mut receiver);
@@ -176,7 +176,7 @@ fn of_a_message_whose_sender_died_nothing_is_seen_and_all_is_told() {
         assert_eq!(receiver.recv(), Ok(b"whole".to_vec()));
         let Err(PipeError::Torn { discarded }) = receiver.recv() else { panic!("not torn") };
         assert!(0 < discarded && discarded < 128, "{discarded}");
-        let dead = PipeError::PeerDied { peer: judges[0].me().unwrap() };
+        let dead = PipeError::PeerDied { peer: judges[0].me().unwrap(), left: 0 };
         assert_eq!(receiver.recv(), Err(dead));
 
         let mut sender = attach(region, &judges[2]).sender().unwrap();
@@ -240,5 +240,32 @@ fn a_message_that_was_looked_at_only_is_told_to_a_successor() {
             assert!(matches!(receiver.recv(), Err(PipeError::Torn { .. })));
             assert_eq!(receiver.try_recv(), Err(PipeError::Empty));
         });
+    });
+}
+
+#[test]
+fn of_a_receiver_that_died_it_is_told_how_many_messages_it_has_left() {
+    scene(SMALL, |region, judges| {
+        let mut sender = attach(region, &judges[0]).sender().unwrap();
+        let mut receiver = attach(region, &judges[1]).receiver().unwrap();
+        // So that the last ones lie at the beginning of the ring, behind what is skipped.
+        for len in [50, 9] {
+            sender.send(&message(1, len)).unwrap();
+            receiver.recv().unwrap();
+        }
+        for len in [0, 20, 33] {
+            sender.send(&message(1, len)).unwrap();
+        }
+        judges[1].die();
+        std::mem::forget(receiver);
+        let dead = |left| Err(PipeError::PeerDied { peer: judges[1].me().unwrap(), left });
+        assert_eq!(sender.send(&message(1, 60)), dead(3));
+        // What was begun is no message.
+        assert_eq!(sender.send(&message(1, 500)), dead(3));
+        let mut successor = attach(region, &judges[2]).receiver().unwrap();
+        assert_eq!(
+            (0..3).map(|_| successor.recv().unwrap().len()).collect::<Vec<_>>(),
+            [0, 20, 33]
+        );
     });
 }

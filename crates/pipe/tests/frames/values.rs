@@ -27,10 +27,10 @@ fn a_value_comes_as_it_was_sent() {
         assert_eq!(receiver.try_recv_value(), Ok(Order::Nothing));
         assert_eq!(receiver.recv_value(), Ok("a string".to_owned()));
         assert_eq!(receiver.recv_value(), Ok(()));
-        let empty = ValueError::Pipe(PipeError::Empty);
+        let empty = ValueError::Transport(PipeError::Empty);
         assert_eq!(receiver.try_recv_value::<u8>(), Err(empty));
         let timeout = receiver.recv_value_timeout::<u8>(Duration::from_millis(1));
-        assert_eq!(timeout, Err(ValueError::Pipe(PipeError::TimedOut)));
+        assert_eq!(timeout, Err(ValueError::Transport(PipeError::TimedOut)));
     });
 }
 

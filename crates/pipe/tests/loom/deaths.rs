@@ -30,7 +30,7 @@ fn dead_sender(rings: u32) {
                 }
                 // It may have died before the receiver ever slept, and then without a wake to die before.
                 Err(error) => {
-                    assert_eq!(error, PipeError::PeerDied { peer: id });
+                    assert_eq!(error, PipeError::PeerDied { peer: id, left: 0 });
                     break;
                 }
             }
@@ -77,7 +77,8 @@ fn a_sender_that_waits_hears_that_the_receiver_died() {
             assert!(sent <= 2, "nobody receives any more");
         };
         // Nobody had come to receive, and now nobody will: only who came can be missed.
-        assert_eq!(error, PipeError::PeerDied { peer: id });
+        // What is in the ring it has not received.
+        assert_eq!(error, PipeError::PeerDied { peer: id, left: 1 });
         receiving.join().unwrap();
     });
 }
@@ -109,10 +110,10 @@ fn a_successor_goes_on_where_the_dead_stopped() {
         assert_eq!(ring.recv(&mut end, &b), Ok(1));
         let mut next = ring.recv(&mut end, &b);
         let succeeded = succeeding.join().unwrap();
-        if next == Err(PipeError::PeerDied { peer: id }) && succeeded {
+        if next == Err(PipeError::PeerDied { peer: id, left: 0 }) && succeeded {
             next = ring.recv(&mut end, &b);
         }
-        let end = if succeeded { Ok(2) } else { Err(PipeError::PeerDied { peer: id }) };
+        let end = if succeeded { Ok(2) } else { Err(PipeError::PeerDied { peer: id, left: 0 }) };
         assert_eq!(next, end);
         dying.join().unwrap();
     });

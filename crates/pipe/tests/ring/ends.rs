@@ -48,7 +48,7 @@ fn who_comes_after_the_end_of_file_goes_on() {
 fn a_dead_senders_items_come_before_the_news() {
     scene(4, |region, judges| {
         let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
-        let died = PipeError::PeerDied { peer: id(&judges[0]) };
+        let died = PipeError::PeerDied { peer: id(&judges[0]), left: 0 };
         let mut sender = a.sender().unwrap();
         sender.send_all(&[1, 2]).unwrap();
         sender.reserve(2).unwrap().write(0, 99);
@@ -76,7 +76,7 @@ fn a_sender_hears_of_a_death_when_there_is_no_room() {
         judges[1].die();
         std::mem::forget(receiver);
         sender.send_all(&[2, 3]).unwrap();
-        let died = PipeError::PeerDied { peer: id(&judges[1]) };
+        let died = PipeError::PeerDied { peer: id(&judges[1]), left: 2 };
         assert_eq!(sender.try_send(4).unwrap_err().error, died);
         assert_eq!(sender.send(4).unwrap_err().error, died);
         let mut successor = c.receiver().unwrap();
@@ -144,7 +144,7 @@ fn a_poller_hears_of_a_death_that_comes_later() {
         while receiver.try_recv() == Err(PipeError::Empty) {
             assert!(Instant::now() < limit, "a poller never heard of the death");
         }
-        let died = Err(PipeError::PeerDied { peer: id(&judges[0]) });
+        let died = Err(PipeError::PeerDied { peer: id(&judges[0]), left: 0 });
         assert_eq!([receiver.try_recv(), receiver.try_recv()], [died; 2], "and is told every time");
     });
 }

@@ -184,8 +184,14 @@ fn a_wait_lasts_no_longer_than_who_it_depends_on() {
         let third = id(&judges[2]);
         let patience = Patience::from(Instant::now() + LIMIT).while_alive(third);
         judges[2].die();
-        assert_eq!(receiver.recv_deadline(patience), Err(PipeError::PeerDied { peer: third }));
-        assert_eq!(receiver.accept_deadline(patience), Err(PipeError::PeerDied { peer: third }));
+        assert_eq!(
+            receiver.recv_deadline(patience),
+            Err(PipeError::PeerDied { peer: third, left: 0 })
+        );
+        assert_eq!(
+            receiver.accept_deadline(patience),
+            Err(PipeError::PeerDied { peer: third, left: 0 })
+        );
         // What has come by then is received nevertheless.
         let mut sender = attach(region, &judges[0]).sender().unwrap();
         sender.send(1).unwrap();

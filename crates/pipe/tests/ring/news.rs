@@ -55,7 +55,7 @@ fn a_death_after_the_predecessor_has_left_is_told() {
         std::mem::forget(sender);
         judges[0].die();
         let mut receiver = attach(region, &judges[2]).receiver().unwrap();
-        let told = Err(PipeError::PeerDied { peer: id(&judges[0]) });
+        let told = Err(PipeError::PeerDied { peer: id(&judges[0]), left: 0 });
         assert_eq!(receiver.recv_timeout(Duration::from_secs(5)), told);
         drop(receiver);
         // Once is enough.
@@ -100,7 +100,7 @@ fn a_death_is_told_to_one_run_of_a_receiver() {
         judges[0].die();
         std::mem::forget(sender);
         let mut receiver = b.receiver().unwrap();
-        let died = PipeError::PeerDied { peer: id(&judges[0]) };
+        let died = PipeError::PeerDied { peer: id(&judges[0]), left: 0 };
         assert_eq!(receiver.recv(), Err(died));
         drop(receiver);
         let mut receiver = b.receiver().unwrap();
@@ -176,7 +176,7 @@ fn who_was_expected_and_came_is_judged_as_anybody() {
         judges[0].die();
         std::mem::forget(sender);
         assert_eq!(receiver.recv(), Ok(1));
-        assert_eq!(receiver.recv(), Err(PipeError::PeerDied { peer: id(&judges[0]) }));
+        assert_eq!(receiver.recv(), Err(PipeError::PeerDied { peer: id(&judges[0]), left: 0 }));
     });
 }
 
@@ -208,7 +208,7 @@ fn a_poller_that_seldom_looks_hears_of_a_death_at_once() {
         }
         judges[0].die();
         std::mem::forget(sender);
-        let died = Err(PipeError::PeerDied { peer: id(&judges[0]) });
+        let died = Err(PipeError::PeerDied { peer: id(&judges[0]), left: 0 });
         assert_eq!(receiver.try_recv(), died, "the first time it looks");
     });
 }

@@ -47,7 +47,7 @@ fn what_a_sender_has_left_is_not_met_by_who_accepts_the_next() {
         second.send(10).unwrap();
         // It is told of the death that it has not waited for, if it goes on.
         assert_eq!([server.recv(), server.recv()], [Ok(2), Ok(3)]);
-        assert_eq!(server.recv(), Err(PipeError::PeerDied { peer: id(&judges[0]) }));
+        assert_eq!(server.recv(), Err(PipeError::PeerDied { peer: id(&judges[0]), left: 0 }));
         second.send_all(&[11, 12]).unwrap();
         assert_eq!(server.accept().unwrap().skipped, 0);
         assert_eq!(server.recv(), Ok(10));

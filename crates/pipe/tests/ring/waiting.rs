@@ -43,7 +43,7 @@ fn however_an_end_waits_it_gets_what_comes_and_hears_of_a_death() {
                     judges[0].die();
                 });
                 (0..1000).for_each(|value| assert_eq!(receiver.recv(), Ok(value)));
-                let died = PipeError::PeerDied { peer: id(&judges[0]) };
+                let died = PipeError::PeerDied { peer: id(&judges[0]), left: 0 };
                 assert_eq!(receiver.recv(), Err(died), "{waiting:?}");
             });
         });

@@ -15,7 +15,11 @@ mod queue;
 #[cfg(not(loom))]
 mod ready;
 mod spec;
+#[cfg(all(feature = "serde", not(loom)))]
+mod value;
 
 pub use self::spec::MessageSpec;
+#[cfg(all(feature = "serde", not(loom)))]
+pub use self::value::ValueError;
 #[cfg(not(loom))]
 pub use self::{lease::MessageLease, queue::MessageQueue, ready::MessageRoom};

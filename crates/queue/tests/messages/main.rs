@@ -268,3 +268,30 @@ fn a_queue_says_how_it_was_made() {
     let there = <MessageQueue<&ModelJudge> as Object<_>>::committed(&part, &shape);
     assert!(there < shape.bytes / 32, "{there} of {}", shape.bytes);
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn values_of_any_type_are_messages() {
+    use shmkit_queue::ValueError;
+
+    let scene = Scene::of(2);
+    let queue = scene.queue(0);
+    queue.put_value(&("burger", vec![1.5; 100])).unwrap();
+    queue.try_put_value("cola").unwrap();
+    let full = Err(ValueError::Transport(QueueError::Full));
+    assert_eq!(queue.try_put_value(&1_u8), full);
+    assert_eq!(
+        queue.put_value_timeout(&1_u8, SHORT),
+        Err(ValueError::Transport(QueueError::TimedOut))
+    );
+    let wrong = queue.try_get_value::<u8>();
+    assert!(matches!(wrong, Err(ValueError::Decode { type_name: "u8", .. })), "{wrong:?}");
+    let lease = queue.take().unwrap();
+    assert!(lease.value::<u64>().is_err(), "it stays");
+    assert_eq!(lease.value::<String>().unwrap(), "cola");
+    lease.done().unwrap();
+    let empty = Err(ValueError::Transport(QueueError::Empty));
+    assert_eq!(queue.try_get_value::<String>(), empty);
+    queue.put_value_deadline(&7_u64, Instant::now()).unwrap();
+    assert_eq!(queue.get_value_timeout::<u64>(LONG), Ok(7));
+}

@@ -36,7 +36,7 @@ fn a_position_outside_is_told() {
 #[test]
 fn a_slot_in_no_state_or_lap_is_told() {
     for (word, field) in
-        [(5 << 30, "slot's word"), (7 << 30, "slot's word"), (9 << 33, "slot's lap")]
+        [(6 << 30, "slot's word"), (7 << 30, "slot's word"), (9 << 33, "slot's lap")]
     {
         let scene = Scene::new(3);
         write(&scene, SLOT, word);
@@ -48,11 +48,11 @@ fn a_slot_in_no_state_or_lap_is_told() {
 
 #[test]
 fn a_slot_of_nobody_is_told() {
-    for owner in [0, 1000] {
+    for (state, owner) in [(1, 0), (1, 1000), (3, 1000), (5, 0), (5, 1000)] {
         let scene = Scene::new(3);
-        write(&scene, SLOT, 1 << 30 | owner);
+        write(&scene, SLOT, state << 30 | owner);
         let error = scene.queue(0).get_timeout(LONG).unwrap_err();
-        assert!(is_corrupt(error, "slot's owner"), "{owner}: {error}");
+        assert!(is_corrupt(error, "slot's owner"), "{state} {owner}: {error}");
     }
 }
 

@@ -191,7 +191,10 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             Peer::Closed if SENDS => PipeError::Closed,
             _ if ready >= want => return Ok(Look::Ready(ready)),
             Peer::Closed => PipeError::Closed,
-            Peer::Dead(peer) => PipeError::PeerDied { peer },
+            Peer::Dead(peer) => {
+                // What was sent has been received, or is the successor's.
+                PipeError::PeerDied { peer, left: if SENDS { self.len() } else { 0 } }
+            }
             Peer::Absent
             | Peer::Present
             | Peer::Unknown(_)
@@ -243,7 +246,7 @@ pub(super) fn given_up(why: GivenUp, unsure: Option<OwnerId>, patience: Patience
         },
         GivenUp::TimedOut => PipeError::TimedOut,
         GivenUp::Interrupted => PipeError::Interrupted,
-        GivenUp::PeerDied(PeerId::Participant(peer)) => PipeError::PeerDied { peer },
+        GivenUp::PeerDied(PeerId::Participant(peer)) => PipeError::PeerDied { peer, left: 0 },
         GivenUp::PeerDied(PeerId::Process(pid)) => PipeError::ProcessEnded { pid },
     }
 }
