@@ -15,6 +15,7 @@ pub mod heap;
 pub mod input;
 pub mod list;
 pub mod manager;
+pub mod messages;
 pub mod ops;
 pub mod ordered;
 pub mod parcel;

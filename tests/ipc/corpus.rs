@@ -34,6 +34,9 @@ mod list;
 #[path = "../../fuzz/src/manager.rs"]
 mod manager;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/messages.rs"]
+mod messages;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/ops/mod.rs"]
 mod ops;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -119,6 +122,11 @@ fn a_queue_is_a_line_in_any_order_and_any_words_are_a_queue_or_an_error() {
 #[test]
 fn a_broadcast_is_one_to_each_subscriber_and_any_words_are_one_or_an_error() {
     replay("broadcast", broadcast::run);
+}
+
+#[test]
+fn a_queue_of_messages_is_a_line_and_any_words_are_one_or_an_error() {
+    replay("messages", messages::run);
 }
 
 #[test]

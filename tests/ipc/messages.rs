@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shmkit::{MessageQueue, Options, QueueError, Segment};
-use shmkit_tests::messages::{LARGE, make, message};
+use shmkit_tests::messages::{CAPACITY, LARGE, make, message};
 
 use crate::support::{By, Peer};
 
@@ -84,6 +84,39 @@ fn a_killed_readers_message_comes_again_and_no_memory_is_lost() {
         assert_eq!(scene.queue.stats().redelivered, 1);
         scene.queue.put_timeout(&[1; LARGE], LONG).unwrap();
         assert_eq!(scene.queue.get().map(|message| message.len()), Ok(LARGE));
+        scene.expect_no_blocks();
+    });
+}
+
+#[test]
+fn que_24_a_writer_that_is_killed_at_any_time_leaves_whole_messages() {
+    both(|scene| {
+        let mut next = 0;
+        for round in 0..12 {
+            let (first, last) = (round * 100, round * 100 + 100);
+            let peer = scene.peer("put", &[&first.to_string(), &last.to_string()]);
+            // After so many, wherever it is by then.
+            for number in first..first + 3 + round * 5 {
+                assert_eq!(scene.queue.get_timeout(LONG), Ok(message(number)));
+                next = number + 1;
+            }
+            peer.kill();
+            loop {
+                match scene.queue.get_timeout(Duration::from_millis(100)) {
+                    Ok(found) => assert_eq!(found, message(next)),
+                    Err(QueueError::TimedOut) => break,
+                    Err(error) => panic!("{error}"),
+                }
+                next += 1;
+            }
+            assert!(next <= last, "{next} of {last}");
+        }
+        assert!(scene.queue.stats().discarded <= 12);
+        // Whoever puts into a slot frees what a dead one has left there.
+        for _ in 0..CAPACITY {
+            scene.queue.put(b"small").unwrap();
+            assert_eq!(scene.queue.get(), Ok(b"small".to_vec()));
+        }
         scene.expect_no_blocks();
     });
 }

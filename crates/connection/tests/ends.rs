@@ -48,6 +48,13 @@ fn pip_08_what_is_longer_than_any_buffer_goes_through() {
 }
 
 #[test]
+fn pip_14_what_goes_out_of_scope_is_closed() {
+    let (here, mut there) = Connection::pair().unwrap();
+    drop(here);
+    assert!(matches!(there.recv_bytes(), Err(ConnectionError::Closed)));
+}
+
+#[test]
 fn pip_10_one_end_only_receives_and_the_other_only_sends() {
     let (mut recv, mut send) = Connection::simplex().unwrap();
     send.send_bytes(b"x").unwrap();

@@ -119,6 +119,20 @@ fn lsn_02_04_05_06_one_of_each_family_meets_another() {
 }
 
 #[test]
+fn lsn_07_what_the_accepted_side_sends_first_is_there() {
+    let mut listener = Listener::options().bind(&tcp()).unwrap();
+    let address = listener.address().clone();
+    thread::scope(|scope| {
+        let client = scope.spawn(|| Client::new().connect(&address).unwrap());
+        let mut accepted = listener.accept().unwrap();
+        let mut client = client.join().unwrap();
+        accepted.send_bytes(b"first").unwrap();
+        assert!(client.poll_timeout(Duration::from_secs(20)).unwrap());
+        assert_eq!(client.recv_bytes().unwrap(), b"first");
+    });
+}
+
+#[test]
 fn aut_04_09_the_bytes_are_those_of_python_3_12() {
     // Listening, as 3.12 does, with the nonce of the golden transcript.
     let (folder, path) = place();
@@ -286,7 +300,7 @@ fn a_crowd_of_silent_ones_makes_room_for_who_comes_last() {
 }
 
 #[test]
-fn aut_10_12_what_is_no_answer_is_refused_at_once() {
+fn aut_02_10_12_what_is_no_answer_is_refused_at_once() {
     let (_folder, path) = place();
     let mut listener = Listener::options().key(key()).bind(&*path).unwrap();
     // A message of 257 bytes is refused before its body comes.

@@ -33,3 +33,26 @@ fn what_is_no_value_of_the_type_is_received_and_told() {
     let error = other.try_recv_value::<u8>().unwrap_err();
     assert!(matches!(error, ValueError::Transport(ConnectionError::WouldBlock)), "{error}");
 }
+
+#[test]
+fn aut_14_a_key_is_no_value() {
+    use std::marker::PhantomData;
+
+    struct Probe<T>(PhantomData<T>);
+
+    impl<T: serde::Serialize> Probe<T> {
+        fn is_value(&self) -> bool {
+            true
+        }
+    }
+
+    trait Otherwise {
+        fn is_value(&self) -> bool {
+            false
+        }
+    }
+    impl<T> Otherwise for Probe<T> {}
+
+    assert!(Probe::<Vec<u8>>(PhantomData).is_value());
+    assert!(!Probe::<shmkit_connection::Key>(PhantomData).is_value());
+}

@@ -43,14 +43,14 @@ fn when_asleep<K: shmkit_roster::Judge>(event: &Event<K>, work: impl FnOnce()) {
 }
 
 #[test]
-fn nothing_to_wait_for_is_an_error() {
+fn wat_10_nothing_to_wait_for_is_an_error() {
     // WAT-10: CPython waits for ever.
     assert!(matches!(wait(&[], None), Err(WaitError::Nothing)));
     assert!(matches!(wait(&[], SHORT), Err(WaitError::Nothing)));
 }
 
 #[test]
-fn a_wait_of_no_time_only_looks() {
+fn wat_08_a_wait_of_no_time_only_looks() {
     // WAT-08
     let events = events(2);
     let [a, b] = [&events[0], &events[1]];

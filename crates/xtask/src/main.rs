@@ -24,7 +24,7 @@ const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 14] = [
+const FUZZ: [&str; 17] = [
     "attach",
     "broadcast",
     "collections",
@@ -35,10 +35,13 @@ const FUZZ: [&str; 14] = [
     "heap",
     "list",
     "manager",
+    "messages",
     "ops",
     "ordered",
+    "parcel",
     "queue",
     "ring",
+    "schema",
 ];
 
 #[derive(Debug, Parser)]
@@ -93,7 +96,7 @@ enum Task {
         /// For how long, each, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// `attach`, `broadcast`, `collections`, `directory`, `heap`, `list`, `ops`, `ordered`, `queue`, `ring`
+        /// `attach`, `broadcast`, `collections`, `directory`, `heap`, `list`, `messages`, `ops`, `ordered`, `queue`, `ring`
         targets: Vec<String>,
     },
     /// Ratios against named peers in one run (release build)

@@ -113,7 +113,7 @@ fn a_message_larger_than_the_queue_is_an_error_of_the_call() {
 }
 
 #[test]
-fn who_puts_waits_for_memory_as_for_a_slot() {
+fn que_20_and_squ_04_who_puts_waits_for_memory_as_for_a_slot() {
     let scene = Scene::of(4);
     let (here, there) = (scene.queue(0), scene.queue(1));
     here.put(&message(64_000)).unwrap();
@@ -192,7 +192,7 @@ fn a_message_that_is_given_back_comes_before_all_others() {
 }
 
 #[test]
-fn a_closed_queue_takes_nothing_and_drains() {
+fn squ_01_03_a_closed_queue_takes_nothing_and_drains() {
     let scene = Scene::of(4);
     let (here, there) = (scene.queue(0), scene.queue(1));
     here.put(&message(64_000)).unwrap();
@@ -202,13 +202,14 @@ fn a_closed_queue_takes_nothing_and_drains() {
             thread::yield_now();
         }
         there.close().unwrap();
+        there.close().unwrap();
         assert_eq!(waits.join().unwrap(), Err(QueueError::Closed));
     });
     for len in [1, 1000] {
         assert_eq!(here.put(&message(len)), Err(QueueError::Closed));
         assert_eq!(here.try_put(&message(len)), Err(QueueError::Closed));
     }
-    assert!(here.is_closed());
+    assert!(here.is_closed() && here.is_empty() == Ok(false));
     assert_eq!(there.get(), Ok(message(64_000)));
     assert_eq!(there.get(), Err(QueueError::Closed));
     assert_eq!(blocks(&here), 0);
@@ -267,6 +268,27 @@ fn a_queue_says_how_it_was_made() {
     let shape = <MessageQueue<&ModelJudge> as Object<_>>::shape(&part, 3).unwrap();
     let there = <MessageQueue<&ModelJudge> as Object<_>>::committed(&part, &shape);
     assert!(there < shape.bytes / 32, "{there} of {}", shape.bytes);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn que_12_13_a_value_that_cannot_be_encoded_is_an_error_of_the_call() {
+    use shmkit_queue::ValueError;
+
+    struct Refuses;
+
+    impl serde::Serialize for Refuses {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("not this one"))
+        }
+    }
+
+    let scene = Scene::of(1);
+    let queue = scene.queue(0);
+    let refused = queue.put_value(&Refuses);
+    assert!(matches!(refused, Err(ValueError::Encode { .. })), "{refused:?}");
+    queue.put_value(&true).unwrap();
+    assert_eq!((queue.len(), queue.get_value()), (Ok(1), Ok(true)));
 }
 
 #[cfg(feature = "serde")]
