@@ -79,12 +79,15 @@ enum Side<E> {
 }
 
 impl<E> Side<E> {
-    /// What somebody at the other end, who finds nothing to do, is told; `None` if that it is to wait.
-    fn end(&self, judges: &[ModelJudge]) -> Option<PipeError> {
+    /// What somebody at the other end, who finds nothing to do, is told, to whom so many items are left; `None` if that it is to
+    /// wait.
+    fn end(&self, judges: &[ModelJudge], left: usize) -> Option<PipeError> {
         match self {
             Self::Nobody | Self::Held(..) => None,
             Self::Closed => Some(PipeError::Closed),
-            Self::Dead(who) => Some(PipeError::PeerDied { peer: id(&judges[*who]) }),
+            Self::Dead(who) => {
+                Some(PipeError::PeerDied { peer: id(&judges[*who]), left: left as u64 })
+            }
         }
     }
 
@@ -282,7 +285,7 @@ impl Scene<'_> {
 
     /// Checks what a sender was told, and returns whether it had what it wanted. That somebody died may be told later.
     fn expect_room(&self, got: Result<(), PipeError>, room: bool) -> bool {
-        let expected = match self.receiver.end(self.judges) {
+        let expected = match self.receiver.end(self.judges, self.items.len()) {
             Some(PipeError::Closed) => Err(PipeError::Closed),
             _ if room => Ok(()),
             Some(died) if got != Err(PipeError::Full) => Err(died),
@@ -294,7 +297,7 @@ impl Scene<'_> {
 
     /// As [`expect_room`](Self::expect_room), of a receiver.
     fn expect_items(&self, got: Result<(), PipeError>) -> bool {
-        let expected = match self.sender.end(self.judges) {
+        let expected = match self.sender.end(self.judges, 0) {
             _ if !self.items.is_empty() => Ok(()),
             Some(PipeError::Closed) => Err(PipeError::Closed),
             Some(died) if got != Err(PipeError::Empty) => Err(died),

@@ -6,8 +6,8 @@
 //! * [`FrameReceiver`](shmkit_pipe::FrameReceiver), [`Receiver`](shmkit_pipe::Receiver): `recv().await`, and a
 //!   [`Stream`](futures_core::Stream). One of bytes is [`AsyncRead`](tokio::io::AsyncRead).
 //! * [`FrameSender`](shmkit_pipe::FrameSender), [`Sender`](shmkit_pipe::Sender): `send(…).await`. One of bytes is
-//!   [`AsyncWrite`](tokio::io::AsyncWrite).
-//! * [`Queue`](shmkit_queue::Queue): `get().await`, `put(…).await`.
+//!   [`AsyncWrite`](tokio::io::AsyncWrite), one of values a [`Sink`](futures_sink::Sink).
+//! * [`Queue`](shmkit_queue::Queue), [`MessageQueue`](shmkit_queue::MessageQueue): `get().await`, `put(…).await`.
 //! * All else: [`ready`](Async::ready)`.await`, and then a `try_` operation of what is held.
 //!
 //! ```

@@ -3,7 +3,7 @@
 use std::io;
 
 use shmkit_layout::ShmSafe;
-use shmkit_queue::{PutError, Queue, QueueError};
+use shmkit_queue::{MessageQueue, PutError, Queue, QueueError};
 use shmkit_roster::Judge;
 
 use crate::Async;
@@ -45,5 +45,43 @@ impl<T: ShmSafe, K: Judge> Async<Queue<T, K>> {
             Ok(()) => Some(Ok(())),
         };
         self.with(attempt, |pollable, queue| pollable.arm(&queue.room())).await?
+    }
+}
+
+impl<K: Judge> Async<MessageQueue<K>> {
+    /// Takes a message, as [`MessageQueue::get`]; `None` if the queue is closed, and nothing is left. Can be cancelled at any time,
+    /// and nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageQueue::get`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`MessageQueue`].
+    pub async fn get(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let attempt = |queue: &mut MessageQueue<K>| match queue.try_get() {
+            Err(QueueError::Empty) => None,
+            Err(QueueError::Closed) => Some(Ok(None)),
+            got => Some(got.map(Some).map_err(io::Error::from)),
+        };
+        self.with(attempt, armed).await?
+    }
+
+    /// Puts a message, as [`MessageQueue::put`]. Cancelled, it has put nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageQueue::put`].
+    ///
+    /// # If a peer dies
+    ///
+    /// See [`MessageQueue`].
+    pub async fn put(&mut self, message: &[u8]) -> io::Result<()> {
+        let attempt = |queue: &mut MessageQueue<K>| match queue.try_put(message) {
+            Err(QueueError::Full) => None,
+            put => Some(put.map_err(io::Error::from)),
+        };
+        self.with(attempt, |pollable, queue| pollable.arm(&queue.room_for(message.len()))).await?
     }
 }

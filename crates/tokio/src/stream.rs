@@ -1,10 +1,11 @@
-//! Ends as readers, writers and streams.
+//! Ends as readers, writers, streams and sinks.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
 
 use futures_core::Stream;
+use futures_sink::Sink;
 use shmkit_layout::ShmSafe;
 use shmkit_pipe::{FrameReceiver, PipeError, Receiver, Sender};
 use shmkit_roster::Judge;
@@ -37,6 +38,28 @@ impl<T: ShmSafe + Unpin, K: Judge + Unpin> Stream for Async<Receiver<T, K>> {
     ) -> Poll<Option<io::Result<T>>> {
         let next = ready!(self.poll_with(context, |end| received(end.try_recv()), armed));
         Poll::Ready(next.and_then(|next| next).transpose())
+    }
+}
+
+/// The values, each published at once: there is nothing to flush, and the end of file comes when the end is dropped.
+impl<T: ShmSafe + Unpin, K: Judge + Unpin> Sink<T> for Async<Sender<T, K>> {
+    type Error = io::Error;
+
+    /// Ready when there is room for a value, which is this end's alone; or when sending one tells why not.
+    fn poll_ready(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Async::poll_ready(&mut *self, context)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, value: T) -> io::Result<()> {
+        Async::get_mut(&mut *self).try_send(value).map_err(io::Error::from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -208,3 +208,50 @@ fn errors_of_the_ends_are_in_those_of_the_runtime() {
         receiver.into_inner().discard().unwrap();
     });
 }
+
+#[test]
+fn a_sender_is_a_sink_that_waits_for_room() {
+    use futures_sink::Sink;
+    use std::future::poll_fn;
+
+    both(|| async {
+        let pipe = place::pipe::<u64>(4);
+        let mut sink = Async::new(pipe.sender().unwrap()).unwrap();
+        let mut receiver = Async::new(pipe.receiver().unwrap()).unwrap();
+        let sending = tokio::spawn(async move {
+            for value in 0..1000 {
+                poll_fn(|context| Sink::poll_ready(Pin::new(&mut sink), context)).await.unwrap();
+                Pin::new(&mut sink).start_send(value).unwrap();
+            }
+            poll_fn(|context| Pin::new(&mut sink).poll_close(context)).await.unwrap();
+        });
+        for value in 0..1000 {
+            assert_eq!(receiver.recv().await.unwrap(), Some(value));
+        }
+        sending.await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn messages_go_through_a_queue_and_wait_for_its_memory() {
+    both(|| async {
+        let (here, there) = place::messages(3);
+        let (mut here, mut there) = (Async::new(here).unwrap(), Async::new(there).unwrap());
+        let putting = tokio::spawn(async move {
+            for number in 0..200 {
+                // Two of the long ones do not fit.
+                let len = if number % 5 == 0 { 70_000 } else { number };
+                here.put(&vec![number as u8; len]).await.unwrap();
+            }
+            here.get_ref().close().unwrap();
+        });
+        for number in 0..200_usize {
+            let found = there.get().await.unwrap().unwrap();
+            assert_eq!(found.len(), if number % 5 == 0 { 70_000 } else { number });
+            assert!(found.iter().all(|byte| *byte == number as u8));
+        }
+        putting.await.unwrap();
+        assert_eq!(there.get().await.unwrap(), None);
+    });
+}

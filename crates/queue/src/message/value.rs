@@ -169,6 +169,7 @@ impl<K: Judge> MessageLease<'_, K> {
     ///
     /// [`ValueError::Decode`] if it is no value of this type.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
-        decode(&self.to_vec())
+        let own = Vec::from(&**self);
+        decode(&own)
     }
 }

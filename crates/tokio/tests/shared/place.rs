@@ -5,14 +5,14 @@ use std::ptr::NonNull;
 use memmap2::{MmapMut, MmapRaw};
 use shmkit_layout::{Object, Region};
 use shmkit_pipe::{Frames, Pipe};
-use shmkit_queue::{Queue, QueueSpec};
+use shmkit_queue::{MessageQueue, MessageSpec, Queue, QueueSpec};
 use shmkit_roster::model::ModelJudge;
 
 /// Who uses them.
 pub(crate) type Judge = &'static ModelJudge;
 
 /// Bytes of each object.
-const BYTES: usize = 1 << 16;
+const BYTES: usize = 1 << 18;
 
 /// Returns bytes of nobody, and a judge.
 fn place() -> (Region<'static>, &'static [ModelJudge]) {
@@ -56,4 +56,15 @@ pub(crate) fn frames_of_two(bytes: u64) -> ([Frames<Judge>; 2], &'static [ModelJ
     // SAFETY: just made.
     let second = unsafe { Frames::attach(region, bytes / 8, &judges[1]) }.unwrap();
     ([first, second], judges)
+}
+
+/// Makes a queue of so many messages, for two.
+#[allow(dead_code, reason = "not all who have this file use all of it")]
+pub(crate) fn messages(capacity: u64) -> (MessageQueue<Judge>, MessageQueue<Judge>) {
+    let (region, judges) = place();
+    let spec = MessageSpec::new(capacity, 1 << 17);
+    // SAFETY: as above.
+    let here = unsafe { MessageQueue::init(region, spec, &judges[0]) }.unwrap();
+    // SAFETY: made above.
+    (here, unsafe { MessageQueue::attach(region, capacity, &judges[1]) }.unwrap())
 }
