@@ -162,7 +162,7 @@ pub(crate) fn start(builder: Builder) -> Result<Manager, StartError> {
     let address = match said {
         Ok(Said::Listens(place)) => Address::from(place),
         Ok(Said::Failed(why)) => return Err(StartError::Failed(why)),
-        Err(ValueError::Connection(ConnectionError::System(error))) => {
+        Err(ValueError::Transport(ConnectionError::System(error))) => {
             return Err(StartError::System(error));
         }
         // It has ended, or does not speak as it should.
