@@ -83,6 +83,11 @@ fn a_task_gets_messages_and_bytes_and_does_something_else_meanwhile() {
 }
 
 #[test]
+fn letters_of_any_length_are_read_a_killed_readers_too() {
+    assert_eq!(run("letters"), "words 7950100, redelivered 1\n");
+}
+
+#[test]
 fn every_job_is_done_though_a_consumer_was_killed_with_one() {
     assert_eq!(run("jobs"), "total 2502501, redelivered 1\n");
 }
