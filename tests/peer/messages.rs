@@ -20,15 +20,17 @@ pub fn make(segment: &Segment) -> Result<MessageQueue, ObjectError> {
     segment.message_queue("messages", MessageSpec::new(CAPACITY, BYTES))
 }
 
-/// The message of a number: of any length up to the largest, which the number says.
+/// The message of a number, with which it begins: of any length up to the largest, which the number says.
 pub fn message(number: usize) -> Vec<u8> {
     let len = match number % 4 {
-        0 => number % 100,
+        0 => 4 + number % 100,
         1 => 100 + number % 300,
         2 => 4000 + number % 200,
         _ => 40_000,
     };
-    (0..len).map(|i| (number * 31 + i) as u8).collect()
+    let mut message: Vec<u8> = (0..len).map(|i| (number * 31 + i) as u8).collect();
+    message[..4].copy_from_slice(&(number as u32).to_le_bytes());
+    message
 }
 
 /// The scripts of a peer that has joined its segment.
