@@ -6,6 +6,7 @@ It is the standard library's pool with tasks and results in shared memory, and w
 
 import itertools
 import struct
+import types
 from multiprocessing import parent_process, pool, util
 from multiprocessing.pool import ThreadPool
 
@@ -32,11 +33,39 @@ class WorkerDied(RuntimeError):
 _numbers = itertools.count()
 
 
+#: The two functions that a part of a `map` or a `starmap` is a call of, with the user's function and some of its arguments.
+_MAPPERS = (pool.mapstar, pool.starmapstar)
+#: What is pickled by its name alone, so that it is the same after any number of calls.
+_BY_NAME = (types.FunctionType, types.BuiltinFunctionType)
+
+
 class _Tasks(Messages):
     """Tasks, and the sentinels behind them."""
 
     def send(self, task):
+        """Puts a task. The function of a `map` is pickled once for all of its parts, which takes longer than the rest of a part."""
+        if task is not None and (task[2] is _MAPPERS[0] or task[2] is _MAPPERS[1]):
+            job, part, mapper, ((func, values),), _ = task
+            if isinstance(func, _BY_NAME):
+                if func is not getattr(self, "_func", None):
+                    self._name, self._func = dumps(func), func
+                task = job, part, int(mapper is _MAPPERS[1]), self._name, values
         self.put(dumps(task))
+
+
+class _Functions:
+    """A worker's: what a task calls, and with what."""
+
+    def __init__(self):
+        self._name = self._func = None
+
+    def call(self, task):
+        job, part, what, args, kwds = task
+        if type(what) is not int:
+            return job, part, what, args, kwds
+        if args != self._name:
+            self._func, self._name = loads(args), args
+        return job, part, _MAPPERS[what], ((self._func, kwds),), {}
 
 
 def _work(tasks, results, at, number, initializer, initargs, maxtasks, wrap_exception):
@@ -46,7 +75,7 @@ def _work(tasks, results, at, number, initializer, initargs, maxtasks, wrap_exce
     if initializer is not None:
         initializer(*initargs)
     at = at.create_memoryview()
-    parent = parent_process()
+    parent, functions = parent_process(), _Functions()
     completed = 0
     while maxtasks is None or completed < maxtasks:
         while (message := tasks.hold(True, _LOOK)) is None:
@@ -56,11 +85,13 @@ def _work(tasks, results, at, number, initializer, initargs, maxtasks, wrap_exce
         if task is None:
             tasks.done()
             break
-        job, part, func, args, kwds = task
+        job, part, *_ = task
         _AT.pack_into(at, 0, job + 1, part + 1)
         # Killed before this, another worker gets it as well; its answer is not heard, the death is.
         tasks.done()
+        func = None
         try:
+            _, _, func, args, kwds = functions.call(task)
             outcome = True, func(*args, **kwds)
         except Exception as error:
             if wrap_exception and func is not pool._helper_reraises_exception:
