@@ -100,14 +100,8 @@ pub unsafe extern "C" fn shmkit_condvar_notify_one(
     condvar: *const shmkit_condvar,
     mutex: *const shmkit_mutex,
 ) -> shmkit_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let condvar = unsafe { borrow(condvar) }?;
-        // SAFETY: as above.
-        let mutex = unsafe { borrow(mutex) }?;
-        mutex.with(|guard| condvar.condvar.notify_one(guard))??;
-        Ok(shmkit_status::Ok)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { notify(condvar, mutex, 1) }
 }
 
 /// Wakes all who wait. The mutex is locked by this process.
@@ -120,14 +114,8 @@ pub unsafe extern "C" fn shmkit_condvar_notify_all(
     condvar: *const shmkit_condvar,
     mutex: *const shmkit_mutex,
 ) -> shmkit_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let condvar = unsafe { borrow(condvar) }?;
-        // SAFETY: as above.
-        let mutex = unsafe { borrow(mutex) }?;
-        mutex.with(|guard| condvar.condvar.notify_all(guard))??;
-        Ok(shmkit_status::Ok)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { notify(condvar, mutex, u32::MAX) }
 }
 
 /// Frees the handle. Null is ignored.
@@ -139,4 +127,24 @@ pub unsafe extern "C" fn shmkit_condvar_notify_all(
 pub unsafe extern "C" fn shmkit_condvar_close(condvar: *mut shmkit_condvar) {
     // SAFETY: the caller's promise.
     unsafe { free(condvar) };
+}
+
+/// Wakes so many.
+///
+/// # Safety
+///
+/// As for `shmkit_condvar_notify_one`.
+unsafe fn notify(
+    condvar: *const shmkit_condvar,
+    mutex: *const shmkit_mutex,
+    count: u32,
+) -> shmkit_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let condvar = unsafe { borrow(condvar) }?;
+        // SAFETY: as above.
+        let mutex = unsafe { borrow(mutex) }?;
+        mutex.with(|guard| condvar.condvar.notify(guard, count))??;
+        Ok(shmkit_status::Ok)
+    })
 }

@@ -15,6 +15,7 @@ pub mod array;
 pub mod barrier;
 pub mod condvar;
 pub mod event;
+mod message;
 pub mod mutex;
 pub mod pipe;
 mod pointers;

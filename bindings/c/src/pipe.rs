@@ -3,12 +3,13 @@
 use std::ffi::c_char;
 use std::sync::{Mutex as Slot, PoisonError};
 
+use shmkit::Objects;
 use shmkit::pipe::{FrameReceiver, FrameSender};
-use shmkit::{Objects, PipeError};
 
-use crate::pointers::{borrow, bytes, bytes_mut, free, hand_out, tell};
+use crate::message::{failure, received};
+use crate::pointers::{borrow, bytes, bytes_mut, free, hand_out};
 use crate::segment::{place, shmkit_segment};
-use crate::status::{Failure, call, shmkit_status};
+use crate::status::{call, shmkit_status};
 use crate::timeout::patience;
 
 /// The end of a pipe that sends. One thread sends at a time: another one waits for it.
@@ -153,20 +154,9 @@ pub unsafe extern "C" fn shmkit_receiver_recv(
         // SAFETY: as above.
         let buffer = unsafe { bytes_mut(buffer.cast(), size) }?;
         let mut end = end.end.lock().unwrap_or_else(PoisonError::into_inner);
-        match end.recv_into_deadline(buffer, patience(milliseconds)) {
-            Ok(count) => {
-                // SAFETY: as above.
-                unsafe { tell(len, count) };
-                Ok(shmkit_status::Ok)
-            }
-            Err(error) => {
-                if let PipeError::TooShort { length: needed } = error {
-                    // SAFETY: as above.
-                    unsafe { tell(len, usize::try_from(needed).unwrap_or(usize::MAX)) };
-                }
-                Err(failure(error))
-            }
-        }
+        let done = end.recv_into_deadline(buffer, patience(milliseconds));
+        // SAFETY: as above.
+        unsafe { received(done, len) }
     })
 }
 
@@ -179,13 +169,4 @@ pub unsafe extern "C" fn shmkit_receiver_recv(
 pub unsafe extern "C" fn shmkit_receiver_close(end: *mut shmkit_receiver) {
     // SAFETY: the caller's promise.
     unsafe { free(end) };
-}
-
-fn failure(error: PipeError) -> Failure {
-    let status = match error {
-        PipeError::TooShort { .. } => shmkit_status::TooShort,
-        PipeError::TooMany { .. } | PipeError::TooLong { .. } => shmkit_status::TooLong,
-        _ => return Failure::from(error),
-    };
-    Failure::new(status, error.to_string())
 }

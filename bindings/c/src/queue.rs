@@ -2,11 +2,12 @@
 
 use std::ffi::c_char;
 
-use shmkit::{MessageQueue, MessageSpec, Objects, QueueError};
+use shmkit::{MessageQueue, MessageSpec, Objects};
 
-use crate::pointers::{borrow, bytes, bytes_mut, free, give, hand_out, tell};
+use crate::message::{failure, received};
+use crate::pointers::{borrow, bytes, bytes_mut, free, give, hand_out};
 use crate::segment::{place, shmkit_segment};
-use crate::status::{Failure, call, shmkit_status};
+use crate::status::{call, shmkit_status};
 use crate::timeout::patience;
 
 /// A queue between processes: bounded, first in first out for each who puts.
@@ -88,20 +89,9 @@ pub unsafe extern "C" fn shmkit_queue_get(
         let queue = unsafe { borrow(queue) }?;
         // SAFETY: as above.
         let buffer = unsafe { bytes_mut(buffer.cast(), size) }?;
-        match queue.queue.get_into_deadline(buffer, patience(milliseconds)) {
-            Ok(count) => {
-                // SAFETY: as above.
-                unsafe { tell(len, count) };
-                Ok(shmkit_status::Ok)
-            }
-            Err(error) => {
-                if let QueueError::TooShort { length: needed } = error {
-                    // SAFETY: as above.
-                    unsafe { tell(len, usize::try_from(needed).unwrap_or(usize::MAX)) };
-                }
-                Err(failure(error))
-            }
-        }
+        let done = queue.queue.get_into_deadline(buffer, patience(milliseconds));
+        // SAFETY: as above.
+        unsafe { received(done, len) }
     })
 }
 
@@ -149,13 +139,4 @@ pub unsafe extern "C" fn shmkit_queue_shut(queue: *const shmkit_queue) -> shmkit
 pub unsafe extern "C" fn shmkit_queue_close(queue: *mut shmkit_queue) {
     // SAFETY: the caller's promise.
     unsafe { free(queue) };
-}
-
-fn failure(error: QueueError) -> Failure {
-    let status = match error {
-        QueueError::TooShort { .. } => shmkit_status::TooShort,
-        QueueError::TooLong { .. } => shmkit_status::TooLong,
-        _ => return Failure::from(error),
-    };
-    Failure::new(status, error.to_string())
 }

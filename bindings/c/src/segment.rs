@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use shmkit::{OpenOptions, Options, Segment};
+use shmkit::{OpenOptions, Options, Segment, SegmentError};
 
 use crate::pointers::{borrow, free, hand_out, text};
 use crate::status::{Failure, call, shmkit_status};
@@ -27,14 +27,8 @@ pub unsafe extern "C" fn shmkit_segment_create(
     size: u64,
     segment: *mut *mut shmkit_segment,
 ) -> shmkit_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let name = unsafe { text(name) }?;
-        let made = shmkit_segment { segment: Options::new(size).create(name)? };
-        // SAFETY: as above.
-        unsafe { hand_out(segment, made) }?;
-        Ok(shmkit_status::Ok)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { take_part(name, segment, |name| Options::new(size).create(name)) }
 }
 
 /// Takes part in the segment `name`.
@@ -49,14 +43,8 @@ pub unsafe extern "C" fn shmkit_segment_open(
     name: *const c_char,
     segment: *mut *mut shmkit_segment,
 ) -> shmkit_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let name = unsafe { text(name) }?;
-        let opened = shmkit_segment { segment: OpenOptions::new().open(name)? };
-        // SAFETY: as above.
-        unsafe { hand_out(segment, opened) }?;
-        Ok(shmkit_status::Ok)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { take_part(name, segment, |name| OpenOptions::new().open(name)) }
 }
 
 /// Takes part in the segment `name`, which is made if there is none. If a peer is killed while it makes it, another one does.
@@ -70,14 +58,8 @@ pub unsafe extern "C" fn shmkit_segment_open_or_create(
     size: u64,
     segment: *mut *mut shmkit_segment,
 ) -> shmkit_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let name = unsafe { text(name) }?;
-        let opened = shmkit_segment { segment: Options::new(size).open_or_create(name)? };
-        // SAFETY: as above.
-        unsafe { hand_out(segment, opened) }?;
-        Ok(shmkit_status::Ok)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { take_part(name, segment, |name| Options::new(size).open_or_create(name)) }
 }
 
 /// Returns how many bytes there are; 0 of a null pointer.
@@ -100,6 +82,26 @@ pub unsafe extern "C" fn shmkit_segment_size(segment: *const shmkit_segment) -> 
 pub unsafe extern "C" fn shmkit_segment_close(segment: *mut shmkit_segment) {
     // SAFETY: the caller's promise.
     unsafe { free(segment) };
+}
+
+/// Gives a handle of the segment that `find` finds or makes.
+///
+/// # Safety
+///
+/// As for `shmkit_segment_create`.
+unsafe fn take_part(
+    name: *const c_char,
+    segment: *mut *mut shmkit_segment,
+    find: impl FnOnce(&str) -> Result<Segment, SegmentError>,
+) -> shmkit_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let name = unsafe { text(name) }?;
+        let found = shmkit_segment { segment: find(name)? };
+        // SAFETY: as above.
+        unsafe { hand_out(segment, found) }?;
+        Ok(shmkit_status::Ok)
+    })
 }
 
 /// Borrows what most functions begin with: a segment, and the name of an object in it.
