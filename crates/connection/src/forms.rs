@@ -136,6 +136,29 @@ macro_rules! receiving {
                 self.poll_by(Some(deadline.into()))
             }
 
+            /// Has it read ahead of the message that is received, from now on: up to 4 KiB, which is one system call for a small
+            /// message instead of two. It is for who keeps this end to itself: what was read ahead is in this process only, descriptors
+            /// that come along are closed, and until all is received the descriptor is not [taken back](Connection::into_fd).
+            ///
+            /// ```
+            /// use shmkit_connection::Connection;
+            ///
+            /// let (mut here, mut there) = Connection::pair()?;
+            /// there.read_ahead();
+            /// here.send_bytes(b"one")?;
+            /// here.send_bytes(b"two")?;
+            /// drop(here);
+            /// assert_eq!(there.recv_bytes()?, b"one");
+            /// assert!(there.try_poll()?);
+            /// let mut there = there.into_fd().unwrap_err(); // the other one is not in the socket any more
+            /// assert_eq!(there.recv_bytes()?, b"two");
+            /// assert!(there.into_fd().is_ok());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn read_ahead(&mut self) {
+                self.incoming.read_ahead();
+            }
+
             /// Sets the longest message to take, in bytes: 16 MiB unless it is set. What is longer is refused before memory is
             /// taken for it.
             pub fn set_max_len(&mut self, most: usize) {

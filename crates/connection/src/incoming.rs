@@ -14,6 +14,9 @@ pub(crate) const MOST: usize = 16 << 20;
 /// is only said costs no more.
 const STEP: usize = 64 << 10;
 
+/// How much is read ahead at most, in bytes, where that is wanted.
+const AHEAD: usize = 4 << 10;
+
 /// A message that comes with descriptors.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -38,25 +41,82 @@ pub(crate) struct Incoming {
     is_lacking: bool,
     /// The longest message to take, in bytes.
     pub(crate) most: usize,
+    ahead: Option<Box<Ahead>>,
+}
+
+/// What was read and is behind what was received.
+#[derive(Debug)]
+struct Ahead {
+    bytes: [u8; AHEAD],
+    from: usize,
+    to: usize,
+}
+
+impl Ahead {
+    /// Receives up to `to.len()` bytes; none: the other end is closed.
+    fn recv(
+        &mut self,
+        to: &mut [u8],
+        socket: &Socket,
+        wait: &mut Wait<'_>,
+    ) -> Result<usize, ConnectionError> {
+        if self.from == self.to {
+            if to.len() >= AHEAD {
+                return socket.recv(to, wait);
+            }
+            (self.from, self.to) = (0, 0);
+            self.to = socket.recv(&mut self.bytes, wait)?;
+        }
+        let n = to.len().min(self.to - self.from);
+        to[..n].copy_from_slice(&self.bytes[self.from..self.from + n]);
+        self.from += n;
+        Ok(n)
+    }
+}
+
+/// Receives bytes, those first that were read ahead.
+fn recv(
+    ahead: &mut Option<Box<Ahead>>,
+    to: &mut [u8],
+    socket: &Socket,
+    wait: &mut Wait<'_>,
+) -> Result<usize, ConnectionError> {
+    match ahead {
+        Some(ahead) => ahead.recv(to, socket, wait),
+        None => socket.recv(to, wait),
+    }
 }
 
 impl Incoming {
     pub(crate) fn new() -> Self {
         let (head, got, body, descriptors) = ([0; MOST_HEAD], 0, Vec::new(), Vec::new());
-        Self { head, got, body, descriptors, is_lacking: false, most: MOST }
+        Self { head, got, body, descriptors, is_lacking: false, most: MOST, ahead: None }
+    }
+
+    /// Has more be read at once than is received.
+    pub(crate) fn read_ahead(&mut self) {
+        let empty = || Box::new(Ahead { bytes: [0; AHEAD], from: 0, to: 0 });
+        self.ahead.get_or_insert_with(empty);
+    }
+
+    /// Returns whether something was read that is not received.
+    fn is_ahead(&self) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.from < ahead.to)
     }
 
     /// Returns whether nothing of a message has come yet.
     pub(crate) fn is_between(&self) -> bool {
-        self.got == 0
+        self.got == 0 && !self.is_ahead()
     }
 
     /// Returns whether the next receive would be answered from what has come.
     pub(crate) fn is_ready(&self) -> bool {
         match parse(&self.head[..self.got]) {
-            Parsed::More(_) => false,
+            Parsed::More(_) => self.is_ahead(),
             Parsed::Wrong(_) => true,
-            Parsed::Length(length) => length > self.most as u64 || length == self.body.len() as u64,
+            Parsed::Length(length) => {
+                length > self.most as u64 || length == self.body.len() as u64 || self.is_ahead()
+            }
         }
     }
 
@@ -75,7 +135,7 @@ impl Incoming {
             let got = self.body.len();
             let step = got.max(STEP).min(length - got);
             self.body.resize(got + step, 0);
-            let answer = socket.recv(&mut self.body[got..], &mut wait);
+            let answer = recv(&mut self.ahead, &mut self.body[got..], socket, &mut wait);
             self.body.truncate(got + *answer.as_ref().unwrap_or(&0));
             self.came(answer?, got, length)?;
         }
@@ -97,7 +157,7 @@ impl Incoming {
         let mut got = self.body.len();
         to[..got].copy_from_slice(&self.body);
         while got < to.len() {
-            let answer = socket.recv(&mut to[got..], &mut wait);
+            let answer = recv(&mut self.ahead, &mut to[got..], socket, &mut wait);
             let answer = answer.and_then(|n| self.came(n, got, length as usize));
             match answer {
                 Ok(n) => got += n,
@@ -123,12 +183,12 @@ impl Incoming {
             };
             let to = &mut self.head[self.got..self.got + more];
             // Descriptors come with the first byte.
-            let n = if socket.is_unix && self.got == 0 {
+            let n = if socket.is_unix && self.got == 0 && self.ahead.is_none() {
                 let (n, descriptors, lost) = socket.recv_along(to, wait)?;
                 (self.descriptors, self.is_lacking) = (descriptors, lost);
                 n
             } else {
-                socket.recv(to, wait)?
+                recv(&mut self.ahead, to, socket, wait)?
             };
             self.got += n;
             match (n, self.got) {

@@ -296,7 +296,7 @@ impl Link {
 
 /// Packs a question.
 pub(crate) fn frame<T: Serialize>(ask: &T) -> Parcel {
-    let mut parcel = Parcel::new();
+    let mut parcel = served::roomy();
     // Numbers and texts, which can be packed.
     let _ = parcel.add(ask);
     parcel
@@ -373,6 +373,7 @@ fn dial_once(
     match welcomed(answer)? {
         Some((manager, most)) => {
             connection.set_max_len(most);
+            connection.read_ahead();
             Ok((Line { connection, most }, manager))
         }
         None => Err(gone()),

@@ -92,6 +92,11 @@ impl Args {
 #[derive(Debug)]
 pub struct Returned(pub(crate) Parcel);
 
+/// A parcel that most questions and answers fit into as it is.
+pub(crate) fn roomy() -> Parcel {
+    Parcel::from_parts(Vec::with_capacity(128), Vec::new())
+}
+
 /// Packs what a method has returned.
 ///
 /// # Errors
@@ -114,7 +119,7 @@ fn packed<T: Serialize>(answer: &Answer, value: &T) -> Result<Returned, Refusal>
     let refuse = |error: &dyn std::fmt::Display| {
         Refusal::Unencodable(format!("what was returned was not packed: {error}"))
     };
-    let mut parcel = Parcel::new();
+    let mut parcel = roomy();
     parcel.add(answer).and_then(|()| parcel.add(value)).map_err(|error| refuse(&error))?;
     match parcel.has_files() {
         true => Err(refuse(&NO_FILES)),

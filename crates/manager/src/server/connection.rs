@@ -58,6 +58,7 @@ fn greet(shared: &Arc<Shared>, connection: &mut Connection) -> Option<Arc<Sessio
     let (welcome, session) = shared.welcome(bytes);
     say(connection, &welcome).ok()?;
     connection.set_max_len(shared.most);
+    connection.read_ahead();
     session
 }
 
