@@ -207,3 +207,59 @@ fn an_object_goes_to_the_workers_as_its_handle() {
     all.sort_unstable();
     assert_eq!(all, (0..50).map(|n| n * n).collect::<Vec<_>>());
 }
+
+/// What cannot be packed, or not be unpacked.
+#[derive(Clone, Copy, Debug)]
+struct Picky {
+    packs: bool,
+}
+
+impl serde::Serialize for Picky {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.packs {
+            true => serializer.serialize_u8(1),
+            false => Err(serde::ser::Error::custom("it does not want to go")),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Picky {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("it does not want to come"))
+    }
+}
+
+#[task(crate = shmkit_process)]
+fn takes(number: u64, picky: Picky) -> u64 {
+    number + u64::from(picky.packs)
+}
+
+#[task(crate = shmkit_process)]
+fn returns(packs: bool) -> Picky {
+    Picky { packs }
+}
+
+/// POL-24 as well: the workers live on.
+#[test]
+fn what_cannot_be_packed_or_unpacked_is_named_with_its_task() {
+    let pool = build(Pool::builder(1).name("fussy"));
+    let pid = pool.submit(worker_pid, ()).wait().unwrap();
+    let says = |error: &TaskError, words: &[&str]| {
+        let text = error.to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    };
+    let unpacked = pool.submit(takes, (1, Picky { packs: false })).wait().unwrap_err();
+    assert!(matches!(unpacked, TaskError::Encode { .. }), "{unpacked:?}");
+    says(&unpacked, &["takes", "argument `picky`", "Picky"]);
+    let not_there = pool.submit(takes, (1, Picky { packs: true })).wait().unwrap_err();
+    assert!(matches!(not_there, TaskError::Travel { .. }), "{not_there:?}");
+    says(&not_there, &["takes", "argument `picky`", "Picky", "fussy"]);
+    for packs in [false, true] {
+        let error = pool.submit(returns, (packs,)).wait().unwrap_err();
+        says(&error, &["returns", "Picky", "fussy"]);
+    }
+    for _ in 0..20 {
+        assert!(pool.submit(returns, (false,)).wait().is_err());
+    }
+    assert_eq!(pool.submit(worker_pid, ()).wait().unwrap(), pid);
+}
