@@ -242,3 +242,48 @@ fn the_sum_of_a_bank_stays_though_a_clerk_was_killed_in_a_transfer() {
          3000 transfers were made, and the sum is 1600\n"
     );
 }
+
+#[test]
+fn a_pool_maps_and_calls_back() {
+    let expected = "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n[32, 9, 1000]\n[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n\
+                    the callback was called with Ok(400)\n400\nit has not answered in time, and is killed\n\
+                    the task was called off\n";
+    assert_eq!(run("squares"), expected);
+}
+
+#[test]
+fn calls_in_calls_are_refused_or_come_to_an_end() {
+    let printed = run("nested");
+    let lines: Vec<_> = printed.lines().collect();
+    assert!(lines[0].contains("a worker of the pool was not started"), "{printed}");
+    assert!(lines[0].contains("this process is a daemon"), "{printed}");
+    assert!(lines[2].contains("is there a task that starts itself?"), "{printed}");
+    assert_eq!((lines[1], lines[3], lines.len()), ("10", "8 deep", 4), "{printed}");
+}
+
+#[test]
+fn a_page_that_hangs_costs_no_other() {
+    assert_eq!(
+        run("fetch"),
+        "/100: 100 bytes\n/2000: 2000 bytes\n/hangs: did not come, and its worker was killed\n\
+         /30000: 30000 bytes\n/7: 7 bytes\n"
+    );
+}
+
+#[test]
+fn burgers_beside_salads() {
+    assert_eq!(run("salads"), "12 burgers, 40 salads, 40 bowls washed\n");
+}
+
+#[test]
+fn a_decoder_that_crashes_is_an_error_of_one_request() {
+    assert_eq!(
+        run("decode"),
+        "200: 6\n502: the decoder was ended by SIGABRT\n422: there is nothing in it\n200: 42\n"
+    );
+}
+
+#[test]
+fn a_bar_shows_how_far_a_pool_has_come() {
+    assert_eq!(run("progress"), "200 tasks, whose answers add up to 19900\n");
+}
