@@ -7,7 +7,7 @@ fn collatz(number: u64) -> usize {
     if number == 13 {
         std::process::abort();
     }
-    let next = |n: &u64| Some(if n % 2 == 0 { n / 2 } else { 3 * n + 1 });
+    let next = |n: &u64| Some(if n.is_multiple_of(2) { n / 2 } else { 3 * n + 1 });
     std::iter::successors(Some(number), next).take_while(|n| *n != 1).count()
 }
 

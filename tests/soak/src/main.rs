@@ -5,16 +5,19 @@
 //! is no part of what is tested, says who is inside.
 
 mod director;
+mod pool;
 mod report;
 mod toys;
 mod witness;
 mod worker;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 /// Kills one of sixteen processes every few milliseconds, while all use every primitive of one segment.
 ///
@@ -34,11 +37,15 @@ struct Args {
     /// Use only the primitives whose name contains this
     #[arg(long)]
     only: Option<String>,
+    /// Two pools of so many workers instead, one of which is killed every 5 ms: each task is answered once
+    #[arg(long)]
+    pool: bool,
     /// For scripts
     #[arg(long)]
     json: bool,
 }
 
+#[shmkit::main]
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let time = Duration::try_from_secs_f64(args.minutes * 60.0)?;
@@ -46,16 +53,26 @@ fn main() -> anyhow::Result<ExitCode> {
     // It draws when it is told to: a thread of its own would be a second one in a process that forks.
     let bar = ProgressBar::new(time.as_secs());
     bar.set_style(ProgressStyle::with_template("soak {bar:30} {pos}/{len} s {msg}")?);
-    let plan = director::Plan { time, processes: args.processes as usize, seed, only: args.only };
-    let report = director::run(&plan, &mut |gone, kills| {
+    let mut progress = |gone: Duration, kills| {
         bar.set_position(gone.as_secs());
         bar.set_message(format!("{kills} kills"));
-    })?;
+    };
+    if args.pool {
+        let report = pool::run(time, args.processes as u32, seed, &mut progress)?;
+        bar.finish_and_clear();
+        return show(&report, report.ok, args.json);
+    }
+    let plan = director::Plan { time, processes: args.processes as usize, seed, only: args.only };
+    let report = director::run(&plan, &mut progress)?;
     bar.finish_and_clear();
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    show(&report, report.ok, args.json)
+}
+
+fn show(report: &(impl Serialize + Display), ok: bool, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
     } else {
         println!("{report}");
     }
-    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

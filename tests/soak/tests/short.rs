@@ -30,3 +30,16 @@ fn a_short_storm_leaves_nothing() {
         assert!(storm.status.success(), "{report}{}", String::from_utf8_lossy(&storm.stderr));
     }
 }
+
+#[test]
+fn each_task_of_a_pool_is_answered_once_whoever_is_killed() {
+    let soak = Command::new(env!("CARGO_BIN_EXE_soak"))
+        .args(["--pool", "--processes", "4", "--minutes", "0.05", "--json"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let report = String::from_utf8(soak.stdout).unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert!(soak.status.success(), "{report}");
+    assert!(parsed["kills"].as_u64() >= Some(50), "{report}");
+}
