@@ -2,11 +2,13 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::limit::watch;
 use crate::machine::Machine;
 use crate::report::{print_json, print_markdown, print_table};
 use crate::{Group, Settings, plot};
@@ -23,6 +25,9 @@ struct Cli {
     /// Seed of the shuffling
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Seconds that a sample may take: one that hangs fails its group, and the others go on
+    #[arg(long, default_value_t = 60)]
+    limit: u64,
     /// For scripts
     #[arg(long)]
     json: bool,
@@ -39,16 +44,11 @@ struct Cli {
 ///
 /// # Errors
 ///
-/// If no group is left, or one cannot be measured.
+/// If no group is left, or one could not be measured: the others were, and are printed.
 pub fn run<'g>(groups: impl FnOnce() -> Result<Vec<Group<'g>>>) -> Result<()> {
     let cli = Cli::parse();
     let groups = groups()?;
-    // glibc drops the lock prefix of private locks in a process with one thread, which no user's process has.
-    std::thread::spawn(|| {
-        loop {
-            std::thread::park();
-        }
-    });
+    watch(Duration::from_secs(cli.limit));
     let filter = cli.filter.as_deref().unwrap_or_default();
     let groups: Vec<_> = groups.into_iter().filter(|g| g.name().contains(filter)).collect();
     ensure!(!groups.is_empty(), "no group's name contains \"{filter}\"");
@@ -59,20 +59,29 @@ pub fn run<'g>(groups: impl FnOnce() -> Result<Vec<Group<'g>>>) -> Result<()> {
         ProgressBar::hidden()
     };
     let settings = Settings { rounds: cli.rounds, seed: cli.seed };
-    let measured = groups.into_iter().map(|group| group.measure(settings, &bar));
-    let outcomes = measured.collect::<Result<Vec<_>>>()?;
+    let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
+    for group in groups {
+        let name = group.name();
+        match group.measure(settings, &bar) {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                bar.suspend(|| eprintln!("not measured: {error:#}"));
+                failed.push(name);
+            }
+        }
+    }
     bar.finish_and_clear();
     let machine = Machine::this();
     if let Some(path) = &cli.svg {
         plot::draw(path, &machine, cli.rounds, &outcomes)?;
     }
     if cli.json {
-        return print_json(&machine, cli.rounds, &outcomes);
-    }
-    if cli.markdown {
+        print_json(&machine, cli.rounds, &outcomes)?;
+    } else if cli.markdown {
         print_markdown(&machine, cli.rounds, &outcomes);
     } else {
         print_table(&machine, cli.rounds, &outcomes);
     }
+    ensure!(failed.is_empty(), "not measured: {}", failed.join("; "));
     Ok(())
 }

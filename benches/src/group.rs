@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::limit::limited;
 use crate::machine::cache_line_round_trip;
 
 /// How to measure.
@@ -156,7 +157,7 @@ impl<'a> Group<'a> {
             }
             for &i in &order {
                 let candidate = &mut self.candidates[i];
-                let sample = (candidate.run)(self.per_sample)
+                let sample = limited(|| (candidate.run)(self.per_sample))
                     .with_context(|| format!("{}: {}", self.name, candidate.name))?;
                 if round > 0 {
                     samples[i].push(sample.took.as_nanos() as f64 / f64::from(self.per_sample));

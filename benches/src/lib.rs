@@ -8,6 +8,7 @@
 
 mod cli;
 mod group;
+mod limit;
 mod machine;
 mod plot;
 mod report;
