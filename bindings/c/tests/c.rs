@@ -102,6 +102,17 @@ fn every_function_does_and_says_what_the_header_says() {
     }
 }
 
+/// Has a program take the lock, add one, and be killed.
+#[track_caller]
+fn hold_and_die(program: &Path, name: &str) {
+    let mut holder = piped(Command::new(program).args([name, "hold"]));
+    let mut said = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(said, "held\n");
+}
+
 /// One counter, one lock, one killed: Rust, C, C++ and Python.
 #[test]
 fn four_languages_share_a_counter_and_one_is_killed() {
@@ -112,23 +123,22 @@ fn four_languages_share_a_counter_and_one_is_killed() {
     let lock = segment.mutex("lock", 0_u64).unwrap();
     let count = segment.value("count", 0_i64).unwrap();
 
-    let mut holder = piped(Command::new(&c).args([&name, "hold"]));
-    let mut said = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    assert_eq!(said, "held\n");
-    assert!(matches!(lock.try_lock(), Err(LockError::Failed(_))));
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-
-    let times = TIMES.to_string();
     let mut python = Command::new("python3");
     python.arg(package().join("tests/programs/counter.py")).arg(libraries().join("libshmkit_c.so"));
-    let others = [
-        piped(Command::new(&c).args([&name, &times])),
-        piped(Command::new(&cpp).args([&name, &times])),
-        piped(python.args([&name, &times])),
-    ];
-    let mut inherited = 0;
+    let mut programs = [Command::new(&c), Command::new(&cpp), python];
+    let (mut inherited, mut added) = (0, 0);
+    for program in &mut programs {
+        hold_and_die(&c, &name);
+        // Each language is told of a death once.
+        let mut heir = Command::new(program.get_program());
+        heir.args(program.get_args()).args([&name, "10"]);
+        assert_eq!(good(piped(&mut heir)), "inherited\n");
+        (inherited, added) = (inherited + 1, added + 11);
+    }
+
+    hold_and_die(&c, &name);
+    let times = TIMES.to_string();
+    let others = programs.map(|mut program| piped(program.args([&name, &times])));
     for _ in 0..TIMES {
         let mut guard = lock.lock().or_else(|error| {
             inherited += u32::from(matches!(error, LockError::OwnerDied(_)));
@@ -142,8 +152,9 @@ fn four_languages_share_a_counter_and_one_is_killed() {
     }
     let said: String = others.map(good).concat();
     inherited += said.matches("inherited\n").count() as u32;
-    assert_eq!(inherited, 1, "one was told of the death, and answered for it");
-    assert_eq!(*lock.lock().unwrap(), 4 * TIMES + 1, "what the dead one had added, too");
-    assert_eq!(count.get().unwrap(), 4 * TIMES as i64);
-    assert_eq!(lock.deaths(), 1);
+    assert_eq!(inherited, 4, "one was told of each death, and answered for it");
+    // What the dead had added counts, too.
+    assert_eq!(*lock.lock().unwrap(), 4 * TIMES + 1 + added);
+    assert_eq!(count.get().unwrap(), 4 * TIMES as i64 + 30);
+    assert_eq!(lock.deaths(), 4);
 }

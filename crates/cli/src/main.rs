@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod doctor;
+mod export;
+mod facts;
 mod gc;
 mod generate;
 mod inspect;
@@ -41,6 +43,7 @@ enum Command {
     Deadlocks(waits::DeadlocksArgs),
     WaitChains(waits::ChainsArgs),
     Doctor(doctor::Args),
+    Export(export::Args),
     Send(stream::SendArgs),
     Recv(stream::RecvArgs),
     Completions(generate::CompletionsArgs),
@@ -72,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deadlocks(args) => waits::deadlocks(&args),
         Command::WaitChains(args) => waits::chains(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Send(args) => stream::send(&args),
         Command::Recv(args) => stream::recv(&args),
         Command::Completions(args) => generate::completions(&args, Cli::command()),

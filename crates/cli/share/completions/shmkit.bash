@@ -25,6 +25,9 @@ _shmkit() {
             shmkit,doctor)
                 cmd="shmkit__subcmd__doctor"
                 ;;
+            shmkit,export)
+                cmd="shmkit__subcmd__export"
+                ;;
             shmkit,gc)
                 cmd="shmkit__subcmd__gc"
                 ;;
@@ -67,6 +70,9 @@ _shmkit() {
             shmkit__subcmd__help,doctor)
                 cmd="shmkit__subcmd__help__subcmd__doctor"
                 ;;
+            shmkit__subcmd__help,export)
+                cmd="shmkit__subcmd__help__subcmd__export"
+                ;;
             shmkit__subcmd__help,gc)
                 cmd="shmkit__subcmd__help__subcmd__gc"
                 ;;
@@ -107,7 +113,7 @@ _shmkit() {
 
     case "${cmd}" in
         shmkit)
-            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man watch help"
+            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor export send recv completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -170,6 +176,28 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        shmkit__subcmd__export)
+            opts="-h --listen --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         shmkit__subcmd__gc)
             opts="-y -h --yes --damaged --all-users --json --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -189,7 +217,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help)
-            opts="tour ls gc rm inspect deadlocks wait-chains doctor send recv completions man watch help"
+            opts="tour ls gc rm inspect deadlocks wait-chains doctor export send recv completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -231,6 +259,20 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__help__subcmd__export)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -7,13 +7,13 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use shmkit::tracker::{DIRECTORY, Entry, Holder, Inspection, Verdict, Waiting, Waits, waits};
 
+use crate::facts;
 use crate::print::{Terminal, print, print_json};
 use crate::status;
 use crate::table::{Table, number};
 use crate::words::{bytes, chain, shown};
 
 mod bytes;
-mod facts;
 mod since;
 
 /// Look into a segment: who takes part, what each object's state is, who holds it and who waits for it.

@@ -1,6 +1,7 @@
 //! The shmkit command, as people and scripts run it.
 
 mod doctor;
+mod export;
 mod inspect;
 mod ls_gc;
 mod signals;

@@ -11,7 +11,7 @@ use shmkit::{collections, sync};
 const MOST: usize = 1 << 16;
 
 /// Returns what is known of an object. Nothing of a kind that is not known, or that cannot be read.
-pub(super) fn of(inspection: &Inspection, entry: &Entry) -> Facts {
+pub(crate) fn of(inspection: &Inspection, entry: &Entry) -> Facts {
     let facts = inspection.look(entry, MOST, |region| look(&entry.shape, region));
     facts.ok().flatten().unwrap_or_default()
 }
@@ -45,7 +45,7 @@ fn ring(shape: &Shape, region: Region<'_>) -> Option<Facts> {
     }
 }
 
-pub(super) fn json(fact: Fact) -> Value {
+pub(crate) fn json(fact: Fact) -> Value {
     match fact {
         Fact::Number(number) => number.into(),
         Fact::Is(is) => is.into(),
