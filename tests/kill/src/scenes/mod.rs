@@ -24,6 +24,7 @@ mod office;
 mod once;
 mod ordered;
 pub mod pause;
+mod pool;
 mod python;
 mod queue;
 pub mod random;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(message::scenes());
     all.extend(broadcast::scenes());
     all.extend(ordered::scenes());
+    all.extend(pool::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());
     all.extend(set::scenes());
