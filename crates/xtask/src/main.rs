@@ -1,7 +1,8 @@
-//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | storm | faults | fuzz | bench | versus | cpython`.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | storm | linked | faults | fuzz | bench | versus | cpython`.
 #![forbid(unsafe_code)]
 
 mod faults;
+mod linked;
 mod msrv;
 
 use std::ffi::OsString;
@@ -85,6 +86,11 @@ enum Task {
     },
     /// Seed faults into a copy of the code, one at a time: each must be caught by its check
     Faults(faults::Args),
+    /// Programs that run tasks, by every linker and profile
+    Linked {
+        /// Only the ways whose name contains one of these
+        names: Vec<String>,
+    },
     /// Pause at every instruction while another operation runs beside it (release build); try `-- --help`
     Pause {
         /// Passed on to the harness
@@ -147,6 +153,7 @@ fn main() -> Result<()> {
             run(cargo(storm).args(args))
         }
         Task::Faults(args) => faults::run(&args),
+        Task::Linked { names } => linked::run(&names),
         Task::Pause { args } => {
             run(cargo(["run", "--release", "--package", "shmkit-kill", "--", "--pause"]).args(args))
         }

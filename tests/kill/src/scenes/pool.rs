@@ -44,7 +44,7 @@ fn turns(condemned: bool) -> Scene {
         // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
         let made =
             unsafe { shmkit_queue::Queue::<u32, _>::init(line_of(&arena)?, LINE.into(), &NOBODY) };
-        drop(made.map_err(|e| Fault::broken(e.to_string()))?);
+        made.map_err(|e| Fault::broken(e.to_string()))?;
         let parent = |_: &Actor<'_>| {
             with(&arena, |pool| {
                 for number in 0..2 {
