@@ -46,7 +46,11 @@ const LOCK: u64 = 1 << 60;
 const WATCHER: u64 = LOCK + 1;
 
 /// How long anybody waits for the lock, which others have for microseconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The first pause between two looks for the lock, and the longest one.
+const FIRST: Duration = Duration::from_micros(20);
+const LONGEST: Duration = Duration::from_millis(16);
 
 /// A description of the register that nobody else has.
 #[derive(Debug)]
@@ -127,7 +131,11 @@ impl Register {
 
     /// Whether a watcher is at work.
     pub(crate) fn has_watcher(&self) -> Result<bool, Errno> {
-        let mut lock = flock(WATCHER, libc::F_WRLCK);
+        self.is_locked(WATCHER)
+    }
+
+    fn is_locked(&self, at: u64) -> Result<bool, Errno> {
+        let mut lock = flock(at, libc::F_WRLCK);
         fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut lock))?;
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
@@ -154,18 +162,24 @@ impl Register {
     }
 
     /// Waits for the right to change what is registered: `ETIMEDOUT` if others have it for so long.
+    ///
+    /// Nobody is woken when it is free, so whoever waits looks again, ever more rarely: two hundred that look every
+    /// millisecond take the processor from the one that has it.
     pub(crate) fn lock(&self) -> Result<Locked<'_>, Errno> {
         let deadline = Deadline::after(PATIENCE);
-        let mut pause = Duration::from_micros(20);
+        let mut pause = FIRST;
         loop {
-            if let Some(locked) = self.try_lock()? {
+            // One system call where it is taken.
+            if !self.is_locked(LOCK)?
+                && let Some(locked) = self.try_lock()?
+            {
                 return Ok(locked);
             }
             if deadline.has_passed() {
                 return Err(Errno::ETIMEDOUT);
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(1));
+            std::thread::sleep(pause / 2 + jitter(pause));
+            pause = (pause * 2).min(LONGEST);
         }
     }
 
@@ -324,6 +338,12 @@ fn free_run(units: &[[u8; UNIT]], len: usize) -> usize {
         end = at + head.span(units.len() - at);
     }
     end
+}
+
+/// Up to so long: whoever waits does not look when all the others do.
+fn jitter(most: Duration) -> Duration {
+    let now = Deadline::now().as_nanos().unwrap_or(0);
+    Duration::from_nanos(now.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (most.as_nanos() as u64).max(1))
 }
 
 fn try_lock(file: &OwnedFd, at: u64) -> Result<bool, Errno> {

@@ -493,7 +493,7 @@ fn locking(errno: Errno) -> Failure {
     match errno {
         Errno::ETIMEDOUT => Failure::new(
             ErrorKind::Busy,
-            "others have had the register for seconds: one of them is stopped, continue or kill it",
+            "others have had the register for half a minute: one of them is stopped, continue or kill it",
         ),
         errno => Failure::os(errno, "using the register"),
     }

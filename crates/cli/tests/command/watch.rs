@@ -51,9 +51,9 @@ fn a_watcher_says_what_it_cleans_up_and_ends_quietly() {
     assert_eq!(said, ["segment\tit\tremoved", "semaphore\ts\treleased"]);
     let other = end(watch(&directory, &[]).spawn().unwrap());
     assert_eq!((other.code, &*other.stderr), (Some(0), "shmkit: a watcher is at work already\n"));
-    kill(Pid::from_raw(watcher.id().cast_signed()), Signal::SIGINT).unwrap();
+    kill(Pid::from_raw(watcher.id().cast_signed()), Signal::SIGTERM).unwrap();
     let ended = end(watcher);
-    assert_eq!((ended.code, &*ended.stderr), (Some(130), ""));
+    assert_eq!((ended.code, &*ended.stderr), (Some(143), ""));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left");
 }
 
