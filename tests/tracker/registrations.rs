@@ -195,6 +195,28 @@ fn what_was_announced_is_released_if_it_was_made_since() {
 }
 
 #[test]
+fn what_is_older_than_its_announcement_is_left_alone() {
+    let folder = Folder::new();
+    let older = folder.path().join("older");
+    fs::write(&older, "").unwrap();
+    // The file system's clock has steps.
+    let born = |path: &Path| fs::metadata(path).unwrap().created().unwrap();
+    let later = folder.path().join("later");
+    wait_until(|| {
+        fs::write(&later, "").unwrap();
+        let is_later = born(&later) > born(&older);
+        fs::remove_file(&later).unwrap();
+        is_later
+    });
+    let mut client = folder.client();
+    told(&mut client, "announce semaphore s", "announced");
+    fs::rename(&older, folder.path().join("sem.s")).unwrap();
+    client.kill();
+    assert_eq!(sweep(&folder, false), ["semaphore Some(Replaced)"]);
+    assert_eq!(folder.names(), ["sem.s"]);
+}
+
+#[test]
 fn what_another_has_made_that_was_announced_is_not_released() {
     let folder = Folder::new();
     let (mut one, mut two) = (folder.client(), folder.client());
