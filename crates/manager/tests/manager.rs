@@ -166,6 +166,8 @@ fn a_method_that_calls_its_own_object_is_told_and_another_one_is_called() {
 
 #[task(crate = shmkit_process)]
 fn make(manager: Manager) -> Option<List<i64>> {
+    // Until the manager has seen this process's end.
+    std::mem::forget(manager.lease("maker", LONG).ok()?);
     manager.list([1, 2]).ok()
 }
 
@@ -173,7 +175,10 @@ fn make(manager: Manager) -> Option<List<i64>> {
 fn an_object_in_an_answer_outlives_the_process_that_made_it() {
     let manager = Manager::start().unwrap();
     let another = Manager::connect(manager.address(), None).unwrap();
-    let list = Process::spawn(make, (another,)).unwrap().join().unwrap().unwrap();
+    let process = Process::spawn(make, (another,)).unwrap();
+    wait_until(|| !process.is_alive());
+    drop(manager.lease_timeout("maker", LONG, LONG).unwrap());
+    let list = process.join().unwrap().unwrap();
     assert_eq!(list.to_vec().unwrap(), [1, 2]);
     drop(list);
     wait_until(|| manager.objects().unwrap() == 0);

@@ -1,6 +1,7 @@
 //! What a process that is connected has: references, and leases. It goes when the last of its connections ends.
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::{Mutex, PoisonError, Weak};
 
 use crate::protocol::Token;
@@ -39,6 +40,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        // Before its leases: who gets one finds nothing of what it had.
+        drop(take(self.holds.get_mut().unwrap_or_else(PoisonError::into_inner)));
         if let Some(shared) = self.shared.upgrade() {
             shared.leases.end_of(self.token);
             shared.forget(self.token);
