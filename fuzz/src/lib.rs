@@ -22,3 +22,4 @@ pub mod parcel;
 pub mod queue;
 pub mod ring;
 pub mod schema;
+pub mod set;

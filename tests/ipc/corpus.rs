@@ -54,6 +54,9 @@ mod ring;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/schema.rs"]
 mod schema;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/set.rs"]
+mod set;
 
 /// Runs every kept input of `target`, each within a limit.
 fn replay(target: &str, run: fn(&[u8])) {
@@ -157,4 +160,9 @@ fn no_block_of_a_heap_is_lost_or_given_twice_in_any_order_and_any_bytes_are_a_he
 #[test]
 fn collections_answer_as_the_standard_ones_do_and_any_bytes_are_one_or_an_error() {
     replay("collections", collections::run);
+}
+
+#[test]
+fn what_a_transaction_changes_is_changed_as_a_whole_and_any_bytes_are_a_set_or_an_error() {
+    replay("set", set::run);
 }

@@ -17,7 +17,7 @@ fn segment(what: &str) -> (String, Segment) {
 }
 
 /// A process that uses the object: forked, or executed.
-fn user(name: &str, segment: &Segment, forked: bool) -> Peer {
+pub(crate) fn user(name: &str, segment: &Segment, forked: bool) -> Peer {
     let mut peer = if forked {
         Peer::fork("directory/use", |channel| {
             segment.join_after_fork().unwrap();

@@ -11,6 +11,7 @@ use shmkit_segment::{ErrorKind, OpenOptions, Options, Segment};
 use shmkit_tests::directory::{Spec, Words};
 use shmkit_tests::growth::Sparse;
 
+use crate::directory_removal::user;
 use crate::segment::directory;
 use crate::support::{By, Peer, unique};
 
@@ -212,4 +213,36 @@ fn a_segment_can_be_opened_and_listed_at_every_moment_of_its_growth() {
     }
     peer.expect("done");
     peer.join();
+}
+
+#[test]
+fn what_is_removed_gives_its_memory_back_and_what_comes_there_next_is_zero() {
+    const WORDS: u64 = 1 << 18;
+    for forked in [false, true] {
+        let name = unique("gives-back");
+        let segment = growing().create(&name).unwrap();
+        let file = fs::File::from(segment.file().unwrap().try_clone_to_owned().unwrap());
+        let memory = || file.metadata().unwrap().blocks() * 512;
+        let neighbours = ["before", "after"].map(|name| {
+            let _: Words = segment.make("large", Spec::new(WORDS, 5)).unwrap();
+            let neighbour: Words = segment.make(name, Spec::new(100, 7)).unwrap();
+            let (length, there) = (segment.len(), memory());
+            segment.remove_object("large").unwrap();
+            let given = there - memory();
+            assert!((WORDS * 8 - 8192..=WORDS * 8).contains(&given), "{given}");
+            assert_eq!(segment.len(), length, "a segment does not become shorter");
+            neighbour
+        });
+        // With its last user, who is killed.
+        let there = memory();
+        let used: Words = segment.make("used", Spec::new(WORDS, 5)).unwrap();
+        assert!(memory() > there + WORDS * 8 - 8192);
+        drop(used);
+        let peer = user(&name, &segment, forked);
+        segment.unlink_object("used").unwrap();
+        peer.kill();
+        let again: Words = segment.make("again", Spec::new(WORDS, 0)).unwrap();
+        assert!(again.are(0) && neighbours.iter().all(|words| words.are(7)));
+        assert!(memory() <= there + 2 * WORDS * 8 + 8192);
+    }
 }

@@ -32,6 +32,7 @@ mod segment;
 mod segment_exit;
 mod segment_faults;
 mod segment_fork;
+mod segment_injection;
 mod segment_leave;
 mod segment_refusals;
 mod segment_share;

@@ -22,6 +22,11 @@ fn shm_24_a_full_file_system_is_an_error_at_create_and_never_a_sigbus() {
 }
 
 #[test]
+fn a_segment_lies_on_huge_pages_and_does_not_grow_there() {
+    meets("huge", directory().path());
+}
+
+#[test]
 fn shm_24_a_raw_segment_is_allocated_whoever_made_it() {
     meets("raw-full", directory().path());
 }

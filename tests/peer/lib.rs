@@ -15,6 +15,7 @@ pub mod duplex;
 pub mod frames;
 pub mod growth;
 mod heirs;
+pub mod injection;
 mod leaked;
 pub mod locking;
 pub mod messages;
@@ -62,6 +63,7 @@ pub fn run(name: &str, args: &[String], channel: &mut Channel) {
         "duplex" => duplex::run(script, args, channel),
         "growth" => growth::run(script, args, channel),
         "heirs" => heirs::run(script, args),
+        "injection" => injection::run(script, args),
         "tracker" => tracker::run(script, args, channel),
         "observer" => observer::run(script, args, channel),
         "passing" => passing::run(script, args, channel),

@@ -26,6 +26,7 @@ pub(crate) fn run(script: &str, args: &[String]) {
             last(&segment).store(args[1].parse().expect("a byte"), Relaxed);
         }
         "full" => full(Path::new(&args[0])),
+        "huge" => huge(Path::new(&args[0])),
         "raw-full" => raw_full(Path::new(&args[0])),
         "room-for-one" => room_for_one(Path::new(&args[0])),
         "no-inodes" => no_inodes(Path::new(&args[0])),
@@ -79,6 +80,30 @@ fn fill(segment: &Segment) {
         let at = shmkit_layout::Offset::new(at).expect("a byte has no alignment");
         region.write(at, 0xa5_u8).expect("inside");
     }
+}
+
+/// A file system of huge pages, if this user may mount one and some are free.
+fn huge(directory: &Path) {
+    own_mounts();
+    let (kind, options) = (Some("hugetlbfs"), Some("pagesize=2M"));
+    let free = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+    let free = fs::read_to_string(free).ok().and_then(|pages| pages.trim().parse().ok());
+    if mount(kind, directory, kind, MsFlags::empty(), options).is_err() || free.unwrap_or(0_u32) < 4
+    {
+        eprintln!("LEFT OUT: a segment on a hugetlbfs: not root, or vm.nr_hugepages is below 4");
+        return;
+    }
+    for bytes in [64 << 10, 3 << 20] {
+        let options = Options::new(bytes).participants(8).objects(0).directory(directory);
+        let segment = options.create("it").expect("it lies there as elsewhere");
+        fill(&segment);
+        let again = OpenOptions::new().directory(directory).open("it").expect("it has a name");
+        assert_eq!(again.len(), segment.len());
+    }
+    let grows = Options::new(64 << 10).max(4 << 20).directory(directory);
+    let says = ["hugetlbfs", "as large as it is ever to be", "tmpfs"];
+    refused(grows.create("grows"), ErrorKind::Unsupported, &says);
+    assert_eq!(fs::read_dir(directory).expect("read").count(), 0, "nothing is left");
 }
 
 /// SHM-24: a file system of 1 MiB.

@@ -201,6 +201,9 @@ impl Made {
         if status.mode != mode {
             file::permit(file.as_fd(), mode)?;
         }
+        if header.grows() {
+            file::may_grow(file.as_fd())?;
+        }
         let mapping = mapping::map(file.as_fd(), header.limit())?;
         memory.apply(&mapping, size)?;
         // SAFETY: the participant, which borrows it, is dropped before the mapping (`Made`, `Shared`), or lets go of

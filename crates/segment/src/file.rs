@@ -12,6 +12,7 @@ use nix::fcntl::{
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod};
+use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 use nix::sys::statvfs::{Statvfs, fstatvfs};
 use nix::unistd::linkat;
 
@@ -222,6 +223,19 @@ fn cannot_allocate(errno: Errno, size: u64) -> Failure {
         )
         .caused_by(errno),
         errno => Failure::os(errno, format_args!("allocating {size} bytes")),
+    }
+}
+
+/// Fails for a file that cannot become longer under a mapping that is longer already.
+pub(crate) fn may_grow(file: BorrowedFd<'_>) -> Result<(), Failure> {
+    match fstatfs(file) {
+        Ok(system) if system.filesystem_type() == HUGETLBFS_MAGIC => Err(Failure::new(
+            ErrorKind::Unsupported,
+            "the directory is on a hugetlbfs, where a mapping takes all its huge pages at once, so that nothing \
+             can grow there: make the segment as large as it is ever to be, or on a tmpfs",
+        )),
+        // Where the system does not say, the mapping does.
+        _ => Ok(()),
     }
 }
 

@@ -29,7 +29,8 @@ const LIMIT: u64 = 1 << 30;
 ///
 /// Whatever the bytes are, it ends, and reads nothing outside of the file: a damaged segment, or one that somebody writes to who
 /// means harm, is an error or a wrong value. But who may write to the file may also cut it off, and to read what was cut off is
-/// a SIGBUS; it is looked for before each look, which leaves a moment. A memory file is sealed against it.
+/// a SIGBUS; it is looked for before each look, which leaves a moment. A memory file is sealed against it. So it is if an object is removed in the moment in which it is looked at, in a
+/// segment that grows, on a file system that has not one page left.
 ///
 /// ```
 /// use shmkit_segment::{Observer, Options};

@@ -148,6 +148,9 @@ impl Options {
     }
 
     /// The directory of the file, on a file system that keeps it in memory; by default [`DIRECTORY`](crate::DIRECTORY).
+    ///
+    /// On a `hugetlbfs` the segment takes whole huge pages (`vm.nr_hugepages` of them are there), and cannot
+    /// [grow](Self::max). On a `tmpfs` they are [asked for](Self::huge_pages).
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.open = self.open.directory(directory);
         self

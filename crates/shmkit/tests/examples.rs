@@ -287,3 +287,12 @@ fn a_decoder_that_crashes_is_an_error_of_one_request() {
 fn a_bar_shows_how_far_a_pool_has_come() {
     assert_eq!(run("progress"), "200 tasks, whose answers add up to 19900\n");
 }
+
+#[test]
+fn a_sale_is_in_till_shelf_and_orders_or_in_none_though_a_seller_was_killed() {
+    assert_eq!(
+        run("shop"),
+        "a seller was killed, who had taken one from the shelf, and no money\n\
+         300 orders, 2100 in the till, 200 left on the shelf\n"
+    );
+}

@@ -25,7 +25,7 @@ const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 17] = [
+const FUZZ: [&str; 18] = [
     "attach",
     "broadcast",
     "collections",
@@ -43,6 +43,7 @@ const FUZZ: [&str; 17] = [
     "queue",
     "ring",
     "schema",
+    "set",
 ];
 
 #[derive(Debug, Parser)]
@@ -102,7 +103,7 @@ enum Task {
         /// For how long, each, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// `attach`, `broadcast`, `collections`, `directory`, `heap`, `list`, `messages`, `ops`, `ordered`, `queue`, `ring`
+        /// All, if none is named: they are the folders of `fuzz/corpus`
         targets: Vec<String>,
     },
     /// Ratios against named peers in one run (release build)

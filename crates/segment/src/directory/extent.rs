@@ -71,6 +71,25 @@ impl<'a> Directory<'a> {
         self.zero(place, keeper)
     }
 
+    /// Gives the whole pages of an object that was just freed back, in a segment that grows: whoever lies there next has them
+    /// anew. Elsewhere all memory is there from the beginning, and promised for ever. With the lock.
+    ///
+    /// Killed before it, the memory stays with the segment, until somebody lies there.
+    pub(super) fn give_back<C: Commit>(self, entry: u32, keeper: &C) -> Result<(), Reason> {
+        if self.length.is_none() {
+            return Ok(());
+        }
+        let record = self.record(entry)?;
+        let (start, end) = (record.rest().0, record.end());
+        if let Some(first) = align_up(start, STEP)
+            && first < end / STEP * STEP
+        {
+            // If it is refused, the memory is there still.
+            keeper.discard(self.reserved, first, end / STEP * STEP);
+        }
+        Ok(())
+    }
+
     /// Has the memory of a place of which the last byte is to be `end` - 1, so that the file is as long.
     fn commit<K: Commit>(
         self,

@@ -3,7 +3,7 @@
 use shmkit_atomic::Ordering::{Relaxed, Release};
 use shmkit_atomic::crash::{in_program_order, step};
 use shmkit_atomic::{AtomicU32, AtomicU64};
-use shmkit_layout::Offset;
+use shmkit_layout::{Commit, Offset};
 use shmkit_roster::Judge;
 
 use super::entry::{NEXT_AT, Name};
@@ -15,7 +15,8 @@ use crate::index::{self, Sought, State, Words};
 use crate::usage;
 
 impl<'a> Directory<'a> {
-    /// Removes the object called `name`: its bytes are free when this returns.
+    /// Removes the object called `name`: its bytes are free when this returns. In a segment that grows, the memory behind its
+    /// whole pages is given back to the system.
     ///
     /// Handles that were found by a judge do not say when they end: such an object is used until the participant is gone,
     /// or says so by [`disuse`](Self::disuse).
@@ -29,11 +30,11 @@ impl<'a> Directory<'a> {
     /// # If a peer dies
     ///
     /// while it uses the object, it uses it no more. While it removes it: the object is there, or gone.
-    pub fn remove<J: Judge>(self, name: &str, judge: &J) -> Result<(), ObjectError> {
+    pub fn remove<J: Judge + Commit>(self, name: &str, judge: &J) -> Result<(), ObjectError> {
         self.change(name, judge, |held, entry, state| {
             let record = self.record(entry)?;
             if self.free_unused(entry, state, held.judge)? {
-                return self.recycle(entry, true);
+                return self.recycle(entry, true, held.judge);
             }
             let user = self.user(entry, held.judge)?;
             Err(Reason::in_use(record.shape, user, held.judge))
@@ -51,7 +52,7 @@ impl<'a> Directory<'a> {
     ///
     /// while it does this: the object has its name, or has it not. If the last user is killed, the bytes are free for who next
     /// needs them.
-    pub fn unlink<J: Judge>(self, name: &str, judge: &J) -> Result<(), ObjectError> {
+    pub fn unlink<J: Judge + Commit>(self, name: &str, judge: &J) -> Result<(), ObjectError> {
         self.change(name, judge, |held, entry, state| {
             let word = self.state_word(entry)?;
             let unlinked = state.to(State::UNLINKED);
@@ -107,7 +108,7 @@ impl<'a> Directory<'a> {
 
     /// Gives an unlinked object back that its last user has left, unless somebody holds the directory: then the next one who
     /// needs the bytes does it.
-    pub(crate) fn release_unlinked<J: Judge>(
+    pub(crate) fn release_unlinked<J: Judge + Commit>(
         self,
         entry: u32,
         generation: u64,
@@ -129,7 +130,7 @@ impl<'a> Directory<'a> {
     }
 
     /// Gives an unlinked object back if nobody uses it. With the lock.
-    pub(super) fn release<J: Judge>(
+    pub(super) fn release<J: Judge + Commit>(
         self,
         held: &Held<'_, J>,
         entry: u32,
@@ -138,7 +139,7 @@ impl<'a> Directory<'a> {
         if !self.free_unused(entry, state, held.judge)? {
             return Ok(());
         }
-        self.recycle(entry, false)?;
+        self.recycle(entry, false, held.judge)?;
         let count: &AtomicU32 = self.word(UNLINKED)?;
         count.store(count.load(Relaxed).saturating_sub(1), Relaxed);
         Ok(())
@@ -146,10 +147,11 @@ impl<'a> Directory<'a> {
 
     /// Has entry and bytes of what was freed be there for others. Whoever takes the lock from one who was killed on the way
     /// does it for [all](Self::repair).
-    fn recycle(self, entry: u32, was_named: bool) -> Result<(), Reason> {
+    fn recycle<C: Commit>(self, entry: u32, was_named: bool, keeper: &C) -> Result<(), Reason> {
         if was_named {
             index::remove(&self, entry)?;
         }
+        self.give_back(entry, keeper)?;
         // How large the gap is by now is for who looks for one: what lies beside it may be free as well.
         self.word::<AtomicU64>(GAP)?.store(u64::MAX, Relaxed);
         self.chain(entry)

@@ -2,7 +2,7 @@
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU32, AtomicU64};
-use shmkit_layout::{Shape, align_up};
+use shmkit_layout::{Commit, Shape, align_up};
 use shmkit_roster::Judge;
 
 use super::Directory;
@@ -52,7 +52,11 @@ impl Need {
 impl Directory<'_> {
     /// Returns a place for what is needed: in the smallest gap that holds it, below what was ever written; else above it;
     /// else where an object lies that nobody uses any more. With the lock.
-    pub(super) fn place<J: Judge>(self, held: &Held<'_, J>, need: Need) -> Result<u64, Reason> {
+    pub(super) fn place<J: Judge + Commit>(
+        self,
+        held: &Held<'_, J>,
+        need: Need,
+    ) -> Result<u64, Reason> {
         let (written, gap) = (self.written()?, self.word::<AtomicU64>(GAP)?);
         // An upper bound, so that all that is there is looked at only if something was freed that is large enough.
         if need.all() <= gap.load(Relaxed) {
@@ -109,7 +113,7 @@ impl Directory<'_> {
     }
 
     /// Frees what has lost its name and is used by nobody any more. With the lock.
-    pub(super) fn collect<J: Judge>(self, held: &Held<'_, J>) -> Result<(), Reason> {
+    pub(super) fn collect<J: Judge + Commit>(self, held: &Held<'_, J>) -> Result<(), Reason> {
         if self.word::<AtomicU32>(UNLINKED)?.load(Relaxed) == 0 {
             return Ok(());
         }

@@ -86,6 +86,9 @@ impl Segment {
     /// is changed: [`unlink`](Self::unlink_object) frees it with its last user. Otherwise those of [`Directory::remove`], and
     /// [`NoDirectory`](super::ObjectErrorKind::NoDirectory).
     ///
+    /// In a segment that grows, the memory behind the object's whole pages is given back to the system, as it is with the last
+    /// user of one that was unlinked; elsewhere all memory is the segment's for as long as it is there.
+    ///
     /// # If a peer dies
     ///
     /// that had a handle, it does not use the object any more. If it dies while it removes it, the object is there or gone.
