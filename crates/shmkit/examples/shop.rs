@@ -16,7 +16,7 @@ use shmkit::{
 };
 
 /// Bytes of all members, and of the log of one sale.
-const SPEC: TransactionalSetSpec = TransactionalSetSpec::new(16 << 10, 1024);
+const SPEC: TransactionalSetSpec = TransactionalSetSpec::new(32 << 10, 1024);
 const SELLERS: u64 = 3;
 const SALES: u64 = 100;
 const PRICE: u64 = 7;
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(_) => Ok(stop_half_way(&set)?),
         };
     }
-    let segment = Options::new(1 << 16).anonymous()?;
+    let segment = Options::new(1 << 17).anonymous()?;
     let set = segment.transactional_set("shop", SPEC)?;
     let shop = Shop::of(&set)?;
 

@@ -83,7 +83,9 @@ fn who_looks_without_the_lock_finds_what_the_structure_had_or_has() {
             assert!(structure.changes.seen().is_none() || steps == 0, "its change goes unnoticed");
             structure.changes.end();
         }
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert!(structure.look().is_some(), "there is no change any more");
     });
 }

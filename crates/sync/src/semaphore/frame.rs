@@ -86,11 +86,13 @@ impl SemaphoreFrame {
     }
 
     /// Returns how many of them nobody held a moment ago.
+    #[cfg(not(loom))]
     pub(crate) fn free(&self) -> u32 {
         self.free.load(Relaxed) // Relaxed, here and below: for people.
     }
 
     /// Returns about how many waited.
+    #[cfg(not(loom))]
     pub(crate) fn waiting(&self) -> u32 {
         self.waiting.load(Relaxed)
     }
