@@ -5,7 +5,9 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn interpreter() -> Option<OsString> {
     let python = std::env::var_os("SHMKIT_PYTHON").unwrap_or("python3".into());
@@ -25,6 +27,25 @@ fn here(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file)
 }
 
+/// Neither takes a quarter of this.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// Waits for the end of a process; kills it if that does not come.
+fn ended(mut child: Child) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if begun.elapsed() > LIMIT {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it did not end within {LIMIT:?}");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// One test: the environment is one, and the two would put the wheel there at a time.
 #[test]
 fn what_python_tests_passes_and_the_interpreters_own_tests_as_over_stock() {
@@ -32,7 +53,7 @@ fn what_python_tests_passes_and_the_interpreters_own_tests_as_over_stock() {
     let run = |args: &[&str]| {
         let mut command = Command::new(&python);
         command.arg(here("environment.py")).args(args).current_dir(here(""));
-        (command.status().unwrap(), format!("{command:?}"))
+        (ended(command.spawn().unwrap()), format!("{command:?}"))
     };
     let (status, command) = run(&["-m", "unittest", "discover"]);
     assert!(status.success(), "{command}: {status}");

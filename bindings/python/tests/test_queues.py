@@ -27,10 +27,11 @@ def takes_and_is_killed(source, taken):
     time.sleep(60)
 
 
-def works(source):
-    while source.get() is not None:
+def works(source, many):
+    # So many, and not until it is told to stop: what the dead had comes when somebody has found that they are, after others.
+    for _ in range(many):
+        source.get(timeout=60)
         source.task_done()
-    source.task_done()
 
 
 class Queues(unittest.TestCase):
@@ -76,6 +77,8 @@ class Queues(unittest.TestCase):
         self.assertRaises(queue.Full, objects.put, 0, False)
         self.assertEqual(objects.get(), 0)
         objects.put("one more", False)
+        # Nobody gets the rest: the program is not to wait for that at its end.
+        objects.cancel_join_thread()
 
     def test_an_object_that_can_never_lie_there_is_an_error(self):
         objects = queues.Queue(max_bytes=1 << 20)
@@ -110,9 +113,8 @@ class Queues(unittest.TestCase):
         self.assertTrue(taken.wait(60))
         doomed.kill()
         doomed.join()
-        worker = context.Process(target=works, args=(tasks,))
+        worker = context.Process(target=works, args=(tasks, 5))
         worker.start()
-        tasks.put(None)
         tasks.join()
         worker.join(60)
         self.assertEqual(worker.exitcode, 0)
