@@ -24,7 +24,7 @@ const LONG: usize = 128;
 ///
 /// `from` must be aligned, and valid for reads; whoever writes there does so atomically.
 #[inline]
-pub(crate) unsafe fn copy_out<T: ShmSafe>(from: *const T, value: &mut T) {
+pub unsafe fn copy_out<T: ShmSafe>(from: *const T, value: &mut T) {
     let bytes = bytes_of_mut(value);
     if size_of::<T>() >= LONG && CALLS {
         // SAFETY: both are valid for a `T` (the caller), and `value` is ours alone, and so elsewhere.
@@ -63,7 +63,7 @@ pub(crate) unsafe fn copy_out<T: ShmSafe>(from: *const T, value: &mut T) {
 ///
 /// `to` must be aligned, and valid for writes; whoever else accesses it does so atomically.
 #[inline]
-pub(crate) unsafe fn copy_in<T: ShmSafe>(to: *mut T, value: &T) {
+pub unsafe fn copy_in<T: ShmSafe>(to: *mut T, value: &T) {
     let bytes = bytes_of(value);
     if size_of::<T>() >= LONG && CALLS {
         // SAFETY: both are valid for a `T`, and apart: nobody has a reference to what lies at `to` (the caller).

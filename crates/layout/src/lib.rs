@@ -57,6 +57,8 @@ mod tag;
 
 pub use crate::checked::{Checked, InvalidValue};
 pub use crate::commit::{Commit, CommitError};
+#[cfg(not(loom))]
+pub use crate::copy::{copy_in, copy_out};
 pub use crate::facts::{Fact, Facts};
 pub use crate::header::{Header, HeaderError, MAGIC, VERSION};
 pub use crate::in_place::{Filled, InPlace};

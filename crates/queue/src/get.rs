@@ -9,6 +9,10 @@ use shmkit_sync::Patience;
 
 use crate::{Lease, Queue, QueueError};
 
+/// Bytes of the largest items that are copied before it is known who gets them. Several who take copy larger ones beside each
+/// other, each its own.
+const AT_ONCE: usize = 256;
+
 impl<T: ShmSafe, K: Judge> Queue<T, K> {
     /// Takes a value, and is done with it; waits for one. Who wants others to get the item if it is killed while it works on it
     /// [`take`](Self::take)s it.
@@ -221,10 +225,15 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
 
     #[inline]
     fn get_by<'p>(&self, patience: impl Into<Patience<'p>>) -> Result<T, QueueError> {
-        let held = self.ring.take(&self.keeper, 1, patience)?;
-        // SAFETY: the slot is held, so that nobody writes to its item; aligned and valid (`at`), and any bytes are a `T`.
-        let value = unsafe { self.places.at(held.first()).read() };
-        self.ring.done(held)?;
+        let mut value = T::zeroed();
+        let mut copy = |slot| self.places.read(slot, &mut value);
+        if size_of::<T>() <= AT_ONCE {
+            self.ring.get(&self.keeper, patience, copy)?;
+        } else {
+            let held = self.ring.take(&self.keeper, 1, patience)?;
+            copy(held.first());
+            self.ring.done(held)?;
+        }
         Ok(value)
     }
 
@@ -240,8 +249,7 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
         let held = self.ring.take(&self.keeper, most, patience)?;
         let count = held.count();
         for (slot, value) in held.slots(&self.ring).zip(values) {
-            // SAFETY: as in `get_by`.
-            *value = unsafe { self.places.at(slot).read() };
+            self.places.read(slot, value);
         }
         self.ring.done(held)?;
         Ok(count)

@@ -2,7 +2,9 @@
 
 use core::ptr::NonNull;
 
-use shmkit_layout::{Offset, OffsetError, Region, ShapeError, ShmSafe, align_up};
+use shmkit_layout::{
+    Offset, OffsetError, Region, ShapeError, ShmSafe, align_up, copy_in, copy_out,
+};
 
 use crate::raw::{MAX_CAPACITY, RawQueue, Words};
 
@@ -140,6 +142,24 @@ impl<T: ShmSafe> Places<T> {
         assert!(slot < self.count, "no such slot");
         // SAFETY: below the count, so that it lies inside the region (`find`).
         unsafe { self.first.byte_add(slot as usize * self.stride) }
+    }
+
+    /// Writes a slot's item, word by word.
+    ///
+    /// # Safety
+    ///
+    /// The slot must be claimed: nobody else writes to the item, nor uses what it reads there.
+    #[inline]
+    pub(crate) unsafe fn write(self, slot: u32, value: &T) {
+        // SAFETY: aligned and valid (`at`); who else is there reads word by word (`read`, caller).
+        unsafe { copy_in(self.at(slot).as_ptr(), value) };
+    }
+
+    /// Reads a slot's item, word by word: whole if nobody writes to it meanwhile.
+    #[inline]
+    pub(crate) fn read(self, slot: u32, value: &mut T) {
+        // SAFETY: aligned and valid (`at`), and written to word by word (`write`).
+        unsafe { copy_out(self.at(slot).as_ptr(), value) };
     }
 }
 

@@ -130,8 +130,8 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
     fn put_by<'p>(&self, value: T, patience: impl Into<Patience<'p>>) -> Result<(), PutError<T>> {
         let put = || {
             let claim = self.ring.claim(&self.keeper, 1, patience)?;
-            // SAFETY: the slot is claimed, so that nobody else touches its item; aligned and valid (`at`).
-            unsafe { self.places.at(claim.first()).write(value) };
+            // SAFETY: the slot is claimed.
+            unsafe { self.places.write(claim.first(), &value) };
             self.ring.commit(claim)
         };
         put().map_err(|error| PutError { value, error })
@@ -162,8 +162,8 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
         let claim = self.ring.claim(&self.keeper, most, patience)?;
         let count = claim.count();
         for (slot, value) in claim.slots(&self.ring).zip(values) {
-            // SAFETY: the slot is claimed, so that nobody else touches its item; aligned and valid (`at`).
-            unsafe { self.places.at(slot).write(*value) };
+            // SAFETY: the slot is claimed.
+            unsafe { self.places.write(slot, value) };
         }
         self.ring.commit(claim)?;
         Ok(count)

@@ -37,7 +37,8 @@ use crate::{Delivery, QueueError, QueueSpec, Stats};
 /// | killed while it | the others find |
 /// | --- | --- |
 /// | put an item | the item, or nothing; a cut put is [counted](Stats::discarded) |
-/// | had a [`Lease`](crate::Lease), or was in the middle of `get` | the item, before all others; or, [at most once](Delivery::AtMostOnce), none, and it is [counted](Stats::lost) |
+/// | had a [`Lease`](crate::Lease) | the item, before all others; or, [at most once](Delivery::AtMostOnce), none, and it is [counted](Stats::lost) |
+/// | was in the middle of `get` | the item, in its turn, or nothing; if it is large, the same as with a lease |
 /// | was done with an item | nothing amiss |
 /// | waited | nothing amiss |
 ///

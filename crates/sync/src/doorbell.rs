@@ -4,10 +4,10 @@ use core::fmt;
 
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::{Relaxed, SeqCst};
-use shmkit_atomic::fence;
 #[cfg(not(loom))]
 use shmkit_atomic::futex::Waiter;
 use shmkit_atomic::futex::{ALL, Op, Wake};
+use shmkit_atomic::{barrier, fence};
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 
@@ -97,6 +97,15 @@ impl Doorbell {
     #[inline]
     pub fn ring(&self, n: u32) -> u32 {
         if n != 0 && self.has_sleepers() { self.ring_slow(n) } else { 0 }
+    }
+
+    /// As [`ring`](Self::ring), behind a read-modify-write of this thread that was the commit: where such an operation is a
+    /// fence itself, this costs a load if nobody sleeps.
+    #[inline]
+    pub fn ring_after_exchange(&self, n: u32) -> u32 {
+        // SeqCst: as in `has_sleepers`.
+        barrier::after_exchange();
+        if n != 0 && self.is_armed() { self.ring_slow(n) } else { 0 }
     }
 
     #[cold]

@@ -2,7 +2,6 @@
 
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-use super::position::LAPS;
 use super::*;
 
 impl Ring<'_> {
@@ -57,7 +56,7 @@ impl Ring<'_> {
 
     /// Takes a slot out of the hands of the dead; returns whether this did it, and nobody else.
     fn recover(&self, slot: u32, word: Word, state: State) -> bool {
-        let emptied = Word::free((word.lap() + 1) % LAPS, State::Empty);
+        let emptied = Word::emptied(word.lap());
         let Control { lost, discarded, redelivered, .. } = self.control();
         let (to, count) = match (state, self.queue.delivery()) {
             (State::Writing, _) => (emptied, Some(discarded)),

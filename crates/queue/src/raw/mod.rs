@@ -1,5 +1,6 @@
 //! The words of a queue in shared memory, and what is done with them.
 
+mod hint;
 mod look;
 mod position;
 mod put;
@@ -20,6 +21,7 @@ use shmkit_layout::CachePadded;
 use shmkit_layout::{NameWords, Shared};
 use shmkit_sync::{Doorbell, Watch};
 
+use self::hint::Hint;
 use self::position::Position;
 use self::word::{State, Word};
 use crate::{Delivery, QueueError, Stats};
@@ -53,8 +55,9 @@ pub(crate) const MAX_CAPACITY: u32 = (1 << 24) - 1;
 ///      384  slots             see `Words`
 /// ```
 ///
-/// The truth is in the slots' words; `head` and `tail` are where to look, and may lag: whoever finds a slot that one of
-/// them should have passed moves it on.
+/// The truth is in the slots' words; `head` and `tail` are where to look, and may lag, by whole laps even: whoever finds a slot
+/// that one of them should have passed moves it on. They are moved by stores, so that they may also go back to where they were
+/// when somebody was stopped who now goes on.
 #[repr(C)]
 pub struct RawQueue {
     control: CachePadded<Control>,
@@ -201,18 +204,19 @@ impl fmt::Debug for RawQueue {
 ///
 /// put   P1 look at tail and its slot
 ///       P2 Empty of tail's lap:          CAS -> Writing(me)            the claim
-///          anything of it or the next:   CAS tail on, again            help: its mover is slow or dead
+///          anything of it or after it:   tail on, again                help: its mover is slow or dead
 ///          of the lap before:            full
-///       P3 closed? CAS -> Empty of the next lap      P4 CAS tail on (may fail: helped)      P5 write the item
+///       P3 closed? CAS -> Empty of the next lap      P4 tail on, if it is there still      P5 write the item
 ///       P6 CAS Writing(me) -> Ready                                    the commit        P7 ring(items)
 /// take  G0 returned > 0: look for Returned, CAS -> Reading(me)
 ///       G1 look at head and its slot
 ///       G2 Ready of head's lap:          CAS -> Reading(me)            the lease
 ///          Reading, Returned, Leaving of it,
-///          anything of the next:         CAS head on, again
+///          anything of those after it:   head on, again
 ///          Writing of it:                wait
 ///          Empty of it, or Reading, Returned, Leaving of the lap before: empty
-///       G3 CAS head on      G4 read the item
+///       G3 head on      G4 read the item
+/// get   G0, G1, copy the item, and if it is Ready of head's lap: CAS -> Empty of the next lap      G3      D2
 /// done  D1 CAS Reading(me) -> Empty of the next lap      D2 ring(space)
 ///       of an item that refers to more: CAS Reading(me) -> Leaving(me), give that back, CAS -> Empty of the next lap
 /// give back      CAS Reading(me) -> Returned, returned + 1, ring(items)
@@ -220,6 +224,9 @@ impl fmt::Debug for RawQueue {
 ///       Reading of the dead -> Returned, or Empty of the next lap and lost + 1; Leaving of the dead -> Empty of the next lap;
 ///       Returned are counted
 /// ```
+///
+/// Who gets an item at once copies it before it knows that it is the one who gets it: if the exchange comes to nothing, so does
+/// the copy, which may be of an item that is being written over. So items are written and copied word by word.
 ///
 /// Whatever is only a hint (`head`, `tail`, the count of what was returned) is moved by others if its mover dies. Who waits
 /// looks through all slots now and then, one for all who wait, so that what the dead held does not stay with them.
@@ -271,97 +278,6 @@ impl<'q> Ring<'q> {
         // AcqRel: publishes our id, an item, or that we have read it; pairs with the Acquire in `load` and here.
         // Relaxed: who fails looks again.
         self.words.at(slot).compare_exchange(from.bits(), to.bits(), AcqRel, Relaxed).is_ok()
-    }
-
-    #[inline]
-    fn position(&self, of: &AtomicU64, field: &'static str) -> Result<Position, QueueError> {
-        // Acquire: pairs with the Release in `move_on`: the words of the slots that it has passed are as new as its mover
-        // saw them.
-        Position::found(of.load(Acquire), self.capacity(), field)
-    }
-
-    #[inline]
-    fn head(&self) -> Result<Position, QueueError> {
-        self.position(&self.queue.head, "head")
-    }
-
-    #[inline]
-    fn tail(&self) -> Result<Position, QueueError> {
-        self.position(&self.queue.tail, "tail")
-    }
-
-    /// Moves `head` or `tail` on from `from` to `to`, as far as others have not done so.
-    #[inline]
-    fn move_on(&self, word: &AtomicU64, from: Position, to: Position) {
-        let way = to.after(from, self.capacity());
-        let mut now = from.bits();
-        loop {
-            crash::step();
-            // AcqRel: passes on what the movers before have seen; pairs with the Acquire in `position`.
-            match word.compare_exchange(now, to.bits(), AcqRel, Relaxed) {
-                Ok(_) => return,
-                Err(found) => match Position::found(found, self.capacity(), "position") {
-                    // Another has helped with a part of the way.
-                    Ok(at) if at.after(from, self.capacity()) < way => now = found,
-                    _ => return,
-                },
-            }
-        }
-    }
-
-    /// Returns how many items there are to be taken, or about to be: a guess while the queue is in use.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::Corrupt`].
-    pub fn len(&self) -> Result<u32, QueueError> {
-        let returned = self.control().returned.load(Relaxed) as u32;
-        Ok(self.waiting()?.saturating_add(returned).min(self.capacity()))
-    }
-
-    /// Returns whether there is nothing to take, as [`len`](Self::len) does.
-    ///
-    /// # Errors
-    ///
-    /// As [`len`](Self::len).
-    pub fn is_empty(&self) -> Result<bool, QueueError> {
-        Ok(self.len()? == 0)
-    }
-
-    /// Returns how many items stand in line: the same without those that came back.
-    fn waiting(&self) -> Result<u32, QueueError> {
-        let (tail, mut head) = (self.tail()?, self.head()?);
-        // What lags is not stored here: who only looks changes nothing.
-        for _ in 0..self.capacity() {
-            let (word, state) = self.load(head.slot)?;
-            match (word.ahead_of(head.lap), state) {
-                (0, State::Reading | State::Returned | State::Leaving) | (1, _) => {
-                    head = head.next(self.capacity());
-                }
-                _ => break,
-            }
-        }
-        let waiting = tail.after(head, self.capacity());
-        // `head` may be ahead of a lagging `tail`, or both have moved.
-        Ok(if waiting > u64::from(self.capacity()) { 0 } else { waiting as u32 })
-    }
-
-    /// Returns whether nothing can be put now, as of a moment that is over when this returns.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::Corrupt`].
-    pub fn is_full(&self) -> Result<bool, QueueError> {
-        let mut tail = self.tail()?;
-        for _ in 0..=self.capacity() {
-            let (word, state) = self.load(tail.slot)?;
-            match (word.ahead_of(tail.lap), state) {
-                (0, State::Empty) => return Ok(false),
-                (0 | 1, _) => tail = tail.next(self.capacity()),
-                _ => return Ok(true),
-            }
-        }
-        Ok(true)
     }
 }
 

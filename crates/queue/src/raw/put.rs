@@ -1,6 +1,5 @@
 //! Claiming slots, and committing them.
 
-use super::position::LAPS;
 use super::span::Span;
 use super::*;
 use shmkit_roster::OwnerId;
@@ -17,18 +16,23 @@ impl Ring<'_> {
         loop {
             let at = self.tail()?;
             let (word, state) = self.load(at.slot)?;
-            match (word.ahead_of(at.lap), state) {
-                (0, State::Empty) => {
-                    if self.exchange(at.slot, word, Word::of(at.lap, State::Writing, me)) {
-                        return self.claimed(at, me, most).map(Some);
-                    }
+            if word == Word::free(at.lap, State::Empty) {
+                // Its lines are still where somebody took what was in it: they are on the way while this one is written.
+                self.words.fetch(at.next(self.capacity()).slot);
+                if self.exchange(at.slot, word, Word::of(at.lap, State::Writing, me)) {
+                    return self.claimed(at, me, most).map(Some);
                 }
-                // Whoever was there has not moved the tail yet, or died before; in the next lap the slot was emptied, or
-                // its cut put discarded, and may be in use again.
-                (0 | 1, _) => self.move_on(&self.queue.tail, at, at.next(self.capacity())),
-                (BEFORE, State::Empty) => odd.look(word)?,
-                (BEFORE, _) => return Ok(None),
-                _ => odd.look(word)?,
+                continue;
+            }
+            match self.of_tail(at, word, state) {
+                Hint::Here => return Ok(None),
+                // Whoever was there has not moved the tail yet, or died before.
+                Hint::Behind(next) => self.move_tail(at, next),
+                Hint::Far(next) => {
+                    odd.look(word)?;
+                    self.move_tail(at, next);
+                }
+                Hint::Odd => odd.look(word)?,
             }
         }
     }
@@ -57,7 +61,7 @@ impl Ring<'_> {
             self.give_up(Claim(claim));
             return Err(QueueError::Closed);
         }
-        self.move_on(&self.queue.tail, first, next);
+        self.move_tail(first, next);
         Ok(Claim(claim))
     }
 
@@ -69,7 +73,7 @@ impl Ring<'_> {
             self.exchange(
                 at.slot,
                 Word::of(at.lap, State::Writing, span.me),
-                Word::free((at.lap + 1) % LAPS, State::Empty),
+                Word::emptied(at.lap),
             );
         }
         // Those who take may have waited for it; and whoever puts is no worse off than before.
@@ -93,10 +97,7 @@ impl Ring<'_> {
                 return Err(QueueError::NotMine);
             }
         }
-        self.control().items.ring(span.count);
+        self.control().items.ring_after_exchange(span.count);
         Ok(())
     }
 }
-
-/// How far a slot of the lap before is ahead.
-pub(super) const BEFORE: u32 = LAPS - 1;

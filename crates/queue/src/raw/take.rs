@@ -1,7 +1,5 @@
 //! Taking what is in slots, and being done with it.
 
-use super::position::LAPS;
-use super::put::BEFORE;
 use super::span::Span;
 use super::*;
 use shmkit_roster::OwnerId;
@@ -34,20 +32,54 @@ impl Ring<'_> {
         Ok(None)
     }
 
+    /// Takes an item and is done with it at once: `copy` is told its slot, maybe more than once, and may find it being written
+    /// over; what counts is what it copied last. `None` if there is none to be had now.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Corrupt`].
+    #[inline]
+    pub(super) fn try_get(
+        &self,
+        me: OwnerId,
+        copy: &mut impl FnMut(u32),
+    ) -> Result<Option<()>, QueueError> {
+        // Relaxed: a hint.
+        if self.control().returned.load(Relaxed) & COUNT != 0
+            && let Some(held) = self.take_returned(me)?
+        {
+            copy(held.first());
+            return self.done(held).map(Some);
+        }
+        let mut odd = Odd::new();
+        while let Some((at, ready)) = self.first(&mut odd)? {
+            copy(at.slot);
+            // If it is still there to be taken, nobody has written to it meanwhile.
+            if self.exchange(at.slot, ready, Word::emptied(at.lap)) {
+                self.move_head(at, at.next(self.capacity()));
+                return self.freed(1).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// Finds the first item in line, and the word of its slot; moves the head on to it.
     #[inline]
     pub(super) fn first(&self, odd: &mut Odd) -> Result<Option<(Position, Word)>, QueueError> {
         loop {
             let at = self.head()?;
             let (word, state) = self.load(at.slot)?;
-            match (word.ahead_of(at.lap), state) {
-                (0, State::Ready) => return Ok(Some((at, word))),
-                (0, State::Reading | State::Returned | State::Leaving) | (1, _) => {
-                    self.move_on(&self.queue.head, at, at.next(self.capacity()));
+            if word == Word::free(at.lap, State::Ready) {
+                return Ok(Some((at, word)));
+            }
+            match self.of_head(at, word, state) {
+                Hint::Here => return Ok(None),
+                Hint::Behind(next) => self.move_head(at, next),
+                Hint::Far(next) => {
+                    odd.look(word)?;
+                    self.move_head(at, next);
                 }
-                (0, State::Empty | State::Writing)
-                | (BEFORE, State::Reading | State::Returned | State::Leaving) => return Ok(None),
-                _ => odd.look(word)?,
+                Hint::Odd => odd.look(word)?,
             }
         }
     }
@@ -69,7 +101,7 @@ impl Ring<'_> {
             held.count += 1;
             next = next.next(self.capacity());
         }
-        self.move_on(&self.queue.head, first, next);
+        self.move_head(first, next);
         Held(held)
     }
 
@@ -187,14 +219,21 @@ impl Ring<'_> {
         let mut mine = true;
         for at in span.positions(self) {
             let now = Word::of(at.lap, from, span.me);
-            mine &= self.exchange(at.slot, now, Word::free((at.lap + 1) % LAPS, State::Empty));
+            mine &= self.exchange(at.slot, now, Word::emptied(at.lap));
         }
+        self.freed(span.count)?;
+        if mine { Ok(()) } else { Err(QueueError::NotMine) }
+    }
+
+    /// Tells who waits for room, or for the end, that so many slots were emptied: by the exchange before this.
+    #[inline]
+    fn freed(&self, count: u32) -> Result<(), QueueError> {
         // With a fence that stands for the next two looks as well.
-        self.control().space.ring(span.count);
+        self.control().space.ring_after_exchange(count);
         if self.control().idle.is_armed() || self.queue.is_closed() {
             self.tell_idle()?;
         }
-        if mine { Ok(()) } else { Err(QueueError::NotMine) }
+        Ok(())
     }
 
     /// Wakes those who wait until all is done, and those who wait for the last items of a closed queue, if this may have

@@ -90,29 +90,53 @@ impl Ring<'_> {
         let me = judge.me().ok_or(QueueError::NotJoined)?;
         match self.try_take(me, most)? {
             Some(held) => Ok(held),
-            None => self.wait_take(judge, me, most, &patience.into()),
+            None => self.wait_take(judge, me, &patience.into(), || self.try_take(me, most)),
         }
     }
 
     #[cold]
-    fn wait_take<J: Judge + ?Sized>(
+    fn wait_take<J: Judge + ?Sized, R>(
         &self,
         judge: &J,
         me: OwnerId,
-        most: u32,
         patience: &Patience<'_>,
-    ) -> Result<Held, QueueError> {
+        mut tries: impl FnMut() -> Result<Option<R>, QueueError>,
+    ) -> Result<R, QueueError> {
         self.wait(judge, me, patience, &self.control().items, LOOKS, |slept| {
-            if let Some(held) = self.try_take(me, most)? {
+            if let Some(got) = tries()? {
                 // As above.
                 if slept && self.waiting()? > 0 {
                     self.control().items.ring(1);
                 }
-                return Ok(Tried::Got(held));
+                return Ok(Tried::Got(got));
             }
             self.check_end(me)?;
             Ok(Tried::Wait)
         })
+    }
+
+    /// Takes an item and is done with it at once; waits for one. `copy` is told its slot, maybe more than once, and may find it
+    /// being written over, so that it copies word by word; what counts is what it copied last.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`take`](Self::take).
+    #[inline]
+    pub fn get<'p, J: Judge + ?Sized>(
+        &self,
+        judge: &J,
+        patience: impl Into<Patience<'p>>,
+        mut copy: impl FnMut(u32),
+    ) -> Result<(), QueueError> {
+        let me = judge.me().ok_or(QueueError::NotJoined)?;
+        match self.try_get(me, &mut copy)? {
+            Some(()) => Ok(()),
+            None => self.wait_take(judge, me, &patience.into(), || self.try_get(me, &mut copy)),
+        }
     }
 
     /// Looks whether the queue is closed, and nothing is left in it that could be taken.
@@ -178,7 +202,7 @@ impl Ring<'_> {
         patience: &Patience<'_>,
         bell: &Doorbell,
         looks: u32,
-        tries: impl Fn(bool) -> Result<Tried<R>, QueueError>,
+        mut tries: impl FnMut(bool) -> Result<Tried<R>, QueueError>,
     ) -> Result<R, QueueError> {
         if !patience.waits() {
             self.look_in_turn(judge, me)?;

@@ -47,6 +47,11 @@ impl Word {
         Self((lap as u64) << LAP | (state as u64) << STATE)
     }
 
+    /// A slot with which everybody is done in `lap`: free in the next one.
+    pub(super) const fn emptied(lap: u32) -> Self {
+        Self::free((lap + 1) % LAPS, State::Empty)
+    }
+
     /// A slot in the hands of `owner`.
     pub(super) const fn of(lap: u32, state: State, owner: OwnerId) -> Self {
         Self(Self::free(lap, state).0 | owner.get() as u64)

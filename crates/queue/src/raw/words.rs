@@ -4,7 +4,10 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use shmkit_atomic::AtomicU64;
+use shmkit_atomic::{AtomicU64, prefetch_to_write};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// The words of a queue's slots, at equal distances.
 #[derive(Clone, Copy)]
@@ -46,6 +49,16 @@ impl<'q> Words<'q> {
     /// Returns how many there are.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Starts to bring one here, and what lies behind it up to the next, to be written: the first two lines of it.
+    #[inline(always)]
+    pub(super) fn fetch(&self, slot: u32) {
+        let word = self.first.as_ptr().wrapping_byte_add(slot as usize * self.stride);
+        prefetch_to_write(word);
+        if self.stride > LINE {
+            prefetch_to_write(word.wrapping_byte_add(LINE));
+        }
     }
 
     /// Returns one.

@@ -12,21 +12,17 @@ use std::sync::Mutex as StdMutex;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::{AtomicU64, Deadline, crash};
 use shmkit_queue::{Delivery, Held, QueueError, RawQueue, Ring, Words};
 use shmkit_roster::model::ModelJudge;
 
-/// A queue with its items, which loom watches for races.
+/// A queue with its items: who may read an old one does so in some interleaving.
 struct Queue {
     raw: RawQueue,
     words: Vec<AtomicU64>,
-    items: Vec<UnsafeCell<u64>>,
+    items: Vec<AtomicU64>,
 }
-
-// SAFETY: items are touched by who has the slot; loom checks that.
-unsafe impl Sync for Queue {}
-// SAFETY: as above.
-unsafe impl Send for Queue {}
 
 impl Queue {
     fn new(capacity: u32, delivery: Delivery) -> Arc<Self> {
@@ -35,7 +31,7 @@ impl Queue {
         Arc::new(Self {
             raw,
             words: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
-            items: (0..capacity).map(|_| UnsafeCell::new(0)).collect(),
+            items: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 
@@ -53,8 +49,7 @@ impl Queue {
             let claim = self.ring().claim(judge, values.len() as u32, Deadline::NEVER)?;
             let (part, rest) = values.split_at(claim.count());
             for (slot, value) in claim.slots(&self.ring()).zip(part) {
-                // SAFETY: the slot is claimed; loom checks that nobody else touches its item.
-                self.items[slot as usize].with_mut(|item| unsafe { *item = *value });
+                self.items[slot as usize].store(*value, Relaxed);
             }
             self.ring().commit(claim)?;
             values = rest;
@@ -64,16 +59,17 @@ impl Queue {
 
     /// Returns the items of slots that are held.
     fn read(&self, held: &Held) -> Vec<u64> {
-        // SAFETY: the slots are held; loom checks that nobody writes to their items.
-        let read = |slot| self.items[slot as usize].with(|item| unsafe { *item });
-        held.slots(&self.ring()).map(read).collect()
+        held.slots(&self.ring()).map(|slot| self.item(slot)).collect()
     }
 
     fn get(&self, judge: &ModelJudge) -> Result<u64, QueueError> {
-        let held = self.ring().take(judge, 1, Deadline::NEVER)?;
-        let value = self.read(&held)[0];
-        self.ring().done(held)?;
+        let mut value = 0;
+        self.ring().get(judge, Deadline::NEVER, |slot| value = self.item(slot))?;
         Ok(value)
+    }
+
+    fn item(&self, slot: u32) -> u64 {
+        self.items[slot as usize].load(Relaxed)
     }
 
     /// Takes all there is until the queue is closed.

@@ -33,6 +33,40 @@ fn a_position_outside_is_told() {
     }
 }
 
+/// What somebody who was stopped in the middle of a put or a get stores when it goes on.
+#[test]
+fn a_position_that_is_taken_back_by_laps_is_moved_on_and_nothing_is_passed_over() {
+    for passed in 0..12 {
+        for back in 0..=passed {
+            for waiting in 0..=3 {
+                let scene = Scene::new(3);
+                let queue = scene.queue(0);
+                for number in 0..passed {
+                    queue.put(number).unwrap();
+                    assert_eq!(queue.get(), Ok(number));
+                }
+                queue.put_all(&[20, 21, 22][..waiting as usize]).unwrap();
+                let position = |number: u64| ((number / 3) << 32) | (number % 3);
+                write(&scene, HEAD, position(passed - back));
+                write(&scene, TAIL, position(passed - back));
+                assert_eq!(
+                    (queue.len(), queue.is_full()),
+                    (Ok(waiting as usize), Ok(waiting == 3))
+                );
+                for number in waiting..3 {
+                    queue.try_put(20 + number).unwrap();
+                }
+                assert_eq!(error(queue.try_put(9)), QueueError::Full);
+                write(&scene, HEAD, position(passed - back));
+                assert_eq!(
+                    [(); 4].map(|()| queue.try_get()),
+                    [Ok(20), Ok(21), Ok(22), Err(QueueError::Empty)]
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_slot_in_no_state_or_lap_is_told() {
     for (word, field) in

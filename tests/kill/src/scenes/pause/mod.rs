@@ -11,6 +11,7 @@ mod directory;
 mod lock;
 mod map;
 mod once;
+mod queue;
 mod ring;
 mod rwlock;
 mod semaphore;
@@ -96,6 +97,7 @@ const RACES: &[&Race] = &[
     &barrier::PLACE,
     &once::MADE,
     &ring::PIPE,
+    &queue::QUEUE,
     &map::MAP,
 ];
 
