@@ -14,6 +14,9 @@ use tokio::io::AsyncReadExt;
 /// Messages of the child, and bytes.
 const COUNT: usize = 1000;
 
+/// Ticks that pass while nothing comes, before there is a child.
+const BEFORE: usize = 3;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -24,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let segment = Options::new(1 << 16).create(&name)?;
     let mut news = Async::new(segment.frames("news", 4096)?.receiver()?)?;
     let mut film = Async::new(segment.pipe::<u8>("film", 4096)?.receiver()?)?;
-    let mut child = Command::new(std::env::current_exe()?).args(["child", &name]).spawn()?;
+    let mut child = None;
 
     let watching = tokio::spawn(async move {
         let mut bytes = Vec::new();
@@ -34,7 +37,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (mut messages, mut ticks) = (0, 0);
     loop {
         tokio::select! {
-            _ = tick.tick() => ticks += 1, // What was waited for beside it is lost to nobody.
+            _ = tick.tick() => {
+                ticks += 1; // What was waited for beside it is lost to nobody.
+                if ticks == BEFORE {
+                    child = Some(Command::new(std::env::current_exe()?).args(["child", &name]).spawn()?);
+                }
+            }
             message = news.recv() => match message? {
                 Some(_) => messages += 1,
                 None => break,
@@ -42,7 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let bytes = watching.await??;
-    println!("{messages} messages, {bytes} bytes; ticks in between: {}", ticks > 0);
+    println!("{messages} messages, {bytes} bytes; ticks in between: {}", ticks >= BEFORE);
+    let mut child = child.ok_or("messages came before there was anybody to send them")?;
     if !child.wait()?.success() || (messages, bytes) != (COUNT, COUNT) {
         return Err(format!("expected {COUNT} of each").into());
     }
