@@ -104,6 +104,7 @@ impl Connection {
     /// # Errors
     ///
     /// The connection, given back, if a message was received or sent in part: the rest would not be understood.
+    #[expect(clippy::result_large_err, reason = "what was given comes back as it was")]
     pub fn into_fd(self) -> Result<OwnedFd, Self> {
         if !self.incoming.is_between() || !self.outgoing.is_between() {
             return Err(self);

@@ -120,7 +120,7 @@ fn lsn_02_04_05_06_one_of_each_family_meets_another() {
 
 #[test]
 fn lsn_07_what_the_accepted_side_sends_first_is_there() {
-    let mut listener = Listener::options().bind(&tcp()).unwrap();
+    let mut listener = Listener::options().bind(tcp()).unwrap();
     let address = listener.address().clone();
     thread::scope(|scope| {
         let client = scope.spawn(|| Client::new().connect(&address).unwrap());

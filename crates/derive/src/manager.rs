@@ -299,6 +299,7 @@ pub(crate) fn expand(attributes: TokenStream, block: &ItemImpl) -> Result<TokenS
         "Calls a [`{plain_owner}`] in the process of its manager. It is a value that travels."
     );
     Ok(quote! {
+        #[allow(unreachable_pub, reason = "`pub` says what others may call, wherever the type is seen")]
         #block
 
         #[doc = #doc]

@@ -1,10 +1,6 @@
 //! What Python's managers do, by the rows of its tests.
 
-#![expect(
-    missing_docs,
-    unreachable_pub,
-    reason = "what a manager serves is public, and nobody reads this"
-)]
+#![expect(missing_docs, reason = "what a manager serves is public, and nobody reads this")]
 
 use std::sync::OnceLock;
 use std::time::Duration;

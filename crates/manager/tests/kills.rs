@@ -1,10 +1,6 @@
 //! Clients and managers that are killed in the middle of things.
 
-#![expect(
-    missing_docs,
-    unreachable_pub,
-    reason = "what a manager serves is public, and nobody reads this"
-)]
+#![expect(missing_docs, reason = "what a manager serves is public, and nobody reads this")]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

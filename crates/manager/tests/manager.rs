@@ -1,10 +1,6 @@
 //! One process and its manager.
 
-#![expect(
-    missing_docs,
-    unreachable_pub,
-    reason = "what a manager serves is public, and nobody reads this"
-)]
+#![expect(missing_docs, reason = "what a manager serves is public, and nobody reads this")]
 
 use std::time::{Duration, Instant};
 
