@@ -14,6 +14,8 @@ use shmkit::{Objects, Queue};
 use shmkit_benches::{Candidate, Group, Shared};
 use shmkit_segment::{Options, Segment};
 
+use crate::python;
+
 /// 56 bytes: with its word, a slot is a line.
 type Item = [u64; 7];
 
@@ -24,6 +26,34 @@ const CAPACITY: usize = 1024;
 /// Each of the two who put, and of the two who take, does half.
 const ITEMS: u32 = 200_000;
 const BATCH: usize = 16;
+/// Items of a sample that Python has a part in.
+const FEW: u32 = 20_000;
+
+/// A process that takes, and one that puts as many bytes objects of 64 bytes as it is told to.
+const QUEUE: &str = r#"
+import sys, time
+from multiprocessing import Pipe, Process, Queue
+
+def take(queue, told):
+    while True:
+        for _ in range(told.recv()):
+            queue.get()
+        told.send(None)
+
+if __name__ == "__main__":
+    queue, (tell, told) = Queue(1024), Pipe()
+    taker = Process(target=take, args=(queue, told), daemon=True)
+    taker.start()
+    item = bytes(64)
+    for line in sys.stdin:
+        count = int(line.split()[1])
+        tell.send(count)
+        began = time.perf_counter_ns()
+        for _ in range(count):
+            queue.put(item)
+        tell.recv()
+        print(time.perf_counter_ns() - began, flush=True)
+"#;
 
 pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
     let single = || -> Result<_> {
@@ -56,9 +86,20 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
             .at_most(1.0, array_queue()),
         Group::new("queue, 2 put and 2 take 56 bytes in batches", ITEMS, batches)
             .at_most(1.0 / 3.0, single()?),
-        Group::new("queue, 1 puts and 1 takes 64 bytes", ITEMS, lines(1)?).at_most(1.0, channel(1)),
-        Group::new("queue, 2 put and 2 take 64 bytes", ITEMS, lines(2)?).at_most(1.0, channel(2)),
-        Group::new("queue, 4 put and 4 take 64 bytes", ITEMS, lines(4)?).at_most(1.0, channel(4)),
+        Group::new("queue, 1 puts and 1 takes 64 bytes", ITEMS, lines(1)?)
+            .at_most(1.0, channel(1))
+            .against(kanal(1)),
+        Group::new("queue, 2 put and 2 take 64 bytes", ITEMS, lines(2)?)
+            .at_most(1.0, channel(2))
+            .against(kanal(2)),
+        Group::new("queue, 4 put and 4 take 64 bytes", ITEMS, lines(4)?)
+            .at_most(1.0, channel(4))
+            .against(kanal(4)),
+        python::beside(
+            Group::new("queue, 64 bytes beside Python", FEW, lines(1)?),
+            1.0 / 100.0,
+            python::candidate("Python's Queue", QUEUE, Vec::new(), "items"),
+        ),
     ])
 }
 
@@ -85,18 +126,56 @@ fn lines(each: u32) -> Result<Candidate<'static>> {
 
 /// The same between threads, by a channel that blocks as the queue does.
 fn channel(each: u32) -> Candidate<'static> {
-    Candidate::new("crossbeam-channel, threads", move |items| {
-        let (sender, receiver) = crossbeam_channel::bounded::<Line>(CAPACITY);
+    threads(
+        "crossbeam-channel, threads",
+        each,
+        || crossbeam_channel::bounded::<Line>(CAPACITY),
+        |sender, line| Ok(sender.send(line)?),
+        |receiver| Ok(receiver.recv()?),
+    )
+}
+
+/// And by one of another kind.
+fn kanal(each: u32) -> Candidate<'static> {
+    threads(
+        "kanal, threads",
+        each,
+        || kanal::bounded::<Line>(CAPACITY),
+        |sender, line| Ok(sender.send(line)?),
+        |receiver| Ok(receiver.recv()?),
+    )
+}
+
+/// So many threads that put lines into a channel, and as many that take them.
+fn threads<S: Clone + Send + 'static, R: Clone + Send + 'static>(
+    name: &'static str,
+    each: u32,
+    channel: fn() -> (S, R),
+    send: fn(&S, Line) -> Result<()>,
+    recv: fn(&R) -> Result<Line>,
+) -> Candidate<'static> {
+    Candidate::new(name, move |items| {
+        let (sender, receiver) = channel();
         let share = items / each;
         let start = Instant::now();
         thread::scope(|scope| {
-            for _ in 0..each {
-                let (sender, receiver) = (sender.clone(), receiver.clone());
-                scope.spawn(move || (0..share).try_for_each(|n| sender.send([n.into(); 8])));
-                scope.spawn(move || (0..share).try_for_each(|_| receiver.recv().map(drop)));
-            }
-        });
-        ensure!(receiver.is_empty(), "something is left in the channel");
+            let all: Vec<_> = (0..each)
+                .flat_map(|_| {
+                    let (sender, receiver) = (sender.clone(), receiver.clone());
+                    [
+                        scope.spawn(move || {
+                            (0..share).try_for_each(|n| send(&sender, [n.into(); 8]))
+                        }),
+                        scope.spawn(move || {
+                            (0..share).try_for_each(|_| recv(&receiver).map(|_| ()))
+                        }),
+                    ]
+                })
+                .collect();
+            // What was sent was received, or one of them would not end well.
+            all.into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread's panic"))?)
+        })?;
         Ok(start.elapsed())
     })
 }
