@@ -100,7 +100,8 @@ fn iceoryx2(len: usize, places: usize) -> Candidate<'static> {
                 let message = vec![7; len];
                 let send = || -> Result<()> {
                     let place = publisher.loan_slice_uninit(len).map_err(failed)?;
-                    place.write_from_slice(&message).send().map_err(failed)?;
+                    let told = place.write_from_slice(&message).send().map_err(failed)?;
+                    ensure!(told == 1, "a message was sent to {told} subscribers");
                     Ok(())
                 };
                 while service.dynamic_config().number_of_subscribers() == 0 {
