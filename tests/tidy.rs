@@ -28,7 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tracker", &["atomic", "layout", "roster", "sync", "segment"]),
     (
         "pool",
-        &["atomic", "heap", "layout", "parcel", "process", "queue", "roster", "segment", "sync"],
+        &[
+            "atomic", "cell", "heap", "layout", "parcel", "process", "queue", "roster", "segment",
+            "sync",
+        ],
     ),
     ("manager", &["connection", "derive", "parcel", "process", "sync"]),
     (

@@ -67,8 +67,8 @@ mod value;
 #[cfg(not(loom))]
 pub use crate::{
     array::{
-        Array, ArrayGuard, ArrayRangeGuard, ArraySpec, OwnedArrayGuard, Strided, StridedMut,
-        elements_at,
+        Array, ArrayGuard, ArrayPart, ArrayRangeGuard, ArraySpec, OwnedArrayGuard, Strided,
+        StridedMut, elements_at,
     },
     atomic::{Atomic, AtomicArray, AtomicInteger, AtomicNumber, AtomicWord},
     code::{TypeCode, UnknownTypeCode},

@@ -93,13 +93,15 @@ fn manager(
 fn prepared(setup: &Setup, files: Vec<Descriptor<OwnedFd>>) -> Result<Server, Failure> {
     if let Some(First { task, name, args }) = &setup.first {
         let files = files.into_iter().map(Descriptor::into_inner).collect();
-        let answer = match Call::find(*task) {
-            Ok(call) => call.run(&mut Parcel::from_parts(args.clone(), files)),
-            Err(answer) => Err(answer),
-        };
-        let answer = answer.unwrap_or_else(|answer| *answer);
-        let mut returned = answered("initializer", name, answer)?;
-        returned.take::<Result<(), Failure>>()??;
+        let mut answer = Parcel::new();
+        match Call::find(*task) {
+            Ok(call) => {
+                call.run(&mut Parcel::from_parts(args.clone(), files), &mut answer);
+            }
+            Err(why) => answer = *why,
+        }
+        answered("initializer", name, &mut answer)?;
+        answer.take::<Result<(), Failure>>()??;
     }
     let mut builder = Builder::new().key(setup.key()).connections(setup.crowd);
     builder.most = usize::try_from(setup.most).unwrap_or(usize::MAX);

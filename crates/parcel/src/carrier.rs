@@ -135,12 +135,13 @@ mod tests {
         let mut parcel = Parcel::new();
         parcel.add(&(&value, "text", &array, &value)).unwrap();
         parcel.add(&segment).unwrap();
-        assert_eq!(parcel.files.len(), 2, "with its ticket");
         // Gone but for what the parcel keeps.
         segment.unlink_object("v").unwrap();
         drop(value);
         let kept = parcel.take_kept();
-        let mut parcel = through_a_socket(parcel);
+        let (bytes, files) = parcel.into_parts();
+        assert_eq!(files.len(), 2, "with its ticket");
+        let mut parcel = through_a_socket(Parcel::from_parts(bytes, files));
         type All = (Value<u64>, String, Array<i32>, Value<u64>);
         let (value, _, array, again): All = parcel.take().unwrap();
         drop(kept);

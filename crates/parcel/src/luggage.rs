@@ -4,8 +4,7 @@
 //! `Serialize` of what is more than bytes puts it there and writes the number that it gets; its `Deserialize` reads the number
 //! and takes it out. Elsewhere, when such a value is written to a file or to another machine, there is none.
 
-use std::cell::RefCell;
-use std::fmt;
+use std::cell::Cell;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use shmkit_roster::Seat;
@@ -14,7 +13,8 @@ use shmkit_segment::Segment;
 use crate::CannotTravel;
 use crate::carrier::Sent;
 
-/// What is open in this thread.
+/// What goes with a parcel's bytes. Most parcels have none.
+#[derive(Debug, Default)]
 pub(crate) struct Luggage {
     pub(crate) files: Vec<Option<OwnedFd>>,
     /// Why the value could not travel: a format's own error keeps no text.
@@ -25,13 +25,13 @@ pub(crate) struct Luggage {
     pub(crate) sent: Vec<Sent>,
     /// The segments that have come and are joined, by the numbers of their descriptors.
     pub(crate) joined: Vec<(u32, Segment)>,
-    packing: bool,
 }
 
 impl Luggage {
-    pub(crate) fn new(files: Vec<Option<OwnedFd>>, packing: bool) -> Self {
-        let (kept, sent, joined) = (Vec::new(), Vec::new(), Vec::new());
-        Self { files, why: None, kept, sent, joined, packing }
+    /// Makes that of a parcel that has come with these; `None` if there are none.
+    pub(crate) fn of(files: Vec<OwnedFd>) -> Option<Box<Self>> {
+        let files: Vec<_> = files.into_iter().map(Some).collect();
+        (!files.is_empty()).then(|| Box::new(Self { files, ..Self::default() }))
     }
 
     /// Puts a descriptor in, and returns its number.
@@ -44,32 +44,64 @@ impl Luggage {
     pub(crate) fn remove(&mut self, number: u32) -> Option<OwnedFd> {
         self.files.get_mut(number as usize)?.take()
     }
+
+    /// How much is in it.
+    pub(crate) fn marks(&self) -> [usize; 3] {
+        [self.files.len(), self.kept.len(), self.sent.len()]
+    }
+
+    /// Takes out what was put in since it had so much.
+    pub(crate) fn cut(&mut self, marks: [usize; 3]) {
+        self.files.truncate(marks[0]);
+        self.kept.truncate(marks[1]);
+        self.sent.truncate(marks[2]);
+    }
+}
+
+/// A parcel's luggage while a value is packed or unpacked: made when something is to be put there, since a number or a text
+/// needs none.
+struct Open {
+    packing: bool,
+    luggage: Option<Box<Luggage>>,
 }
 
 thread_local! {
-    static OPEN: RefCell<Option<Luggage>> = const { RefCell::new(None) };
+    static OPEN: Cell<Option<Open>> = const { Cell::new(None) };
 }
 
 /// Runs `with` while the luggage is open, and hands back what is in it then. A panic in between loses it, and no more.
-pub(crate) fn open<R>(luggage: Luggage, with: impl FnOnce() -> R) -> (R, Luggage) {
+#[inline]
+pub(crate) fn open<R>(
+    luggage: Option<Box<Luggage>>,
+    packing: bool,
+    with: impl FnOnce() -> R,
+) -> (R, Option<Box<Luggage>>) {
     /// Puts back what was open before: a value's `Serialize` may pack another parcel.
-    struct Outer(Option<Luggage>);
+    struct Outer(Option<Open>);
     impl Drop for Outer {
         fn drop(&mut self) {
             OPEN.set(self.0.take());
         }
     }
-    let outer = Outer(OPEN.replace(Some(luggage)));
+    let outer = Outer(OPEN.replace(Some(Open { packing, luggage })));
     let result = with();
-    let luggage = OPEN.take();
+    let open = OPEN.take();
     drop(outer);
     // Whoever packs inside puts back what it found.
-    (result, luggage.unwrap_or_else(|| Luggage::new(Vec::new(), true)))
+    (result, open.and_then(|open| open.luggage))
+}
+
+/// Lends what is open in this thread, if anything is. What `run` packs itself finds nothing open.
+fn lend<R>(run: impl FnOnce(&mut Open) -> R) -> Option<R> {
+    let mut open = OPEN.take()?;
+    let result = run(&mut open);
+    OPEN.set(Some(open));
+    Some(result)
 }
 
 /// Returns whether a value is being packed in this thread to go to another process of this machine.
 pub fn is_packing() -> bool {
-    OPEN.with_borrow(|open| open.as_ref().is_some_and(|luggage| luggage.packing))
+    lend(|open| open.packing).unwrap_or(false)
 }
 
 /// Puts a duplicate of a descriptor into the luggage of this thread, and returns its number there.
@@ -101,11 +133,7 @@ pub fn take(what: &str, number: u32) -> Result<OwnedFd, CannotTravel> {
 /// Remembers why, and returns an error of the format.
 pub(crate) fn say<E>(why: CannotTravel, custom: impl FnOnce(String) -> E) -> E {
     let text = why.to_string();
-    OPEN.with_borrow_mut(|open| {
-        if let Some(luggage) = open {
-            luggage.why = Some(why);
-        }
-    });
+    lend(|open| open.luggage.get_or_insert_default().why = Some(why));
     custom(text)
 }
 
@@ -124,17 +152,14 @@ pub(crate) fn with<R>(
     packing: bool,
     run: impl FnOnce(&mut Luggage) -> Result<R, CannotTravel>,
 ) -> Result<R, CannotTravel> {
-    OPEN.with_borrow_mut(|open| match open {
-        Some(luggage) if luggage.packing == packing => run(luggage),
-        _ => Err(CannotTravel::new(
+    let lent = lend(|open| {
+        let is_it = open.packing == packing;
+        is_it.then(|| run(open.luggage.get_or_insert_default()))
+    });
+    lent.flatten().unwrap_or_else(|| {
+        Err(CannotTravel::new(
             what,
             "it is more than bytes, and goes only into a parcel to another process of this machine",
-        )),
+        ))
     })
-}
-
-impl fmt::Debug for Luggage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Luggage").field("files", &self.files).finish_non_exhaustive()
-    }
 }

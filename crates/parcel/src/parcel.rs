@@ -8,10 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use shmkit_roster::Seat;
-use shmkit_segment::Segment;
 
 use crate::ParcelError;
-use crate::carrier::{Sent, enable};
+use crate::carrier::enable;
 use crate::luggage::{self, Luggage};
 
 /// Values on their way to another process of this machine: their bytes and descriptors.
@@ -23,13 +22,8 @@ pub struct Parcel {
     pub(crate) bytes: Vec<u8>,
     /// The first byte that is not taken out yet.
     at: usize,
-    pub(crate) files: Vec<Option<OwnedFd>>,
-    /// What its objects' handles keep: until it has come.
-    pub(crate) kept: Vec<Seat>,
-    /// The segments that are in it.
-    sent: Vec<Sent>,
-    /// Those of them that were taken out.
-    joined: Vec<(u32, Segment)>,
+    /// What goes with the bytes.
+    luggage: Option<Box<Luggage>>,
 }
 
 impl Parcel {
@@ -40,7 +34,7 @@ impl Parcel {
 
     /// Makes one of what has come.
     pub(crate) fn of(bytes: Vec<u8>, files: Vec<OwnedFd>) -> Self {
-        Self { bytes, files: files.into_iter().map(Some).collect(), ..Self::default() }
+        Self { bytes, at: 0, luggage: Luggage::of(files) }
     }
 
     /// Makes one of bytes that another one had, all of them or from the begin of a value on, and of its descriptors.
@@ -49,8 +43,22 @@ impl Parcel {
     }
 
     /// Returns its bytes, those included that were taken out, and the descriptors that were not.
-    pub fn into_parts(self) -> (Vec<u8>, Vec<OwnedFd>) {
-        (self.bytes, self.files.into_iter().flatten().collect())
+    pub fn into_parts(mut self) -> (Vec<u8>, Vec<OwnedFd>) {
+        let files = self.take_files();
+        (self.bytes, files)
+    }
+
+    /// Takes the descriptors that were not taken out yet.
+    pub fn take_files(&mut self) -> Vec<OwnedFd> {
+        let files = self.luggage.as_mut().map(|luggage| take(&mut luggage.files));
+        files.into_iter().flatten().flatten().collect()
+    }
+
+    /// Empties it, and puts these bytes in, which another one had: it keeps its memory for them.
+    pub fn refill(&mut self, bytes: &[u8]) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        (self.at, self.luggage) = (0, None);
     }
 
     /// Returns its bytes, those included that were taken out.
@@ -60,7 +68,7 @@ impl Parcel {
 
     /// Returns whether there are descriptors in it.
     pub fn has_files(&self) -> bool {
-        self.files.iter().any(Option::is_some)
+        self.luggage.as_ref().is_some_and(|luggage| luggage.files.iter().any(Option::is_some))
     }
 
     /// Puts a value in, behind what is there.
@@ -70,23 +78,21 @@ impl Parcel {
     /// [`CannotTravel`](ParcelError::CannotTravel), [`Encode`](ParcelError::Encode): then the parcel is as before.
     pub fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ParcelError> {
         enable();
-        let before = (self.bytes.len(), self.files.len(), self.kept.len(), self.sent.len());
-        let mut luggage = Luggage::new(take(&mut self.files), true);
-        (luggage.kept, luggage.sent) = (take(&mut self.kept), take(&mut self.sent));
-        let mut writer = Writer(take(&mut self.bytes));
-        let (result, luggage) = luggage::open(luggage, || {
-            postcard::serialize_with_flavor::<T, &mut Writer, ()>(value, &mut writer)
+        let before = self.bytes.len();
+        let marks = self.luggage.as_ref().map_or([0; 3], |luggage| luggage.marks());
+        let mut writer = Writer(&mut self.bytes);
+        let (result, luggage) = luggage::open(self.luggage.take(), true, || {
+            postcard::serialize_with_flavor::<T, &mut Writer<'_>, ()>(value, &mut writer)
         });
-        let why = luggage.why;
-        (self.bytes, self.files) = (writer.0, luggage.files);
-        (self.kept, self.sent) = (luggage.kept, luggage.sent);
+        self.luggage = luggage;
+        let why = self.luggage.as_mut().and_then(|luggage| luggage.why.take());
         match (result, why) {
             (Ok(()), None) => Ok(()),
             (result, why) => {
-                self.bytes.truncate(before.0);
-                self.files.truncate(before.1);
-                self.kept.truncate(before.2);
-                self.sent.truncate(before.3);
+                self.bytes.truncate(before);
+                if let Some(luggage) = &mut self.luggage {
+                    luggage.cut(marks);
+                }
                 let encode = || ParcelError::Encode {
                     of: type_name::<T>(),
                     why: result.err().map(|error| error.to_string()).unwrap_or_default(),
@@ -104,12 +110,11 @@ impl Parcel {
     /// it cannot be used here. Then the parcel is as before, but for descriptors that were taken out.
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, ParcelError> {
         enable();
-        let mut luggage = Luggage::new(take(&mut self.files), false);
-        luggage.joined = take(&mut self.joined);
         let left = &self.bytes[self.at..];
-        let (result, luggage) = luggage::open(luggage, || postcard::take_from_bytes::<T>(left));
-        let why = luggage.why;
-        (self.files, self.joined) = (luggage.files, luggage.joined);
+        let (result, luggage) =
+            luggage::open(self.luggage.take(), false, || postcard::take_from_bytes::<T>(left));
+        self.luggage = luggage;
+        let why = self.luggage.as_mut().and_then(|luggage| luggage.why.take());
         match (result, why) {
             (Ok((value, left)), None) => {
                 self.at = self.bytes.len() - left.len();
@@ -124,7 +129,7 @@ impl Parcel {
 
     /// Takes what its objects' handles keep, to be dropped when the other side has taken them out.
     pub fn take_kept(&mut self) -> Kept {
-        Kept(take(&mut self.kept))
+        Kept(self.luggage.as_mut().map(|luggage| take(&mut luggage.kept)).unwrap_or_default())
     }
 
     /// Returns how many bytes are left to be taken out.
@@ -144,16 +149,18 @@ impl Parcel {
 pub struct Kept(#[expect(dead_code, reason = "for its drop")] Vec<Seat>);
 
 /// Where postcard writes to: behind what is there.
-struct Writer(Vec<u8>);
+struct Writer<'b>(&'b mut Vec<u8>);
 
-impl postcard::ser_flavors::Flavor for &mut Writer {
+impl postcard::ser_flavors::Flavor for &mut Writer<'_> {
     type Output = ();
 
+    #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
         self.0.extend_from_slice(data);
         Ok(())
     }
 
+    #[inline]
     fn try_push(&mut self, data: u8) -> postcard::Result<()> {
         self.0.push(data);
         Ok(())
@@ -186,7 +193,7 @@ mod tests {
         let fails = Fails(File::open("/dev/null").unwrap().into());
         let error = parcel.add(&fails).unwrap_err();
         assert!(matches!(error, ParcelError::Encode { of, .. } if of.contains("Fails")));
-        assert_eq!((parcel.len(), parcel.files.len()), (1, 0));
+        assert_eq!((parcel.len(), parcel.has_files()), (1, false));
         assert!(matches!(parcel.take::<String>(), Err(ParcelError::Decode { .. })));
         assert_eq!(parcel.take::<u8>().unwrap(), 5);
     }

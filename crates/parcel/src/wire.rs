@@ -43,7 +43,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// Begins to send a parcel. What was taken out of it does not go.
     pub fn new(kind: u32, mut parcel: Parcel) -> Self {
-        let files: Vec<OwnedFd> = std::mem::take(&mut parcel.files).into_iter().flatten().collect();
+        let files = parcel.take_files();
         let mut head = [0; HEAD];
         head[..4].copy_from_slice(&MAGIC);
         head[4..8].copy_from_slice(&kind.to_ne_bytes());

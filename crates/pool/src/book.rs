@@ -1,19 +1,22 @@
 //! What the parent knows of its tasks and workers, and nobody else needs to.
 
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shmkit_process::TaskError;
 
 use crate::Retry;
-use crate::luggage::Luggage;
+use crate::answers::Packed;
+use crate::luggage::{Answer, Luggage};
 use crate::member::{Corpse, Member};
 
 /// Who is told what became of calls. Its calls are numbered by whoever makes it.
 pub(crate) trait Sink: Send + Sync {
     /// Takes an outcome. The book is locked: it keeps it, and hands back what is to be done when it is not, if somebody is to
     /// be told who does not wait.
-    fn take(&self, news: News) -> Option<Later>;
+    fn take(self: Arc<Self>, news: News) -> Option<Later>;
 }
 
 /// What is done when the book is not locked.
@@ -22,8 +25,8 @@ pub(crate) type Later = Box<dyn FnOnce() + Send>;
 /// What became of some calls.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// So many calls from this one on have these answers, each behind its length.
-    Answers { first: usize, calls: usize, bytes: Vec<u8> },
+    /// So many calls from this one on have these answers.
+    Answers { first: usize, calls: usize, packed: Packed },
     /// This call has no answer, for this reason.
     Failed { index: usize, error: TaskError },
 }
@@ -100,6 +103,8 @@ pub(crate) struct Book {
     /// By their places.
     pub(crate) members: Vec<Option<Member>>,
     pub(crate) corpses: Vec<Corpse>,
+    /// What workers have sent that goes with answers which are not told yet.
+    pub(crate) brought: HashMap<Answer, Vec<OwnedFd>>,
     /// How many workers there are to be now, and at least.
     pub(crate) wanted: usize,
     pub(crate) least: usize,
@@ -137,6 +142,7 @@ impl Book {
             slots: (0..cells).map(|_| Slot::default()).collect(),
             members: (0..places).map(|_| None).collect(),
             corpses: Vec::new(),
+            brought: HashMap::new(),
             wanted: workers,
             least: workers,
             slack_since: None,

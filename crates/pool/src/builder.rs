@@ -92,7 +92,7 @@ impl Builder {
         self
     }
 
-    /// How many bytes arguments and answers under way may take that are larger than 184 bytes each: by default 1 GiB, which the
+    /// How many bytes arguments and answers under way may take that are larger than 176 bytes each: by default 1 GiB, which the
     /// pool takes as it needs it.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shmkit_parcel::Parcel;
-use shmkit_process::__pool::answered;
 use shmkit_process::{Task, TaskError};
 use shmkit_sync::{GivenUp, Patience};
 
 use crate::Retry;
+use crate::answers::Reader;
 use crate::book::{Later, News, Order, Sink};
-use crate::inner::{Inner, Spot, each_answer};
+use crate::inner::{Inner, Spot};
 use crate::luggage::Luggage;
 
 /// What was told of the calls of a course, and nobody has looked at.
@@ -21,13 +21,17 @@ struct Inbox {
 }
 
 impl Sink for Inbox {
-    fn take(&self, news: News) -> Option<Later> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(news);
+    fn take(self: Arc<Self>, news: News) -> Option<Later> {
+        self.add(news);
         None
     }
 }
 
 impl Inbox {
+    fn add(&self, news: News) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(news);
+    }
+
     fn empty(&self) -> Vec<News> {
         std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -82,17 +86,19 @@ impl<'p, T: Task> Course<'p, T> {
         self.chunk = calls;
     }
 
-    /// Gives it the next call. One that cannot be sent is told of like others.
-    pub(crate) fn give(&mut self, args: &T::Args) {
+    /// Gives it the next call. One that cannot be sent is told of like others. Returns whether it has sent a chunk.
+    #[inline]
+    pub(crate) fn give(&mut self, args: &T::Args) -> bool {
         let index = self.given;
         self.given += 1;
         let why = match T::pack(args, &mut self.parcel) {
             Ok(()) => {
                 self.ends.push(self.parcel.bytes().len());
-                if self.ends.len() >= self.chunk {
+                let is_full = self.ends.len() >= self.chunk;
+                if is_full {
                     self.send();
                 }
-                return;
+                return is_full;
             }
             Err(error) => error.to_string(),
         };
@@ -100,7 +106,8 @@ impl<'p, T: Task> Course<'p, T> {
         self.send();
         self.parcel = Parcel::new();
         self.first = index + 1;
-        self.inbox.take(News::Failed { index, error: TaskError::Encode { task: T::NAME, why } });
+        self.inbox.add(News::Failed { index, error: TaskError::Encode { task: T::NAME, why } });
+        true
     }
 
     /// Sends what is there.
@@ -137,7 +144,7 @@ impl<'p, T: Task> Course<'p, T> {
                         Some(refusal) => refusal,
                         None => TaskError::Encode { task: T::NAME, why: why.clone() },
                     });
-                    self.inbox.take(News::Failed { index: order.first + n, error });
+                    self.inbox.add(News::Failed { index: order.first + n, error });
                 }
             }
         }
@@ -170,24 +177,10 @@ impl<'p, T: Task> Course<'p, T> {
                     self.told += 1;
                     each(index, Err(error));
                 }
-                News::Answers { first, calls, bytes } => {
+                News::Answers { first, calls, mut packed } => {
                     self.told += calls;
-                    let mut answers = each_answer(&bytes);
-                    for n in 0..calls {
-                        let decode = |why: String| TaskError::Decode {
-                            task: T::NAME,
-                            name: name.clone(),
-                            why,
-                        };
-                        let answer = answers
-                            .next()
-                            .ok_or_else(|| decode("it is cut off".into()))
-                            .and_then(|parcel| answered(T::NAME, name, parcel))
-                            .and_then(|mut parcel| {
-                                parcel.take().map_err(|error| decode(error.to_string()))
-                            });
-                        each(first + n, answer);
-                    }
+                    let mut answers = Reader::new(&mut packed);
+                    (0..calls).for_each(|n| each(first + n, answers.next(T::NAME, name)));
                 }
             }
         }

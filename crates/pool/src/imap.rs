@@ -105,7 +105,9 @@ impl<'p, T: Task, I: Iterator<Item = T::Args>> Imap<'p, T, I> {
         while self.course.given - self.taken < self.window {
             let Some(inputs) = &mut self.inputs else { return };
             match inputs.next() {
-                Some(args) => self.course.give(&args),
+                Some(args) => {
+                    self.course.give(&args);
+                }
                 None => self.inputs = None,
             }
         }

@@ -7,24 +7,23 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_parcel::Parcel;
 use shmkit_process::TaskError;
 use shmkit_queue::QueueError;
+use shmkit_roster::OwnerId;
 use shmkit_sync::{GivenUp, Patience};
 
+use crate::answers::Packed;
 use crate::book::{Book, Later, News, Order, Phase};
 use crate::builder::Builder;
-use crate::error::{PoolError, PoolErrorKind};
+use crate::error::{PoolError, PoolErrorKind, Trouble};
 use crate::raw::{CellState, RawCell};
-use crate::store::{NEWS, PREFIX, Store};
+use crate::store::{NEWS, Store};
+use crate::told;
 
 /// How many answers are taken at a time.
 const BATCH: usize = 64;
 /// How long a wait sleeps that a signal handler may end, or somebody who forgot to tell of it.
-const SLICE: Duration = Duration::from_millis(200);
-
-/// How many orders with luggage may be under way: each keeps descriptors.
-const MOST_LADEN: usize = 64;
+pub(crate) const SLICE: Duration = Duration::from_millis(200);
 
 /// A cell with an order, as who has put it in knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +35,13 @@ pub(crate) struct Spot {
 /// What all handles of a pool have in common.
 pub(crate) struct Inner {
     /// The process that has it: not a forked child.
-    pub(crate) pid: u32,
+    pid: u32,
+    /// The same as it is called in the segment, which is asked for faster.
+    me: Option<OwnerId>,
     pub(crate) store: Store,
     pub(crate) builder: Builder,
+    /// The builder's, for who keeps it.
+    pub(crate) name: Arc<str>,
     book: Mutex<Book>,
     /// Something was told, or nobody takes out of `finished` any more.
     changed: Condvar,
@@ -52,8 +55,9 @@ impl Inner {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(|errno| PoolError::of(PoolErrorKind::Memory, errno))?;
         let book = Mutex::new(Book::new(builder.capacity, places, builder.workers as usize));
-        let pid = std::process::id();
-        Ok(Self { pid, store, builder, book, changed: Condvar::new(), bell })
+        let (pid, me) = (std::process::id(), store.me());
+        let name = builder.name.as_str().into();
+        Ok(Self { pid, me, store, name, builder, book, changed: Condvar::new(), bell })
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
@@ -63,6 +67,12 @@ impl Inner {
 
     pub(crate) fn is_ours(&self) -> bool {
         self.pid == std::process::id()
+    }
+
+    /// The same for who needs the segment: a forked child has no name there, or another one.
+    #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        self.me.is_some() && self.store.me() == self.me
     }
 
     /// Wakes the thread that sees workers end.
@@ -168,19 +178,20 @@ impl Inner {
             Err(corrupt) => return self.break_up(book, corrupt.to_string(), later),
         };
         // A number may come twice, and late.
-        if seen.generation != slot.generation {
+        let generation = slot.generation;
+        if seen.generation != generation {
             return;
         }
         match seen.state {
             CellState::Dropped => self.give_back(book, number, cell, CellState::Dropped),
             CellState::Done => {
-                let answers = self.store.read_answers(number, cell);
+                let answers = self.answers(book, number, cell, generation);
                 if let Some(order) = book.finish(number) {
                     let calls = order.calls();
                     let (told, why) = match answers {
-                        Ok((told, bytes)) => {
+                        Ok((told, packed)) => {
                             let told = calls.min(told as usize);
-                            let news = News::Answers { first: order.first, calls: told, bytes };
+                            let news = News::Answers { first: order.first, calls: told, packed };
                             report(book, &order, told, news, later);
                             (told, "the worker has said nothing".to_owned())
                         }
@@ -202,94 +213,35 @@ impl Inner {
         }
     }
 
+    /// Reads the answers in a cell, with what their worker has sent that goes with them.
+    pub(crate) fn answers(
+        &self,
+        book: &mut Book,
+        number: u32,
+        cell: &RawCell,
+        generation: u32,
+    ) -> Result<(u64, Packed), Trouble> {
+        let (told, mut packed) = self.store.read_answers(number, cell)?;
+        if cell.brings.load(Relaxed) != 0 {
+            for call in packed.laden() {
+                let answer = (number, generation, call);
+                // It was sent before the answer was told of: in the socket, if nobody has taken it out.
+                let place = cell.worker.load(Relaxed) as usize;
+                while !book.brought.contains_key(&answer) && self.hear(book, place) {}
+                packed.files.push(book.brought.remove(&answer).unwrap_or_default());
+            }
+        }
+        // What a worker has sent of a call that it did not live to answer is nobody's.
+        book.brought.retain(|&(cell, task, _), _| (cell, task) != (number, generation));
+        Ok((told, packed))
+    }
+
     fn give_back(&self, book: &mut Book, number: u32, cell: &RawCell, from: CellState) {
         self.store.free_blocks(cell);
         let slot = &mut book.slots[number as usize];
         if let Some(next) = cell.free(slot.generation, from) {
             slot.generation = next;
             book.free.push(number);
-        }
-    }
-
-    /// S1 and S2: puts calls into a free cell, waits for one, and tells the workers.
-    pub(crate) fn dispatch(
-        &self,
-        mut order: Order,
-        patience: &Patience<'_>,
-    ) -> Result<Spot, Box<(TaskError, Order)>> {
-        if !self.is_ours() {
-            return Err(Box::new((TaskError::NotOurs, order)));
-        }
-        let is_laden = order.luggage.is_some();
-        let found = self.work_until(patience, |book| match book.refusal() {
-            Some(error) => Some(Err(error)),
-            None if is_laden && book.laden >= MOST_LADEN => None,
-            None => book.free.pop().map(Ok),
-        });
-        let number = match found {
-            Ok(Ok(number)) => number,
-            Ok(Err(error)) => return Err(Box::new((error, order))),
-            Err(GivenUp::Interrupted) => return Err(Box::new((TaskError::Interrupted, order))),
-            Err(_) => return Err(Box::new((TaskError::TimedOut, order))),
-        };
-        let task = order.task;
-        // The cell is this thread's alone, until it is queued.
-        let written = match self.store.table.cell(number) {
-            Some(cell) => self
-                .store
-                .write_args(number, cell, order.calls(), &order.bytes, is_laden)
-                .map(|()| cell)
-                .map_err(|trouble| trouble.to_string()),
-            None => Err("there is no such cell".into()),
-        };
-        let cell = match written {
-            Ok(cell) => cell,
-            Err(why) => {
-                let mut book = self.book();
-                book.free.push(number);
-                self.stir(&book);
-                return Err(Box::new((TaskError::Encode { task, why }, order)));
-            }
-        };
-        cell.print.store(order.print, Relaxed);
-        let is_once = self.builder.on_death.is_none() && !order.retry.keeps_arguments();
-        if is_once && order.calls() == 1 {
-            order.bytes = Vec::new();
-        }
-        let is_limited = order.limit.is_some();
-        let mut book = self.book();
-        if let Some(error) = book.refusal() {
-            self.store.free_blocks(cell);
-            book.free.push(number);
-            return Err(Box::new((error, order)));
-        }
-        let generation = book.begin(number, order);
-        let grows = self
-            .builder
-            .scale
-            .is_some_and(|(most, _)| book.wanted < book.under_way.min(most as usize));
-        if let Err(corrupt) = cell.queue(generation) {
-            let mut later = Vec::new();
-            self.break_up(&mut book, corrupt.to_string(), &mut later);
-            drop(book);
-            later.into_iter().for_each(|later| later());
-            return Ok(Spot { number, generation });
-        }
-        drop(book);
-        self.line_up(number);
-        if is_limited || grows {
-            self.ring();
-        }
-        Ok(Spot { number, generation })
-    }
-
-    /// S2. The line has room for twice as many as there are cells.
-    pub(crate) fn line_up(&self, number: u32) {
-        if let Err(error) = self.store.ready.put_timeout(number, SLICE) {
-            let (mut book, mut later) = (self.book(), Vec::new());
-            self.break_up(&mut book, error.error.to_string(), &mut later);
-            drop(book);
-            later.into_iter().for_each(|later| later());
         }
     }
 
@@ -366,7 +318,7 @@ impl Inner {
     /// Lets the workers go if nothing is left for them.
     pub(crate) fn close_if_done(&self, book: &mut Book) {
         if book.phase == Phase::Closed && book.under_way == 0 {
-            let _ = self.store.ready.close();
+            self.store.close();
             self.ring();
         }
     }
@@ -381,21 +333,11 @@ pub(crate) fn report(
     later: &mut Vec<Later>,
 ) {
     book.completed += calls as u64;
-    if let Some(then) = order.sink.take(news) {
+    told::answered(order, calls, &news, later);
+    if let Some(then) = order.sink.clone().take(news) {
         book.watched -= 1;
         later.push(then);
     }
-}
-
-/// Cuts the bytes of answers into one parcel for each.
-pub(crate) fn each_answer(bytes: &[u8]) -> impl Iterator<Item = Parcel> + '_ {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let (len, behind) = rest.split_first_chunk::<PREFIX>()?;
-        let (answer, behind) = behind.split_at_checked(u32::from_ne_bytes(*len) as usize)?;
-        rest = behind;
-        Some(Parcel::from_parts(answer.to_vec(), Vec::new()))
-    })
 }
 
 impl fmt::Debug for Inner {

@@ -6,6 +6,8 @@
 //!     [`map_each`](Pool::map_each), [`starmap_each`](Pool::starmap_each) what became of each call;
 //!   * [`imap`](Pool::imap), [`imap_unordered`](Pool::imap_unordered) return the answers as they come, and call ahead of their
 //!     use only a few;
+//!   * [`par_map`](Pool::par_map), [`par_for_each`](Pool::par_for_each) run a task on each part of a shared array, which it
+//!     changes where it lies;
 //!   * [`close`](Pool::close), [`join`](Pool::join), [`terminate`](Pool::terminate).
 //! * [`Builder`]: time limits, [`Retry`], recycling, scaling, an initializer.
 //! * [`executor`]: the same by the words of Python's `concurrent.futures`.
@@ -20,8 +22,15 @@
 //!
 //! # What this does not do
 //!
-//! An answer has no descriptors or handles in it; arguments may. A pool is that of one process, and no task can make one: workers
+//! Descriptors and handles in an answer come as in arguments; but an object that a worker has made itself is there as long as
+//! that worker has it: until it has answered so 64 times more, or ends. A pool is that of one process, and no task can make one: workers
 //! are [daemons](shmkit_process::Builder::daemon).
+//!
+//! # Features
+//!
+//! * `tracing`: events, to whoever subscribes to them. At `WARN` a worker that died; at `DEBUG` workers that come and leave,
+//!   processes, and tasks that failed; at `TRACE` each answer. In a worker, where a subscriber is set by an
+//!   [initializer](Builder::initializer), each task is a span. Nothing is printed.
 //!
 //! # How it works
 //!
@@ -31,11 +40,15 @@
 //! said for which task, so that the kill hits no other.
 
 #[cfg(not(loom))]
+mod answers;
+#[cfg(not(loom))]
 mod book;
 #[cfg(not(loom))]
 mod builder;
 #[cfg(not(loom))]
 mod course;
+#[cfg(not(loom))]
+mod dispatch;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
@@ -50,6 +63,8 @@ mod luggage;
 mod map;
 #[cfg(not(loom))]
 mod member;
+#[cfg(not(loom))]
+mod parts;
 #[cfg(not(loom))]
 mod pending;
 #[cfg(not(loom))]
@@ -66,6 +81,8 @@ mod supervisor;
 #[cfg(not(loom))]
 mod table;
 #[cfg(not(loom))]
+mod told;
+#[cfg(not(loom))]
 mod worker;
 
 #[cfg(not(loom))]
@@ -76,6 +93,7 @@ pub use crate::{
     builder::Builder,
     error::{PoolError, PoolErrorKind},
     imap::{Imap, WithIndex},
+    parts::{PartFailure, PartsError},
     pending::Pending,
     policy::{AfterDeath, Retry},
     pool::Pool,

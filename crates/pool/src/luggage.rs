@@ -1,7 +1,8 @@
-//! What goes with the arguments of a call and is more than bytes: the worker that runs it asks its parent for it.
+//! What goes with the arguments or the answer of a call and is more than bytes, through the socket of the worker that runs it.
 //!
-//! Nobody knows which worker will run a call, and a descriptor goes through a socket. So it stays with the parent until a worker
-//! has begun, and that worker's own socket brings it.
+//! Nobody knows which worker will run a call. So what goes with its arguments stays with the parent until a worker has begun, and
+//! asks for it. What goes with an answer is sent before that is told of: whoever is told finds it in the socket, which outlives
+//! its worker.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,6 +16,8 @@ const ASK: u32 = 1;
 const COMES: u32 = 2;
 /// A worker has begun its last task: somebody is to come in its place.
 const LEAVES: u32 = 3;
+/// A worker brings what goes with an answer: its cell's number and generation, and which of the cell's calls it answers.
+const BRINGS: u32 = 4;
 /// The most bytes of any.
 const MOST: u64 = 64;
 
@@ -52,6 +55,17 @@ pub(crate) fn ask(
     Ok(parcel.into_parts().1)
 }
 
+/// The worker's side: sends what goes with an answer, before that is told of.
+pub(crate) fn bring(
+    socket: &UnixStream,
+    answer: Answer,
+    files: Vec<OwnedFd>,
+) -> Result<(), ParcelError> {
+    let mut note = Parcel::new();
+    note.add(&answer)?;
+    Outgoing::new(BRINGS, Parcel::from_parts(note.into_parts().0, files)).finish(socket)
+}
+
 /// The worker's side: says that it leaves after this task.
 ///
 /// # Errors
@@ -61,11 +75,16 @@ pub(crate) fn leaves(socket: &UnixStream) -> Result<(), ParcelError> {
     Outgoing::new(LEAVES, Parcel::new()).finish(socket)
 }
 
+/// Which answer: a cell's number and generation, and the number of the call among the cell's.
+pub(crate) type Answer = (u32, u32, u64);
+
 /// What a worker says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Said {
     /// It asks for what goes with a cell: its number and generation.
     Asks(u32, u32),
+    /// It brings what goes with an answer.
+    Brings(Answer, Vec<OwnedFd>),
     /// It leaves after its task.
     Leaves,
 }
@@ -82,6 +101,10 @@ pub(crate) fn said(
     Ok(match incoming.advance(socket)? {
         Some((ASK, mut parcel)) => {
             parcel.take().map(|(cell, task)| Some(Said::Asks(cell, task)))?
+        }
+        Some((BRINGS, mut parcel)) => {
+            let files = parcel.take_files();
+            parcel.take().map(|answer| Some(Said::Brings(answer, files)))?
         }
         Some((LEAVES, _)) => Some(Said::Leaves),
         _ => None,

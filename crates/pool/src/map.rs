@@ -46,7 +46,22 @@ impl Pool {
         task: T,
         inputs: impl IntoIterator<Item = T::Args>,
     ) -> Result<Vec<T::Output>, TaskError> {
-        self.starmap_each(task, inputs).into_iter().collect()
+        let (inputs, chunk) = self.cut(inputs);
+        // Not as results: an error takes ten times the room of a number.
+        let mut outputs: Vec<Option<T::Output>> = Vec::new();
+        outputs.resize_with(inputs.len(), || None);
+        let mut first: Option<(usize, TaskError)> = None;
+        self.call_all(task, inputs, chunk, |index, answer| match answer {
+            Ok(output) => outputs[index] = Some(output),
+            Err(error) if first.as_ref().is_none_or(|(first, _)| index < *first) => {
+                first = Some((index, error));
+            }
+            Err(_) => {}
+        });
+        match first {
+            Some((_, error)) => Err(error),
+            None => outputs.into_iter().map(|output| output.ok_or(TaskError::Taken)).collect(),
+        }
     }
 
     /// As [`map`](Self::map), and returns what became of each call.
@@ -75,10 +90,16 @@ impl Pool {
         task: T,
         inputs: impl IntoIterator<Item = T::Args>,
     ) -> Vec<Result<T::Output, TaskError>> {
+        let (inputs, chunk) = self.cut(inputs);
+        self.chunked(task, inputs, chunk)
+    }
+
+    /// Says how many calls a chunk is to have.
+    fn cut<A>(&self, inputs: impl IntoIterator<Item = A>) -> (Vec<A>, usize) {
         // All of it, so that the chunks are of one size; and an input that panics leaves nothing half sent.
         let inputs: Vec<_> = inputs.into_iter().collect();
         let chunk = inputs.len().div_ceil(4 * self.workers() as usize).max(1);
-        self.chunked(task, inputs, chunk)
+        (inputs, chunk)
     }
 
     /// As [`starmap_each`](Self::starmap_each), with so many calls in a chunk: one task to the pool, which one worker runs.
@@ -97,25 +118,35 @@ impl Pool {
         chunk: usize,
     ) -> Vec<Result<T::Output, TaskError>> {
         assert!(chunk > 0, "a chunk has at least one call");
-        let _ = task;
-        let mut course = Course::<T>::new(&self.inner, chunk.min(MOST));
         let mut results = Vec::new();
-        let mut put = |index: usize, answer| {
+        self.call_all(task, inputs, chunk, |index, answer| {
             if results.len() <= index {
                 results.resize_with(index + 1, || None);
             }
             results[index] = Some(answer);
-        };
+        });
+        results.into_iter().map(|answer| answer.unwrap_or(Err(TaskError::Taken))).collect()
+    }
+
+    /// Calls the task for each of the inputs, and hands over what became of each call, by its number.
+    fn call_all<T: Task>(
+        &self,
+        task: T,
+        inputs: impl IntoIterator<Item = T::Args>,
+        chunk: usize,
+        mut each: impl FnMut(usize, Result<T::Output, TaskError>),
+    ) {
+        let _ = task;
+        let mut course = Course::<T>::new(&self.inner, chunk.min(MOST));
         for args in inputs {
-            course.give(&args);
-            let _ = course.receive(None, &mut put);
+            if course.give(&args) {
+                let _ = course.receive(None, &mut each);
+            }
         }
         course.send();
         while course.told < course.given {
             // It is patient.
-            let _ = course.receive(Some(&Patience::ENDLESS), &mut put);
+            let _ = course.receive(Some(&Patience::ENDLESS), &mut each);
         }
-        drop(course);
-        results.into_iter().map(|answer| answer.unwrap_or(Err(TaskError::Taken))).collect()
     }
 }

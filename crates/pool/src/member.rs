@@ -12,7 +12,7 @@ use crate::builder::Builder;
 use crate::luggage::Luggage;
 use crate::store::Store;
 use crate::worker::{Place, worker};
-use crate::{AfterDeath, PoolError, PoolErrorKind, luggage};
+use crate::{AfterDeath, PoolError, PoolErrorKind, luggage, told};
 
 /// How long the thread that sees all processes end may take to say so, when the kernel has.
 const BURIAL: Duration = Duration::from_secs(5);
@@ -70,6 +70,7 @@ impl Member {
             parent: store.me().map_or(0, |me| me.get()),
             most_tasks: builder.most_tasks,
             most_resident: builder.most_resident,
+            is_limited: builder.timeout.is_some(),
             cpu: builder.cpus.get(place % builder.cpus.len().max(1)).copied(),
             first: builder.first.as_ref().map(|first| (first.print, first.args.clone())),
         };
@@ -83,7 +84,9 @@ impl Member {
         let sentinel = Arc::new(process.as_fd().try_clone_to_owned().map_err(os)?);
         ours.set_nonblocking(true).map_err(os)?;
         let (socket, incoming) = (Some(Arc::new(ours)), luggage::incoming());
-        Ok(Self { process, sentinel, socket, incoming, generation, leaves: false })
+        let member = Self { process, sentinel, socket, incoming, generation, leaves: false };
+        told::started(&builder.name, place, &member);
+        Ok(member)
     }
 
     /// Says how it has ended, which its sentinel says that it has.

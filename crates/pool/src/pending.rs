@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use shmkit_atomic::Deadline;
-use shmkit_process::__pool::answered;
 use shmkit_process::TaskError;
 use shmkit_sync::{GivenUp, Patience};
 
+use crate::answers::{Packed, Reader};
 use crate::book::{Later, News, Sink};
-use crate::inner::{Shared, Spot, each_answer};
+use crate::inner::{Shared, Spot};
 
 /// What is called with an answer.
 type Then<T> = Box<dyn FnOnce(&Result<T, TaskError>) + Send>;
@@ -34,7 +34,7 @@ pub struct Pending<T> {
 
 pub(crate) struct Ticket<T> {
     task: &'static str,
-    name: String,
+    name: Arc<str>,
     state: Mutex<State<T>>,
 }
 
@@ -48,7 +48,7 @@ struct State<T> {
 
 enum Answer<T> {
     None,
-    Packed(Result<Vec<u8>, TaskError>),
+    Packed(Result<Packed, TaskError>),
     Here(Result<T, TaskError>),
     /// Lent to those who are called with it.
     Lent,
@@ -56,7 +56,7 @@ enum Answer<T> {
 }
 
 impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
-    pub(crate) fn new(task: &'static str, name: String) -> Arc<Self> {
+    pub(crate) fn new(task: &'static str, name: Arc<str>) -> Arc<Self> {
         let state =
             State { answer: Answer::None, waker: None, then: Vec::new(), is_watched: false };
         Arc::new(Self { task, name, state: Mutex::new(state) })
@@ -67,12 +67,8 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unpack(&self, packed: Result<Vec<u8>, TaskError>) -> Result<T, TaskError> {
-        let decode =
-            |why: String| TaskError::Decode { task: self.task, name: self.name.clone(), why };
-        let parcel = each_answer(&packed?).next().ok_or_else(|| decode("it is cut off".into()))?;
-        let mut parcel = answered(self.task, &self.name, parcel)?;
-        parcel.take().map_err(|error| decode(error.to_string()))
+    fn unpack(&self, packed: Result<Packed, TaskError>) -> Result<T, TaskError> {
+        Reader::new(&mut packed?).next(self.task, &self.name)
     }
 
     /// Takes the answer out, if there is one.
@@ -135,20 +131,18 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
     }
 }
 
-/// A ticket's sink needs itself once more, for later.
-pub(crate) struct Handle<T>(pub(crate) Arc<Ticket<T>>);
-
-impl<T: DeserializeOwned + Send + 'static> Sink for Handle<T> {
-    fn take(&self, news: News) -> Option<Later> {
-        let mut state = self.0.state();
+impl<T: DeserializeOwned + Send + 'static> Sink for Ticket<T> {
+    fn take(self: Arc<Self>, news: News) -> Option<Later> {
+        let mut state = self.state();
         if let Answer::None = state.answer {
             state.answer = Answer::Packed(match news {
-                News::Answers { bytes, .. } => Ok(bytes),
+                News::Answers { packed, .. } => Ok(packed),
                 News::Failed { error, .. } => Err(error),
             });
         }
-        let ticket = self.0.clone();
-        std::mem::take(&mut state.is_watched).then(|| Box::new(move || ticket.call()) as Later)
+        let is_watched = std::mem::take(&mut state.is_watched);
+        drop(state);
+        is_watched.then(|| Box::new(move || self.call()) as Later)
     }
 }
 
@@ -216,7 +210,7 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
     /// As with [`wait`](Self::wait).
     pub fn wait_deadline<'p>(&mut self, patience: impl Into<Patience<'p>>) -> Result<T, TaskError> {
         if self.spot.is_some() {
-            if !self.inner.is_ours() {
+            if !self.inner.is_here() {
                 return Err(TaskError::NotOurs);
             }
             let told =

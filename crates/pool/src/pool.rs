@@ -13,7 +13,7 @@ use crate::builder::Builder;
 use crate::inner::{Inner, Shared};
 use crate::luggage::Luggage;
 use crate::member::Member;
-use crate::pending::{Handle, Pending, Ticket};
+use crate::pending::{Pending, Ticket};
 use crate::{PoolError, PoolErrorKind, supervisor};
 
 /// Places for workers beyond those that there are: so many may start while the one before is about to end.
@@ -115,7 +115,7 @@ impl Pool {
         T::Output: Send + 'static,
     {
         let _ = task;
-        let ticket = Ticket::new(T::NAME, self.inner.builder.name.clone());
+        let ticket = Ticket::new(T::NAME, self.inner.name.clone());
         let encode = |why: String| TaskError::Encode { task: T::NAME, why };
         let mut parcel = Parcel::new();
         let packed = match T::pack(&args, &mut parcel) {
@@ -126,7 +126,7 @@ impl Pool {
             let order = Order {
                 task: T::NAME,
                 print: T::PRINT,
-                sink: std::sync::Arc::new(Handle(ticket.clone())),
+                sink: ticket.clone(),
                 first: 0,
                 ends: vec![bytes.len()],
                 bytes,

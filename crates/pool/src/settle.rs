@@ -61,6 +61,9 @@ impl Inner {
                 self.tell(book, number, later);
             }
         }
+        if let Some(me) = self.store.me() {
+            self.store.table.front().forget_dead(self.store.table.keeper(), me);
+        }
         self.count_loss(book, place, state, end, later);
         words.vacate();
         self.stir(book);
@@ -111,13 +114,13 @@ impl Inner {
         later: &mut Vec<Later>,
         again: &mut Vec<u32>,
     ) {
-        let answers = self.store.read_answers(number, cell);
+        let answers = self.answers(book, number, cell, seen.generation);
         let ran_for = ran_for(cell);
         if let Some(mut order) = book.finish(number) {
-            let (told, bytes) = answers.unwrap_or_default();
+            let (told, packed) = answers.unwrap_or_default();
             let told = order.calls().min(told as usize);
             if told > 0 {
-                let news = News::Answers { first: order.first, calls: told, bytes };
+                let news = News::Answers { first: order.first, calls: told, packed };
                 report(book, &order, told, news, later);
                 order.skip(told);
             }

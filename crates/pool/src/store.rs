@@ -1,19 +1,18 @@
 //! A pool's objects in shared memory, and how bytes lie in its cells.
 
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_atomic::crash;
 use shmkit_heap::{BlockId, Heap, HeapError, HeapSpec};
 use shmkit_layout::Region;
-use shmkit_queue::{Queue, QueueSpec};
-use shmkit_roster::Judge;
+use shmkit_queue::{Lease, Queue, QueueError, QueueSpec};
+use shmkit_roster::{Judge, OwnerId};
 use shmkit_segment::{Options, Segment};
+use shmkit_sync::{GivenUp, Patience};
 
+use crate::answers::{Answers, Packed};
 use crate::error::Trouble;
 use crate::raw::{Corrupt, MOST_BYTES, MOST_CALLS, Progress, RawCell};
 use crate::table::{ROOM, Table, TableSpec};
 
-/// In front of each answer: how many bytes it has, as u32 of the machine's byte order.
-pub(crate) const PREFIX: usize = 4;
 /// What the heap has at first, in bytes.
 const HEAP: u64 = 256 << 10;
 
@@ -65,8 +64,41 @@ impl Store {
         })
     }
 
-    pub(crate) fn me(&self) -> Option<shmkit_roster::OwnerId> {
+    pub(crate) fn me(&self) -> Option<OwnerId> {
         self.table.keeper().me()
+    }
+
+    /// A worker takes the number of a cell that waits, as long as the patience says.
+    pub(crate) fn next<'s>(
+        &'s self,
+        me: OwnerId,
+        patience: &Patience<'_>,
+    ) -> Result<Lease<'s, u32>, QueueError> {
+        let front = self.table.front();
+        let is_more = || self.ready.is_closed() || !self.ready.is_empty().is_ok_and(|empty| empty);
+        loop {
+            match self.ready.try_take() {
+                Err(QueueError::Empty) => {}
+                taken => return taken,
+            }
+            if front.lead(me) {
+                let taken = self.ready.take_deadline(*patience);
+                front.step_aside(me, is_more);
+                return taken;
+            }
+            front.follow(self.table.keeper(), me, patience, is_more).map_err(|why| match why {
+                GivenUp::PeerDied(peer) => QueueError::PeerDied { peer },
+                GivenUp::CannotJudge => QueueError::CannotJudge,
+                GivenUp::Interrupted => QueueError::Interrupted,
+                _ => QueueError::TimedOut,
+            })?;
+        }
+    }
+
+    /// Nobody is to wait for tasks any more.
+    pub(crate) fn close(&self) {
+        let _ = self.ready.close();
+        self.table.front().end();
     }
 
     /// Puts arguments into a cell that is the caller's.
@@ -94,6 +126,7 @@ impl Store {
         cell.length.store((calls as u64) << 40 | bytes.len() as u64, Relaxed);
         cell.started.store(0, Relaxed);
         cell.laden.store(is_laden.into(), Relaxed);
+        cell.brings.store(0, Relaxed);
         cell.advance(Progress::NONE);
         Ok(())
     }
@@ -110,56 +143,18 @@ impl Store {
         Ok((calls, bytes))
     }
 
-    /// Puts the answer of the next call behind those that are there, and says so.
-    pub(crate) fn add_answer(
-        &self,
+    /// Begins to answer the calls in a cell.
+    pub(crate) fn answers<'s>(
+        &'s self,
         number: u32,
-        cell: &RawCell,
-        answer: &[u8],
-    ) -> Result<(), Trouble> {
-        let len = u32::try_from(answer.len()).map_err(|_| Trouble::TooLong(answer.len()))?;
-        let now = cell.progress();
-        let end = now.bytes() + PREFIX as u64 + u64::from(len);
-        let (place, region) = self.room(number, cell, now, end)?;
-        region.write_bytes(now.bytes(), &len.to_ne_bytes())?;
-        region.write_bytes(now.bytes() + PREFIX as u64, answer)?;
-        cell.advance(Progress::new(place, now.calls() + 1, end));
-        Ok(())
-    }
-
-    /// Returns where there is room for answers up to `end`, with those in it that are there.
-    fn room(
-        &self,
-        number: u32,
-        cell: &RawCell,
-        now: Progress,
-        end: u64,
-    ) -> Result<(u64, Region<'_>), Trouble> {
-        let here = self.answers(number, cell, now)?;
-        if end <= here.len() as u64 {
-            return Ok((now.place(), here));
-        }
-        // Twice as much as is needed, as there is more to come; and in the one of two places that is not in use.
+        cell: &'s RawCell,
+    ) -> Result<Answers<'s>, Trouble> {
         let calls = cell.length.load(Relaxed) >> 40;
-        let len = if calls > now.calls() + 1 { end * 2 } else { end };
-        let place = if now.place() == 1 { 2 } else { 1 };
-        let block = self.heap.reserve_bytes(len as usize)?;
-        let word = &cell.blocks[place as usize - 1];
-        // What was there before is free: its answers are in the block that is in use.
-        // Relaxed: before it is kept, so that the parent of a dead worker, which sees all that it did, finds it.
-        let before = word.swap(block.id().get(), Relaxed);
-        crash::in_program_order();
-        let id = block.keep()?;
-        self.free(before);
-        // SAFETY: this worker's, as long as the cell is.
-        let there = unsafe { self.heap.bytes(id) }?;
-        let answers = copy(here, now.bytes(), now.bits())?;
-        there.write_bytes(0, &answers)?;
-        Ok((place, there))
+        Ok(Answers::new(self, cell, calls, self.table.bytes(number)?))
     }
 
     /// Where the answers are.
-    fn answers(&self, number: u32, cell: &RawCell, now: Progress) -> Result<Region<'_>, Trouble> {
+    fn place(&self, number: u32, cell: &RawCell, now: Progress) -> Result<Region<'_>, Trouble> {
         match now.place() {
             0 => Ok(self.table.bytes(number)?),
             place @ (1 | 2) => {
@@ -171,15 +166,15 @@ impl Store {
         }
     }
 
-    /// Reads all answers that there are, each behind its length.
+    /// Reads all answers that there are; not what goes with them.
     pub(crate) fn read_answers(
         &self,
         number: u32,
         cell: &RawCell,
-    ) -> Result<(u64, Vec<u8>), Trouble> {
+    ) -> Result<(u64, Packed), Trouble> {
         let now = cell.progress();
-        let bytes = copy(self.answers(number, cell, now)?, now.bytes(), now.bits())?;
-        Ok((now.calls(), bytes))
+        let bytes = copy(self.place(number, cell, now)?, now.bytes(), now.bits())?;
+        Ok((now.calls(), Packed { bytes, files: Vec::new() }))
     }
 
     /// Frees what a cell has beside it.
@@ -191,7 +186,7 @@ impl Store {
         }
     }
 
-    fn free(&self, id: u64) {
+    pub(crate) fn free(&self, id: u64) {
         if id != 0 {
             // One that was reserved by somebody dead and not kept is the heap's; one that is freed already is what a death
             // in between has left.
@@ -204,7 +199,7 @@ impl Store {
     }
 }
 
-fn copy(from: Region<'_>, len: u64, found: u64) -> Result<Vec<u8>, Trouble> {
+pub(crate) fn copy(from: Region<'_>, len: u64, found: u64) -> Result<Vec<u8>, Trouble> {
     if len > from.len() as u64 {
         return Err(Corrupt { field: "length of a cell's bytes", found }.into());
     }

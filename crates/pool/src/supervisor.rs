@@ -11,6 +11,7 @@ use crate::book::{Book, Phase};
 use crate::inner::{Inner, Shared};
 use crate::luggage::{self, Said};
 use crate::member::{Corpse, End, Member};
+use crate::told;
 
 /// Until a corpse is looked at again that is not dead to the roster.
 const SOON: Duration = Duration::from_millis(1);
@@ -64,7 +65,9 @@ fn sleep(inner: &Inner, wait: Option<Duration>) -> Vec<usize> {
         match voice {
             _ if !has_news(file) => {}
             Ok(_) => ended.push(*place),
-            Err(socket) => inner.hear(*place, socket),
+            Err(_) => {
+                inner.hear(&mut inner.book(), *place);
+            }
         }
     }
     ended
@@ -76,13 +79,19 @@ fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 }
 
 impl Inner {
-    /// A worker asks for what goes with arguments, or has closed its socket.
-    fn hear(&self, place: usize, socket: &Arc<UnixStream>) {
-        let mut book = self.book();
-        let Some(member) = &mut book.members[place] else { return };
-        let answered = match luggage::said(socket, &mut member.incoming) {
+    /// Takes one thing that a worker says out of its socket: it asks for what goes with arguments, brings what goes with an
+    /// answer, or is gone. Returns false if nothing more is there.
+    pub(crate) fn hear(&self, book: &mut Book, place: usize) -> bool {
+        // The place may be a number from shared memory.
+        let Some(Some(member)) = book.members.get_mut(place) else { return false };
+        let Some(socket) = member.socket.clone() else { return false };
+        let answered = match luggage::said(&socket, &mut member.incoming) {
             Ok(Some(Said::Leaves)) => {
                 member.leaves = true;
+                Ok(())
+            }
+            Ok(Some(Said::Brings(answer, files))) => {
+                book.brought.insert(answer, files);
                 Ok(())
             }
             Ok(Some(Said::Asks(number, generation))) => {
@@ -90,9 +99,9 @@ impl Inner {
                 let order = slot
                     .filter(|slot| slot.generation == generation)
                     .and_then(|slot| slot.order.as_ref());
-                luggage::send(socket, order.and_then(|order| order.luggage.as_ref()))
+                luggage::send(&socket, order.and_then(|order| order.luggage.as_ref()))
             }
-            Ok(None) => Ok(()),
+            Ok(None) => return false,
             Err(error) => Err(error),
         };
         if answered.is_err()
@@ -101,7 +110,9 @@ impl Inner {
             // It has ended, or gets an error for an answer.
             member.socket = None;
             let _ = socket.shutdown(std::net::Shutdown::Both);
+            return false;
         }
+        true
     }
 
     /// Settles what the ended had, kills who takes too long, starts who is missing. Returns until when there is nothing to do,
@@ -111,12 +122,20 @@ impl Inner {
             let mut book = self.book();
             ended
                 .into_iter()
-                .filter_map(|place| Some((place, book.members[place].take()?)))
+                .filter_map(|place| {
+                    // What it has sent that goes with its answers.
+                    while self.hear(&mut book, place) {}
+                    Some((place, book.members[place].take()?))
+                })
                 .collect()
         };
         // Not under the lock: it waits for another thread.
-        let mut corpses: Vec<Corpse> =
-            taken.into_iter().map(|(place, member)| Corpse::new(place, member.end())).collect();
+        let mut corpses: Vec<Corpse> = Vec::new();
+        for (place, member) in taken {
+            let (pid, end) = (member.process.pid(), member.end());
+            told::ended(&self.builder.name, place, pid, &end);
+            corpses.push(Corpse::new(place, end));
+        }
         if let Some(hook) = &self.builder.on_death {
             for corpse in &mut corpses {
                 let death = self.death_of(&self.book(), corpse);
@@ -146,7 +165,7 @@ impl Inner {
             Phase::Open | Phase::Closed => false,
             Phase::Broken(_) => {
                 // Whoever is left has nothing to do.
-                let _ = self.store.ready.close();
+                self.store.close();
                 book.living() == 0
             }
         };

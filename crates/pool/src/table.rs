@@ -1,6 +1,7 @@
 //! The table of a pool's cells and workers, as an object of a segment.
 
 use core::fmt;
+use core::mem::offset_of;
 
 use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::Relaxed;
@@ -10,8 +11,10 @@ use shmkit_layout::{
 };
 use shmkit_roster::{Judge, Seat};
 
-use crate::raw::{MAX_CELLS, RawCell, RawWorker};
+use crate::raw::{MAX_CELLS, RawCell, RawFront, RawWorker};
 
+/// Where the words are that say who waits at the line.
+const FRONT: u32 = 64;
 /// Bytes of a worker's place.
 const PLACE: u64 = 64;
 /// Bytes of a cell, words included.
@@ -34,6 +37,7 @@ pub(crate) struct TableSpec {
 /// ```text
 /// byte  0  cells    u64    1 to 2^24 - 1
 ///       8  workers  u64    1 to 2^14
+///      64  front           who waits at the line: see `RawFront`
 ///     128  places of workers, 64 bytes each: see `RawWorker`
 ///          cells, 256 bytes each: see `RawCell`
 /// ```
@@ -41,18 +45,23 @@ pub(crate) struct TableSpec {
 struct Head {
     cells: AtomicU64,
     workers: AtomicU64,
+    reserved: [AtomicU64; 6],
+    /// In a line of its own: it changes with every wait.
+    front: RawFront,
 }
 
 // SAFETY: repr(C) of atomics; what lies between them and 128 is padding.
 unsafe impl Shared for Head {}
 
 const _: () = assert!(size_of::<Head>() == 128, "part of the segment format");
+const _: () = assert!(offset_of!(Head, front) == FRONT as usize, "part of the segment format");
 
 /// A pool's cells and workers.
 pub(crate) struct Table<K = Seat> {
     cells: Region<'static>,
     pub(crate) count: u32,
     workers: &'static [RawWorker],
+    front: &'static RawFront,
     /// Keeps mapped what the others lead to; so it is dropped last.
     keeper: K,
 }
@@ -82,13 +91,19 @@ impl<K: Judge> Table<K> {
     ) -> Result<Self, OffsetError> {
         // SAFETY: `keeper` keeps the bytes mapped (caller), and lies beside what leads to them.
         let region = unsafe { region.kept() };
+        let front = &region.get::<Head>(Offset::ZERO)?.front;
         let places = region.slice(Offset::new(size_of::<Head>() as u64)?, workers as usize)?;
         let bytes = region.sub(cells_at(workers), u64::from(cells) * CELL)?;
-        Ok(Self { cells: bytes, count: cells, workers: places, keeper })
+        Ok(Self { cells: bytes, count: cells, workers: places, front, keeper })
     }
 
     pub(crate) fn keeper(&self) -> &K {
         &self.keeper
+    }
+
+    /// Who waits at the line.
+    pub(crate) fn front(&self) -> &RawFront {
+        self.front
     }
 
     /// All places of workers.
@@ -141,10 +156,10 @@ unsafe impl<K: Judge> Object<K> for Table<K> {
             bytes: at + u64::from(cells) * CELL,
             align: CELL,
             names: [
-                // A cell's word, and a worker's `who`.
+                // A cell's word, a worker's `who`, and who is first at the line.
                 NameWords::lowers(at as u32, CELL as u32, cells),
                 NameWords::many(who, PLACE as u32, workers),
-                NameWords::NONE,
+                NameWords::many(FRONT, 4, 1),
                 NameWords::NONE,
             ],
         })

@@ -1,13 +1,15 @@
 //! The life of a worker.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_parcel::{Descriptor, Parcel};
+use shmkit_parcel::{Descriptor, Kept, Parcel};
 use shmkit_process::__pool::{Call, unencodable};
 use shmkit_process::{Failure, task};
 use shmkit_queue::{Lease, QueueError};
@@ -15,10 +17,15 @@ use shmkit_roster::OwnerId;
 use shmkit_segment::Segment;
 use shmkit_sync::Patience;
 
+use crate::answers::Answers;
 use crate::error::Trouble;
 use crate::luggage;
-use crate::raw::{Next, RawCell, Receipt, Turn, WorkerState};
+use crate::raw::{Next, RawCell, RawFront, Receipt, Turn, WorkerState};
 use crate::store::Store;
+use crate::told;
+
+/// Of how many answers a worker keeps the objects that it has made for them.
+const MOST_KEPT: usize = 64;
 
 /// What a worker is told when it is started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +38,8 @@ pub(crate) struct Place {
     pub(crate) most_tasks: Option<u64>,
     /// It leaves when it has more bytes of memory resident.
     pub(crate) most_resident: Option<u64>,
+    /// Calls may take so long and no longer: when each began is to be exact.
+    pub(crate) is_limited: bool,
     /// The processor that it runs on.
     pub(crate) cpu: Option<usize>,
     /// What it calls first: the task's fingerprint, and its arguments.
@@ -78,11 +87,12 @@ fn work(
         Ok((_, WorkerState::Idle)) => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
     };
+    let mut out = Out { socket, cell: (0, 0), kept: VecDeque::new() };
     let mut tasks = 0;
     let mut most_tasks = place.most_tasks;
     loop {
         let patience = Patience::ENDLESS.while_alive(parent).interruptible(&is_to_leave);
-        let lease = match store.ready.take_deadline(patience) {
+        let lease = match store.next(turn.me, &patience) {
             Ok(lease) => lease,
             Err(QueueError::Closed | QueueError::Interrupted | QueueError::PeerDied { .. }) => {
                 return Ok(());
@@ -104,13 +114,13 @@ fn work(
                 // Whoever does not hear of it sees that it has left.
                 let _ = luggage::leaves(socket);
             }
-            trouble = run(store, number, cell, place.number, socket);
+            trouble = run(store, number, cell, place, &mut out);
         };
         // The parent always makes room, and if it does not live, nobody needs to be told.
         let announce = || {
             let _ = store.finished.put_deadline(number, Patience::ENDLESS.while_alive(parent));
         };
-        let next = turn.take(number, cell, Ticket(lease), run, announce)?;
+        let next = turn.take(number, cell, Ticket(lease, store.table.front()), run, announce)?;
         trouble?;
         let is_over = most_tasks.is_some_and(|most| tasks >= most);
         if next == Next::Leave || is_over || turn.worker.is_dismissed() {
@@ -124,7 +134,7 @@ fn work(
 }
 
 /// The receipt for a number that was taken out of the line.
-struct Ticket<'q>(Lease<'q, u32>);
+struct Ticket<'q>(Lease<'q, u32>, &'q RawFront);
 
 impl Receipt for Ticket<'_> {
     fn done(self) {
@@ -134,6 +144,7 @@ impl Receipt for Ticket<'_> {
 
     fn give_back(self) {
         let _ = self.0.give_back();
+        self.1.told();
     }
 }
 
@@ -142,17 +153,18 @@ fn run(
     store: &Store,
     number: u32,
     cell: &RawCell,
-    place: u32,
-    socket: &UnixStream,
+    place: &Place,
+    out: &mut Out<'_>,
 ) -> Result<(), Trouble> {
+    out.cell = (number, cell.look()?.generation);
     // Relaxed, both: hints for whoever looks how long it takes.
     cell.started.store(now(), Relaxed);
-    cell.worker.store(place, Relaxed);
+    cell.worker.store(place.number, Relaxed);
     let (calls, bytes) = store.read_args(number, cell)?;
     let call = Call::find(cell.print.load(Relaxed));
     let (files, mut refusal) = match cell.laden.load(Relaxed) {
         0 => (Vec::new(), None),
-        _ => match luggage::ask(socket, number, cell.look()?.generation) {
+        _ => match luggage::ask(out.socket, number, out.cell.1) {
             Ok(files) => (files, None),
             Err(error) => {
                 let why = format!("what goes with the arguments did not come: {error}");
@@ -161,43 +173,78 @@ fn run(
         },
     };
     let mut args = Parcel::from_parts(bytes, files);
-    for n in 0..calls {
-        if n > 0 {
-            cell.started.store(now(), Relaxed);
-        }
-        let answer = match (&call, &refusal) {
-            // What went wrong with one goes wrong with those behind it.
-            (Err(why), _) => Err(copy(why)),
-            (_, Some(why)) => Err(copy(why)),
-            (Ok(call), None) => call.run(&mut args),
-        };
-        match answer {
-            Ok(answer) => add(store, number, cell, &answer)?,
-            Err(why) => {
-                add(store, number, cell, &why)?;
-                refusal = Some(*why);
+    let (mut answers, mut answer) = (store.answers(number, cell)?, Parcel::new());
+    told::within(call.as_ref().map_or("", |call| call.name()), calls, || {
+        for n in 0..calls {
+            if n > 0 {
+                let began = if place.is_limited { now() } else { about_now() };
+                cell.started.store(began, Relaxed);
+            }
+            match (&call, &refusal) {
+                // What went wrong with one goes wrong with those behind it.
+                (_, Some(why)) => answer.refill(why.bytes()),
+                (Err(why), None) => answer.refill(why.bytes()),
+                (Ok(call), None) => {
+                    answer.refill(&[]);
+                    if !call.run(&mut args, &mut answer) {
+                        refusal = Some(Parcel::from_parts(answer.bytes().to_vec(), Vec::new()));
+                    }
+                }
+            }
+            match answer.has_files() {
+                false => add(&mut answers, answer.bytes(), false)?,
+                true => add_laden(&mut answers, &mut answer, out)?,
             }
         }
-    }
-    Ok(())
-}
-
-fn copy(answer: &Parcel) -> Box<Parcel> {
-    Parcel::from_parts(answer.bytes().to_vec(), Vec::new()).into()
+        Ok(())
+    })
 }
 
 /// Writes an answer; or, if there is no room for it, that there is none.
-fn add(store: &Store, number: u32, cell: &RawCell, answer: &Parcel) -> Result<(), Trouble> {
-    let why = match answer.has_files() {
-        true => "a descriptor in the answer cannot travel out of a pool's worker".to_owned(),
-        false => match store.add_answer(number, cell, answer.bytes()) {
-            Err(error @ (Trouble::Heap(_) | Trouble::TooLong(_))) => {
-                format!("no room for an answer of {} bytes: {error}", answer.bytes().len())
+#[inline]
+fn add(answers: &mut Answers<'_>, answer: &[u8], is_laden: bool) -> Result<(), Trouble> {
+    let added = if is_laden { answers.add_laden(answer) } else { answers.add(answer) };
+    match added {
+        Err(error @ (Trouble::Heap(_) | Trouble::TooLong(_))) => {
+            let why = format!("no room for an answer of {} bytes: {error}", answer.len());
+            answers.add(unencodable(why).bytes())
+        }
+        other => other,
+    }
+}
+
+/// The same of an answer with which something goes that is more than bytes: that is sent first.
+#[cold]
+fn add_laden(
+    answers: &mut Answers<'_>,
+    answer: &mut Parcel,
+    out: &mut Out<'_>,
+) -> Result<(), Trouble> {
+    let (number, generation) = out.cell;
+    let (files, kept) = (answer.take_files(), answer.take_kept());
+    let sent = luggage::bring(out.socket, (number, generation, answers.next()), files);
+    match sent {
+        Ok(()) => {
+            if out.kept.len() >= MOST_KEPT {
+                out.kept.pop_front();
             }
-            other => return other,
-        },
-    };
-    store.add_answer(number, cell, unencodable(why).bytes())
+            out.kept.push_back(kept);
+            add(answers, answer.bytes(), true)
+        }
+        Err(error) => {
+            let why = format!("what goes with the answer was not sent: {error}");
+            answers.add(unencodable(why).bytes())
+        }
+    }
+}
+
+/// How a worker's answers go out that are more than bytes.
+struct Out<'s> {
+    socket: &'s UnixStream,
+    /// The number and generation of the cell that it is at.
+    cell: (u32, u32),
+    /// What keeps objects there that the worker has made and answered with, until others have them.
+    kept: VecDeque<Kept>,
 }
 
 /// Has this thread, and those that it starts, run on one processor.
@@ -209,19 +256,30 @@ fn pin(cpu: usize) -> Result<(), Failure> {
 
 /// Calls the initializer.
 fn initialize(print: u64, mut args: Parcel) -> Result<(), Failure> {
-    let answer = match Call::find(print) {
-        Ok(call) => call.run(&mut args).unwrap_or_else(|why| *why),
-        Err(why) => *why,
-    };
-    shmkit_process::__pool::answered("initializer", "worker", answer)
-        .map(drop)
+    let mut answer = Parcel::new();
+    match Call::find(print) {
+        Ok(call) => {
+            call.run(&mut args, &mut answer);
+        }
+        Err(why) => answer = *why,
+    }
+    shmkit_process::__pool::answered("initializer", "worker", &mut answer)
         .map_err(|error| Failure::new(error.to_string()))
 }
 
 /// The time now, in ns of CLOCK_MONOTONIC; never 0.
 pub(crate) fn now() -> u64 {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
-    now.map_or(1, |now| (now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64).max(1))
+    time_of(ClockId::CLOCK_MONOTONIC)
+}
+
+/// The same as of the kernel's last tick, some milliseconds ago, which is read faster.
+fn about_now() -> u64 {
+    time_of(ClockId::CLOCK_MONOTONIC_COARSE)
+}
+
+fn time_of(clock: ClockId) -> u64 {
+    clock_gettime(clock)
+        .map_or(1, |now| (now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64).max(1))
 }
 
 /// How many bytes of memory this process has resident; 0 if nobody says.

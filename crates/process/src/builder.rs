@@ -13,7 +13,7 @@ use crate::mark::Mark;
 use crate::message::Start;
 use crate::shared::Shared;
 use crate::task::Task;
-use crate::{Nursery, Process, SpawnError, SpawnErrorKind, worker};
+use crate::{Nursery, Process, SpawnError, SpawnErrorKind, told, worker};
 
 /// How many processes may stand one above the other, unless it is said otherwise.
 const DEPTH: u32 = 8;
@@ -187,6 +187,7 @@ impl Builder {
         };
         let shared = Arc::new(Shared::new(K::NAME, name, self.daemon, self.detached));
         Keeper::start(order, &shared)?;
+        told::started(&shared);
         Ok(Process::of(shared, self.kill_on_drop && !self.detached))
     }
 

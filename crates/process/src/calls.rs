@@ -1,6 +1,6 @@
 //! Tasks that are called one after the other in a process, for pools.
 
-use shmkit_parcel::Parcel;
+use shmkit_parcel::{Parcel, ParcelError};
 
 use crate::message::Answer;
 use crate::task::{Entry, Ran, Tasks};
@@ -18,17 +18,24 @@ impl Call {
         found.map(Self).map_err(|error| only(&refusal(error)).unwrap_or_default().into())
     }
 
-    /// Takes the arguments of one call out of a parcel, runs the function, and returns the whole answer. In a process that was
-    /// started to run tasks: that keeps what a panic says.
+    /// Returns the task's name.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Takes the arguments of one call out of a parcel, runs the function, and puts the whole answer behind what is in
+    /// `answer`. In a process that was started to run tasks: that keeps what a panic says.
     ///
-    /// # Errors
-    ///
-    /// The arguments were not unpacked, as the answer says: where those of another call begin is not known.
-    pub fn run(self, args: &mut Parcel) -> Result<Parcel, Box<Parcel>> {
-        let ran = self.0.run(args, &mut || {});
+    /// Returns false if the arguments were not unpacked, as the answer says: where those of another call begin is not known.
+    #[inline]
+    pub fn run(self, args: &mut Parcel, answer: &mut Parcel) -> bool {
+        let ran = self.0.run(args, answer, &mut || {});
         let is_undecodable = matches!(ran, Ran::Undecodable(_));
-        let answer = packed(ran).0.unwrap_or_default();
-        if is_undecodable { Err(answer.into()) } else { Ok(answer) }
+        if !matches!(ran, Ran::Returned) {
+            // An answer of text is always packed.
+            let _ = packed(ran, answer);
+        }
+        !is_undecodable
     }
 }
 
@@ -37,13 +44,25 @@ pub fn unencodable(why: String) -> Parcel {
     only(&Answer::Unencodable(why)).unwrap_or_default()
 }
 
-/// Returns what a task has answered, still packed, of the whole answer.
-pub fn answered(task: &'static str, name: &str, mut parcel: Parcel) -> Result<Parcel, TaskError> {
-    let name = name.to_owned();
+/// Looks what became of a task, of its whole answer. What it returned is still packed.
+#[inline]
+pub fn answered(task: &'static str, name: &str, answer: &mut Parcel) -> Result<(), TaskError> {
+    match answer.take::<Answer>() {
+        Ok(Answer::Returned) => Ok(()),
+        other => not_returned(task, name.to_owned(), other),
+    }
+}
+
+#[cold]
+fn not_returned(
+    task: &'static str,
+    name: String,
+    answer: Result<Answer, ParcelError>,
+) -> Result<(), TaskError> {
     let not_started =
         |kind, detail: String| Err(TaskError::NotStarted(SpawnError::new(kind, task, detail)));
-    match parcel.take::<Answer>() {
-        Ok(Answer::Returned) => Ok(parcel),
+    match answer {
+        Ok(Answer::Returned) => Ok(()),
         Ok(Answer::Panicked(panic)) => Err(TaskError::Panicked { task, name, panic }),
         Ok(Answer::Undecodable(why) | Answer::Unencodable(why)) => {
             Err(TaskError::Travel { task, name, why })

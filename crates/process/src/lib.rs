@@ -26,6 +26,9 @@
 //! name and its signature, never by an address. Arguments and answer travel as [parcels](shmkit_parcel) through a socket that is its
 //! standard input at first.
 //!
+//! Test binaries have no `main` of their own: they say [`early!`] once, and work under `cargo test` as under `cargo nextest`, which
+//! runs each test in a process of its own.
+//!
 //! One thread of this process starts all others, reads what they answer, and sees them end. The kernel kills them when this process
 //! dies.
 //!
@@ -65,6 +68,7 @@ mod process;
 mod shared;
 mod status;
 mod task;
+mod told;
 mod worker;
 
 pub use shmkit_derive::{main, task};

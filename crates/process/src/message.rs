@@ -46,6 +46,12 @@ pub(crate) enum Answer {
     Twice([String; 2]),
 }
 
+/// [`Answer::Returned`], and behind it what the task returned.
+#[derive(Serialize)]
+pub(crate) enum Returned<T> {
+    Returned(T),
+}
+
 /// A panic in a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

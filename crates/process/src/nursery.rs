@@ -247,8 +247,8 @@ fn preload(parcel: &mut Parcel) -> Said {
     };
     match Tasks::all().find(start.print, &start.task) {
         Err(error) => Said::Failed(format!("{error:?}")),
-        Ok(entry) => match entry.run(parcel, &mut || {}) {
-            Ran::Returned(_) => Said::Done,
+        Ok(entry) => match entry.run(parcel, &mut Parcel::new(), &mut || {}) {
+            Ran::Returned => Said::Done,
             Ran::Panicked => Said::Failed("it has panicked".into()),
             Ran::Undecodable(why) | Ran::Unencodable(why) => Said::Failed(why),
         },

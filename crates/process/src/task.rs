@@ -15,11 +15,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shmkit_parcel::{Parcel, ParcelError};
 
-use crate::message::Answer;
+use crate::message::Returned;
 
 /// What entries of this layout begin with. Another version of this crate in the same program has another one, in the same
 /// section.
-const FORMAT: u64 = u64::from_ne_bytes(*b"shmtask\x02");
+const FORMAT: u64 = u64::from_ne_bytes(*b"shmtask\x03");
 
 /// A function that another process can run; [`#[task]`](macro@crate::task) makes it of a function.
 ///
@@ -96,7 +96,7 @@ pub struct Entry {
 
 /// What is done with an entry.
 enum Run {
-    Task(fn(&mut Parcel, &mut dyn FnMut()) -> Ran),
+    Task(fn(&mut Parcel, &mut Parcel, &mut dyn FnMut()) -> Ran),
     /// It is no task: who knows the type knows what it is.
     Apart(&'static (dyn Any + Send + Sync)),
 }
@@ -133,10 +133,17 @@ impl Entry {
         self.print
     }
 
-    /// Takes the arguments out of a parcel, says that it has, and runs the function.
-    pub(crate) fn run(&self, parcel: &mut Parcel, arrived: &mut dyn FnMut()) -> Ran {
+    /// Takes the arguments out of a parcel, says that it has, runs the function, and puts what it returns behind what is in
+    /// `answer`.
+    #[inline]
+    pub(crate) fn run(
+        &self,
+        args: &mut Parcel,
+        answer: &mut Parcel,
+        arrived: &mut dyn FnMut(),
+    ) -> Ran {
         match self.run {
-            Run::Task(run) => run(parcel, arrived),
+            Run::Task(run) => run(args, answer, arrived),
             // None of those that are found as tasks.
             Run::Apart(_) => Ran::Undecodable(format!("`{}` is no task", self.name)),
         }
@@ -170,8 +177,8 @@ impl fmt::Debug for Entry {
 
 /// What became of a task in its process.
 pub(crate) enum Ran {
-    /// The whole answer.
-    Returned(Parcel),
+    /// The whole answer is packed.
+    Returned,
     Panicked,
     /// The arguments were not unpacked.
     Undecodable(String),
@@ -179,24 +186,23 @@ pub(crate) enum Ran {
     Unencodable(String),
 }
 
-fn run<T: Task>(parcel: &mut Parcel, arrived: &mut dyn FnMut()) -> Ran {
-    let args = match T::unpack(parcel) {
+fn run<T: Task>(args: &mut Parcel, answer: &mut Parcel, arrived: &mut dyn FnMut()) -> Ran {
+    let args = match T::unpack(args) {
         Ok(args) => args,
         Err(error) => return Ran::Undecodable(error.to_string()),
     };
     arrived();
-    ran(|| T::call(args))
+    ran(answer, || T::call(args))
 }
 
 /// Runs what answers, and packs that.
-pub(crate) fn ran<T: Serialize>(run: impl FnOnce() -> T) -> Ran {
+pub(crate) fn ran<T: Serialize>(answer: &mut Parcel, run: impl FnOnce() -> T) -> Ran {
     // The process does nothing after this but answer: nobody sees what is half-changed.
     let Ok(output) = catch_unwind(AssertUnwindSafe(run)) else {
         return Ran::Panicked;
     };
-    let mut answer = Parcel::new();
-    match answer.add(&Answer::Returned).and_then(|()| answer.add(&output)) {
-        Ok(()) => Ran::Returned(answer),
+    match answer.add(&Returned::Returned(output)) {
+        Ok(()) => Ran::Returned,
         Err(error) => Ran::Unencodable(error.to_string()),
     }
 }
@@ -254,12 +260,11 @@ impl Tasks {
     /// There is none, or there are two.
     pub(crate) fn find(&self, print: u64, name: &str) -> Result<&'static Entry, NotFound> {
         let first = self.0.partition_point(|entry| entry.print < print);
-        let found: Vec<_> =
-            self.0[first..].iter().take_while(|entry| entry.print == print).collect();
-        match found[..] {
-            [entry] => Ok(entry),
-            [one, other, ..] => Err(NotFound::Twice([one.place, other.place])),
-            [] => match self.0.iter().find(|entry| entry.name == name) {
+        let mut found = self.0[first..].iter().take_while(|entry| entry.print == print);
+        match (found.next(), found.next()) {
+            (Some(entry), None) => Ok(entry),
+            (Some(one), Some(other)) => Err(NotFound::Twice([one.place, other.place])),
+            (None, _) => match self.0.iter().find(|entry| entry.name == name) {
                 Some(entry) => Err(NotFound::Differs(entry.signature)),
                 None => Err(NotFound::Unknown(self.names())),
             },
@@ -305,7 +310,7 @@ mod tests {
     use super::*;
 
     const fn entry(print: u64, place: &'static str) -> Entry {
-        let run = Run::Task(|_: &mut Parcel, _: &mut dyn FnMut()| Ran::Panicked);
+        let run = Run::Task(|_: &mut Parcel, _: &mut Parcel, _: &mut dyn FnMut()| Ran::Panicked);
         Entry { format: FORMAT, print, name: "some::task", signature: "fn()", place, run }
     }
 

@@ -87,8 +87,10 @@ pub(crate) fn run_here<T: Serialize>(
     note_panics();
     // As in `answer`.
     let _ = Outgoing::new(ARRIVED, Parcel::new()).finish(&role.socket);
-    let (answer, status) = packed(ran(run));
-    say_answer(me, answer, role);
+    let mut answer = Parcel::new();
+    let ran = ran(&mut answer, run);
+    let (packed, status) = packed(ran, &mut answer);
+    say_answer(me, packed.map(|()| answer), role);
     let _ = std::io::Write::flush(&mut std::io::stdout());
     // The exit handlers are its parent's.
     // SAFETY: it does not return, and touches no memory.
@@ -140,7 +142,10 @@ fn answer(
         // As above.
         let _ = Outgoing::new(ARRIVED, Parcel::new()).finish(socket);
     };
-    packed(entry.run(parcel, &mut arrived))
+    let mut answer = Parcel::new();
+    let ran = entry.run(parcel, &mut answer, &mut arrived);
+    let (packed, status) = packed(ran, &mut answer);
+    (packed.map(|()| answer), status)
 }
 
 /// Keeps what a panic says, for the answer, and has it said as usual.
@@ -164,13 +169,15 @@ pub fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| PANIC.take().unwrap_or_default())
 }
 
-/// Packs what became of a task, and returns with it the exit status of a process that ran nothing else.
-pub(crate) fn packed(ran: Ran) -> (Result<Parcel, ParcelError>, i32) {
+/// Packs what became of a task where its answer would be, and returns the exit status of a process that ran nothing else.
+pub(crate) fn packed(ran: Ran, answer: &mut Parcel) -> (Result<(), ParcelError>, i32) {
     match ran {
-        Ran::Returned(answer) => (Ok(answer), 0),
-        Ran::Panicked => (only(&Answer::Panicked(PANIC.take().unwrap_or_default())), PANICKED),
-        Ran::Undecodable(why) => (only(&Answer::Undecodable(why)), 0),
-        Ran::Unencodable(why) => (only(&Answer::Unencodable(why)), 0),
+        Ran::Returned => (Ok(()), 0),
+        Ran::Panicked => {
+            (answer.add(&Answer::Panicked(PANIC.take().unwrap_or_default())), PANICKED)
+        }
+        Ran::Undecodable(why) => (answer.add(&Answer::Undecodable(why)), 0),
+        Ran::Unencodable(why) => (answer.add(&Answer::Unencodable(why)), 0),
     }
 }
 

@@ -1,5 +1,5 @@
 //! A program that starts tasks of its own and lacks the line by which it would know that it was started to run one: each child
-//! runs `main` again, and would start as many again, and so on for ever.
+//! runs `main` again, and would start as many again, and so on for ever (PRC-22).
 
 use std::io::Write;
 use std::time::{Duration, Instant};

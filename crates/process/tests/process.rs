@@ -325,7 +325,7 @@ fn what_a_nursery_has_loaded_is_there_in_what_it_forks() {
 }
 
 #[test]
-fn what_a_nursery_has_forked_outlives_it_and_another_takes_its_place() {
+fn prc_19_what_a_nursery_has_forked_outlives_it_and_another_takes_its_place() {
     let nursery = Nursery::preload(load, (vec![1],)).unwrap();
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let fork = || Builder::new().nursery(&nursery);

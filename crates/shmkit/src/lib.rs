@@ -371,7 +371,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `shop`, `pipe`, `orders`, `tokio_stream`, `jobs`, `burgers`, `broadcast`, `pool`, `cache`, `words`, `frames`, `phases`,
+//! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `shop`, `pipe`, `orders`, `tokio_stream`, `jobs`, `burgers`, `broadcast`, `pool`, `halves`, `cache`, `words`, `frames`, `phases`,
 //! `kitchen`, `migration`, `printer`, `prefork`, `left_behind`, `echo`, `ledger`, `derive`, `numpy_array`.
 //!
 //! # Features
@@ -385,6 +385,8 @@
 //! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
 //!   open themselves on the other side. And values of any type go through [`Frames`].
 //! * `ndarray`: a locked [`Array`] as `ndarray`'s views, in place.
+//! * `tracing`: events of processes and pools, to whoever subscribes to them: workers that come, leave and die, tasks that are answered.
+//!   Nothing is printed.
 //! * `tokio`: ends of pipes and queues in a tokio runtime: `tokio::Async`.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
 //!   this name.
@@ -450,7 +452,7 @@ pub use shmkit_manager::{CallError, Manager, manager};
 #[doc(inline)]
 pub use shmkit_pool as pool;
 #[cfg(feature = "pool")]
-pub use shmkit_pool::{AfterDeath, Pending, Pool, PoolError, PoolErrorKind, Retry};
+pub use shmkit_pool::{AfterDeath, PartsError, Pending, Pool, PoolError, PoolErrorKind, Retry};
 
 /// The ends of pipes, and queues, in a tokio runtime.
 #[cfg(feature = "tokio")]

@@ -1,12 +1,12 @@
 //! What programs use by its name alone, of all crates.
 
 pub use shmkit_cell::{
-    Array, ArrayError, ArrayGuard, ArrayRangeGuard, ArraySpec, Atomic, AtomicArray, AtomicInteger,
-    AtomicNumber, AtomicWord, Data, GivenLock, MapMember, Member, OutOfRange, OwnedArrayGuard,
-    OwnedValueGuard, SetError, SetTransaction, SetView, Snapshot, SnapshotError, SnapshotWriter,
-    Strided, StridedMut, Synchronized, Transaction, TransactionError, Transactional,
-    TransactionalSet, TransactionalSetSpec, TransactionalSpec, TypeCode, UnknownTypeCode, Value,
-    ValueGuard,
+    Array, ArrayError, ArrayGuard, ArrayPart, ArrayRangeGuard, ArraySpec, Atomic, AtomicArray,
+    AtomicInteger, AtomicNumber, AtomicWord, Data, GivenLock, MapMember, Member, OutOfRange,
+    OwnedArrayGuard, OwnedValueGuard, SetError, SetTransaction, SetView, Snapshot, SnapshotError,
+    SnapshotWriter, Strided, StridedMut, Synchronized, Transaction, TransactionError,
+    Transactional, TransactionalSet, TransactionalSetSpec, TransactionalSpec, TypeCode,
+    UnknownTypeCode, Value, ValueGuard,
 };
 #[cfg(feature = "serde")]
 pub use shmkit_collections::Postcard;

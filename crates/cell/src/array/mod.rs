@@ -5,6 +5,7 @@ mod forms;
 mod guard;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+mod part;
 mod place;
 mod range;
 mod spec;
@@ -21,6 +22,7 @@ use shmkit_roster::{Judge, Seat};
 use shmkit_sync::{LockError, LockFailure, Patience};
 
 pub use self::guard::{ArrayGuard, OwnedArrayGuard};
+pub use self::part::ArrayPart;
 pub use self::range::ArrayRangeGuard;
 pub use self::spec::{ArraySpec, elements_at};
 pub use self::stride::{Strided, StridedMut};

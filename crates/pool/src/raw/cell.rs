@@ -21,7 +21,8 @@ use super::{Corrupt, Progress};
 ///      40  block     u64     the block that has the arguments; 0: they are in the cell
 ///      48  progress  u64     see `Progress`: how many calls are answered, in how many bytes, and where those are
 ///      56  blocks    2 x u64 the blocks that have, or had, the answers; 0: none
-///      72  bytes     184     arguments; then answers
+///      72  brings    u64     1: the worker has sent something that goes with an answer; else 0
+///      80  bytes     176     arguments; then answers
 /// ```
 ///
 /// What is in front of and behind the word belongs to who has the cell: the parent, until it is queued; the worker that runs
@@ -37,6 +38,7 @@ pub struct RawCell {
     pub(crate) block: AtomicU64,
     progress: AtomicU64,
     pub(crate) blocks: [AtomicU64; 2],
+    pub(crate) brings: AtomicU64,
 }
 
 // SAFETY: repr(C) of atomics.
@@ -44,7 +46,7 @@ pub struct RawCell {
 unsafe impl shmkit_layout::Shared for RawCell {}
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RawCell>() == 72, "part of the segment format");
+const _: () = assert!(size_of::<RawCell>() == 80, "part of the segment format");
 
 /// What a cell's word says, as of a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ impl RawCell {
                 block: AtomicU64::new(0),
                 progress: AtomicU64::new(0),
                 blocks: [AtomicU64::new(0), AtomicU64::new(0)],
+                brings: AtomicU64::new(0),
             }
         }
     }
@@ -181,8 +184,8 @@ impl RawCell {
     pub fn advance(&self, to: Progress) {
         crash::step();
         // Release: pairs with the Acquire in `progress`: the bytes of what is answered are visible. The parent of a dead
-        // worker reads as much as was answered.
-        self.progress.swap(to.bits(), Release);
+        // worker reads as much as was answered. A store, for whose the cell is writes it alone.
+        self.progress.store(to.bits(), Release);
     }
 
     /// Returns how many calls are answered, and where: an input, to be checked.

@@ -13,6 +13,7 @@
 //! ```
 
 mod cell;
+mod front;
 mod progress;
 mod turn;
 mod word;
@@ -23,6 +24,7 @@ use core::fmt;
 use std::io;
 
 pub use self::cell::{RawCell, Seen};
+pub use self::front::RawFront;
 pub use self::progress::{MOST_BYTES, MOST_CALLS, Progress};
 pub use self::turn::{Next, Receipt, Turn};
 pub use self::word::{CellState, MAX_CELLS, WorkerState};

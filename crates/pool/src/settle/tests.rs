@@ -6,21 +6,22 @@ use shmkit_atomic::Deadline;
 
 use super::*;
 use crate::Retry;
+use crate::answers::Reader;
 use crate::book::{Order, Phase, Sink};
 use crate::builder::Builder;
-use crate::inner::each_answer;
 
 /// What was told, in order: the call's number, and whether there is an answer.
 #[derive(Default)]
 struct Told(Mutex<Vec<(usize, bool)>>);
 
 impl Sink for Told {
-    fn take(&self, news: News) -> Option<Later> {
+    fn take(self: std::sync::Arc<Self>, news: News) -> Option<Later> {
         let mut told = self.0.lock().unwrap();
         match news {
             News::Failed { index, .. } => told.push((index, false)),
-            News::Answers { first, calls, bytes } => {
-                assert_eq!(each_answer(&bytes).count(), calls);
+            News::Answers { first, calls, mut packed } => {
+                let mut answers = Reader::new(&mut packed);
+                assert_eq!(std::iter::from_fn(|| answers.cut()).count(), calls);
                 told.extend((first..first + calls).map(|n| (n, true)));
             }
         }
@@ -76,9 +77,8 @@ impl Scene {
 
     /// W5, of so many calls; the arguments are overwritten with it.
     fn answer(&self, calls: usize) {
-        for n in 0..calls {
-            self.inner.store.add_answer(self.number, self.cell(), &[n as u8; 30]).unwrap();
-        }
+        let mut answers = self.inner.store.answers(self.number, self.cell()).unwrap();
+        (0..calls).for_each(|n| answers.add(&[n as u8; 30]).unwrap());
     }
 
     /// The death is settled; returns what is to stand in line again.

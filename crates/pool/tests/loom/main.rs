@@ -1,6 +1,8 @@
 //! Every interleaving of a parent, its workers and who kills one of them, which dies before each of its steps.
 #![cfg(loom)]
 
+mod front;
+
 use std::sync::Arc as StdArc;
 use std::sync::Mutex as StdMutex;
 

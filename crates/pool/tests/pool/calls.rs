@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
+use shmkit_cell::Value;
 use shmkit_parcel::Descriptor;
 use shmkit_pool::{Pool, PoolErrorKind, TaskError};
 use shmkit_queue::Queue;
@@ -73,7 +74,7 @@ fn the_next_answer_is_waited_for_as_long_as_somebody_likes() {
 }
 
 #[test]
-fn pol_11_13_inputs_are_taken_a_few_ahead_and_one_that_panics_hides_no_answer_before_it() {
+fn pol_07_11_13_inputs_are_taken_a_few_ahead_and_one_that_panics_hides_no_answer_before_it() {
     let pool = pool(2);
     let taken = std::cell::Cell::new(0);
     let endless = (0..).inspect(|_| taken.set(taken.get() + 1));
@@ -90,7 +91,13 @@ fn pol_11_13_inputs_are_taken_a_few_ahead_and_one_that_panics_hides_no_answer_be
     assert!(panic.is_err());
     assert!(got.len() >= 2 && got.iter().enumerate().all(|(n, &x)| x == (n * n) as u64), "{got:?}");
     drop(answers);
-    assert_eq!(pool.map(square, [3]).unwrap(), [9], "the pool goes on");
+    for fails_at in [0, 3] {
+        let failing = (0..10_u64).inspect(|&n| assert!(n != fails_at, "input {n}"));
+        let map = std::panic::AssertUnwindSafe(|| pool.map(square, failing));
+        let panic = std::panic::catch_unwind(map).unwrap_err();
+        assert_eq!(*panic.downcast::<String>().unwrap(), format!("input {fails_at}"));
+        assert_eq!(pool.map(square, [3]).unwrap(), [9], "the pool goes on");
+    }
 }
 
 #[test]
@@ -208,6 +215,45 @@ fn an_object_goes_to_the_workers_as_its_handle() {
     assert_eq!(all, (0..50).map(|n| n * n).collect::<Vec<_>>());
 }
 
+/// Opens a file, and ends its process instead if it is to.
+#[task(crate = shmkit_process)]
+fn opens(path: PathBuf, dies: bool) -> Descriptor<File> {
+    if dies {
+        std::process::abort();
+    }
+    File::open(path).unwrap().into()
+}
+
+#[task(crate = shmkit_process)]
+fn makes(n: u64) -> (u64, Value<u64>) {
+    (n, shmkit_segment::arena::make::<Value<u64>>(n).unwrap())
+}
+
+#[test]
+fn descriptors_and_objects_come_with_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: usize| folder.path().join(n.to_string());
+    (0..9).for_each(|n| std::fs::write(path(n), n.to_string()).unwrap());
+    let text = |file: Descriptor<File>| std::io::read_to_string(file.into_inner()).unwrap();
+    let pool = pool(2);
+    for answer in pool.chunked(opens, (0..9).map(|n| (path(n), false)), 4).into_iter().zip(0..9) {
+        assert_eq!(text(answer.0.unwrap()), answer.1.to_string());
+    }
+    // Those of a chunk that were answered before its worker died.
+    for (n, answer) in
+        pool.chunked(opens, (0..9).map(|n| (path(n), n == 5)), 9).into_iter().enumerate()
+    {
+        match answer {
+            Err(TaskError::WorkerDied(_)) if n == 5 => {}
+            answer => assert_eq!(text(answer.unwrap()), n.to_string()),
+        }
+    }
+    let task = pool.submit(makes, (7,));
+    let (n, value) = task.wait().unwrap();
+    value.update(|value| *value += n).unwrap();
+    assert_eq!(value.get().unwrap(), 14);
+}
+
 /// What cannot be packed, or not be unpacked.
 #[derive(Clone, Copy, Debug)]
 struct Picky {
@@ -239,9 +285,9 @@ fn returns(packs: bool) -> Picky {
     Picky { packs }
 }
 
-/// POL-24 as well: the workers live on.
+/// The workers live on.
 #[test]
-fn what_cannot_be_packed_or_unpacked_is_named_with_its_task() {
+fn pol_05_24_38_what_cannot_be_packed_or_unpacked_is_named_with_its_task() {
     let pool = build(Pool::builder(1).name("fussy"));
     let pid = pool.submit(worker_pid, ()).wait().unwrap();
     let says = |error: &TaskError, words: &[&str]| {

@@ -1,5 +1,7 @@
 //! How a pool ends.
 
+use std::os::fd::FromRawFd;
+
 use shmkit_pool::{Pool, PoolErrorKind, TaskError};
 
 use super::*;
@@ -45,7 +47,7 @@ fn a_closed_pool_replaces_a_worker_that_dies_before_all_is_done() {
 }
 
 #[test]
-fn a_dropped_pool_leaves_no_process() {
+fn pol_22_a_dropped_pool_leaves_no_process() {
     let pool = pool(3);
     let pids = pool.pids();
     let task = pool.submit(sleep, (600_000,));
@@ -75,6 +77,40 @@ fn a_killed_parent_leaves_no_worker_behind() {
     parent.kill().unwrap();
     assert!(parent.join().is_err());
     until("they end with it", || !pids.iter().any(|&pid| is_alive(pid)));
+}
+
+/// Ends with a pool that nobody drops and that has something to do.
+#[task(crate = shmkit_process)]
+fn leaves_a_pool() -> Vec<u32> {
+    static POOL: std::sync::OnceLock<Pool> = std::sync::OnceLock::new();
+    let pool = POOL.get_or_init(|| pool(2));
+    pool.submit(sleep, (600_000,)).detach();
+    pool.pids()
+}
+
+#[test]
+fn pol_28_a_program_ends_well_with_a_pool_that_nobody_drops() {
+    let mut program = shmkit_process::Process::spawn(leaves_a_pool, ()).unwrap();
+    let pids = program.join_timeout(LONG).unwrap();
+    assert_eq!(program.status(), Some(shmkit_process::Status::Exited(0)));
+    until("its workers end with it", || !pids.iter().any(|&pid| is_alive(pid)));
+}
+
+/// Has no standard files.
+#[task(crate = shmkit_process)]
+fn works_in_silence() -> Vec<u64> {
+    for file in 0..3 {
+        // SAFETY: numbers of files that nothing here owns.
+        let file = unsafe { std::os::fd::OwnedFd::from_raw_fd(file) };
+        drop(file);
+    }
+    pool(2).map(square, 1..=4).unwrap()
+}
+
+#[test]
+fn pol_32_a_pool_works_where_the_standard_files_are_closed() {
+    let process = shmkit_process::Process::spawn(works_in_silence, ()).unwrap();
+    assert_eq!(process.join().unwrap(), [1, 4, 9, 16]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod calls;
 mod deaths;
 mod executor;
 mod life;
+mod memory;
+mod parts;
 mod pending;
 mod scale;
 

@@ -17,7 +17,7 @@ use crate::keeper::{Order, Voice};
 use crate::message::{ANSWER, ARRIVED, HELLO, Hello, MOST, PROTOCOL, START};
 use crate::shared::{Phase, Shared};
 use crate::status::Status;
-use crate::{SpawnError, SpawnErrorKind, TaskError};
+use crate::{SpawnError, SpawnErrorKind, TaskError, told};
 
 /// How much of what a process has written is kept, in bytes.
 const TAIL: usize = 64 << 10;
@@ -159,7 +159,8 @@ impl Child {
                 });
             }
             ANSWER if self.outcome.is_none() => {
-                self.outcome = Some(answered(self.shared.task, &self.shared.name, parcel));
+                let Shared { task, name, .. } = &*self.shared;
+                self.outcome = Some(answered(task, name, &mut parcel).map(|()| parcel));
                 self.shared.change(|state| state.phase = state.phase.max(Phase::Answered));
             }
             // What a later version may say; and a task says nothing twice.
@@ -268,5 +269,6 @@ impl Child {
             }));
             state.phase = Phase::Ended;
         });
+        told::ended(&shared, status);
     }
 }
