@@ -47,6 +47,10 @@
 //! | it has no such task, or with another signature | [`TaskError::NotStarted`] |
 //! | it never says that it runs tasks | the same, after 10 s, in which it can start no process itself |
 //!
+//! # Features
+//!
+//! * `tracing`: an event at `DEBUG` for each process that is started and that has ended, to whoever subscribes. Nothing is printed.
+//!
 //! # What it does not
 //!
 //! Programs that a task starts by [`Command`](std::process::Command) are not ended with it. A task that executes a set-uid program, or

@@ -25,6 +25,7 @@ mod once;
 mod ordered;
 pub mod pause;
 mod pool;
+mod pool_parent;
 mod python;
 mod queue;
 pub mod random;
@@ -70,6 +71,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(broadcast::scenes());
     all.extend(ordered::scenes());
     all.extend(pool::scenes());
+    all.extend(pool_parent::scenes());
     all.extend(heap::scenes());
     all.extend(map::scenes());
     all.extend(set::scenes());

@@ -4,7 +4,8 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::{Object, Offset};
 use shmkit_pool::raw::{CellState, Next, Progress, RawCell, RawWorker, Receipt, Turn, WorkerState};
 use shmkit_queue::{Lease, QueueError};
-use shmkit_roster::{Judge, Verdict, ask};
+use shmkit_roster::{Judge, OwnerId, Verdict, ask};
+use shmkit_sync::Patience;
 
 use super::account::{GO, begin};
 use crate::arena::{Me, NOBODY};
@@ -13,7 +14,7 @@ use crate::{Actor, Arena, Fault, LIMIT, Scene, Take, Unit};
 type Queue<'a> = shmkit_queue::Queue<u32, Me<'a>>;
 
 /// Tasks that stand in line at first.
-const TASKS: u32 = 3;
+pub(super) const TASKS: u32 = 3;
 /// Room in the line.
 const LINE: u64 = 16;
 /// Where things are: two workers' words, cells, and the line.
@@ -22,9 +23,9 @@ const CELLS: u64 = 4096;
 const QUEUE: u64 = 8192;
 
 /// [`Sheet::words`](crate::Sheet): a bit for each task that the victim has told of,
-const TOLD: usize = 0;
+pub(super) const TOLD: usize = 0;
 /// that the other worker has run,
-const RAN: usize = 1;
+pub(super) const RAN: usize = 1;
 /// that is answered, and that has died.
 const ANSWERED: usize = 2;
 const DIED: usize = 3;
@@ -40,11 +41,7 @@ fn turns(condemned: bool) -> Scene {
     let name = if condemned { "pool/condemned" } else { "pool/turns" };
     let about = "arrive, take, run, answer killed; each task is answered once, or has died once";
     Scene::new(name, about, 150, move |stage, point| {
-        let arena = Arena::new()?;
-        // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
-        let made =
-            unsafe { shmkit_queue::Queue::<u32, _>::init(line_of(&arena)?, LINE.into(), &NOBODY) };
-        made.map_err(|e| Fault::broken(e.to_string()))?;
+        let arena = made()?;
         let parent = |_: &Actor<'_>| {
             with(&arena, |pool| {
                 for number in 0..2 {
@@ -61,7 +58,7 @@ fn turns(condemned: bool) -> Scene {
         let mut victim = stage.victim(0, &|actor| {
             with(&arena, |pool| {
                 actor.mark();
-                pool.work(0, TASKS, |number| note(actor, TOLD, number), |_| ())?;
+                pool.work(0, TASKS, None, |number| note(actor, TOLD, number), |_| ())?;
                 actor.mark();
                 Ok(())
             })
@@ -69,7 +66,7 @@ fn turns(condemned: bool) -> Scene {
         let other = stage.cast(1, &|actor| {
             with(&arena, |pool| {
                 begin(actor)?;
-                pool.work(1, u32::MAX, |_| (), |number| note(actor, RAN, number))?;
+                pool.work(1, u32::MAX, None, |_| (), |number| note(actor, RAN, number))?;
                 actor.through();
                 Ok(())
             })
@@ -133,28 +130,29 @@ impl Receipt for Ticket<'_, '_> {
 }
 
 /// All of a pool that is shared, as one actor has it.
-struct Pool<'a> {
+pub(super) struct Pool<'a> {
     arena: &'a Arena,
-    me: Me<'a>,
-    line: Queue<'a>,
+    pub(super) me: Me<'a>,
+    pub(super) line: Queue<'a>,
 }
 
 impl Pool<'_> {
-    fn worker(&self, number: u64) -> Result<&RawWorker, Fault> {
+    pub(super) fn worker(&self, number: u64) -> Result<&RawWorker, Fault> {
         let at = WORKERS + number * size_of::<RawWorker>() as u64;
         self.arena.object().get(Offset::new(at).map_err(torn)?).map_err(torn)
     }
 
-    fn cell(&self, number: u32) -> Result<&RawCell, Fault> {
+    pub(super) fn cell(&self, number: u32) -> Result<&RawCell, Fault> {
         let at = CELLS + u64::from(number) * 256;
         self.arena.object().get(Offset::new(at).map_err(torn)?).map_err(torn)
     }
 
-    /// What a worker does, for so many tasks, or until the line is closed.
-    fn work(
+    /// What a worker does, for so many tasks, or until the line is closed, or as long as the parent lives.
+    pub(super) fn work(
         &self,
         place: u64,
         most: u32,
+        parent: Option<OwnerId>,
         tell: impl Fn(u32),
         runs: impl Fn(u32),
     ) -> Result<(), Fault> {
@@ -165,9 +163,11 @@ impl Pool<'_> {
         }
         let turn = Turn { worker, generation, me };
         for _ in 0..most {
-            let lease = match self.line.take_timeout(LIMIT) {
+            let patience = Patience::from(LIMIT);
+            let patience = parent.map_or(patience, |parent| patience.while_alive(parent));
+            let lease = match self.line.take_deadline(patience) {
                 Ok(lease) => lease,
-                Err(QueueError::Closed) => break,
+                Err(QueueError::Closed | QueueError::PeerDied { .. }) => break,
                 Err(error) => return Err(hung(error)),
             };
             let number = *lease;
@@ -228,7 +228,20 @@ fn line_of(arena: &Arena) -> Result<shmkit_layout::Region<'_>, Fault> {
     object.sub(QUEUE, object.len() as u64 - QUEUE).map_err(torn)
 }
 
-fn with(arena: &Arena, then: impl FnOnce(Pool<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+/// Makes the arena of a pool.
+pub(super) fn made() -> Result<Arena, Fault> {
+    let arena = Arena::new()?;
+    // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
+    let made =
+        unsafe { shmkit_queue::Queue::<u32, _>::init(line_of(&arena)?, LINE.into(), &NOBODY) };
+    made.map_err(|e| Fault::broken(e.to_string()))?;
+    Ok(arena)
+}
+
+pub(super) fn with(
+    arena: &Arena,
+    then: impl FnOnce(Pool<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let me = arena.join()?;
     // SAFETY: the scene made a queue of this type and capacity here.
     let line = unsafe { Queue::attach(line_of(arena)?, LINE, &me) };
@@ -236,14 +249,14 @@ fn with(arena: &Arena, then: impl FnOnce(Pool<'_>) -> Result<(), Fault>) -> Resu
     then(Pool { arena, me: &me, line })
 }
 
-fn note(actor: &Actor<'_>, at: usize, number: u32) {
+pub(super) fn note(actor: &Actor<'_>, at: usize, number: u32) {
     actor.sheet().words[at].fetch_or(1 << number, Relaxed);
 }
 
-fn hung(error: QueueError) -> Fault {
+pub(super) fn hung(error: QueueError) -> Fault {
     Fault::hung(error.to_string())
 }
 
-fn torn(error: impl std::fmt::Display) -> Fault {
+pub(super) fn torn(error: impl std::fmt::Display) -> Fault {
     Fault::torn(error.to_string())
 }
