@@ -9,8 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use shmkit::{LockError, Objects, OwnedArrayGuard, Segment, ShmSafe};
 
-use crate::made::{OwnerDied, failed};
-use crate::segment::not_had;
+use crate::errors::{OwnerDied, failed, not_had};
 use crate::waiting::{Wait, wait};
 
 /// An array of numbers in a segment, with its lock.

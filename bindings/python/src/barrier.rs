@@ -8,7 +8,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use shmkit::{ActionError, BarrierError, Parties};
 
-use crate::made::{failed, make, texts};
+use crate::errors::{failed, texts};
+use crate::made::make;
 use crate::travel::{Packing, pack};
 use crate::waiting::{Wait, wait};
 

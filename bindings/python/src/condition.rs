@@ -4,8 +4,9 @@ use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use shmkit::{Acquired, Condvar, NotifyError, Patience, Seated, Segment, WaitError, Wakeup};
 
+use crate::errors::failed;
 use crate::lock::{Lock, News};
-use crate::made::{failed, make_beside};
+use crate::made::make_beside;
 use crate::rlock::RLock;
 use crate::travel::{Packing, pack, segment_of};
 use crate::waiting::{Wait, wait};

@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 use shmkit::EventError;
 
-use crate::made::{failed, make};
+use crate::errors::failed;
+use crate::made::make;
 use crate::travel::{Packing, pack};
 use crate::waiting::wait;
 

@@ -7,6 +7,7 @@ mod array;
 mod barrier;
 mod block;
 mod condition;
+mod errors;
 mod event;
 mod guarded;
 mod lock;
@@ -25,8 +26,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::{
-        array::Array, barrier::Barrier, block::Block, condition::Condition, event::Event,
-        guarded::Guarded, lock::Lock, made::OwnerDied, map::Map, messages::Messages, rlock::RLock,
+        array::Array, barrier::Barrier, block::Block, condition::Condition, errors::OwnerDied,
+        event::Event, guarded::Guarded, lock::Lock, map::Map, messages::Messages, rlock::RLock,
         segment::Segment, semaphore::Semaphore, travel::join,
     };
     use pyo3::prelude::*;
@@ -35,6 +36,6 @@ mod _native {
     fn init(_: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::travel::enable();
         // A child takes part before `fork` returns there, so that nothing else has to ask whether it was forked.
-        shmkit::join_all_at_fork(true).map_err(crate::made::failed)
+        shmkit::join_all_at_fork(true).map_err(crate::errors::failed)
     }
 }

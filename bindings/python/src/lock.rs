@@ -6,7 +6,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use shmkit::{Acquired, LockFailure, UnlockError};
 
-use crate::made::{OwnerDied, failed, make};
+use crate::errors::{OwnerDied, failed};
+use crate::made::make;
 use crate::travel::{Packing, pack, segment_of};
 use crate::waiting::{Wait, wait};
 

@@ -7,8 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
 use shmkit::{Item, MapError, Objects, Segment, ShmMap};
 
-use crate::made::texts;
-use crate::segment::not_had;
+use crate::errors::{not_had, texts};
 
 /// A map between processes, of keys and values that are texts, bytes or numbers.
 #[pyclass(frozen, weakref, mapping, module = "shmkit._native")]

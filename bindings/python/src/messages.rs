@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use shmkit::{Delivery, MessageLease, MessageQueue, MessageSpec, QueueError};
 
-use crate::made::{failed, make, texts};
+use crate::errors::{failed, texts};
+use crate::made::make;
 use crate::travel::{Packing, pack};
 use crate::waiting::{Wait, wait};
 

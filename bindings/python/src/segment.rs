@@ -1,11 +1,11 @@
 //! `Segment`: a segment by its name, and what Rust programs have in it.
 
-use pyo3::exceptions::{PyKeyError, PyOSError, PyValueError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use shmkit::{ObjectError, ObjectErrorKind, Options, SegmentError};
+use shmkit::{Options, SegmentError};
 
 use crate::array::Array;
-use crate::made::texts;
+use crate::errors::{not_had, texts};
 use crate::map::Map;
 
 /// A segment that processes share by its name.
@@ -21,19 +21,6 @@ fn refused(error: SegmentError) -> PyErr {
     match error.errno() {
         Some(errno) => PyOSError::new_err((errno, text)),
         None => PyOSError::new_err(text),
-    }
-}
-
-/// What has no such name is a `KeyError`, what is something else a `ValueError`.
-pub(crate) fn not_had(error: ObjectError) -> PyErr {
-    let text = texts(&error);
-    match error.kind() {
-        ObjectErrorKind::NotFound => PyKeyError::new_err(text),
-        ObjectErrorKind::WrongShape
-        | ObjectErrorKind::InvalidName
-        | ObjectErrorKind::InvalidSpec
-        | ObjectErrorKind::Exists => PyValueError::new_err(text),
-        _ => PyOSError::new_err(text),
     }
 }
 

@@ -4,7 +4,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use shmkit::{Count, CountingError, CountingSemaphore};
 
-use crate::made::{failed, make};
+use crate::errors::failed;
+use crate::made::make;
 use crate::travel::{Packing, pack};
 use crate::waiting::{Wait, wait};
 

@@ -13,7 +13,7 @@ use shmkit::layout::Kind;
 use shmkit::{Seat, Segment, TypeTag};
 use shmkit_roster::travel::{Arrived, Carrier, Packed, set_carrier};
 
-use crate::made::{failed, texts};
+use crate::errors::{failed, texts};
 
 /// Segments of which objects were packed here or have come. They stay for as long as this process: there are few, one for each
 /// process that has made something.

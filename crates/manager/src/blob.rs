@@ -7,11 +7,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use shmkit_parcel::{CannotTravel, luggage};
 
+use crate::CallError;
+use crate::call::{pack_alone, unpack_alone};
 use crate::context::{Context, look};
-use crate::proxy::{pack_alone, unpack_alone};
+use crate::objects::Held;
+use crate::proxy::Proxy;
 use crate::served::Known;
-use crate::server::Held;
-use crate::{CallError, Proxy};
 
 /// A value, as postcard encodes it, and the references in it: what they lead to is there as long as the value is.
 ///
@@ -93,14 +94,14 @@ impl<'de> Deserialize<'de> for Blob {
             luggage::unpacking_failed(CannotTravel::new("a value", why))
         };
         let come = look(|context| match context {
-            Some(Context::Serving { shared, .. }) => Some(Ok(Arc::clone(shared))),
+            Some(Context::Serving { link, .. }) => link.manager_here().map(Ok),
             Some(Context::Answered { link, .. }) => Some(Err(Arc::clone(link))),
             _ => None,
         });
         let objects = match come {
-            Some(Ok(shared)) => {
+            Some(Ok(here)) => {
                 let held: Option<Vec<Held>> =
-                    objects.into_iter().map(|object| shared.objects.find(object)).collect();
+                    objects.into_iter().map(|object| here.objects().find(object)).collect();
                 Objects::Held(held.ok_or_else(gone)?)
             }
             Some(Err(link)) => {

@@ -3,19 +3,14 @@
 use std::fmt;
 use std::io;
 
-use serde::{Deserialize, Serialize};
 use shmkit_connection::{Address, Key};
 use shmkit_parcel::Parcel;
-use shmkit_process::{ArgumentError, Failure, Task};
+use shmkit_process::{Failure, Task};
 
-use crate::start::{self, Setup};
-use crate::{Manager, Server, StartError};
-
-/// How many may be connected at once, unless it is said otherwise.
-const CROWD: u32 = 256;
-
-/// The longest call or answer, in bytes, unless it is said otherwise: 16 MiB.
-const MOST: usize = 16 << 20;
+use crate::manager::Manager;
+use crate::start::{Initializer, Setup, start};
+use crate::terms::Terms;
+use crate::{Server, StartError};
 
 /// How a manager is to be started.
 ///
@@ -32,34 +27,16 @@ const MOST: usize = 16 << 20;
 /// ```
 #[must_use = "it starts nothing before `start`"]
 pub struct Builder {
-    pub(crate) address: Option<Address>,
-    pub(crate) key: Option<Key>,
-    pub(crate) crowd: u32,
-    pub(crate) most: usize,
-    pub(crate) name: Option<String>,
-    pub(crate) initializer: Option<Initializer>,
-}
-
-/// What the manager's process is to run first: a task, and its arguments.
-pub(crate) struct Initializer {
-    pub(crate) task: u64,
-    pub(crate) name: &'static str,
-    pub(crate) args: Result<Parcel, ArgumentError>,
-}
-
-/// The same on its way.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct First {
-    pub(crate) task: u64,
-    pub(crate) name: String,
-    pub(crate) args: Vec<u8>,
+    address: Option<Address>,
+    terms: Terms,
+    name: Option<String>,
+    initializer: Option<Initializer>,
 }
 
 impl Builder {
     /// Starts with what is usual: a name of its own in the abstract namespace, for processes of this user and no key.
     pub fn new() -> Self {
-        let (address, key, name, initializer) = (None, None, None, None);
-        Self { address, key, crowd: CROWD, most: MOST, name, initializer }
+        Self { address: None, terms: Terms::default(), name: None, initializer: None }
     }
 
     /// Has it listen there. A path is removed when it ends in good order; an abstract name leaves nothing behind.
@@ -71,20 +48,20 @@ impl Builder {
     /// Lets in only who knows this key. Who comes through a Unix socket must be of this user, or root, besides. Over TCP a key is
     /// drawn if none is given.
     pub fn key(mut self, key: impl Into<Option<Key>>) -> Self {
-        self.key = key.into();
+        self.terms.key = key.into();
         self
     }
 
     /// Sets how many connections it may have, each with a thread: 256 unless it is set. A process has one for each of its threads
     /// that calls at a time. Who comes then is told so.
     pub fn connections(mut self, most: u32) -> Self {
-        self.crowd = most;
+        self.terms.crowd = most;
         self
     }
 
     /// Sets how long a call or an answer may be, in bytes: 16 MiB unless it is set.
     pub fn max_len(mut self, most: usize) -> Self {
-        self.most = most;
+        self.terms.most = most;
         self
     }
 
@@ -117,7 +94,8 @@ impl Builder {
     ///
     /// If this process is killed, the manager's is, too, and by the kernel.
     pub fn start(self) -> Result<Manager, StartError> {
-        start::start(self)
+        let Self { address, terms, name, initializer } = self;
+        start(Setup::of(address, terms).map_err(StartError::System)?, name, initializer)
     }
 
     /// Listens in this process, which [serves](Server::serve) then: for a program that is a manager and nothing else. The name and
@@ -127,10 +105,8 @@ impl Builder {
     ///
     /// What the system says.
     pub fn bind(self) -> io::Result<Server> {
-        let setup = Setup::of(&self)?;
-        let address = setup.address();
-        let key = setup.key();
-        Server::new(&Self { key, ..self }, address)
+        let setup = Setup::of(self.address, self.terms)?;
+        Server::new(setup.terms(), setup.address())
     }
 }
 
@@ -143,5 +119,21 @@ impl Default for Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Manager {
+    /// Starts one in a process of its own; see [`Builder`] for other ways.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub fn start() -> Result<Self, StartError> {
+        Builder::new().start()
+    }
+
+    /// Other ways to start one.
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 }

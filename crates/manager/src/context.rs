@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::Proxy;
 use crate::link::Link;
-use crate::server::{Held, Shared};
+use crate::objects::Held;
+use crate::proxy::Proxy;
 
 /// Who packs or unpacks, and for whom.
 pub(crate) enum Context {
@@ -14,8 +14,9 @@ pub(crate) enum Context {
     /// Unpacked by one who has called this manager. Each reference in it was counted there, but for those of these objects, which
     /// are here.
     Answered { link: Arc<Link>, objects: Vec<Proxy> },
-    /// Arguments unpacked and what is returned packed by the manager: the objects in that, once for each reference.
-    Serving { shared: Arc<Shared>, objects: Vec<Held> },
+    /// Arguments unpacked and what is returned packed by the manager that this leads to: the objects in that, once for each
+    /// reference.
+    Serving { link: Arc<Link>, objects: Vec<Held> },
 }
 
 thread_local! {

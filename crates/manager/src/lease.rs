@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 
 use shmkit_sync::Patience;
 
+use crate::CallError;
 use crate::link::Link;
-use crate::protocol::{Answer, Ask};
-use crate::{CallError, Manager};
-
-/// The longest lease that is understood: a hundred years.
-pub(crate) const MOST: Duration = Duration::from_secs(100 * 365 * 86_400);
+use crate::manager::Manager;
+use crate::protocol::{Answer, Ask, LONGEST_LEASE};
 
 /// The longest wait of one question.
 const STEP: Duration = Duration::from_secs(1);
@@ -103,7 +101,7 @@ impl Manager {
         let link = Arc::clone(self.link());
         let (number, until) = waiting(patience, |wait| {
             // As if it had been taken at once: by our clock it does not end later than by the manager's.
-            let until = Instant::now() + ttl.min(MOST);
+            let until = Instant::now() + ttl.min(LONGEST_LEASE);
             match link.ask_for(&Ask::Lease { name: name.clone(), ttl, wait }, Patience::ENDLESS)? {
                 Answer::Number(number) => Ok(Some((number, until))),
                 _ => Ok(None),
@@ -165,7 +163,7 @@ impl Lease {
         let ask = Ask::Extend { name: self.name.clone(), token: self.number, ttl };
         match self.link.ask_for(&ask, Patience::ENDLESS)? {
             Answer::Done => {
-                self.until = now + ttl.min(MOST);
+                self.until = now + ttl.min(LONGEST_LEASE);
                 Ok(())
             }
             _ => Err(CallError::Expired),

@@ -18,8 +18,8 @@ use shmkit_sync::Patience;
 
 use crate::caller::has_ended;
 use crate::error::Ran;
+use crate::here::Here;
 use crate::protocol::{Answer, Ask, Hello, MAGIC, MOST_HELLO, Token, VERSION, Welcome};
-use crate::server::Shared;
 use crate::{CallError, served};
 
 /// How many connections are kept for the next call.
@@ -35,7 +35,7 @@ pub(crate) struct Link {
     /// The random number of the manager.
     pub(crate) manager: u64,
     /// Set in the manager's own process.
-    pub(crate) here: Option<Weak<Shared>>,
+    here: Option<Weak<dyn Here>>,
     state: Mutex<State>,
 }
 
@@ -124,7 +124,7 @@ impl Link {
         address: Address,
         key: Option<Key>,
         manager: u64,
-        shared: Weak<Shared>,
+        here: Weak<dyn Here>,
     ) -> Arc<Self> {
         // It is never dialled.
         let state = State {
@@ -133,10 +133,15 @@ impl Link {
             idle: Vec::new(),
             gone: Vec::new(),
         };
-        let (here, state) = (Some(shared), Mutex::new(state));
+        let (here, state) = (Some(here), Mutex::new(state));
         let link = Arc::new(Self { address, key, manager, here, state });
         links().insert(manager, Arc::downgrade(&link));
         link
+    }
+
+    /// The manager, if this is its own process.
+    pub(crate) fn manager_here(&self) -> Option<Arc<dyn Here>> {
+        self.here.as_ref().and_then(Weak::upgrade)
     }
 
     pub(crate) fn key(&self) -> Option<&Key> {

@@ -11,14 +11,14 @@ use shmkit_parcel::{CannotTravel, luggage};
 use shmkit_process::Status;
 use shmkit_sync::Patience;
 
+use crate::call::{packed, unpacked};
 use crate::link::{Link, error_of, take_answer};
+use crate::own::Own;
 use crate::protocol::{Answer, Ask};
-use crate::proxy::{Whole, packed, unpacked};
+use crate::proxy::{Proxy, Remote};
 use crate::served::Known;
-use crate::start::Own;
-use crate::{
-    Any, Builder, CallError, Counter, Dict, List, Namespace, Proxy, Queue, Remote, StartError,
-};
+use crate::travel::Whole;
+use crate::{Any, CallError};
 
 /// How long a manager that is connected to may take to answer, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,20 +47,6 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Starts one in a process of its own; see [`Builder`] for other ways.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`].
-    pub fn start() -> Result<Self, StartError> {
-        Builder::new().start()
-    }
-
-    /// Other ways to start one.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     /// Connects to one that is there: on this machine, or another one.
     ///
     /// # Errors
@@ -104,60 +90,12 @@ impl Manager {
         self.own.as_mut().map(Own::end)
     }
 
-    /// Makes a dictionary.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError`]; as all others here.
-    pub fn dict<K, V>(&self) -> Result<Dict<K, V>, CallError> {
-        Dict::new(self)
-    }
-
-    /// Makes a list of these items.
-    ///
-    /// # Errors
-    ///
-    /// As [`dict`](Self::dict).
-    pub fn list<T: Serialize>(
-        &self,
-        items: impl IntoIterator<Item = T>,
-    ) -> Result<List<T>, CallError> {
-        List::new(self, items)
-    }
-
-    /// Makes a namespace.
-    ///
-    /// # Errors
-    ///
-    /// As [`dict`](Self::dict).
-    pub fn namespace(&self) -> Result<Namespace, CallError> {
-        Namespace::new(self)
-    }
-
-    /// Makes a counter that begins with `n`.
-    ///
-    /// # Errors
-    ///
-    /// As [`dict`](Self::dict).
-    pub fn counter(&self, n: i64) -> Result<Counter, CallError> {
-        Counter::new(self, n)
-    }
-
-    /// Makes a queue of at most so many items.
-    ///
-    /// # Errors
-    ///
-    /// As [`dict`](Self::dict).
-    pub fn queue<T>(&self, capacity: usize) -> Result<Queue<T>, CallError> {
-        Queue::new(self, capacity)
-    }
-
     /// Gives an object of this manager a name, by which others [find](Self::find) it: Python's `register`. It stays as long as
     /// it has the name. What had it before loses it.
     ///
     /// # Errors
     ///
-    /// As [`dict`](Self::dict); [`Gone`](CallError::Gone) if it is another manager's object.
+    /// As [`connect`](Self::connect); [`Gone`](CallError::Gone) if it is another manager's object.
     pub fn publish(&self, name: impl Into<String>, object: &impl Remote) -> Result<(), CallError> {
         let proxy = object.proxy();
         let name = name.into();
@@ -175,7 +113,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As [`dict`](Self::dict).
+    /// As [`connect`](Self::connect).
     pub fn find<R: Remote>(&self, name: impl Into<String>) -> Result<Option<R>, CallError> {
         Ok(match self.ask(&Ask::Find(name.into()))? {
             Answer::Object(object) => {
@@ -189,7 +127,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As [`dict`](Self::dict).
+    /// As [`connect`](Self::connect).
     pub fn withdraw(&self, name: impl Into<String>) -> Result<bool, CallError> {
         Ok(matches!(self.ask(&Ask::Withdraw(name.into()))?, Answer::Done))
     }
@@ -198,7 +136,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As [`dict`](Self::dict).
+    /// As [`connect`](Self::connect).
     pub fn names(&self) -> Result<Vec<String>, CallError> {
         match self.ask(&Ask::Names)? {
             Answer::Names(names) => Ok(names),
@@ -210,7 +148,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As [`dict`](Self::dict).
+    /// As [`connect`](Self::connect).
     pub fn objects(&self) -> Result<u64, CallError> {
         match self.ask(&Ask::Count)? {
             Answer::Number(n) => Ok(n),

@@ -15,6 +15,8 @@ pub(crate) const MAGIC: [u8; 4] = *b"shmm";
 pub(crate) const VERSION: u32 = 1;
 /// How long a hello may be, in bytes.
 pub(crate) const MOST_HELLO: usize = 256;
+/// The longest lease that is understood: a hundred years.
+pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Which process a connection belongs to, of those that a manager serves: drawn by that process.
 pub(crate) type Token = [u8; 16];

@@ -3,22 +3,35 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shmkit_connection::{Address, Connection, ConnectionError, Key, ValueError};
 use shmkit_parcel::{Descriptor, Parcel};
 use shmkit_process::__pool::{Call, answered};
-use shmkit_process::{Failure, Process, Status, TaskError, task};
+use shmkit_process::{ArgumentError, Failure, Process, task};
 use shmkit_sync::Patience;
 
-use crate::builder::{Builder, First};
 use crate::link::Link;
-use crate::proxy::Place;
-use crate::{Manager, Server, StartError};
+use crate::manager::Manager;
+use crate::own::{FAREWELL, Own};
+use crate::terms::Terms;
+use crate::travel::Place;
+use crate::{Server, StartError};
 
-/// How long a manager may take to end when it is told to; then it is killed.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// What the manager's process is to run first: a task, and its arguments.
+pub(crate) struct Initializer {
+    pub(crate) task: u64,
+    pub(crate) name: &'static str,
+    pub(crate) args: Result<Parcel, ArgumentError>,
+}
+
+/// The same on its way.
+#[derive(Serialize, Deserialize)]
+struct First {
+    task: u64,
+    name: String,
+    args: Vec<u8>,
+}
 
 /// What its process is told.
 #[derive(Serialize, Deserialize)]
@@ -38,23 +51,23 @@ enum Said {
 }
 
 impl Setup {
-    pub(crate) fn of(builder: &Builder) -> io::Result<Self> {
-        let address = match &builder.address {
-            Some(address) => address.clone(),
+    /// With a name of its own in the abstract namespace where there is no address, and a key of its own where there must be one.
+    pub(crate) fn of(address: Option<Address>, terms: Terms) -> io::Result<Self> {
+        let address = match address {
+            Some(address) => address,
             None => {
                 let mut drawn = [0; 8];
                 getrandom::fill(&mut drawn).map_err(io::Error::from)?;
                 Address::abstract_name(format!("shmkit-manager-{:016x}", u64::from_ne_bytes(drawn)))
             }
         };
-        let key = match (&builder.key, &address) {
-            (Some(key), _) => Some(key.clone()),
+        let key = match (terms.key, &address) {
             (None, Address::Tcp(_)) => Some(Key::random()?),
-            _ => None,
+            (key, _) => key,
         };
         let place = Place::of(&address).ok_or(io::ErrorKind::Unsupported)?;
         let key = key.map(|key| key.bytes().to_vec());
-        Ok(Self { place, key, crowd: builder.crowd, most: builder.most as u64, first: None })
+        Ok(Self { place, key, crowd: terms.crowd, most: terms.most as u64, first: None })
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -65,8 +78,12 @@ impl Setup {
         }
     }
 
-    pub(crate) fn key(&self) -> Option<Key> {
-        self.key.clone().map(Key::new)
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            key: self.key.clone().map(Key::new),
+            crowd: self.crowd,
+            most: usize::try_from(self.most).unwrap_or(usize::MAX),
+        }
     }
 }
 
@@ -103,49 +120,18 @@ fn prepared(setup: &Setup, files: Vec<Descriptor<OwnedFd>>) -> Result<Server, Fa
         answered("initializer", name, &mut answer)?;
         answer.take::<Result<(), Failure>>()??;
     }
-    let mut builder = Builder::new().key(setup.key()).connections(setup.crowd);
-    builder.most = usize::try_from(setup.most).unwrap_or(usize::MAX);
-    Ok(Server::new(&builder, setup.address())?)
-}
-
-/// What a started manager's starter has of it.
-#[derive(Debug)]
-pub(crate) struct Own {
-    process: Process<Result<(), Failure>>,
-    /// Whose end ends the manager.
-    control: Option<Connection>,
-}
-
-impl Own {
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// Ends the manager in good order, and returns how its process ended.
-    pub(crate) fn end(&mut self) -> Status {
-        drop(self.control.take());
-        if let Err(TaskError::TimedOut) = self.process.join_timeout(FAREWELL) {
-            let _ = self.process.kill();
-            let _ = self.process.join_timeout(FAREWELL);
-        }
-        self.process.status().unwrap_or(Status::Unknown)
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if self.control.is_some() {
-            self.end();
-        }
-    }
+    Ok(Server::new(setup.terms(), setup.address())?)
 }
 
 /// Starts a process, and connects to it.
-pub(crate) fn start(builder: Builder) -> Result<Manager, StartError> {
-    let mut setup = Setup::of(&builder).map_err(StartError::System)?;
-    let key = setup.key();
+pub(crate) fn start(
+    mut setup: Setup,
+    name: Option<String>,
+    initializer: Option<Initializer>,
+) -> Result<Manager, StartError> {
+    let key = setup.terms().key;
     let (mut files, mut kept) = (Vec::new(), None);
-    if let Some(initializer) = builder.initializer {
+    if let Some(initializer) = initializer {
         let mut args = initializer.args.map_err(|error| StartError::Failed(error.to_string()))?;
         kept = Some(args.take_kept());
         let (bytes, sent) = args.into_parts();
@@ -154,7 +140,7 @@ pub(crate) fn start(builder: Builder) -> Result<Manager, StartError> {
         setup.first = Some(First { task, name, args: bytes });
     }
     let (ours, theirs) = UnixStream::pair().map_err(StartError::System)?;
-    let name = builder.name.unwrap_or_else(|| "Manager".into());
+    let name = name.unwrap_or_else(|| "Manager".into());
     // It ends with this program, and nobody waits for it at the end of `main`.
     let started = Process::named(name).daemon(true).spawn(manager, (setup, files, theirs.into()));
     let mut process = started.map_err(StartError::Spawn)?;

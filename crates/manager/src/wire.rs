@@ -14,7 +14,8 @@ use crate::link::{Link, frame, take_answer, welcomed};
 use crate::protocol::{Hello, MAGIC, VERSION};
 use crate::served::Type;
 use crate::server::{Session, Shared};
-use crate::{Any, Builder, caller};
+use crate::terms::Terms;
+use crate::{Any, caller};
 
 /// A manager that nobody can connect to, and one process that is connected with it.
 pub struct Wire {
@@ -31,8 +32,8 @@ impl Wire {
     pub fn new() -> Self {
         caller::set_longest_wait(Duration::from_millis(1));
         let address = Address::abstract_name("nobody");
-        let builder = Builder::new().max_len(1 << 16);
-        let shared = Shared::new(&builder, address).expect("a random number");
+        let terms = Terms { most: 1 << 16, ..Terms::default() };
+        let shared = Shared::new(terms, address).expect("a random number");
         let hello = Hello { magic: MAGIC, version: VERSION, session: [1; 16], manager: None };
         let (_, session) = shared.welcome(frame(&hello).bytes().to_vec());
         Self { session: session.expect("it is let in"), shared }

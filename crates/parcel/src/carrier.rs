@@ -16,12 +16,6 @@ pub(crate) fn enable() {
     travel::set_carrier(&ByLuggage);
 }
 
-/// A segment that is being packed, which has been put in already.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    packed: Packed,
-}
-
 // SAFETY: `find` hands on what a segment's directory has found, and checked for kind and tag.
 unsafe impl Carrier for ByLuggage {
     fn pack(&self, what: &str, seat: &Seat) -> Result<Packed, String> {
@@ -35,19 +29,19 @@ unsafe impl Carrier for ByLuggage {
             })?;
             // Used here until it is used there.
             luggage.kept.push(seat.clone());
-            let is_same = |sent: &&Sent| {
-                let Packed { cookie, device, inode, .. } = sent.packed;
-                (cookie, device, inode) == (packed.cookie, packed.device, packed.inode)
+            let is_same = |sent: &&Packed| {
+                (sent.cookie, sent.device, sent.inode)
+                    == (packed.cookie, packed.device, packed.inode)
             };
             if let Some(sent) = luggage.sent.iter().find(is_same) {
-                return Ok(Packed { object: packed.object, ..sent.packed });
+                return Ok(Packed { object: packed.object, ..*sent });
             }
             let carried = Segment::pack(seat).unwrap_or_else(|| unreachable!("it was a segment's"));
             let Carried { mut packed, file, ticket } =
                 carried.map_err(|error| cannot(texts(&error)))?;
             packed.file = luggage.add(file);
             packed.ticket = ticket.map(|ticket| luggage.add(ticket));
-            luggage.sent.push(Sent { packed });
+            luggage.sent.push(packed);
             Ok(packed)
         }))
     }

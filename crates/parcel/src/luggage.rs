@@ -8,10 +8,10 @@ use std::cell::Cell;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use shmkit_roster::Seat;
+use shmkit_roster::travel::Packed;
 use shmkit_segment::Segment;
 
 use crate::CannotTravel;
-use crate::carrier::Sent;
 
 /// What goes with a parcel's bytes. Most parcels have none.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub(crate) struct Luggage {
     pub(crate) why: Option<CannotTravel>,
     /// What is used here until the other side uses it.
     pub(crate) kept: Vec<Seat>,
-    /// The segments that are packed.
-    pub(crate) sent: Vec<Sent>,
+    /// The segments that are being packed, which have been put in already.
+    pub(crate) sent: Vec<Packed>,
     /// The segments that have come and are joined, by the numbers of their descriptors.
     pub(crate) joined: Vec<(u32, Segment)>,
 }

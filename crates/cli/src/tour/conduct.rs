@@ -1,5 +1,6 @@
 //! The count with worker processes: makes the segment and the pool, kills two of the workers, gathers what they counted.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -12,7 +13,6 @@ use serde::Serialize;
 use shmkit::process::cpu_count;
 use shmkit::{AfterDeath, Death, Options, PipeError, Pool, Process, QueueError, TaskError};
 
-use super::report::{ByWorker, Permits, Segment};
 use super::work::{self, Read, Shared, Spot, Work, now};
 use super::{LOOK, PATIENCE};
 use crate::print::complain;
@@ -47,6 +47,30 @@ pub(super) struct Kill {
     /// When it was killed, in ns of the monotonic clock.
     #[serde(skip)]
     pub(super) at: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Permits {
+    pub(super) total: u32,
+    /// Those of the dead included.
+    pub(super) all_back: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ByWorker {
+    pub(super) worker: usize,
+    pub(super) pid: u32,
+    /// As far as it answered.
+    pub(super) chunks: u64,
+    pub(super) bytes: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    /// Whether it had its name while the workers ran.
+    pub(super) was_named: bool,
 }
 
 /// Counts with `workers` processes. When it returns, they have ended and the segment is gone.

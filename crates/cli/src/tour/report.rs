@@ -1,11 +1,9 @@
 //! What a tour says in the end, for scripts as JSON; and its verdict: what must be true, so that its exit status is 0.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
-use super::conduct::{Kill, Parallel};
-use super::single::Single;
+use super::conduct::{ByWorker, Kill, Parallel, Permits, Segment};
+use super::single::{Single, Skipped};
 use crate::text::count::Counts;
 use crate::text::plan::Plan;
 use crate::text::walk::{Listing, Unreadable};
@@ -60,17 +58,6 @@ pub(super) struct Files {
     pub(super) unreadable: Vec<Unreadable>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Skipped {
-    #[serde(flatten)]
-    pub(super) file: Location,
-    /// Whether the user named it: then it had to be counted.
-    pub(super) named: bool,
-    pub(super) counted_bytes: u64,
-    pub(super) listed_bytes: u64,
-    pub(super) why: String,
-}
-
 /// One of the two counts.
 ///
 /// Not how long it took: workers are started and killed in the meantime, so that it would be said of that.
@@ -113,30 +100,6 @@ pub(super) struct InMutex {
     pub(super) recovered_ms: Option<f64>,
     /// Updates that were undone.
     pub(super) undone: u64,
-}
-
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Permits {
-    pub(super) total: u32,
-    /// Those of the dead included.
-    pub(super) all_back: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct ByWorker {
-    pub(super) worker: usize,
-    pub(super) pid: u32,
-    /// As far as it answered.
-    pub(super) chunks: u64,
-    pub(super) bytes: u64,
-}
-
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Segment {
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
-    /// Whether it had its name while the workers ran.
-    pub(super) was_named: bool,
 }
 
 #[derive(Debug, Default, Serialize)]

@@ -1,6 +1,7 @@
 //! The count in one process, for comparison.
 
-use super::report::Skipped;
+use serde::Serialize;
+
 use crate::text::count::{self, Counts};
 use crate::text::outcome::Outcome;
 use crate::text::plan::Plan;
@@ -17,6 +18,17 @@ pub(super) struct Single {
     pub(super) changed: Vec<Location>,
     /// Files with a zero byte among the bytes that the workers counted.
     pub(super) binary: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Skipped {
+    #[serde(flatten)]
+    pub(super) file: Location,
+    /// Whether the user named it: then it had to be counted.
+    pub(super) named: bool,
+    pub(super) counted_bytes: u64,
+    pub(super) listed_bytes: u64,
+    pub(super) why: String,
 }
 
 /// Counts `files`, each from its beginning to its listed end in one go; a file that the workers could not count to its end, as

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::entries::{EntriesProxy, Step};
 use crate::blob::Blob;
-use crate::{Any, CallError, Manager, Proxy, Remote};
+use crate::manager::Manager;
+use crate::proxy::{Proxy, Remote};
+use crate::{Any, CallError};
 
 /// A dictionary in a manager: Python's `Manager().dict()`. Its order is that in which its keys came.
 ///

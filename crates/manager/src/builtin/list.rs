@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::items::ItemsProxy;
 use crate::blob::Blob;
-use crate::{Any, CallError, Manager, Proxy, Remote};
+use crate::manager::Manager;
+use crate::proxy::{Proxy, Remote};
+use crate::{Any, CallError};
 
 /// How often a list that others change meanwhile is sorted anew.
 const TRIES: u32 = 16;

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::places::PlacesProxy;
-use crate::{Any, CallError, Manager, Proxy, Remote};
+use crate::manager::Manager;
+use crate::proxy::{Proxy, Remote};
+use crate::{Any, CallError};
 
 /// Names with values, in a manager: Python's `Manager().Namespace()`.
 ///

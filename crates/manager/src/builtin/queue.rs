@@ -13,7 +13,9 @@ use shmkit_sync::Patience;
 
 use crate::blob::Blob;
 use crate::lease::waiting;
-use crate::{CallError, Manager, Proxy, Remote, caller};
+use crate::manager::Manager;
+use crate::proxy::{Proxy, Remote};
+use crate::{CallError, caller};
 
 /// What is behind a queue.
 pub struct Line {

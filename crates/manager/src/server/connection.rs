@@ -9,9 +9,10 @@ use shmkit_connection::{Connection, ConnectionError};
 use shmkit_parcel::Parcel;
 use shmkit_process::__manager::catch;
 
-use super::{Held, Session, Shared, lock};
+use super::{Session, Shared, lock};
 use crate::caller;
 use crate::context::{Context, within};
+use crate::objects::Held;
 use crate::protocol::{Answer, Ask, Hello, MAGIC, MOST_HELLO, VERSION, Welcome};
 use crate::served::{Args, Returned};
 
@@ -57,7 +58,7 @@ fn greet(shared: &Arc<Shared>, connection: &mut Connection) -> Option<Arc<Sessio
     let bytes = connection.recv_bytes_timeout(HELLO).ok()?;
     let (welcome, session) = shared.welcome(bytes);
     say(connection, &welcome).ok()?;
-    connection.set_max_len(shared.most);
+    connection.set_max_len(shared.terms.most);
     connection.read_ahead();
     session
 }
@@ -80,7 +81,7 @@ impl Shared {
                 Welcome::Another
             }
             Ok(hello) => {
-                let (manager, most) = (self.manager, self.most as u64);
+                let (manager, most) = (self.manager, self.terms.most as u64);
                 return (Welcome::In { manager, most }, Some(self.session(hello.session)));
             }
         };
@@ -167,7 +168,7 @@ impl Shared {
 
     /// Has the references in an answer counted, if it is not longer than who waits for it takes.
     fn fits(&self, answer: Parcel, session: &Session, objects: Vec<Held>) -> Parcel {
-        let (length, most) = (answer.bytes().len(), self.most);
+        let (length, most) = (answer.bytes().len(), self.terms.most);
         if length > most {
             return only(&Answer::Unencodable(format!(
                 "an answer of {length} bytes is longer than the manager sends, {most}: ask for less at a time, or raise it (`max_len`)"
@@ -210,7 +211,7 @@ impl Shared {
         mut args: Args,
         run: impl FnOnce(&mut Args) -> Result<T, Answer>,
     ) -> Result<(T, Vec<Held>), Answer> {
-        let context = Context::Serving { shared: Arc::clone(self), objects: Vec::new() };
+        let context = Context::Serving { link: Arc::clone(self.link()), objects: Vec::new() };
         let (result, context) = within(context, || catch(|| run(&mut args)));
         let objects = match context {
             Some(Context::Serving { objects, .. }) => objects,

@@ -5,8 +5,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::caller;
-use crate::lease::MOST;
-use crate::protocol::Token;
+use crate::protocol::{LONGEST_LEASE, Token};
 
 /// How many names may be leased at once.
 const NAMES: usize = 1 << 16;
@@ -45,7 +44,7 @@ impl Leases {
                 }
                 table.last += 1;
                 let token = table.last;
-                let until = now + ttl.min(MOST);
+                let until = now + ttl.min(LONGEST_LEASE);
                 table.all.insert(name.to_owned(), Leased { token, by, until });
                 return Some(token);
             }
@@ -65,7 +64,7 @@ impl Leases {
         let now = Instant::now();
         match table.all.get_mut(name) {
             Some(leased) if leased.token == token && leased.by == by && leased.until > now => {
-                leased.until = now + ttl.min(MOST);
+                leased.until = now + ttl.min(LONGEST_LEASE);
                 true
             }
             _ => false,

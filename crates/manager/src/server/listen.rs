@@ -13,9 +13,9 @@ use shmkit_connection::{Address, Connection, ConnectionError, Listener};
 
 use super::connection::{say, serve};
 use super::{Shared, lock};
-use crate::builder::Builder;
 use crate::link::keep_alive;
 use crate::protocol::Welcome;
+use crate::terms::Terms;
 
 /// After how long it looks for what has to be tidied up though nobody comes.
 const LOOK: u16 = 5_000;
@@ -23,7 +23,7 @@ const LOOK: u16 = 5_000;
 /// How long it waits when it has no descriptor free.
 const SHORT_OF_FILES: Duration = Duration::from_millis(50);
 
-/// A manager in this process: Python's `get_server()`. [`Builder::bind`] makes it; [`Manager::start`](crate::Manager::start)
+/// A manager in this process: Python's `get_server()`. [`Builder::bind`](crate::Builder::bind) makes it; [`Manager::start`](crate::Manager::start)
 /// starts one in a process of its own.
 pub struct Server {
     listener: Listener,
@@ -31,10 +31,10 @@ pub struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(builder: &Builder, address: Address) -> io::Result<Self> {
-        let options = Listener::options().key(builder.key.clone());
+    pub(crate) fn new(terms: Terms, address: Address) -> io::Result<Self> {
+        let options = Listener::options().key(terms.key.clone());
         let listener = options.bind(address)?;
-        let shared = Shared::new(builder, listener.address().clone())?;
+        let shared = Shared::new(terms, listener.address().clone())?;
         Ok(Self { listener, shared })
     }
 
@@ -100,9 +100,9 @@ impl Server {
     fn admit(&self, number: u64, connection: Connection) {
         let shared = &self.shared;
         let busy = |mut connection: Connection| {
-            let _ = say(&mut connection, &Welcome::Busy { most: shared.crowd });
+            let _ = say(&mut connection, &Welcome::Busy { most: shared.terms.crowd });
         };
-        if lock(&shared.sockets).len() >= shared.crowd as usize {
+        if lock(&shared.sockets).len() >= shared.terms.crowd as usize {
             return busy(connection);
         }
         keep_alive(&connection);

@@ -3,7 +3,6 @@
 mod connection;
 mod lease;
 mod listen;
-mod objects;
 mod passes;
 mod session;
 
@@ -13,20 +12,20 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use nix::sys::socket::{Shutdown, shutdown};
-use shmkit_connection::{Address, Key};
+use shmkit_connection::Address;
 use shmkit_process::__manager::apart;
 
 pub use self::listen::Server;
-pub(crate) use self::objects::Held;
 pub(crate) use self::session::Session;
 
 use self::lease::Leases;
-use self::objects::Objects;
 use self::passes::Passes;
-use crate::builder::Builder;
+use crate::here::Here;
 use crate::link::Link;
-use crate::protocol::Token;
-use crate::served::Type;
+use crate::objects::{Held, Objects};
+use crate::protocol::{Answer, Token};
+use crate::served::{Args, Returned, Type};
+use crate::terms::Terms;
 
 /// How many names may be published.
 const NAMES: usize = 1 << 16;
@@ -36,11 +35,7 @@ pub(crate) struct Shared {
     /// Its random number: another one at the same address has another.
     pub(crate) manager: u64,
     address: Address,
-    key: Option<Key>,
-    /// The longest frame, in bytes.
-    most: usize,
-    /// How many may be connected.
-    crowd: u32,
+    terms: Terms,
     pub(crate) objects: Arc<Objects>,
     pub(crate) passes: Passes,
     pub(crate) leases: Leases,
@@ -56,15 +51,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(builder: &Builder, address: Address) -> io::Result<Arc<Self>> {
+    pub(crate) fn new(terms: Terms, address: Address) -> io::Result<Arc<Self>> {
         let mut manager = [0; 8];
         getrandom::fill(&mut manager).map_err(io::Error::from)?;
         Ok(Arc::new(Self {
             manager: u64::from_ne_bytes(manager),
             address,
-            key: builder.key.clone(),
-            most: builder.most,
-            crowd: builder.crowd,
+            terms,
             objects: Arc::default(),
             passes: Passes::default(),
             leases: Leases::default(),
@@ -87,7 +80,8 @@ impl Shared {
     /// The way to this manager, in its own process.
     pub(crate) fn link(self: &Arc<Self>) -> &Arc<Link> {
         self.link.get_or_init(|| {
-            Link::here(self.address.clone(), self.key.clone(), self.manager, Arc::downgrade(self))
+            let here: Weak<dyn Here> = Arc::<Self>::downgrade(self);
+            Link::here(self.address.clone(), self.terms.key.clone(), self.manager, here)
         })
     }
 
@@ -108,11 +102,6 @@ impl Shared {
         if sessions.get(&token).is_some_and(|session| session.strong_count() == 0) {
             sessions.remove(&token);
         }
-    }
-
-    /// Keeps an object that this very process has sent on, for a while.
-    pub(crate) fn keep_passed(&self, held: Held) {
-        self.passes.add(held, Weak::new());
     }
 
     fn publish(&self, name: String, held: Held) -> bool {
@@ -144,5 +133,28 @@ impl Shared {
         for socket in lock(&self.sockets).values() {
             let _ = shutdown(socket.as_raw_fd(), Shutdown::Both);
         }
+    }
+}
+
+impl Here for Shared {
+    fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    fn call(
+        self: Arc<Self>,
+        held: &Held,
+        method: u64,
+        args: Args,
+    ) -> Result<(Returned, Vec<Held>), Answer> {
+        Self::call(&self, held, method, args)
+    }
+
+    fn keep_passed(&self, held: Held) {
+        self.passes.add(held, Weak::new());
+    }
+
+    fn has_come(&self, object: u64) {
+        drop(self.passes.take(object));
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::server::{Held, Session};
+use super::Session;
+use crate::objects::Held;
 
 /// How long what somebody has sent on is kept when the sender has gone.
 const GRACE: Duration = Duration::from_secs(60);

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::mem::take;
 use std::sync::{Mutex, PoisonError, Weak};
 
+use super::Shared;
+use crate::objects::Held;
 use crate::protocol::Token;
-use crate::server::{Held, Shared};
 
 /// The process at the other end of one or more connections.
 pub(crate) struct Session {

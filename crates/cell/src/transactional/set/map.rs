@@ -13,11 +13,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use bytemuck::{Pod, Zeroable, bytes_of};
-use shmkit_layout::{ShmSafe, align_up};
+use shmkit_layout::{ShmSafe, TypeTag, align_up};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::member::Member;
-use super::view::{SetTransaction, SetView};
+use super::table::{LINE_BYTES, padded};
+use super::view::{SetTransaction, SetView, same_length};
 use crate::TransactionError;
 
 /// A map of a [`TransactionalSet`](crate::TransactionalSet), from keys to values of fixed size: where it lies there. A handle as
@@ -43,7 +44,7 @@ impl<Q, V> Copy for MapMember<Q, V> {}
 /// What a map begins with.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) struct MapHead([u64; HEAD_WORDS as usize]);
+struct MapHead([u64; HEAD_WORDS as usize]);
 
 // SAFETY: numbers.
 unsafe impl Zeroable for MapHead {}
@@ -70,18 +71,18 @@ fn parts<Q, V>(most: u64) -> Option<[u64; 4]> {
 
 impl<Q: ShmSafe, V: ShmSafe> MapMember<Q, V> {
     /// How many bytes it takes.
-    pub(super) fn bytes(most: u64) -> Option<u64> {
+    fn bytes(most: u64) -> Option<u64> {
         parts::<Q, V>(most).map(|[.., end]| end)
     }
 
     /// What the head of a new one holds.
-    pub(super) fn first() -> MapHead {
+    fn first() -> MapHead {
         let mut head = MapHead::zeroed();
         head.0[SEED] = RandomState::new().hash_one(0_u8);
         head
     }
 
-    pub(super) fn at(view: &SetView<'_>, at: u64, most: u64) -> Result<Self, TransactionError> {
+    fn at(view: &SetView<'_>, at: u64, most: u64) -> Result<Self, TransactionError> {
         let corrupt = TransactionError::Corrupt;
         let [hashes, keys, values, _] = parts::<Q, V>(most).ok_or(corrupt)?;
         let count = places(most).ok_or(corrupt)?;
@@ -122,6 +123,22 @@ enum Place {
 
 /// # Maps
 impl SetView<'_> {
+    /// Finds the map of a name, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub fn find_map<Q: ShmSafe, V: ShmSafe>(
+        &self,
+        name: &str,
+    ) -> Result<Option<MapMember<Q, V>>, TransactionError> {
+        let Some(row) = self.row(&padded(name)?)? else { return Ok(None) };
+        if row.tag != TypeTag::pair(Q::TAG, V::TAG) {
+            return Err(TransactionError::OtherType);
+        }
+        MapMember::at(self, row.at, row.count).map(Some)
+    }
+
     /// Returns the value of a key.
     ///
     /// # Errors
@@ -194,6 +211,26 @@ fn home(hash: u64, places: usize) -> usize {
 
 /// # Maps
 impl SetTransaction<'_> {
+    /// Finds the map of a name, or makes it, for so many entries at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`member`](Self::member).
+    pub fn map<Q: ShmSafe, V: ShmSafe>(
+        &mut self,
+        name: &str,
+        most: u64,
+    ) -> Result<MapMember<Q, V>, TransactionError> {
+        if let Some(found) = self.find_map::<Q, V>(name)? {
+            return same_length(found.most(), most).map(|()| found);
+        }
+        let bytes = MapMember::<Q, V>::bytes(most).unwrap_or(u64::MAX);
+        let at = self.make(name, TypeTag::pair(Q::TAG, V::TAG), most, bytes, LINE_BYTES)?;
+        let map = MapMember::at(self, at, most)?;
+        self.fill(at, bytes_of(&MapMember::<Q, V>::first()))?;
+        Ok(map)
+    }
+
     /// Puts a value in, or in the place of the one that the key has.
     ///
     /// # Errors

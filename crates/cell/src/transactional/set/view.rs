@@ -6,9 +6,8 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 
 use bytemuck::{Pod, bytes_of};
-use shmkit_layout::{ShmSafe, TypeTag, align_up};
+use shmkit_layout::{TypeTag, align_up};
 
-use super::map::MapMember;
 use super::member::Member;
 use super::table::{Head, LINE_BYTES, ROW, Row, before_members, padded, row_at};
 use crate::raw::undo::Log;
@@ -57,22 +56,6 @@ impl<'t> SetView<'t> {
             return Err(TransactionError::OtherType);
         }
         self.member_at(row.at, row.count).map(Some)
-    }
-
-    /// Finds the map of a name, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// As [`find`](Self::find).
-    pub fn find_map<Q: ShmSafe, V: ShmSafe>(
-        &self,
-        name: &str,
-    ) -> Result<Option<MapMember<Q, V>>, TransactionError> {
-        let Some(row) = self.row(&padded(name)?)? else { return Ok(None) };
-        if row.tag != TypeTag::pair(Q::TAG, V::TAG) {
-            return Err(TransactionError::OtherType);
-        }
-        MapMember::at(self, row.at, row.count).map(Some)
     }
 
     /// Returns the names of the members, in the order in which they were made.
@@ -133,7 +116,7 @@ impl<'t> SetView<'t> {
         Ok(Head { used, ..head })
     }
 
-    fn row(&self, name: &[u8; 64]) -> Result<Option<Row>, TransactionError> {
+    pub(super) fn row(&self, name: &[u8; 64]) -> Result<Option<Row>, TransactionError> {
         for index in 0..self.head()?.members {
             let row: Row = self.read(row_at(index))?;
             if row.name == *name {
@@ -230,28 +213,8 @@ impl<'t> SetTransaction<'t> {
         Ok(member)
     }
 
-    /// Finds the map of a name, or makes it, for so many entries at most.
-    ///
-    /// # Errors
-    ///
-    /// As [`member`](Self::member).
-    pub fn map<Q: ShmSafe, V: ShmSafe>(
-        &mut self,
-        name: &str,
-        most: u64,
-    ) -> Result<MapMember<Q, V>, TransactionError> {
-        if let Some(found) = self.view.find_map::<Q, V>(name)? {
-            return same_length(found.most(), most).map(|()| found);
-        }
-        let bytes = MapMember::<Q, V>::bytes(most).unwrap_or(u64::MAX);
-        let at = self.make(name, TypeTag::pair(Q::TAG, V::TAG), most, bytes, LINE_BYTES)?;
-        let map = MapMember::at(&self.view, at, most)?;
-        self.fill(at, bytes_of(&MapMember::<Q, V>::first()))?;
-        Ok(map)
-    }
-
     /// Makes a member of zeros, and says where it lies.
-    fn make(
+    pub(super) fn make(
         &mut self,
         name: &str,
         tag: TypeTag,
@@ -282,7 +245,7 @@ impl<'t> SetTransaction<'t> {
     }
 
     /// Writes bytes that are no member's yet.
-    fn fill(&mut self, at: u64, bytes: &[u8]) -> Result<(), TransactionError> {
+    pub(super) fn fill(&mut self, at: u64, bytes: &[u8]) -> Result<(), TransactionError> {
         debug_assert!(at >= row_at(0) && ROW.is_multiple_of(LINE_BYTES));
         let to = self.view.bytes_at(at, bytes.len() as u64)?;
         // SAFETY: so many bytes are mapped there (just looked), under the lock; no reference leads to them, and what is copied lies
@@ -292,7 +255,7 @@ impl<'t> SetTransaction<'t> {
     }
 }
 
-fn same_length(found: u64, asked: u64) -> Result<(), TransactionError> {
+pub(super) fn same_length(found: u64, asked: u64) -> Result<(), TransactionError> {
     if found == asked { Ok(()) } else { Err(TransactionError::OtherLength { found, asked }) }
 }
 
