@@ -97,6 +97,57 @@ fn hooked(path: String) -> i32 {
     unsafe { libc::atexit(hook) }
 }
 
+/// What has run at the end of the process, in order.
+static RAN: std::sync::Mutex<String> = std::sync::Mutex::new(String::new());
+
+struct Leaves(char);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        RAN.lock().unwrap().push(self.0);
+    }
+}
+
+extern "C" fn first_hook() {
+    RAN.lock().unwrap().push('1');
+    let _ = std::fs::write(HOOKED.get().unwrap(), &*RAN.lock().unwrap());
+}
+
+extern "C" fn second_hook() {
+    RAN.lock().unwrap().push('2');
+}
+
+/// Drops `a` by hand, `b` at its end, and has a value that nobody drops; exit hooks run in the reverse order of their making.
+#[task]
+fn finalises(path: String) {
+    HOOKED.get_or_init(|| path);
+    for hook in [first_hook as extern "C" fn(), second_hook] {
+        // SAFETY: as above.
+        unsafe { libc::atexit(hook) };
+    }
+    let (a, _b) = (Leaves('a'), Leaves('b'));
+    std::mem::forget(Leaves('c'));
+    drop(a);
+}
+
+/// Where its thread is among those of all processes, by the kernel: the process's number, and the thread's.
+#[task]
+fn first_thread() -> (u32, String) {
+    let path = std::fs::read_link("/proc/thread-self").unwrap();
+    (std::process::id(), path.to_str().unwrap().to_owned())
+}
+
+/// What a child is told of how much is to be said.
+#[task]
+fn level() -> Option<String> {
+    std::env::var("RUST_LOG").ok()
+}
+
+#[task]
+fn level_of_a_child() -> Result<Option<String>, Failure> {
+    Ok(Process::spawn(level, ())?.join()?)
+}
+
 #[task]
 fn generation(left: u32) -> Result<u32, Failure> {
     if left == 0 {
@@ -285,6 +336,30 @@ fn prc_25_exit_hooks_run() {
     let text = path.to_str().unwrap().to_owned();
     assert_eq!(Process::spawn(hooked, (text,)).unwrap().join().unwrap(), 0);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "written");
+}
+
+#[test]
+fn prc_26_a_task_runs_in_the_first_thread_of_its_own_process() {
+    let process = Process::spawn(first_thread, ()).unwrap();
+    let pid = process.pid();
+    assert_ne!(pid, std::process::id());
+    assert_eq!(process.join().unwrap(), (pid, format!("{pid}/task/{pid}")));
+}
+
+/// Whatever the program logs by: what the environment says of that holds in its children, and theirs.
+#[test]
+fn prc_28_a_child_logs_as_much_as_its_parent() {
+    let parent = Builder::new().env("RUST_LOG", "debug").spawn(level_of_a_child, ()).unwrap();
+    assert_eq!(parent.join().unwrap().unwrap().as_deref(), Some("debug"));
+}
+
+/// By hand, at the end of the scope, at exit the newest first; what is forgotten has no end. There are no priorities.
+#[test]
+fn prc_29_what_ends_with_a_task_ends_in_order() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    let text = path.to_str().unwrap().to_owned();
+    Process::spawn(finalises, (text,)).unwrap().join().unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "ab21");
 }
 
 #[test]
