@@ -32,9 +32,10 @@ pub(crate) struct Answers<'s> {
 }
 
 impl<'s> Answers<'s> {
-    /// Begins with the bytes of the cell.
-    pub(crate) fn new(store: &'s Store, cell: &'s RawCell, calls: u64, here: Region<'s>) -> Self {
-        Self { store, cell, calls, now: Progress::NONE, here }
+    /// Begins to answer the calls in a cell, with the bytes of the cell.
+    pub(crate) fn new(store: &'s Store, number: u32, cell: &'s RawCell) -> Result<Self, Trouble> {
+        let (calls, here) = (cell.length.load(Relaxed) >> 40, store.table.bytes(number)?);
+        Ok(Self { store, cell, calls, now: Progress::NONE, here })
     }
 
     /// Puts the answer of the next call behind those that are there, and says so.

@@ -221,7 +221,8 @@ impl Inner {
         cell: &RawCell,
         generation: u32,
     ) -> Result<(u64, Packed), Trouble> {
-        let (told, mut packed) = self.store.read_answers(number, cell)?;
+        let (told, bytes) = self.store.read_answers(number, cell)?;
+        let mut packed = Packed { bytes, files: Vec::new() };
         if cell.brings.load(Relaxed) != 0 {
             for call in packed.laden() {
                 let answer = (number, generation, call);
@@ -333,7 +334,10 @@ pub(crate) fn report(
     later: &mut Vec<Later>,
 ) {
     book.completed += calls as u64;
-    told::answered(order, calls, &news, later);
+    later.extend(match &news {
+        News::Answers { first, .. } => told::answered(order.task, *first, calls),
+        News::Failed { index, error } => told::failed(order.task, *index, error),
+    });
     if let Some(then) = order.sink.clone().take(news) {
         book.watched -= 1;
         later.push(then);

@@ -85,7 +85,7 @@ impl Member {
         ours.set_nonblocking(true).map_err(os)?;
         let (socket, incoming) = (Some(Arc::new(ours)), luggage::incoming());
         let member = Self { process, sentinel, socket, incoming, generation, leaves: false };
-        told::started(&builder.name, place, &member);
+        told::started(&builder.name, place, member.process.pid());
         Ok(member)
     }
 

@@ -8,7 +8,6 @@ use shmkit_roster::{Judge, OwnerId};
 use shmkit_segment::{Options, Segment};
 use shmkit_sync::{GivenUp, Patience};
 
-use crate::answers::{Answers, Packed};
 use crate::error::Trouble;
 use crate::raw::{Corrupt, MOST_BYTES, MOST_CALLS, Progress, RawCell};
 use crate::table::{ROOM, Table, TableSpec};
@@ -143,16 +142,6 @@ impl Store {
         Ok((calls, bytes))
     }
 
-    /// Begins to answer the calls in a cell.
-    pub(crate) fn answers<'s>(
-        &'s self,
-        number: u32,
-        cell: &'s RawCell,
-    ) -> Result<Answers<'s>, Trouble> {
-        let calls = cell.length.load(Relaxed) >> 40;
-        Ok(Answers::new(self, cell, calls, self.table.bytes(number)?))
-    }
-
     /// Where the answers are.
     fn place(&self, number: u32, cell: &RawCell, now: Progress) -> Result<Region<'_>, Trouble> {
         match now.place() {
@@ -166,15 +155,15 @@ impl Store {
         }
     }
 
-    /// Reads all answers that there are; not what goes with them.
+    /// Reads all answers that there are, and says to how many calls; not what goes with them.
     pub(crate) fn read_answers(
         &self,
         number: u32,
         cell: &RawCell,
-    ) -> Result<(u64, Packed), Trouble> {
+    ) -> Result<(u64, Vec<u8>), Trouble> {
         let now = cell.progress();
         let bytes = copy(self.place(number, cell, now)?, now.bytes(), now.bits())?;
-        Ok((now.calls(), Packed { bytes, files: Vec::new() }))
+        Ok((now.calls(), bytes))
     }
 
     /// Frees what a cell has beside it.

@@ -133,7 +133,8 @@ impl Inner {
         let mut corpses: Vec<Corpse> = Vec::new();
         for (place, member) in taken {
             let (pid, end) = (member.process.pid(), member.end());
-            told::ended(&self.builder.name, place, pid, &end);
+            let left = matches!(end, End::Left(None));
+            told::ended(&self.builder.name, place, pid, (!left).then(|| end.text()));
             corpses.push(Corpse::new(place, end));
         }
         if let Some(hook) = &self.builder.on_death {

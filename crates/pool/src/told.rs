@@ -2,41 +2,52 @@
 //!
 //! Nobody hears while the book is locked: whoever does may use the pool.
 
-use crate::book::{Later, News, Order};
-use crate::member::{End, Member};
+use shmkit_process::TaskError;
 
 /// A worker is there.
-pub(crate) fn started(pool: &str, place: usize, member: &Member) {
+pub(crate) fn started(pool: &str, place: usize, pid: u32) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(pool, place, pid = member.process.pid(), "worker started");
-    let _ = (pool, place, member);
+    tracing::debug!(pool, place, pid, "worker started");
+    let _ = (pool, place, pid);
 }
 
-/// It has ended.
-pub(crate) fn ended(pool: &str, place: usize, pid: u32, end: &End) {
+/// It has left, or ended for this reason.
+pub(crate) fn ended(pool: &str, place: usize, pid: u32, why: Option<String>) {
     #[cfg(feature = "tracing")]
-    match end {
-        End::Left(None) => tracing::debug!(pool, place, pid, "worker left"),
-        _ => tracing::warn!(pool, place, pid, why = %end.text(), "worker died"),
+    match &why {
+        None => tracing::debug!(pool, place, pid, "worker left"),
+        Some(why) => tracing::warn!(pool, place, pid, why, "worker died"),
     }
-    let _ = (pool, place, pid, end);
+    let _ = (pool, place, pid, why);
 }
 
-/// Calls of a task are answered, or will not be.
-pub(crate) fn answered(order: &Order, calls: usize, news: &News, later: &mut Vec<Later>) {
+/// What is to be said when the book is not locked: calls of a task are answered, from this one on.
+pub(crate) fn answered(
+    task: &'static str,
+    first: usize,
+    calls: usize,
+) -> Option<Box<dyn FnOnce() + Send>> {
     #[cfg(feature = "tracing")]
-    match news {
-        News::Answers { first, .. } if tracing::enabled!(tracing::Level::TRACE) => {
-            let (task, first) = (order.task, *first);
-            later.push(Box::new(move || tracing::trace!(task, first, calls, "task answered")));
-        }
-        News::Failed { index, error } if tracing::enabled!(tracing::Level::DEBUG) => {
-            let (task, index, why) = (order.task, *index, error.to_string());
-            later.push(Box::new(move || tracing::debug!(task, index, %why, "task failed")));
-        }
-        _ => {}
+    if tracing::enabled!(tracing::Level::TRACE) {
+        return Some(Box::new(move || tracing::trace!(task, first, calls, "task answered")));
     }
-    let _ = (order, calls, news, later);
+    let _ = (task, first, calls);
+    None
+}
+
+/// The same: this one will not be.
+pub(crate) fn failed(
+    task: &'static str,
+    index: usize,
+    error: &TaskError,
+) -> Option<Box<dyn FnOnce() + Send>> {
+    #[cfg(feature = "tracing")]
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let why = error.to_string();
+        return Some(Box::new(move || tracing::debug!(task, index, %why, "task failed")));
+    }
+    let _ = (task, index, error);
+    None
 }
 
 /// In a worker: runs the calls of a cell, in a span of their own.

@@ -173,7 +173,7 @@ fn run(
         },
     };
     let mut args = Parcel::from_parts(bytes, files);
-    let (mut answers, mut answer) = (store.answers(number, cell)?, Parcel::new());
+    let (mut answers, mut answer) = (Answers::new(store, number, cell)?, Parcel::new());
     told::within(call.as_ref().map_or("", |call| call.name()), calls, || {
         for n in 0..calls {
             if n > 0 {

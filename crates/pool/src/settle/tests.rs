@@ -6,7 +6,7 @@ use shmkit_atomic::Deadline;
 
 use super::*;
 use crate::Retry;
-use crate::answers::Reader;
+use crate::answers::{Answers, Reader};
 use crate::book::{Order, Phase, Sink};
 use crate::builder::Builder;
 
@@ -77,7 +77,7 @@ impl Scene {
 
     /// W5, of so many calls; the arguments are overwritten with it.
     fn answer(&self, calls: usize) {
-        let mut answers = self.inner.store.answers(self.number, self.cell()).unwrap();
+        let mut answers = Answers::new(&self.inner.store, self.number, self.cell()).unwrap();
         (0..calls).for_each(|n| answers.add(&[n as u8; 30]).unwrap());
     }
 
