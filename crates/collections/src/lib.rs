@@ -37,7 +37,7 @@ pub use crate::error::{MapError, SeqError};
 pub use crate::facts::facts;
 pub use crate::item::Item;
 pub use crate::list::{IntTooWide, ListError, ListItem, ShareableList};
-pub use crate::map::{MapEntry, MapSpec, ShmMap};
+pub use crate::map::{Changed, MapEntry, MapSpec, Seen, ShmMap};
 #[cfg(feature = "serde")]
 pub use crate::postcard::Postcard;
 pub use crate::set::ShmSet;

@@ -89,7 +89,8 @@ pub fn shm_safe(input: TokenStream) -> TokenStream {
 ///
 /// It stays a function: `square(7)` calls it. It also becomes a value `square`, which stands for it where a process is started.
 /// Its name, with the path of its module, and its signature are what it is known by, so that they must be the same in both
-/// processes; what has changed its meaning and nothing else says `#[task(version = 1)]`.
+/// processes; what has changed its meaning and nothing else says `#[task(version = 1)]`. One that may run twice without harm says
+/// `#[task(idempotent)]`: it is run on another host when the one that had it has died.
 ///
 /// Arguments and answer are values that serde can pack and unpack; `&str` and `&[u8]` can be borrowed from the message. Refused
 /// are generic functions, methods, and what is borrowed else. As it is a value, no variable can have its name where it is in scope. It refers to `::shmkit`; to whom has that by another name, by

@@ -12,18 +12,23 @@ use crate::signature::{Argument, Kind, check, in_section, output, plain, text};
 struct Says {
     krate: Path,
     version: u64,
+    idempotent: bool,
 }
 
 impl Says {
     fn of(attributes: TokenStream) -> Result<Self> {
-        let mut says = Self { krate: parse_quote!(::shmkit), version: 0 };
+        let mut says = Self { krate: parse_quote!(::shmkit), version: 0, idempotent: false };
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("crate") {
                 says.krate = meta.value()?.call(Path::parse_mod_style)?;
             } else if meta.path.is_ident("version") {
                 says.version = meta.value()?.parse::<LitInt>()?.base10_parse()?;
+            } else if meta.path.is_ident("idempotent") {
+                says.idempotent = true;
             } else {
-                return Err(meta.error("`#[task(…)]` knows `version = 1` and `crate = path`"));
+                return Err(
+                    meta.error("`#[task(…)]` knows `idempotent`, `version = 1` and `crate = path`")
+                );
             }
             Ok(())
         });
@@ -33,7 +38,7 @@ impl Says {
 }
 
 pub(crate) fn expand(attributes: TokenStream, function: &ItemFn) -> Result<TokenStream> {
-    let Says { krate, version } = Says::of(attributes)?;
+    let Says { krate, version, idempotent } = Says::of(attributes)?;
     check(&function.sig, Kind::Task)?;
     let ItemFn { attrs, vis, sig, block, .. } = function;
     let name = &sig.ident;
@@ -82,6 +87,7 @@ pub(crate) fn expand(attributes: TokenStream, function: &ItemFn) -> Result<Token
                 const SIGNATURE: &'static str = #signature;
                 const PRINT: u64 =
                     shmkit_task::fingerprint(<Self as shmkit_task::Task>::NAME, #signature, #version);
+                const IDEMPOTENT: bool = #idempotent;
 
                 fn pack(
                     args: &Self::Args,

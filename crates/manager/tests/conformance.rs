@@ -207,8 +207,9 @@ impl Bar {
     }
 }
 
+// Also MGR-11: what a method says went wrong is of the same type to who has called it.
 #[test]
-fn mgr_09_and_11_what_is_exposed_is_called_and_its_errors_come() {
+fn mgr_09_and_mgr_11_what_is_exposed_is_called_and_its_errors_come() {
     let manager = Manager::start().unwrap();
     let foo = FooProxy::new(&manager).unwrap();
     assert_eq!((foo.f().unwrap(), foo.g().unwrap()), ("f()".into(), Err("g".into())));
@@ -225,6 +226,40 @@ fn mgr_09_and_11_what_is_exposed_is_called_and_its_errors_come() {
         FooProxy::from_proxy(bar.proxy().clone()).f(),
         Err(CallError::NoSuchMethod { .. })
     ));
+}
+
+struct Fails;
+
+#[manager(crate = shmkit_manager)]
+impl Fails {
+    pub fn new() -> Self {
+        Self
+    }
+
+    pub fn says(&self, _held: List<i64>) -> Result<(), String> {
+        Err("no".into())
+    }
+
+    pub fn panics(&self, _held: List<i64>) {
+        panic!("oh");
+    }
+}
+
+#[test]
+fn mgr_15_what_a_call_that_failed_had_in_its_hands_is_not_kept() {
+    let manager = Manager::start().unwrap();
+    let fails = FailsProxy::new(&manager).unwrap();
+    let before = manager.objects().unwrap();
+    let held = manager.list::<i64>([1]).unwrap();
+    assert_eq!(fails.says(held.clone()).unwrap(), Err("no".into()));
+    assert!(matches!(fails.panics(held.clone()), Err(CallError::Panicked { .. })));
+    assert_eq!(manager.objects().unwrap(), before + 1);
+    drop(held);
+    let until = std::time::Instant::now() + LONG;
+    while manager.objects().unwrap() > before {
+        assert!(std::time::Instant::now() < until, "something refers to it still");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Parcel {
     at: usize,
     /// What goes with the bytes.
     luggage: Option<Box<Luggage>>,
+    /// Nothing goes with the bytes.
+    is_bare: bool,
 }
 
 impl Parcel {
@@ -32,9 +34,19 @@ impl Parcel {
         Self::default()
     }
 
+    /// Makes one that takes bytes and nothing else, to go to another machine: a value with a descriptor or a handle in it is refused.
+    pub fn bare() -> Self {
+        Self { is_bare: true, ..Self::default() }
+    }
+
+    /// Takes out the values that were put in behind so many bytes; descriptors that belong to them stay.
+    pub fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
     /// Makes one of what has come.
     pub(crate) fn of(bytes: Vec<u8>, files: Vec<OwnedFd>) -> Self {
-        Self { bytes, at: 0, luggage: Luggage::of(files) }
+        Self { bytes, at: 0, luggage: Luggage::of(files), is_bare: false }
     }
 
     /// Makes one of bytes that another one had, all of them or from the begin of a value on, and of its descriptors.
@@ -76,12 +88,13 @@ impl Parcel {
     /// # Errors
     ///
     /// [`CannotTravel`](ParcelError::CannotTravel), [`Encode`](ParcelError::Encode): then the parcel is as before.
+    /// [Bare](Self::bare), it refuses what is more than bytes.
     pub fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ParcelError> {
         enable();
         let before = self.bytes.len();
         let marks = self.luggage.as_ref().map_or([0; 3], |luggage| luggage.marks());
         let mut writer = Writer(&mut self.bytes);
-        let (result, luggage) = luggage::open(self.luggage.take(), true, || {
+        let (result, luggage) = luggage::open(self.luggage.take(), !self.is_bare, || {
             postcard::serialize_with_flavor::<T, &mut Writer<'_>, ()>(value, &mut writer)
         });
         self.luggage = luggage;
@@ -196,6 +209,22 @@ mod tests {
         assert_eq!((parcel.len(), parcel.has_files()), (1, false));
         assert!(matches!(parcel.take::<String>(), Err(ParcelError::Decode { .. })));
         assert_eq!(parcel.take::<u8>().unwrap(), 5);
+    }
+
+    #[test]
+    fn a_bare_parcel_refuses_what_is_more_than_bytes_and_says_why() {
+        let segment = shmkit_segment::Options::new(1 << 16).anonymous().unwrap();
+        let value = segment.make::<shmkit_cell::Value<u64>>("v", 5).unwrap();
+        let file = Descriptor::from(File::open("/dev/null").unwrap());
+        let mut parcel = Parcel::bare();
+        parcel.add(&7_u8).unwrap();
+        for error in [parcel.add(&value), parcel.add(&(1_u8, file))] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, ParcelError::CannotTravel(_)), "{error:?}");
+            assert!(error.to_string().contains("of this machine"), "{error}");
+        }
+        assert_eq!((parcel.len(), parcel.has_files()), (1, false));
+        assert_eq!(parcel.take::<u8>().unwrap(), 7);
     }
 
     #[test]

@@ -57,6 +57,13 @@ impl PoolError {
     }
 }
 
+/// Without a cause.
+impl From<PoolErrorKind> for PoolError {
+    fn from(kind: PoolErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
 impl From<SpawnError> for PoolError {
     fn from(error: SpawnError) -> Self {
         Self::of(PoolErrorKind::Spawn, error)

@@ -54,6 +54,8 @@ mod error;
 #[cfg(not(loom))]
 pub mod executor;
 #[cfg(not(loom))]
+mod forward;
+#[cfg(not(loom))]
 mod imap;
 #[cfg(not(loom))]
 mod inner;
@@ -98,3 +100,10 @@ pub use crate::{
     policy::{AfterDeath, Retry},
     pool::Pool,
 };
+
+/// What bridges to other machines need.
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod __bridge {
+    pub use crate::forward::{Forwarded, Outcome, Packed};
+}

@@ -152,6 +152,11 @@ pub enum TaskError {
     },
     /// It has run for longer than it may, and its process was killed for it.
     Overran(Box<Death>),
+    /// The other machine that had it has died, or the link to it was cut: nobody here knows whether it has run.
+    HostDied {
+        /// The machine, and what has told.
+        host: String,
+    },
     /// It was called off before it began, or killed.
     Cancelled,
     /// The pool has told everybody that it works no more, for this reason.
@@ -192,7 +197,9 @@ impl From<TaskError> for io::Error {
             TaskError::TimedOut | TaskError::Overran(_) => io::ErrorKind::TimedOut,
             TaskError::Interrupted => io::ErrorKind::Interrupted,
             TaskError::Travel { .. } | TaskError::Decode { .. } => io::ErrorKind::InvalidData,
-            TaskError::WorkerDied(_) | TaskError::Exited(_) => io::ErrorKind::BrokenPipe,
+            TaskError::WorkerDied(_) | TaskError::Exited(_) | TaskError::HostDied { .. } => {
+                io::ErrorKind::BrokenPipe
+            }
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
@@ -211,6 +218,10 @@ impl fmt::Display for TaskError {
                 write!(f, "task `{task}` in process {name:?}: {why}")
             }
             Self::Overran(death) => write!(f, "the task was killed after the time that it may take: {death}"),
+            Self::HostDied { host } => write!(
+                f,
+                "the host that had the task is gone, and nobody here knows whether it has run: {host}"
+            ),
             Self::Cancelled => f.write_str("the task was called off"),
             Self::Broken(why) => write!(f, "the pool works no more: {why}"),
             Self::Closed => f.write_str("the pool was closed, and takes no tasks any more"),

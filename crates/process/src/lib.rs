@@ -60,6 +60,7 @@
 mod builder;
 mod calls;
 mod current;
+mod elsewhere;
 mod entry;
 mod error;
 mod failure;
@@ -105,6 +106,13 @@ pub mod __task {
 pub mod __manager {
     pub use crate::task::{Entry, apart, fingerprint};
     pub use crate::worker::catch;
+}
+
+/// What bridges to other machines need.
+#[doc(hidden)]
+pub mod __bridge {
+    pub use crate::calls::{Call, answered};
+    pub use crate::elsewhere::Told;
 }
 
 /// What pools need.

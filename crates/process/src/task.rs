@@ -36,6 +36,9 @@ pub trait Task: Copy + Send + Sync + 'static {
     const SIGNATURE: &'static str;
     /// What it is known by to another process: the [fingerprint] of name, signature and version.
     const PRINT: u64;
+    /// Whether it says of itself that to run it twice does no harm: a bridge gives it to another host when the one that had it has
+    /// died. A pool of one machine does not ask; there, the pool says whether a task is run again.
+    const IDEMPOTENT: bool = false;
 
     /// Puts the arguments into a parcel.
     ///

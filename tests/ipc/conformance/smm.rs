@@ -25,7 +25,7 @@ fn exists(name: &str) -> bool {
 }
 
 #[test]
-fn smm_01_and_02_lists_and_segments_go_with_their_manager_and_stay_with_who_has_them() {
+fn smm_01_and_smm_02_lists_and_segments_go_with_their_manager_and_stay_with_who_has_them() {
     // What is not started cannot be named: there is nothing to be used before.
     let scope = Scope::new();
     let mut names = Vec::new();

@@ -1,5 +1,6 @@
 //! A map from keys to values.
 
+mod changed;
 mod entry;
 mod frame;
 mod glance;
@@ -10,6 +11,7 @@ mod part;
 mod slot;
 mod spec;
 
+pub use self::changed::{Changed, Seen};
 pub(crate) use self::frame::{MapFrame, Shard};
 pub use self::handle::ShmMap;
 pub(crate) use self::object::{SHARDS, shards};

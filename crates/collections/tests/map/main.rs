@@ -1,6 +1,7 @@
 //! What a map promises, in one process; `tests/kill` has those who die.
 
 mod cache;
+mod changed;
 mod corrupt;
 mod entries;
 mod glance;

@@ -4,6 +4,7 @@
 mod calls;
 mod deaths;
 mod executor;
+mod forward;
 mod life;
 mod memory;
 mod parts;
