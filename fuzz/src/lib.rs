@@ -5,6 +5,7 @@
 //! there too.
 
 pub mod attach;
+pub mod bridge;
 pub mod broadcast;
 pub mod collections;
 pub mod connection;

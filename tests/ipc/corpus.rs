@@ -4,6 +4,9 @@
 #[path = "../../fuzz/src/attach.rs"]
 mod attach;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
+#[path = "../../fuzz/src/bridge.rs"]
+mod bridge;
+#[expect(unreachable_pub, reason = "it is public to the fuzzer")]
 #[path = "../../fuzz/src/broadcast.rs"]
 mod broadcast;
 #[expect(unreachable_pub, reason = "it is public to the fuzzer")]
@@ -95,6 +98,11 @@ fn any_bytes_are_a_python_list_or_an_error() {
 #[test]
 fn any_bytes_on_a_connection_are_messages_or_an_error() {
     replay("connection", connection::run);
+}
+
+#[test]
+fn any_message_of_another_machine_is_what_it_says_or_refused() {
+    replay("bridge", bridge::run);
 }
 
 #[test]

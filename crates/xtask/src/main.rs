@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | storm | linked | faults | fuzz | bench | versus | cpython`.
+//! The developer's commands: `cargo xtask ci | test | lint | loom | kill | pause | soak | storm | linked | faults | fuzz | bench | versus | bridge | cpython`.
 #![forbid(unsafe_code)]
 
 mod faults;
@@ -25,8 +25,9 @@ const LOOM: [(&str, &[&str]); 8] = [
     ("shmkit-segment", &["--lib"]),
 ];
 /// The fuzz targets.
-const FUZZ: [&str; 18] = [
+const FUZZ: [&str; 19] = [
     "attach",
+    "bridge",
     "broadcast",
     "collections",
     "connection",
@@ -112,6 +113,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// The bridge to other machines: lints, and hosts that are killed and cut off (release build; zenoh takes minutes the first time)
+    Bridge {
+        /// Its benchmark beside zenoh's own queries instead
+        #[arg(long)]
+        bench: bool,
+        /// Passed on to the tests
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// The interpreter's own tests of multiprocessing over the binding and over the stock module (release build); try `-- --help`
     Cpython {
         /// Passed on to the comparison
@@ -162,6 +172,7 @@ fn main() -> Result<()> {
         Task::Bench { args } => {
             run(cargo(["run", "--release", "--package", "shmkit-benches", "--"]).args(args))
         }
+        Task::Bridge { bench, args } => bridge(bench, &args),
         Task::Cpython { args } => python("bindings/python/tests/compare.py", args),
         Task::Versus { args } => {
             let manifest = root().join("benches/versus/Cargo.toml");
@@ -212,6 +223,22 @@ fn fuzz(seconds: u32, targets: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A package of its own, with a lock file of its own.
+fn bridge(bench: bool, args: &[OsString]) -> Result<()> {
+    let manifest = root().join("bridge/Cargo.toml");
+    let own = |command: &str| {
+        let mut own = cargo([command, "--manifest-path"]);
+        own.arg(&manifest);
+        own
+    };
+    if bench {
+        return run(own("bench").args(["--bench", "remote"]));
+    }
+    run(own("fmt").arg("--check"))?;
+    run(own("clippy").args(["--release", "--all-targets", "--", "-D", "warnings"]))?;
+    run(own("test").args(["--release", "--"]).args(args))
 }
 
 /// Runs a script where the binding is installed, in an environment that is made for it; the interpreter is `SHMKIT_PYTHON`.
