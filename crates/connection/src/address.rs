@@ -90,3 +90,27 @@ impl fmt::Display for Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// LSN-08: an address of another family cannot be said, and what is none of a family is refused before a socket is made.
+    #[test]
+    fn lsn_08_there_are_the_families_that_linux_has() {
+        let tcp = |ip: &str| Address::Tcp(ip.parse().unwrap());
+        let families = [
+            (Address::from(Path::new(r"\\.\pipe\test")), AddressFamily::Unix),
+            (Address::abstract_name("test"), AddressFamily::Unix),
+            (tcp("127.0.0.1:0"), AddressFamily::Inet),
+            (tcp("[::1]:0"), AddressFamily::Inet6),
+        ];
+        for (address, family) in families {
+            assert_eq!(address.family(), family, "{address}");
+            assert_eq!(address.sockaddr().unwrap().family(), Some(family), "{address}");
+        }
+        for long in [Address::Unix("x".repeat(108).into()), Address::abstract_name([b'x'; 108])] {
+            assert!(long.sockaddr().is_err(), "{long}");
+        }
+    }
+}

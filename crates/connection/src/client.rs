@@ -1,6 +1,5 @@
 //! Who connects.
 
-use std::fmt;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -11,13 +10,11 @@ use nix::poll::PollFlags;
 use nix::sys::socket::sockopt::{SendTimeout, SocketError};
 use nix::sys::socket::{SockFlag, SockType, connect, getsockopt, setsockopt, socket};
 use nix::sys::time::{TimeVal, TimeValLike};
-use shmkit_atomic::Deadline;
 use shmkit_sync::Patience;
 
-use crate::handshake::Handshake;
-use crate::listen::HANDSHAKE;
 use crate::socket::Wait;
-use crate::{Address, Connection, ConnectionError, HandshakeError, Key, credentials};
+use crate::trust::Trust;
+use crate::{Address, Connection, ConnectionError, HandshakeError};
 
 /// How to connect to a [`Listener`](crate::Listener), or to Python's.
 ///
@@ -43,41 +40,13 @@ use crate::{Address, Connection, ConnectionError, HandshakeError, Key, credentia
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    key: Option<Key>,
-    may_be_old: bool,
-    any_user: bool,
-    handshake: Duration,
+    pub(crate) trust: Trust,
 }
 
 impl Client {
     /// The options: no key, and a Unix listener of the same user or root.
     pub fn new() -> Self {
-        Self { key: None, may_be_old: true, any_user: false, handshake: HANDSHAKE }
-    }
-
-    /// Authenticates by this key, and has the listener do so.
-    #[must_use]
-    pub fn key(self, key: impl Into<Option<Key>>) -> Self {
-        Self { key: key.into(), ..self }
-    }
-
-    /// Sets whether to speak with a Python up to 3.11, which authenticates by MD5. It may, unless this is set.
-    #[must_use]
-    pub fn legacy(self, may_be: bool) -> Self {
-        Self { may_be_old: may_be, ..self }
-    }
-
-    /// Sets whether who listens at a Unix socket may be another user than this process's, or root. Not unless this is set: a
-    /// name in the abstract namespace, or a folder that all may write to, is taken by whoever comes first.
-    #[must_use]
-    pub fn any_user(self, may_be: bool) -> Self {
-        Self { any_user: may_be, ..self }
-    }
-
-    /// Sets how long the authentication may take: 5 seconds unless it is set.
-    #[must_use]
-    pub fn handshake_limit(self, limit: Duration) -> Self {
-        Self { handshake: limit, ..self }
+        Self { trust: Trust::new() }
     }
 
     /// Connects, waiting for a place in the listener's line as long as it takes, and authenticates.
@@ -127,15 +96,12 @@ impl Client {
         patience: Patience<'_>,
     ) -> Result<Connection, HandshakeError> {
         let connection = reach(address, patience)?;
-        if address.is_unix() && !self.any_user {
-            credentials::check(&connection)?;
-        }
-        match &self.key {
+        self.trust.check(address, &connection)?;
+        match &self.trust.key {
             None => Ok(connection),
             Some(key) => {
-                let deadline = Deadline::after(self.handshake);
-                let mut handshake =
-                    Handshake::new(connection, key, self.may_be_old, false, deadline);
+                let mut handshake = self.trust.begin(key, connection, false);
+                let deadline = handshake.deadline;
                 while !handshake.go()? {
                     // What of it had come before a part was missing is there again when more comes.
                     if !handshake.connection().poll_deadline(patience.until(deadline))? {
@@ -193,11 +159,5 @@ fn open(address: &Address, flags: SockFlag) -> Result<OwnedFd, ConnectionError> 
 impl Default for Client {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("key", &self.key).finish_non_exhaustive()
     }
 }

@@ -38,6 +38,7 @@ mod listener;
 mod outgoing;
 mod pending;
 mod socket;
+mod trust;
 #[cfg(feature = "serde")]
 mod value;
 

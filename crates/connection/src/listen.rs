@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf, absolute};
 use std::thread::sleep;
 use std::time::Duration;
-use std::{env, fmt, process};
+use std::{env, process};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -22,10 +22,8 @@ use nix::unistd::mkdtemp;
 use shmkit_atomic::Deadline;
 
 use crate::pending::Pending;
-use crate::{Address, Key, Listener};
-
-/// How long a handshake may take unless it is set.
-pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
+use crate::trust::Trust;
+use crate::{Address, Listener};
 
 /// How many may be at their handshakes at once unless it is set.
 const CROWD: usize = 64;
@@ -39,42 +37,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How to listen. [`bind`](Self::bind) ends it.
 #[derive(Clone)]
 pub struct ListenOptions {
-    pub(crate) key: Option<Key>,
-    pub(crate) may_be_old: bool,
-    pub(crate) any_user: bool,
-    pub(crate) handshake: Duration,
+    pub(crate) trust: Trust,
     pub(crate) crowd: usize,
     backlog: u16,
 }
 
 impl ListenOptions {
     pub(crate) const fn new() -> Self {
-        let (key, handshake) = (None, HANDSHAKE);
-        Self { key, may_be_old: true, any_user: false, handshake, crowd: CROWD, backlog: BACKLOG }
-    }
-
-    /// Lets in only who knows this key, and shows that this side does.
-    #[must_use]
-    pub fn key(self, key: impl Into<Option<Key>>) -> Self {
-        Self { key: key.into(), ..self }
-    }
-
-    /// Sets whether to speak with a Python up to 3.11, which authenticates by MD5. It may, unless this is set.
-    #[must_use]
-    pub fn legacy(self, may_be: bool) -> Self {
-        Self { may_be_old: may_be, ..self }
-    }
-
-    /// Sets whether who connects to a Unix socket may be another user than this process's, or root. Not unless this is set.
-    #[must_use]
-    pub fn any_user(self, may_be: bool) -> Self {
-        Self { any_user: may_be, ..self }
-    }
-
-    /// Sets how long an authentication may take: 5 seconds unless it is set.
-    #[must_use]
-    pub fn handshake_limit(self, limit: Duration) -> Self {
-        Self { handshake: limit, ..self }
+        Self { trust: Trust::new(), crowd: CROWD, backlog: BACKLOG }
     }
 
     /// Sets how many may be at their authentications at once: 64 unless it is set, and at least one. If more come, who has been
@@ -159,15 +129,9 @@ impl ListenOptions {
     }
 
     fn listener(&self, fd: OwnedFd, address: Address, made: Option<Made>) -> io::Result<Listener> {
-        let pending = self.key.as_ref().map(|_| Pending::new(&fd)).transpose()?;
+        let pending = self.trust.key.as_ref().map(|_| Pending::new(&fd)).transpose()?;
         let (options, refused) = (self.clone(), VecDeque::new());
         Ok(Listener { fd, address, made, options, pending, refused })
-    }
-}
-
-impl fmt::Debug for ListenOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ListenOptions").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

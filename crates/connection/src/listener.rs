@@ -14,11 +14,11 @@ use shmkit_atomic::Deadline;
 use shmkit_sync::Patience;
 use shmkit_wait::{Ready, Source};
 
-use crate::handshake::{FAILURE, Handshake};
+use crate::handshake::FAILURE;
 use crate::listen::Made;
 use crate::pending::Pending;
 use crate::socket::Wait;
-use crate::{Address, Connection, ConnectionError, HandshakeError, ListenOptions, credentials};
+use crate::{Address, Connection, ConnectionError, HandshakeError, ListenOptions};
 
 /// How many are accepted before those who are at their handshakes are looked at again.
 const AT_ONCE: usize = 64;
@@ -167,19 +167,15 @@ impl Listener {
 
     /// Returns it if nothing more is asked of it.
     fn meet(&mut self, mut connection: Connection) -> Result<Option<Connection>, ConnectionError> {
-        if self.address.is_unix()
-            && !self.options.any_user
-            && let Err(error) = credentials::check(&connection)
-        {
+        if let Err(error) = self.options.trust.check(&self.address, &connection) {
             let _ = connection.try_send_bytes(FAILURE);
             refuse(&mut self.refused, error);
             return Ok(None);
         }
-        let (Some(key), Some(pending)) = (&self.options.key, &mut self.pending) else {
+        let (Some(key), Some(pending)) = (&self.options.trust.key, &mut self.pending) else {
             return Ok(Some(connection));
         };
-        let deadline = Deadline::after(self.options.handshake);
-        let handshake = Handshake::new(connection, key, self.options.may_be_old, true, deadline);
+        let handshake = self.options.trust.begin(key, connection, true);
         if let Some(error) = pending.begin(handshake, self.options.crowd)? {
             refuse(&mut self.refused, error);
         }
