@@ -7,6 +7,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::Judge;
 use shmkit_sync::Patience;
 
+use crate::raw::Held;
 use crate::{Lease, Queue, QueueError};
 
 /// Bytes of the largest items that are copied before it is known who gets them. Several who take copy larger ones beside each
@@ -227,10 +228,10 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
     fn get_by<'p>(&self, patience: impl Into<Patience<'p>>) -> Result<T, QueueError> {
         let mut value = T::zeroed();
         let mut copy = |slot| self.places.read(slot, &mut value);
-        if size_of::<T>() <= AT_ONCE {
+        if size_of::<T>() <= AT_ONCE && self.letters.is_none() {
             self.ring.get(&self.keeper, patience, copy)?;
         } else {
-            let held = self.ring.take(&self.keeper, 1, patience)?;
+            let held = self.hold(1, patience)?;
             copy(held.first());
             self.ring.done(held)?;
         }
@@ -246,7 +247,7 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
         if most == 0 {
             return Ok(0);
         }
-        let held = self.ring.take(&self.keeper, most, patience)?;
+        let held = self.hold(most, patience)?;
         let count = held.count();
         for (slot, value) in held.slots(&self.ring).zip(values) {
             self.places.read(slot, value);
@@ -259,12 +260,24 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
         &self,
         patience: impl Into<Patience<'p>>,
     ) -> Result<Lease<'_, T, K>, QueueError> {
-        let held = self.ring.take(&self.keeper, 1, patience)?;
-        Ok(Lease::new(self, held))
+        Ok(Lease::new(self, self.hold(1, patience)?))
+    }
+
+    /// Takes up to so many items that are to be worked on; those that were given up go to the dead letters.
+    fn hold<'p>(&self, most: u32, patience: impl Into<Patience<'p>>) -> Result<Held, QueueError> {
+        let patience = patience.into();
+        loop {
+            let held = self.ring.take(&self.keeper, most, patience)?;
+            if !self.ring.is_given_up(&held) {
+                return Ok(held);
+            }
+            self.bury(held)?;
+        }
     }
 
     fn join_by<'p>(&self, patience: impl Into<Patience<'p>>) -> Result<(), QueueError> {
-        self.ring.join(&self.keeper, patience)
+        self.ring.join(&self.keeper, patience)?;
+        self.bury_all()
     }
 }
 

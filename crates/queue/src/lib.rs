@@ -4,6 +4,7 @@
 //!   * [`put`](Queue::put), [`put_all`](Queue::put_all);
 //!   * [`get`](Queue::get), [`get_batch`](Queue::get_batch);
 //!   * [`take`](Queue::take): with a receipt, the [`Lease`]. Who is killed with one in its hands leaves the item to another;
+//!   * [`dead_letters`](Queue::dead_letters): what so many have died with that it is not handed out again;
 //!   * [`join`](Queue::join) waits until all is done, [`close`](Queue::close) lets nothing in any more;
 //!   * it is [`Ready`](shmkit_wait::Ready) when something can be taken, its [`room`](Queue::room) when something can be put;
 //!   * [`len`](Queue::len), [`capacity`](Queue::capacity), [`stats`](Queue::stats).
@@ -24,7 +25,9 @@
 //!
 //! Any process may be killed at any instruction. What `put` has accepted is taken, whole; what was about to be put is
 //! discarded, and counted. An item that was taken goes to another process unless its taker was done with it; who would rather
-//! lose it than work on it twice makes the queue deliver [at most once](Delivery::AtMostOnce). Nobody waits for the dead:
+//! lose it than work on it twice makes the queue deliver [at most once](Delivery::AtMostOnce). An item that kills whoever works on
+//! it goes from hand to hand, unless the queue [gives it up](QueueSpec::give_up_after): then it lies among the
+//! [dead letters](Queue::dead_letters), to be looked at. Nobody waits for the dead:
 //! whoever waits looks through the slots now and then, one for all who wait, and takes out of the hands of the dead what
 //! they had, within about 40 ms of the death.
 //!
@@ -64,6 +67,8 @@ mod error;
 mod get;
 #[cfg(not(loom))]
 mod lease;
+#[cfg(not(loom))]
+mod letters;
 mod message;
 mod ordered;
 #[cfg(not(loom))]

@@ -8,7 +8,7 @@ use shmkit_heap::BlockId;
 use shmkit_roster::Judge;
 use shmkit_sync::Patience;
 
-use super::note::INSIDE;
+use super::note::{INSIDE, Note};
 use super::{MessageLease, MessageQueue};
 use crate::QueueError;
 use crate::get::now;
@@ -256,7 +256,14 @@ impl<K: Judge> MessageQueue<K> {
         &self,
         patience: impl Into<Patience<'p>>,
     ) -> Result<MessageLease<'_, K>, QueueError> {
-        let held = self.ring.take(self.heap.keeper(), 1, patience)?;
+        let patience = patience.into();
+        let held = loop {
+            let held = self.ring.take(self.heap.keeper(), 1, patience)?;
+            if !self.ring.is_given_up(&held) {
+                break held;
+            }
+            self.bury(held)?;
+        };
         // SAFETY: held, and settled by nobody but who has the lease, which borrows the message no longer than that.
         match unsafe { self.message(held.first()) } {
             Ok(message) => Ok(MessageLease::new(self, held, message)),
@@ -266,6 +273,53 @@ impl<K: Judge> MessageQueue<K> {
                 Err(corrupt)
             }
         }
+    }
+
+    /// Moves a message that was given up to the dead letters.
+    #[cold]
+    pub(super) fn bury(&self, held: Held) -> Result<(), QueueError> {
+        let Some(letters) = &self.letters else { return self.done(held) };
+        let from = self.note(held.first());
+        // SAFETY: held until it is copied, here.
+        let message = match unsafe { self.message(held.first()) } {
+            Ok(message) => message,
+            Err(corrupt) => {
+                self.done(held)?;
+                return Err(corrupt);
+            }
+        };
+        let copy = |to| self.write_letter(Note::at(&letters.places, to), message);
+        // Once it is a letter, as in `done`.
+        let leave = || {
+            if !from.block().is_none() {
+                self.free(from.block());
+                from.refer(BlockId::NONE);
+            }
+        };
+        let lost = self.ring.bury(self.heap.keeper(), &letters.ring, held, copy, leave)?;
+        if let Some(held) = lost {
+            self.done(held)?;
+        }
+        self.tell_memory();
+        Ok(())
+    }
+
+    /// Writes a message to where a letter is claimed; returns whether there was memory for it.
+    fn write_letter(&self, note: Note<'_>, message: &[u8]) -> bool {
+        if !note.block().is_none() {
+            self.clear(note);
+        }
+        note.measure(message.len());
+        if message.len() <= INSIDE {
+            // SAFETY: the letter is claimed.
+            unsafe { note.write(message) };
+            return true;
+        }
+        let Ok(Some(mut block)) = self.reserve_now(message.len()) else { return false };
+        block.as_mut_slice()[..message.len()].copy_from_slice(message);
+        // As in `put_block`.
+        note.refer(block.id());
+        block.keep().is_ok()
     }
 
     /// Returns the message of a slot.
@@ -313,6 +367,7 @@ impl<K: Judge> MessageQueue<K> {
     }
 
     fn join_by<'p>(&self, patience: impl Into<Patience<'p>>) -> Result<(), QueueError> {
-        self.ring.join(self.heap.keeper(), patience)
+        self.ring.join(self.heap.keeper(), patience)?;
+        self.bury_all()
     }
 }

@@ -8,7 +8,7 @@ use shmkit_roster::Judge;
 use shmkit_sync::Patience;
 
 use super::MessageQueue;
-use super::note::INSIDE;
+use super::note::{INSIDE, Note};
 use crate::QueueError;
 use crate::put::now;
 use crate::raw::{Claim, Tried};
@@ -119,14 +119,14 @@ impl<K: Judge> MessageQueue<K> {
         let claim = self.ring.claim(self.heap.keeper(), 1, patience)?;
         let note = self.note(claim.first());
         if !note.block().is_none() {
-            self.clear(claim.first());
+            self.clear(note);
         }
         Ok(claim)
     }
 
+    /// Frees what a dead one has left in a slot that is claimed.
     #[cold]
-    fn clear(&self, slot: u32) {
-        let note = self.note(slot);
+    pub(super) fn clear(&self, note: Note<'_>) {
         if self.free(note.block()) {
             self.tell_memory();
         }
@@ -154,9 +154,11 @@ impl<K: Judge> MessageQueue<K> {
     }
 
     fn try_reserve(&self, len: usize) -> Result<Option<Block<'_, K>>, QueueError> {
-        if self.is_closed() {
-            return Err(QueueError::Closed);
-        }
+        if self.is_closed() { Err(QueueError::Closed) } else { self.reserve_now(len) }
+    }
+
+    /// Reserves memory for a message if there is some.
+    pub(super) fn reserve_now(&self, len: usize) -> Result<Option<Block<'_, K>>, QueueError> {
         match self.heap.reserve_bytes(len) {
             Err(HeapError::Full { .. }) if self.sweep()? => match self.heap.reserve_bytes(len) {
                 Err(HeapError::Full { .. }) => Ok(None),

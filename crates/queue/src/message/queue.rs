@@ -8,6 +8,7 @@ use shmkit_roster::{Judge, Seat};
 use shmkit_sync::Doorbell;
 
 use super::note::{Item, Note};
+use crate::letters::Letters;
 use crate::places::Places;
 use crate::raw::Ring;
 use crate::{Delivery, QueueError, Stats};
@@ -64,6 +65,8 @@ unsafe impl Shared for MessageFrame {}
 pub struct MessageQueue<K: Judge = Seat> {
     pub(super) ring: Ring<'static>,
     pub(super) places: Places<Item>,
+    /// Of a queue that gives messages up.
+    pub(super) letters: Option<Letters<Item>>,
     pub(super) frame: &'static MessageFrame,
     /// Has the keeper, which keeps mapped what the others lead to; so it is dropped last.
     pub(super) heap: Heap<K>,
@@ -132,7 +135,29 @@ impl<K: Judge> MessageQueue<K> {
         self.ring.queue().delivery()
     }
 
-    /// Returns what was lost, cut and brought back so far.
+    /// Returns the messages that were given up, as [`Queue::dead_letters`](crate::Queue::dead_letters): a queue as well, with
+    /// the same memory.
+    pub fn dead_letters(&self) -> Option<Self>
+    where
+        K: Clone,
+    {
+        let Letters { ring, places } = self.letters?;
+        // What is wrong with the queue is told to who takes.
+        let _ = self.bury_all();
+        Some(Self { ring, places, letters: None, frame: self.frame, heap: self.heap.clone() })
+    }
+
+    /// Moves all that was given up, and that nobody has moved yet, to the dead letters.
+    pub(super) fn bury_all(&self) -> Result<(), QueueError> {
+        if self.letters.is_some() {
+            while let Some(held) = self.ring.take_given_up(self.heap.keeper())? {
+                self.bury(held)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what was lost, cut, brought back and given up so far.
     pub fn stats(&self) -> Stats {
         self.ring.queue().stats()
     }
@@ -165,9 +190,12 @@ impl<K: Judge> MessageQueue<K> {
     #[cold]
     pub(super) fn sweep(&self) -> Result<bool, QueueError> {
         let mut freed = false;
-        for slot in 0..self.ring.capacity() {
-            if let Some(block) = self.ring.read_empty(slot, || self.note(slot).block())? {
-                freed |= self.free(block);
+        let letters = self.letters.iter().map(|letters| (letters.ring, &letters.places));
+        for (ring, places) in letters.chain([(self.ring, &self.places)]) {
+            for slot in 0..ring.capacity() {
+                if let Some(block) = ring.read_empty(slot, || Note::at(places, slot).block())? {
+                    freed |= self.free(block);
+                }
             }
         }
         Ok(freed)
@@ -176,8 +204,8 @@ impl<K: Judge> MessageQueue<K> {
 
 impl<K: Judge + Clone> Clone for MessageQueue<K> {
     fn clone(&self) -> Self {
-        let Self { ring, places, frame, ref heap } = *self;
-        Self { ring, places, frame, heap: heap.clone() }
+        let Self { ring, places, letters, frame, ref heap } = *self;
+        Self { ring, places, letters, frame, heap: heap.clone() }
     }
 }
 

@@ -39,4 +39,11 @@ impl MessageSpec {
     pub fn delivery(self, delivery: Delivery) -> Self {
         Self { slots: self.slots.delivery(delivery), ..self }
     }
+
+    /// Says that a message with which so many takers have died goes to the dead letters, as
+    /// [`QueueSpec::give_up_after`]. There it takes memory as any message does; if there is none it is lost.
+    #[must_use]
+    pub fn give_up_after(self, deaths: u32) -> Self {
+        Self { slots: self.slots.give_up_after(deaths), ..self }
+    }
 }

@@ -41,11 +41,14 @@ impl Ring<'_> {
     /// claims a slot has got it, and all that come before it in its lap, from who was done with them in the lap before.
     pub(super) fn of_head(&self, at: Position, word: Word, state: State) -> Hint {
         match (word.ahead_of(at.lap), state) {
-            (0, State::Reading | State::Returned | State::Leaving) | (1, _) | (2, State::Empty) => {
-                Hint::Behind(at.next(self.capacity()))
-            }
+            (0, State::Reading | State::Returned | State::GivenUp | State::Leaving)
+            | (1, _)
+            | (2, State::Empty) => Hint::Behind(at.next(self.capacity())),
             (2..HALF, _) => Hint::Far(self.far(at, word, state, 1)),
-            (0, _) | (BEFORE, State::Reading | State::Returned | State::Leaving) => Hint::Here,
+            (0, _)
+            | (BEFORE, State::Reading | State::Returned | State::GivenUp | State::Leaving) => {
+                Hint::Here
+            }
             _ => Hint::Odd,
         }
     }

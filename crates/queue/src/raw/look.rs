@@ -26,7 +26,7 @@ impl Ring<'_> {
             let (word, state) = self.load(slot)?;
             match state {
                 State::Empty | State::Ready => {}
-                State::Returned => returned += 1,
+                State::Returned | State::GivenUp => returned += 1,
                 State::Writing | State::Reading | State::Leaving => {
                     let nobody = QueueError::Corrupt { field: "slot's owner", found: word.bits() };
                     let owner = word.owner().ok_or(nobody)?;
@@ -58,13 +58,20 @@ impl Ring<'_> {
     fn recover(&self, slot: u32, word: Word, state: State) -> bool {
         let emptied = Word::emptied(word.lap());
         let Control { lost, discarded, redelivered, .. } = self.control();
+        let in_lap = |state| Word::free(word.lap(), state);
         let (to, count) = match (state, self.queue.delivery()) {
+            (State::Writing, _) if self.is_buried(slot, word) => (in_lap(State::Ready), None),
             (State::Writing, _) => (emptied, Some(discarded)),
-            (State::Leaving, _) => (emptied, None),
-            (_, Delivery::AtMostOnce) => (emptied, Some(lost)),
-            (_, Delivery::AtLeastOnce) => {
-                (Word::free(word.lap(), State::Returned), Some(redelivered))
+            (State::Leaving, _) => {
+                self.settle(slot, word);
+                (emptied, None)
             }
+            (_, Delivery::AtMostOnce) => (emptied, Some(lost)),
+            (_, Delivery::AtLeastOnce) => match self.count_death(slot, word) {
+                Some(State::Returned) => (in_lap(State::Returned), Some(redelivered)),
+                Some(given_up) => (in_lap(given_up), None),
+                None => return false,
+            },
         };
         if !self.exchange(slot, word, to) {
             return false;
@@ -72,7 +79,7 @@ impl Ring<'_> {
         if let Some(count) = count {
             count.fetch_add(1, Relaxed);
         }
-        if to != emptied {
+        if state == State::Reading && to != emptied {
             self.count_returned(1);
         }
         true
@@ -100,7 +107,8 @@ impl Ring<'_> {
         Ok((self.load(slot)?.0 == word).then_some(read))
     }
 
-    /// Returns how many items were put, or are about to be, and nobody is done with yet: those of `but` do not count.
+    /// Returns how many items were put, or are about to be, and nobody is done with yet: those of `but` do not count, nor do
+    /// those that were given up.
     ///
     /// # Errors
     ///
@@ -110,7 +118,7 @@ impl Ring<'_> {
         for slot in 0..self.capacity() {
             let (word, state) = self.load(slot)?;
             let own = state == State::Reading && but.is_some() && word.owner() == but;
-            count += u32::from(state != State::Empty && !own);
+            count += u32::from(!matches!(state, State::Empty | State::GivenUp) && !own);
         }
         Ok(count)
     }

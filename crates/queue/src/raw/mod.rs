@@ -1,5 +1,6 @@
 //! The words of a queue in shared memory, and what is done with them.
 
+mod burial;
 mod hint;
 mod look;
 mod position;
@@ -21,11 +22,13 @@ use shmkit_layout::CachePadded;
 use shmkit_layout::{NameWords, Shared};
 use shmkit_sync::{Doorbell, Watch};
 
+use self::burial::Burial;
 use self::hint::Hint;
 use self::position::Position;
 use self::word::{State, Word};
 use crate::{Delivery, QueueError, Stats};
 
+pub(crate) use self::burial::MOST_DEATHS;
 pub use self::span::{Claim, Held};
 #[cfg(not(loom))]
 pub(crate) use self::wait::Tried;
@@ -36,11 +39,15 @@ pub use self::words::Words;
 #[cfg(not(loom))]
 pub(crate) const MAX_CAPACITY: u32 = (1 << 24) - 1;
 
+/// Where in the policy the number of deaths begins.
+const DEATHS: u32 = 8;
+
 /// The words of a queue, without its slots. All zeros is an unmade one.
 ///
 /// ```text
 /// byte   0  capacity   u64    slots, 1 to 2^24 - 1; stored once, before anybody else sees the queue
-///        8  policy     u32    0: the item of a taker that died goes to another; 1: it is lost, and counted
+///        8  policy     u32    bit 0: the item of a taker that died goes to another; or is lost, and counted
+///                          11 .. 8: after so many deaths it goes to the dead letters; 0: never
 ///       12  closed     u32    1 when somebody has closed it, else 0; never taken back
 ///       16  items      u32    bell: those who take sleep there
 ///       20  space      u32    bell: those who put
@@ -50,6 +57,7 @@ pub(crate) const MAX_CAPACITY: u32 = (1 << 24) - 1;
 ///       40  lost       u64    items whose taker died, and that nobody gets
 ///       48  discarded  u64    puts that a death has cut
 ///       56  redelivered u64   items that came back: their taker died, or gave them back
+///       64  given_up   u64    items that went to the dead letters
 ///      128  head       u64    a position: everything before it was taken
 ///      256  tail       u64    a position: everything before it was claimed, to be put
 ///      384  slots             see `Words`
@@ -78,6 +86,7 @@ struct Control {
     lost: AtomicU64,
     discarded: AtomicU64,
     redelivered: AtomicU64,
+    given_up: AtomicU64,
 }
 
 // SAFETY: repr(C) of atomics and of what is `Shared`.
@@ -91,7 +100,7 @@ unsafe impl Shared for RawQueue {}
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<RawQueue>() == 384, "part of the segment format");
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Control>() == 64, "part of the segment format");
+const _: () = assert!(size_of::<Control>() == 72, "part of the segment format");
 
 impl RawQueue {
     const_unless_loom! {
@@ -110,6 +119,7 @@ impl RawQueue {
                     lost: AtomicU64::new(0),
                     discarded: AtomicU64::new(0),
                     redelivered: AtomicU64::new(0),
+                    given_up: AtomicU64::new(0),
                 }),
                 head: CachePadded::new(AtomicU64::new(0)),
                 tail: CachePadded::new(AtomicU64::new(0)),
@@ -123,10 +133,11 @@ impl RawQueue {
         NameWords::lowers(at, stride, count)
     }
 
-    /// Completes a queue that nobody else uses yet.
-    pub fn make(&self, capacity: u32, delivery: Delivery) {
+    /// Completes a queue that nobody else uses yet. It gives an item up after so many deaths, 1 to 15; after 0 never.
+    pub fn make(&self, capacity: u32, delivery: Delivery, deaths: u32) {
+        let policy = delivery as u32 | deaths.min(MOST_DEATHS) << DEATHS;
         // Relaxed, both: whoever publishes the queue to others orders this before.
-        self.control.policy.store(delivery as u32, Relaxed);
+        self.control.policy.store(policy, Relaxed);
         self.control.capacity.store(capacity.into(), Relaxed);
     }
 
@@ -137,10 +148,15 @@ impl RawQueue {
 
     /// Returns what becomes of the item of a taker that died.
     pub fn delivery(&self) -> Delivery {
-        match self.control.policy.load(Relaxed) {
+        match self.control.policy.load(Relaxed) & 1 {
             0 => Delivery::AtLeastOnce,
             _ => Delivery::AtMostOnce,
         }
+    }
+
+    /// Returns after how many deaths it gives an item up, 0 to 15: after 0 never.
+    pub fn deaths(&self) -> u32 {
+        self.control.policy.load(Relaxed) >> DEATHS & MOST_DEATHS
     }
 
     /// Returns whether somebody has closed it.
@@ -169,10 +185,10 @@ impl RawQueue {
 
     /// Returns what was lost, cut and brought back so far.
     pub fn stats(&self) -> Stats {
-        let Control { lost, discarded, redelivered, .. } = &*self.control;
-        let [lost, discarded, redelivered] =
-            [lost, discarded, redelivered].map(|count| count.load(Relaxed));
-        Stats { lost, discarded, redelivered }
+        let Control { lost, discarded, redelivered, given_up, .. } = &*self.control;
+        let [lost, discarded, redelivered, given_up] =
+            [lost, discarded, redelivered, given_up].map(|count| count.load(Relaxed));
+        Stats { lost, discarded, redelivered, given_up }
     }
 }
 
@@ -221,8 +237,11 @@ impl fmt::Debug for RawQueue {
 ///       of an item that refers to more: CAS Reading(me) -> Leaving(me), give that back, CAS -> Empty of the next lap
 /// give back      CAS Reading(me) -> Returned, returned + 1, ring(items)
 /// look  through all slots: Writing of the dead -> Empty of the next lap, discarded + 1;
-///       Reading of the dead -> Returned, or Empty of the next lap and lost + 1; Leaving of the dead -> Empty of the next lap;
-///       Returned are counted
+///       Reading of the dead -> Returned, GivenUp, or Empty of the next lap and lost + 1; Leaving of the dead -> Empty of the
+///       next lap; Returned and GivenUp are counted
+/// bury  what is GivenUp, once it is Reading(me): claim a dead letter, write there where it comes from, and the item;
+///       Reading(me) -> Leaving(me) commits it; the letter's Writing(me) -> Ready, by whoever finds us dead as well; Leaving(me)
+///       -> Empty of the next lap
 /// ```
 ///
 /// Who gets an item at once copies it before it knows that it is the one who gets it: if the exchange comes to nothing, so does
@@ -234,12 +253,13 @@ impl fmt::Debug for RawQueue {
 pub struct Ring<'q> {
     queue: &'q RawQueue,
     words: Words<'q>,
+    burial: Burial<'q>,
 }
 
 impl<'q> Ring<'q> {
     /// Makes the machine of a queue and the words of its slots.
     pub fn new(queue: &'q RawQueue, words: Words<'q>) -> Self {
-        Self { queue, words }
+        Self { queue, words, burial: Burial::None }
     }
 
     /// Returns the words that are not slots'.

@@ -33,7 +33,7 @@ impl Ring<'_> {
     }
 
     /// Takes an item and is done with it at once: `copy` is told its slot, maybe more than once, and may find it being written
-    /// over; what counts is what it copied last. `None` if there is none to be had now.
+    /// over; what counts is what it copied last. `None` if there is none to be had now. Not of a queue that gives items up.
     ///
     /// # Errors
     ///
@@ -112,12 +112,10 @@ impl Ring<'_> {
         let before = self.control().returned.load(Acquire);
         for slot in 0..self.capacity() {
             let (word, state) = self.load(slot)?;
-            if state == State::Returned
-                && self.exchange(slot, word, Word::of(word.lap(), State::Reading, me))
+            if matches!(state, State::Returned | State::GivenUp)
+                && let Some(held) = self.take_back(slot, word, me)
             {
-                self.uncount_returned();
-                let first = Position { lap: word.lap(), slot };
-                return Ok(Some(Held(Span { first, count: 1, me })));
+                return Ok(Some(held));
             }
         }
         // Nothing is there, and nothing was counted since: the number is that of somebody who died before it was lowered.
@@ -127,12 +125,22 @@ impl Ring<'_> {
         Ok(None)
     }
 
-    /// Returns whether there is an item that has come back.
+    /// Takes an item that came back, or was given up, if the slot's word still says so.
+    pub(super) fn take_back(&self, slot: u32, word: Word, me: OwnerId) -> Option<Held> {
+        if !self.exchange(slot, word, Word::of(word.lap(), State::Reading, me)) {
+            return None;
+        }
+        self.uncount_returned();
+        let first = Position { lap: word.lap(), slot };
+        Some(Held(Span { first, count: 1, me }))
+    }
+
+    /// Returns whether there is an item that has come back, or one that was given up: that has to be buried by who takes.
     #[cfg(not(loom))]
     pub(super) fn has_returned(&self) -> Result<bool, QueueError> {
         // The number may be that of somebody who died before it was lowered.
         for slot in 0..if self.returned() & COUNT != 0 { self.capacity() } else { 0 } {
-            if self.load(slot)?.1 == State::Returned {
+            if matches!(self.load(slot)?.1, State::Returned | State::GivenUp) {
                 return Ok(true);
             }
         }

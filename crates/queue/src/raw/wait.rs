@@ -116,7 +116,8 @@ impl Ring<'_> {
     }
 
     /// Takes an item and is done with it at once; waits for one. `copy` is told its slot, maybe more than once, and may find it
-    /// being written over, so that it copies word by word; what counts is what it copied last.
+    /// being written over, so that it copies word by word; what counts is what it copied last. Not of a queue that gives items
+    /// up: it would get those as well.
     ///
     /// # Errors
     ///

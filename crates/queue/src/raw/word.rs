@@ -28,6 +28,8 @@ pub(super) enum State {
     Returned,
     /// In those of who is done with the item, and gives back what it refers to: nobody gets it any more.
     Leaving,
+    /// In nobody's: so many have died with the item that it is to go to the dead letters.
+    GivenUp,
 }
 
 /// A slot's word.
@@ -79,6 +81,7 @@ impl Word {
             3 => Some(State::Reading),
             4 => Some(State::Returned),
             5 => Some(State::Leaving),
+            6 => Some(State::GivenUp),
             _ => None,
         }
     }
@@ -113,8 +116,8 @@ mod tests {
     #[test]
     fn a_word_says_lap_state_and_owner() {
         let owner = OwnerId::new(OwnerId::LAST).unwrap();
-        use State::{Empty, Leaving, Reading, Ready, Returned, Writing};
-        for state in [Empty, Writing, Ready, Reading, Returned, Leaving] {
+        use State::{Empty, GivenUp, Leaving, Reading, Ready, Returned, Writing};
+        for state in [Empty, Writing, Ready, Reading, Returned, Leaving, GivenUp] {
             for lap in [0, 1, LAPS - 1] {
                 let word = Word::of(lap, state, owner);
                 assert_eq!(

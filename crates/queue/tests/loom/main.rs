@@ -2,6 +2,7 @@
 #![cfg(loom)]
 
 mod broadcast;
+mod burial;
 mod deaths;
 mod messages;
 mod ordered;
@@ -27,7 +28,7 @@ struct Queue {
 impl Queue {
     fn new(capacity: u32, delivery: Delivery) -> Arc<Self> {
         let raw = RawQueue::new();
-        raw.make(capacity, delivery);
+        raw.make(capacity, delivery, 0);
         Arc::new(Self {
             raw,
             words: (0..capacity).map(|_| AtomicU64::new(0)).collect(),

@@ -70,7 +70,7 @@ fn a_position_that_is_taken_back_by_laps_is_moved_on_and_nothing_is_passed_over(
 #[test]
 fn a_slot_in_no_state_or_lap_is_told() {
     for (word, field) in
-        [(6 << 30, "slot's word"), (7 << 30, "slot's word"), (9 << 33, "slot's lap")]
+        [(7 << 30, "slot's word"), (7 << 30 | 1, "slot's word"), (9 << 33, "slot's lap")]
     {
         let scene = Scene::new(3);
         write(&scene, SLOT, word);

@@ -143,3 +143,78 @@ fn que_09_who_joins_waits_until_all_are_done() {
     });
     assert_eq!(queue.join_timeout(LONG), Ok(()));
 }
+
+#[test]
+fn what_so_many_died_with_is_a_dead_letter() {
+    let scene = Scene::new(QueueSpec::new(2).give_up_after(2));
+    let queue = scene.queue(2);
+    queue.put(1).unwrap();
+    for who in [0, 1] {
+        let dead = scene.queue(who);
+        let lease = dead.take_timeout(LONG).unwrap();
+        assert_eq!(*lease, 1);
+        forget(lease);
+        scene.judges[who].die();
+    }
+    queue.put(2).unwrap();
+    let letters = queue.dead_letters().unwrap();
+    assert!(letters.dead_letters().is_none(), "they are not given up");
+    assert_eq!((queue.get_timeout(LONG), queue.join_timeout(LONG)), (Ok(2), Ok(())));
+    let (looked_at, stats) = (letters.take_timeout(LONG).unwrap(), queue.stats());
+    assert_eq!((*looked_at, stats.given_up, stats.redelivered, stats.lost), (1, 1, 1, 0));
+    looked_at.give_back().unwrap();
+    assert_eq!(
+        (letters.len(), letters.get(), letters.try_get()),
+        (Ok(1), Ok(1), Err(QueueError::Empty))
+    );
+    // Their places are free.
+    queue.put_all_timeout(&[3, 4], LONG).unwrap();
+    assert_eq!([queue.get(), queue.get()], [Ok(3), Ok(4)]);
+}
+
+#[test]
+fn who_looks_at_the_dead_letters_moves_what_is_to_go_there() {
+    let scene = Scene::new(QueueSpec::new(1).give_up_after(1));
+    let (dead, queue) = (scene.queue(0), scene.queue(1));
+    queue.put(1).unwrap();
+    queue.close().unwrap();
+    forget(dead.take().unwrap());
+    scene.judges[0].die();
+    assert_eq!(queue.join_timeout(LONG), Ok(()), "nobody is waited for who would work on it");
+    let end = Instant::now() + LONG;
+    while queue.dead_letters().unwrap().try_get() != Ok(1) {
+        assert!(Instant::now() < end, "it never came");
+    }
+    assert_eq!((queue.get(), queue.stats().given_up), (Err(QueueError::Closed), 1));
+}
+
+#[test]
+fn who_gives_an_item_back_has_not_died_with_it() {
+    let scene = Scene::new(QueueSpec::new(1).give_up_after(1));
+    let queue = scene.queue(0);
+    queue.put(1).unwrap();
+    for _ in 0..20 {
+        queue.take().unwrap().give_back().unwrap();
+    }
+    assert_eq!((queue.get(), queue.stats().given_up), (Ok(1), 0));
+}
+
+#[test]
+fn what_finds_no_room_among_the_dead_letters_is_lost_and_counted() {
+    let scene = Scene::new(QueueSpec::new(1).give_up_after(1));
+    for (who, value) in [(0, 1), (1, 2)] {
+        let dead = scene.queue(who);
+        dead.put_timeout(value, LONG).unwrap();
+        forget(dead.take().unwrap());
+        scene.judges[who].die();
+        assert_eq!(scene.queue(2).get_timeout(SHORT * 4), Err(QueueError::TimedOut));
+    }
+    let queue = scene.queue(2);
+    assert_eq!((queue.stats().given_up, queue.stats().lost), (1, 1));
+    assert_eq!(queue.dead_letters().unwrap().get(), Ok(1));
+}
+
+#[test]
+fn a_queue_that_does_not_give_up_has_no_dead_letters() {
+    assert!(Scene::new(1).queue(0).dead_letters().is_none());
+}

@@ -1,6 +1,6 @@
-/// Runs `body` with a queue of `capacity` items, in a mapping of its own.
+/// Runs `body` with a queue as `spec` says, in a mapping of its own.
 fn example(
-    capacity: u64,
+    spec: impl Into<shmkit_queue::QueueSpec>,
     body: impl FnOnce(shmkit_queue::Queue<u64, &shmkit_roster::Participant<'_>>) -> Result<(), Box<dyn std::error::Error>>,
 ) {
     use std::ptr::NonNull;
@@ -22,6 +22,6 @@ fn example(
     let me = unsafe { Participant::join(roster, file, Description::Proc, Link::Nameless) }.unwrap();
     let rest = region.sub(bytes, mapping.len() as u64 - bytes).unwrap();
     // SAFETY: as above; the rest of the region is the queue's alone.
-    let queue = unsafe { shmkit_queue::Queue::<u64, _>::init(rest, capacity.into(), &me) }.unwrap();
+    let queue = unsafe { shmkit_queue::Queue::<u64, _>::init(rest, spec.into(), &me) }.unwrap();
     body(queue).unwrap();
 }
