@@ -7,7 +7,7 @@ use shmkit_layout::ShmSafe;
 use shmkit_roster::{Expected, Judge, OwnerId};
 use shmkit_sync::Patience;
 
-use crate::{FrameReceiver, FrameSender, PipeError, Receiver, Sender, Waiting};
+use crate::{FrameReceiver, FrameSender, Frames, Pipe, PipeError, Receiver, Sender, Waiting};
 
 macro_rules! all {
     ($($End:ident[$($bound:tt)*][$($argument:tt)*])*) => {$(
@@ -94,6 +94,54 @@ macro_rules! all {
 }
 
 all! { Sender[T: ShmSafe,][T,] Receiver[T: ShmSafe,][T,] FrameSender[][] FrameReceiver[][] }
+
+macro_rules! handed_over {
+    ($($End:ident[$($bound:tt)*][$($argument:tt)*] => $Whole:ty;)*) => {$(
+        impl<$($bound)* K: Judge + Clone> $End<$($argument)* K> {
+            /// Gives this end up for another participant, which claims it by what this returns: that goes to it as an argument of
+            /// a task or in a message, or it finds the pipe by itself. It goes on where this end stopped, and the other side
+            /// notices nothing but that it may have to wait. Dropped, this end would be closed instead.
+            ///
+            /// ```
+            /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shared/example.rs"));
+            /// # fn main() {
+            /// # example(8, |pipe| {
+            /// let (mut sender, mut receiver) = (pipe.sender()?, pipe.receiver()?);
+            /// sender.send(1)?;
+            /// let ticket = sender.hand_over()?; // to another process:
+            /// let mut sender = ticket.sender()?;
+            /// sender.send(2)?;
+            /// assert_eq!((receiver.recv()?, receiver.recv()?), (1, 2)); // and no end of file between them
+            /// # Ok(())
+            /// # });
+            /// # }
+            /// ```
+            ///
+            /// What is left of a message that was sent or received in part is discarded, as if this end had died over it; a
+            /// receiver's [accepted](crate::Receiver::accept) sender is accepted by this one only.
+            ///
+            /// # Errors
+            ///
+            /// [`PipeError::NotMine`] or [`PipeError::NotJoined`] if this end is not (any more) this participant's.
+            ///
+            /// # If a peer dies
+            ///
+            /// on the way: nobody has the end, and whoever claims it next gets it. The other side waits for somebody to come, as
+            /// at the beginning: see [`expect`](Self::expect).
+            pub fn hand_over(mut self) -> Result<$Whole, PipeError> {
+                let ring = self.end.hand_over(&self.keeper)?;
+                Ok(<$Whole>::of(ring, self.places, self.keeper.clone()))
+            }
+        }
+    )*};
+}
+
+handed_over! {
+    Sender[T: ShmSafe,][T,] => Pipe<T, K>;
+    Receiver[T: ShmSafe,][T,] => Pipe<T, K>;
+    FrameSender[][] => Frames<K>;
+    FrameReceiver[][] => Frames<K>;
+}
 
 macro_rules! of_items {
     ($($End:ident)*) => {$(

@@ -30,6 +30,12 @@ pub struct Pipe<T, K = Seat> {
     keeper: K,
 }
 
+impl<T, K> Pipe<T, K> {
+    pub(crate) fn of(ring: &'static RawRing, places: Places<'static, T>, keeper: K) -> Self {
+        Self { ring, places, keeper }
+    }
+}
+
 impl<T: ShmSafe, K: Judge + Clone> Pipe<T, K> {
     /// Claims the sender's end.
     ///

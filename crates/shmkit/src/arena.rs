@@ -4,9 +4,9 @@ use shmkit_segment::arena::{ArenaError, make};
 
 use crate::{
     Array, ArraySpec, Atomic, AtomicArray, AtomicWord, Barrier, Condvar, Count, CountingSemaphore,
-    DequeSpec, Event, Item, Lock, MapSpec, MessageQueue, MessageSpec, Mutex, Once, OnceCell,
-    Parties, Pipe, Queue, QueueSpec, RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque, ShmMap,
-    ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Value,
+    DequeSpec, Event, Frames, Item, Lock, MapSpec, MessageQueue, MessageSpec, Mutex, Once,
+    OnceCell, Parties, Pipe, Queue, QueueSpec, RLock, ReentrantMutex, RwLock, Semaphore, ShmDeque,
+    ShmMap, ShmSafe, ShmSet, ShmString, ShmVec, Snapshot, Value,
 };
 
 /// Makes an object of what it begins with, in the [arena](crate::segment::arena) of this process: a value, an array, a lock with what
@@ -76,6 +76,7 @@ of_spec! {
     [T: ShmSafe] Queue<T>, QueueSpec;
     [] MessageQueue, MessageSpec;
     [T: ShmSafe] Pipe<T>, u64;
+    [] Frames, u64;
     [] Barrier, Parties;
     [] CountingSemaphore, Count;
     [] Semaphore, u32;

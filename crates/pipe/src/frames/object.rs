@@ -34,6 +34,12 @@ pub struct Frames<K = Seat> {
     keeper: K,
 }
 
+impl<K> Frames<K> {
+    pub(crate) fn of(ring: &'static RawRing, places: Places<'static, u64>, keeper: K) -> Self {
+        Self { ring, places, keeper }
+    }
+}
+
 impl<K: Judge + Clone> Frames<K> {
     /// Claims the sender's end.
     ///

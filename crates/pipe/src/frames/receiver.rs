@@ -35,7 +35,7 @@ const LIMIT: u64 = 1 << 30;
 /// part is lost, and its successor is told (`Torn`).
 pub struct FrameReceiver<K: Judge = Seat> {
     pub(crate) end: RawEnd<'static, false>,
-    pub(super) places: Places<'static, u64>,
+    pub(crate) places: Places<'static, u64>,
     /// The streamed message of which some pieces have come.
     pub(super) partial: Option<Partial>,
     /// The rest of a streamed message is not wanted.

@@ -30,7 +30,7 @@ use crate::{PipeError, RawEnd};
 /// sending, for a successor; [`PipeError::Closed`] comes at once.
 pub struct FrameSender<K: Judge = Seat> {
     pub(crate) end: RawEnd<'static, true>,
-    places: Places<'static, u64>,
+    pub(crate) places: Places<'static, u64>,
     /// Bytes of a streamed message that was begun and not ended: the receiver is told with the next one.
     begun: u64,
     /// Keeps mapped what the others lead to; so it is dropped last.

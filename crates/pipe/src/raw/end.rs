@@ -1,5 +1,6 @@
 //! One side of a ring: what it keeps in private memory, and what it says to the other.
 
+mod handover;
 mod meeting;
 mod peer;
 #[cfg(not(loom))]
@@ -16,7 +17,7 @@ pub use self::peer::Peer;
 pub use self::session::Accepted;
 use self::session::Served;
 use super::RawRing;
-use super::roles::{CLOSED, HEAVY, Pair, RECEIVER, SENDER};
+use super::roles::{CLOSED, HANDED, HEAVY, Pair, RECEIVER, SENDER, is_vacant};
 use crate::{ClaimError, PipeError, Waiting};
 
 /// One side of a [`RawRing`], of the process that claimed it: the sender's if `SENDS`.
@@ -70,7 +71,8 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     /// Claims this side: if nobody has it, if who had it closed it, or died; or if this participant `again` claims what it
     /// has: for who has forgotten its end.
     ///
-    /// It goes on at the position where its predecessor stopped.
+    /// It goes on at the position where its predecessor stopped; and, if that one has [handed it over](Self::hand_over), with
+    /// the same session.
     ///
     /// # Errors
     ///
@@ -94,7 +96,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         let mut found = roles.load(Acquire).of(Self::SELF);
         let (roles, left) = loop {
             match OwnerId::from_word(found) {
-                None if found == 0 => {}
+                _ if is_vacant(found) => {}
                 None => return Err(ClaimError::Corrupt { field: ROLE, found: found.into() }),
                 Some(_) if found & CLOSED != 0 => {}
                 Some(holder) if again && holder == me => {}
@@ -115,14 +117,14 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
         };
         let sessions = &ring.control.sessions[Self::SELF];
         // Release: pairs with the Acquire in `session`. Relaxed: as below. Killed before, it was no session.
-        let session = sessions.load(Relaxed).wrapping_add(1);
+        let session = sessions.load(Relaxed).wrapping_add(u32::from(left != HANDED));
         if SENDS {
             session::name(ring, session, me);
         }
         sessions.store(session, Release);
         // Relaxed: only a holder of this side stores it, and the last one's store is visible (above, or by `ask`).
         let mine = ring.position(Self::SELF).load(Relaxed);
-        if SENDS {
+        if SENDS && left != HANDED {
             session::begin(ring, session, mine, left & CLOSED != 0);
         }
         // Relaxed, as above.

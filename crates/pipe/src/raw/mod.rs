@@ -26,7 +26,7 @@ pub use self::frame::{Part, Piece, Place, Words};
 ///
 /// ```text
 /// byte   0  capacity   u64      items, a power of two; stored once, before anybody else sees the ring
-///        8  roles      2 x u32  HEAVY(31) | CLOSED(30) | owner id, or 0: of the sender, of the receiver
+///        8  roles      2 x u32  HEAVY(31) | CLOSED(30) | owner id; 0; or handed over: of the sender, of the receiver
 ///       16  bell[2]    u32      where the sender sleeps (full), where the receiver sleeps (empty)
 ///       24  eager      u32      1 while the receiver is faster than the sender: it gets each item alone
 ///       28  sessions[2] u32     how many have held the sender's, the receiver's side

@@ -12,6 +12,10 @@ pub(super) const CLOSED: u32 = 1 << 30;
 /// without a fence.
 pub(super) const HEAVY: u32 = 1 << 31;
 
+/// A role that its holder has handed over: nobody has it, and whoever claims it next goes on with the session. No participant is
+/// called so.
+pub(super) const HANDED: u32 = OwnerId::NOBODY;
+
 /// The sender's half.
 pub(super) const SENDER: usize = 0;
 /// The receiver's half.
@@ -25,7 +29,7 @@ pub(super) const RECEIVER: usize = 1;
 /// receiver                  | sender
 /// ```
 ///
-/// A half that is 0 was never held. Each changes by compare-exchange of the whole.
+/// A half that is 0 was never held, and one that is [`HANDED`] is on its way to who claims it next. Each changes by compare-exchange of the whole.
 #[repr(transparent)]
 pub(super) struct Roles(AtomicU64);
 
@@ -86,7 +90,12 @@ impl Roles {
     }
 }
 
-/// Returns whom a role names as its living or dead holder: nobody if it was closed.
+/// Returns whether a role has no holder, and has not been closed.
+pub(super) fn is_vacant(role: u32) -> bool {
+    role == 0 || role == HANDED
+}
+
+/// Returns whom a role names as its living or dead holder: nobody if it was closed, or handed over.
 pub(super) fn holder(role: u32) -> Option<OwnerId> {
-    if role & CLOSED != 0 { None } else { OwnerId::from_word(role) }
+    if role & CLOSED != 0 || role == HANDED { None } else { OwnerId::from_word(role) }
 }

@@ -3,6 +3,7 @@
 
 mod deaths;
 mod frames;
+mod handover;
 mod sessions;
 
 use std::process::Command;

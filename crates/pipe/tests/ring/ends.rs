@@ -270,3 +270,80 @@ fn who_closes_and_leaves_between_two_looks_has_not_died() {
         assert_eq!(receiver.recv(), Err(PipeError::Closed));
     });
 }
+
+#[test]
+fn an_end_that_is_handed_over_goes_on_without_an_end_of_file() {
+    scene(4, |region, judges| {
+        let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
+        let mut receiver = b.receiver().unwrap();
+        let mut first = a.sender().unwrap();
+        first.send(1).unwrap();
+        let ticket = first.hand_over().unwrap();
+        assert_eq!((ticket.sending(), ticket.len()), (None, 1));
+        assert_eq!(receiver.recv(), Ok(1));
+        assert_eq!(
+            receiver.try_recv(),
+            Err(PipeError::Empty),
+            "nobody is there, and nothing ended"
+        );
+        assert_eq!(receiver.try_wait_for_peer(), Err(PipeError::TimedOut));
+        // Who gave it away is not missed.
+        judges[0].die();
+        assert_eq!(receiver.recv_timeout(Duration::from_millis(30)), Err(PipeError::TimedOut));
+        let mut second = c.sender().unwrap();
+        assert_eq!(receiver.wait_for_peer(), Ok(id(&judges[2])));
+        second.send(2).unwrap();
+        // And at the other end.
+        let ticket = receiver.hand_over().unwrap();
+        assert_eq!(ticket.receiving(), None);
+        second.send(3).unwrap();
+        let mut receiver = b.receiver().unwrap();
+        assert_eq!([receiver.recv(), receiver.recv()], [Ok(2), Ok(3)]);
+        drop(second);
+        assert_eq!(receiver.recv(), Err(PipeError::Closed));
+    });
+}
+
+#[test]
+fn who_has_heard_of_the_end_hands_that_over_too() {
+    scene(4, |region, judges| {
+        let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
+        drop(a.sender().unwrap());
+        let mut receiver = b.receiver().unwrap();
+        assert_eq!(receiver.recv(), Err(PipeError::Closed));
+        receiver.hand_over().unwrap();
+        let mut receiver = c.receiver().unwrap();
+        assert_eq!(receiver.try_recv(), Err(PipeError::Empty), "once is enough");
+    });
+}
+
+#[test]
+fn who_has_been_accepted_hands_its_session_over() {
+    scene(4, |region, judges| {
+        let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
+        let mut receiver = b.receiver().unwrap();
+        let mut first = a.sender().unwrap();
+        assert_eq!(receiver.accept().unwrap().peer, id(&judges[0]));
+        first.send(1).unwrap();
+        first.hand_over().unwrap();
+        let mut second = c.sender().unwrap();
+        second.send(2).unwrap();
+        assert_eq!([receiver.recv(), receiver.recv()], [Ok(1), Ok(2)]);
+        second.close();
+        assert_eq!(receiver.recv(), Err(PipeError::Closed));
+    });
+}
+
+#[test]
+fn an_end_that_is_lost_cannot_be_handed_over() {
+    scene(4, |region, judges| {
+        let child = judges[0].forked();
+        let sender = attach(region, &judges[0]).sender().unwrap();
+        assert!(matches!(attach(region, &child).sender(), Err(ClaimError::NotJoined)));
+        // SAFETY: the first one is not used again, but to be refused.
+        let again = unsafe { attach(region, &judges[0]).reclaim_sender() }.unwrap();
+        again.hand_over().unwrap();
+        assert_eq!(sender.hand_over().map(drop), Err(PipeError::NotMine));
+        attach(region, &judges[1]).sender().unwrap();
+    });
+}

@@ -5,7 +5,7 @@ use shmkit_roster::{Expected, Judge, OwnerId, PeerId, Verdict, ask};
 
 use super::{ROLE, RawEnd};
 use crate::PipeError;
-use crate::raw::roles::{CLOSED, HEAVY, Pair};
+use crate::raw::roles::{CLOSED, HEAVY, Pair, is_vacant};
 
 /// In the session that a side was told of: it has left in it, and was not told of its end.
 const LEFT: u32 = 1 << 31;
@@ -14,7 +14,7 @@ const LEFT: u32 = 1 << 31;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Peer {
-    /// Nobody has come yet, or nobody since those whose end was told of before.
+    /// Nobody has come yet, or nobody since those whose end was told of before, or who handed its end over.
     Absent,
     /// Somebody, who was not found dead.
     Present,
@@ -105,7 +105,7 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
             // Acquire: pairs with the Release in `close`.
             let role = self.load_roles(Acquire).of(Self::OTHER);
             let corrupt = PipeError::Corrupt { field: ROLE, found: role.into() };
-            let nobody = role == 0 || self.is_old(role);
+            let nobody = is_vacant(role) || self.is_old(role);
             let peer = match OwnerId::from_word(role) {
                 _ if nobody => match &self.expected {
                     Some(expected) if asked => absent(expected, judge, self.me),
@@ -175,7 +175,8 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
         // Relaxed: as our position.
         let told = self.ring.control.told[Self::SELF].load(Relaxed);
         let knows = told & LEFT == 0 || closed;
-        if role == 0 || (session ^ told) & !LEFT != 0 || !knows || !SENDS && self.ready() > 0 {
+        if is_vacant(role) || (session ^ told) & !LEFT != 0 || !knows || !SENDS && self.ready() > 0
+        {
             return;
         }
         // A death that came after our predecessor had left was told to nobody.
