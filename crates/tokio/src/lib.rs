@@ -6,7 +6,8 @@
 //! * [`FrameReceiver`](shmkit_pipe::FrameReceiver), [`Receiver`](shmkit_pipe::Receiver): `recv().await`, and a
 //!   [`Stream`](futures_core::Stream). One of bytes is [`AsyncRead`](tokio::io::AsyncRead).
 //! * [`FrameSender`](shmkit_pipe::FrameSender), [`Sender`](shmkit_pipe::Sender): `send(…).await`. One of bytes is
-//!   [`AsyncWrite`](tokio::io::AsyncWrite), one of values a [`Sink`](futures_sink::Sink).
+//!   [`AsyncWrite`](tokio::io::AsyncWrite), one of values a [`Sink`](futures_sink::Sink), and one of messages becomes one:
+//!   [`into_sink`](Async::into_sink).
 //! * [`Queue`](shmkit_queue::Queue), [`MessageQueue`](shmkit_queue::MessageQueue): `get().await`, `put(…).await`.
 //! * All else: [`ready`](Async::ready)`.await`, and then a `try_` operation of what is held.
 //!
@@ -50,6 +51,8 @@ mod ends;
 mod holder;
 mod looks;
 mod queue;
+mod sink;
 mod stream;
 
 pub use crate::holder::Async;
+pub use crate::sink::FrameSink;

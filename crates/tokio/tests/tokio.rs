@@ -234,6 +234,65 @@ fn a_sender_is_a_sink_that_waits_for_room() {
 }
 
 #[test]
+fn a_sender_of_messages_is_a_sink_of_long_ones_too() {
+    use futures_sink::Sink;
+    use std::future::poll_fn;
+
+    both(|| async {
+        let frames = place::frames(1024);
+        let mut sink = Async::new(frames.sender().unwrap()).unwrap().into_sink::<Vec<u8>>();
+        let mut receiver = Async::new(frames.receiver().unwrap()).unwrap();
+        let sending = tokio::spawn(async move {
+            for number in 0..1000 {
+                poll_fn(|context| Pin::new(&mut sink).poll_ready(context)).await.unwrap();
+                Pin::new(&mut sink).start_send(message(number)).unwrap();
+            }
+            poll_fn(|context| Pin::new(&mut sink).poll_close(context)).await.unwrap();
+        });
+        for number in 0..1000 {
+            assert_eq!(receiver.recv().await.unwrap(), Some(message(number)));
+        }
+        sending.await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_sink_keeps_one_message_and_tells_why_it_cannot_send_it() {
+    use futures_sink::Sink;
+    use std::future::poll_fn;
+
+    both(|| async {
+        let frames = place::frames(1024);
+        let mut sink = Async::new(frames.sender().unwrap()).unwrap().into_sink::<Vec<u8>>();
+        let receiver = frames.receiver().unwrap();
+        // It is longer than the pipe, and nobody receives.
+        Pin::new(&mut sink).start_send(vec![1; 10_000]).unwrap();
+        let second = Pin::new(&mut sink).start_send(vec![2]).unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::InvalidInput);
+        drop(receiver);
+        let error = poll_fn(|context| Pin::new(&mut sink).poll_flush(context)).await.unwrap_err();
+        let why = error.get_ref().unwrap().downcast_ref::<PipeError>();
+        assert_eq!(why, Some(&PipeError::Closed));
+        // It is given up; the next receiver gets the next one.
+        let mut receiver = Async::new(frames.receiver().unwrap()).unwrap();
+        poll_fn(|context| Pin::new(&mut sink).poll_ready(context)).await.unwrap();
+        Pin::new(&mut sink).start_send(vec![3]).unwrap();
+        // What has gone of the first one is in its way until it is received, and told of.
+        let flushed = poll_fn(|context| Pin::new(&mut sink).poll_flush(context));
+        let receive = async {
+            match receiver.recv().await {
+                Err(_) => receiver.recv().await,
+                received => received,
+            }
+        };
+        let (flushed, received) = tokio::join!(flushed, receive);
+        flushed.unwrap();
+        assert_eq!(received.unwrap(), Some(vec![3]));
+    });
+}
+
+#[test]
 fn messages_go_through_a_queue_and_wait_for_its_memory() {
     both(|| async {
         let (here, there) = place::messages(3);
