@@ -46,6 +46,7 @@
 //!
 //! * `serde`: values of any type as messages, encoded by `postcard`: `send_value` and `recv_value` of the ends of [`Frames`];
 //!   and handles whose objects lie in a segment are values that travel to other processes, in parcels.
+//! * `rkyv`: messages that are archives, checked and read where they lie: [`Frame`]`::archived`.
 //!
 //! # In a mapping of your own
 //!
@@ -117,6 +118,8 @@ mod small;
 mod waiting;
 
 pub use crate::error::{BatchError, ClaimError, PipeError, SendError};
+#[cfg(all(feature = "rkyv", not(loom)))]
+pub use crate::frames::ArchiveError;
 #[cfg(all(feature = "serde", not(loom)))]
 pub use crate::frames::ValueError;
 pub use crate::raw::{Accepted, COPIED, Part, Peer, Piece, Place, RawEnd, RawRing, Words};

@@ -387,6 +387,7 @@
 //! * `ndarray`: a locked [`Array`] as `ndarray`'s views, in place.
 //! * `tracing`: events of processes and pools, to whoever subscribes to them: workers that come, leave and die, tasks that are answered.
 //!   Nothing is printed.
+//! * `rkyv`: a [`Frame`] that is an archive of `rkyv`, checked and read in place.
 //! * `tokio`: ends of pipes and queues in a tokio runtime: `tokio::Async`.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of
 //!   this name.

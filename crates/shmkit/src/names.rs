@@ -20,6 +20,8 @@ pub use shmkit_layout::__derive;
 pub use shmkit_layout::{
     Checked, InvalidValue, Object, Pad, Region, Shape, ShapeError, ShmChecked, ShmSafe, TypeTag,
 };
+#[cfg(feature = "rkyv")]
+pub use shmkit_pipe::ArchiveError;
 pub use shmkit_pipe::{
     BatchError, ClaimError, Pipe, PipeError, Receiver, SendError, Sender, Waiting,
 };

@@ -1,5 +1,7 @@
 //! Messages of any length, from one sender to one receiver.
 
+#[cfg(feature = "rkyv")]
+mod archive;
 mod gather;
 mod loan;
 mod next;
@@ -10,6 +12,8 @@ mod sender;
 #[cfg(feature = "serde")]
 mod value;
 
+#[cfg(feature = "rkyv")]
+pub use self::archive::ArchiveError;
 pub use self::loan::{Draft, Frame};
 pub use self::object::Frames;
 pub use self::receiver::FrameReceiver;

@@ -1,6 +1,8 @@
 //! Messages between two ends in one process: what is sent is received, whole, and what is refused stays.
 #![cfg(not(loom))]
 
+#[cfg(feature = "rkyv")]
+mod archives;
 mod garbage;
 mod streams;
 #[cfg(feature = "serde")]
