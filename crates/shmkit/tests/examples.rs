@@ -88,6 +88,14 @@ fn letters_of_any_length_are_read_a_killed_readers_too() {
 }
 
 #[test]
+fn the_ends_of_a_pipe_are_taken_over_and_handed_over() {
+    let killed = "a consumer is killed over job 30: what it had not released is still there\n";
+    let handed = "the producer has handed its end over to another process\n";
+    let done = "100 jobs were worked on, of them twice: [30]\n";
+    assert_eq!(run("takeover"), format!("{killed}{handed}{done}"));
+}
+
+#[test]
 fn every_job_is_done_though_a_consumer_was_killed_with_one() {
     assert_eq!(run("jobs"), "total 2502501, redelivered 1\n");
 }
