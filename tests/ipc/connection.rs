@@ -53,7 +53,7 @@ fn connected(by: By, script: &str, more: &[&str]) -> (Connection, Peer) {
 }
 
 #[test]
-fn pip_01_02_03_08_31_what_another_process_sends_back_is_what_it_got() {
+fn pip_01_to_04_08_what_another_process_sends_back_is_what_it_got() {
     for by in By::ALL {
         let (connection, echo) = connected(by, "echo", &[]);
         let (mut recv, mut send) = connection.split();

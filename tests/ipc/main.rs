@@ -12,6 +12,7 @@ mod directory_removal;
 mod duplex;
 mod frames;
 mod growth;
+mod handover;
 mod messages;
 mod namespaces;
 mod observer;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use shmkit::{Delivery, Options, Queue, QueueError, Segment};
-use shmkit_tests::queue::{CAPACITY, make};
+use shmkit::{Delivery, Options, Queue, QueueError, QueueSpec, Segment};
+use shmkit_tests::queue::{CAPACITY, make, make_by};
 
 use crate::support::{By, Peer, wait_until};
 
@@ -302,4 +302,36 @@ fn five_killed_one_after_the_other_lose_nothing_of_what_they_worked_on() {
         assert_eq!(seen, BTreeSet::from_iter(0..MOST));
         assert_eq!(scene.queue.stats().lost, 0);
     });
+}
+
+#[test]
+fn an_item_that_kills_whoever_takes_it_is_a_dead_letter_and_all_others_are_done() {
+    for by in By::ALL {
+        let segment = Options::new(1 << 16).anonymous().unwrap();
+        let queue = make_by(&segment, QueueSpec::new(CAPACITY).give_up_after(3)).unwrap();
+        let scene = Scene { segment, queue, by };
+        scene.queue.put(13).unwrap();
+        for _ in 0..3 {
+            let mut victim = scene.obedient();
+            victim.say("take");
+            victim.expect("Some(13)");
+            victim.kill();
+        }
+        // Who waits meanwhile gets what is good, and not that.
+        let mut worker = scene.obedient();
+        worker.say("get");
+        worker.wait_until_in_futex();
+        scene.queue.put(1).unwrap();
+        worker.expect("Ok(1)");
+        scene.queue.join_timeout(LONG).unwrap();
+        let letters = scene.queue.dead_letters().unwrap();
+        assert_eq!(
+            (letters.get_timeout(LONG), letters.try_get()),
+            (Ok(13), Err(QueueError::Empty))
+        );
+        let stats = scene.queue.stats();
+        assert_eq!((stats.given_up, stats.redelivered, stats.lost), (1, 2, 0));
+        worker.say("end");
+        worker.join();
+    }
 }

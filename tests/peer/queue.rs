@@ -18,7 +18,16 @@ pub const CAPACITY: u64 = 6;
 ///
 /// Those of a segment.
 pub fn make(segment: &Segment, delivery: Delivery) -> Result<Queue<u64>, ObjectError> {
-    segment.queue("queue", QueueSpec::new(CAPACITY).delivery(delivery))
+    make_by(segment, QueueSpec::new(CAPACITY).delivery(delivery))
+}
+
+/// The same, as `spec` says.
+///
+/// # Errors
+///
+/// Those of a segment.
+pub fn make_by(segment: &Segment, spec: QueueSpec) -> Result<Queue<u64>, ObjectError> {
+    segment.queue("queue", spec)
 }
 
 /// The scripts of a peer that has joined its segment.

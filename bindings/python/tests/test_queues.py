@@ -54,6 +54,8 @@ class Queues(unittest.TestCase):
             objects.put(n)
         self.assertEqual(objects.qsize(), many)
         self.assertEqual([objects.get(timeout=60) for _ in range(many)], list(range(many)))
+        # QUE-18: only who puts no more can wait until all is put.
+        self.assertRaises(AssertionError, objects.join_thread)
         objects.close()
         objects.join_thread()
 

@@ -7,6 +7,7 @@ mod evt;
 mod hep;
 mod lck;
 mod locking;
+mod msg;
 mod once;
 mod prc;
 mod rlk;
