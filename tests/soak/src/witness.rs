@@ -10,7 +10,7 @@ use shmkit_atomic::{AtomicU8, AtomicU32, AtomicU64};
 /// Most processes at a time.
 pub(crate) const SEATS: usize = 16;
 /// Most primitives.
-pub(crate) const TOYS: usize = 32;
+pub(crate) const TOYS: usize = 64;
 
 /// The page. All-zero is fresh.
 #[repr(C)]

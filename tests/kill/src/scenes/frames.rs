@@ -20,7 +20,7 @@ const START: u64 = 19;
 /// Messages that fit into it.
 const MESSAGES: u64 = 5;
 /// The message that is streamed.
-const LONG: u64 = 100;
+pub(super) const LONG: u64 = 100;
 
 /// The survivor is about to use its end.
 const WAITING: u32 = 1;
@@ -30,13 +30,13 @@ const GO: u32 = 1;
 const RECEIVED: usize = 0;
 
 /// Makes message `number`: the short ones of different lengths.
-fn message(number: u64) -> Vec<u8> {
+pub(super) fn message(number: u64) -> Vec<u8> {
     let len = if number == LONG { 600 } else { 1 + number * 11 % 40 };
     (0..len).map(|at| (number + at * 3) as u8).collect()
 }
 
 /// Returns the number of a message that is whole.
-fn number(found: &[u8]) -> Result<u64, Fault> {
+pub(super) fn number(found: &[u8]) -> Result<u64, Fault> {
     let number = found.first().copied().unwrap_or_default().into();
     if found == message(number) {
         return Ok(number);
@@ -345,11 +345,11 @@ fn follows(last: u64, found: u64) -> Result<u64, Fault> {
     Err(Fault::torn(format!("message {found} came after {last}")))
 }
 
-fn failed(what: &'static str) -> impl Fn(PipeError) -> Fault {
+pub(super) fn failed(what: &'static str) -> impl Fn(PipeError) -> Fault {
     move |error| Fault::hung(format!("{what}: {error}"))
 }
 
-fn make(arena: &Arena) -> Result<(), Fault> {
+pub(super) fn make(arena: &Arena) -> Result<(), Fault> {
     // SAFETY: the bytes of a fresh arena are zero, and no actor was forked.
     let made = unsafe { Frames::init(arena.object(), CAPACITY, &NOBODY) };
     made.map(drop).map_err(|e| Fault::broken(e.to_string()))?;
@@ -361,7 +361,7 @@ fn make(arena: &Arena) -> Result<(), Fault> {
     Ok(())
 }
 
-fn with_frames(
+pub(super) fn with_frames(
     arena: &Arena,
     then: impl FnOnce(Frames<Me<'_>>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -371,14 +371,14 @@ fn with_frames(
     then(frames.map_err(|e| Fault::broken(e.to_string()))?)
 }
 
-fn claim_sender<'a>(frames: &Frames<Me<'a>>) -> Result<FrameSender<Me<'a>>, Fault> {
+pub(super) fn claim_sender<'a>(frames: &Frames<Me<'a>>) -> Result<FrameSender<Me<'a>>, Fault> {
     frames.sender().map_err(|e| Fault::hung(format!("claim: {e}")))
 }
 
-fn claim_receiver<'a>(frames: &Frames<Me<'a>>) -> Result<FrameReceiver<Me<'a>>, Fault> {
+pub(super) fn claim_receiver<'a>(frames: &Frames<Me<'a>>) -> Result<FrameReceiver<Me<'a>>, Fault> {
     frames.receiver().map_err(|e| Fault::hung(format!("claim: {e}")))
 }
 
-fn send(sender: &mut FrameSender<Me<'_>>, number: u64) -> Result<(), Fault> {
+pub(super) fn send(sender: &mut FrameSender<Me<'_>>, number: u64) -> Result<(), Fault> {
     sender.send(&message(number)).map_err(failed("send"))
 }

@@ -3,6 +3,7 @@
 mod account;
 mod barrier;
 mod broadcast;
+mod burial;
 mod cell;
 mod condvar;
 mod condvar_heirs;
@@ -31,6 +32,7 @@ mod queue;
 pub mod random;
 mod ring;
 mod ring_copy;
+mod ring_handover;
 mod ring_heirs;
 mod ring_session;
 mod rows;
@@ -68,6 +70,7 @@ pub fn all() -> Vec<Scene> {
     all.extend(frames::scenes());
     all.extend(queue::scenes());
     all.extend(message::scenes());
+    all.extend(burial::scenes());
     all.extend(broadcast::scenes());
     all.extend(ordered::scenes());
     all.extend(pool::scenes());

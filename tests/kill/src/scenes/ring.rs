@@ -6,7 +6,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_layout::Object;
 use shmkit_pipe::{Pipe, PipeError, Receiver, Sender};
 
-use super::{ring_copy, ring_heirs, ring_session};
+use super::{ring_copy, ring_handover, ring_heirs, ring_session};
 use crate::arena::{Me, NOBODY};
 use crate::{Actor, Arena, Fault, LIMIT, Scene, Take, Unit};
 
@@ -90,6 +90,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     scenes.push(ring_copy::copy());
     scenes.extend([ring_session::client(), ring_session::server()]);
     scenes.extend([ring_heirs::leave(), ring_heirs::receivers(), ring_heirs::senders()]);
+    scenes.push(ring_handover::sender());
     scenes.extend(sleeps.map(receiver));
     scenes
 }

@@ -5,9 +5,13 @@ mod broadcast;
 mod cell;
 mod collections;
 mod condvar;
+mod connection;
 mod counting;
 mod event;
+mod frames;
 mod lock;
+mod message;
+mod messages;
 mod mutex;
 mod once;
 mod ordered;
@@ -76,6 +80,12 @@ pub(crate) fn all(segment: &Segment) -> Result<Vec<Box<dyn Toy + '_>>> {
         Box::new(broadcast::Subscribing::new(segment, Overrun::Wait)?),
         Box::new(broadcast::Publishing::new(segment, Overrun::Skip)?),
         Box::new(broadcast::Subscribing::new(segment, Overrun::Skip)?),
+        Box::new(frames::Sending::new(segment)?),
+        Box::new(frames::Receiving::new(segment)?),
+        Box::new(messages::Items::new(segment)?),
+        Box::new(messages::Messages::new(segment)?),
+        Box::new(connection::Serving::new()),
+        Box::new(connection::Calling::new()),
         Box::new(ordered::Stack::new(segment)?),
         Box::new(ordered::Priorities::new(segment)?),
     ])

@@ -46,7 +46,11 @@ impl Toy for Sending {
                 },
             }
         }
-        me.leave(n)
+        me.leave(n)?;
+        if random.bool() {
+            sender.hand_over().map_err(|error| failed("hand over", error))?;
+        }
+        Ok(())
     }
 
     fn patience(&self) -> std::time::Duration {
@@ -91,7 +95,11 @@ impl Toy for Receiving {
                 _ => last = Some(item),
             }
         }
-        me.leave(n)
+        me.leave(n)?;
+        if random.bool() {
+            receiver.hand_over().map_err(|error| failed("hand over", error))?;
+        }
+        Ok(())
     }
 
     fn patience(&self) -> std::time::Duration {

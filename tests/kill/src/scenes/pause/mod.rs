@@ -8,8 +8,10 @@
 
 mod barrier;
 mod directory;
+mod frames;
 mod lock;
 mod map;
+mod messages;
 mod once;
 mod queue;
 mod ring;
@@ -97,7 +99,10 @@ const RACES: &[&Race] = &[
     &barrier::PLACE,
     &once::MADE,
     &ring::PIPE,
+    &frames::FRAMES,
     &queue::QUEUE,
+    &messages::MESSAGES,
+    &messages::LETTERS,
     &map::MAP,
 ];
 
