@@ -19,8 +19,11 @@ const SLOT: usize = 16;
 /// The words that a peer may get wrong, beside the slots': policy and closed, returned, head, tail.
 const U64S: [u64; 4] = [8, 32, 128, 256];
 
+/// Bytes of a queue and its dead letters: as much again, and two words for each item.
+const BYTES: usize = 2 * (WORDS + SLOT * ITEMS + 8 * ITEMS) + 128;
+
 #[repr(C, align(128))]
-struct Memory([u8; WORDS + SLOT * ITEMS]);
+struct Memory([u8; BYTES]);
 
 type Jobs<'a> = Queue<u64, &'a ModelJudge>;
 
@@ -32,12 +35,17 @@ type Jobs<'a> = Queue<u64, &'a ModelJudge>;
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let judges = ModelJudge::new(PARTICIPANTS as u32);
-    let mut memory = Box::new(Memory([0; WORDS + SLOT * ITEMS]));
+    let mut memory = Box::new(Memory([0; BYTES]));
     let len = memory.0.len();
     // SAFETY: the memory is borrowed mutably for as long as the region.
     let region = unsafe { Region::from_raw_parts(NonNull::from(&mut memory.0).cast(), len) };
     let capacity = input.below(ITEMS) + 1;
-    let spec = QueueSpec::new(capacity as u64).delivery(Delivery::AtMostOnce);
+    let spec = QueueSpec::new(capacity as u64);
+    let mode = input.byte() % 4;
+    let spec = match mode {
+        3 => spec.give_up_after(1 + capacity as u32 % 2),
+        _ => spec.delivery(Delivery::AtMostOnce),
+    };
     // SAFETY: the memory is zero, and this run's alone.
     unsafe { Jobs::init(region, spec, &judges[0]) }.expect("as many as there is room for");
     let queues: Vec<Jobs<'_>> = judges
@@ -45,10 +53,9 @@ pub fn run(bytes: &[u8]) {
         // SAFETY: made above.
         .map(|judge| unsafe { Jobs::attach(region, capacity as u64, judge) }.expect("as made"))
         .collect();
-    if input.byte().is_multiple_of(2) {
-        honest(&mut input, &queues, capacity);
-    } else {
-        wrong(&mut input, region, &queues, &judges);
+    match mode {
+        0 | 2 => honest(&mut input, &queues, capacity),
+        _ => wrong(&mut input, region, &queues, &judges),
     }
 }
 
@@ -132,9 +139,13 @@ fn wrong(input: &mut Input<'_>, region: Region<'_>, queues: &[Jobs<'_>], judges:
         let queue = &queues[who];
         match input.below(8) {
             0 => {
-                let at = input.below(U64S.len() + ITEMS);
-                let slot = || (WORDS + SLOT * (at - U64S.len())) as u64;
-                let at = U64S.get(at).copied().unwrap_or_else(slot);
+                let at = input.below(U64S.len() + ITEMS + 1);
+                let at = match U64S.get(at) {
+                    Some(at) => *at,
+                    None if at < U64S.len() + ITEMS => (WORDS + SLOT * (at - U64S.len())) as u64,
+                    // Among the dead letters as well.
+                    None => (input.below(BYTES / 8) * 8) as u64,
+                };
                 let mut word = 0;
                 for _ in 0..8 {
                     word = word << 8 | u64::from(input.byte());
@@ -149,6 +160,8 @@ fn wrong(input: &mut Input<'_>, region: Region<'_>, queues: &[Jobs<'_>], judges:
             3 => _ = queue.try_get(),
             4 => _ = queue.try_get_batch(&mut [0; 3]),
             5 => leases.extend(queue.try_take()),
+            // What is given back then is a dead letter's.
+            6 if who == 0 => _ = queue.dead_letters().map(|letters| letters.try_get()),
             6 => _ = (queue.len(), queue.is_full(), queue.try_join(), leases.pop()),
             _ if who + 1 < PARTICIPANTS && input.byte() > 200 => {
                 // What it has is the others' from now on.

@@ -99,6 +99,20 @@ impl<E> Side<E> {
         }
     }
 
+    fn close(&mut self) {
+        if let Self::Held(..) = self {
+            *self = Self::Closed;
+        }
+    }
+
+    /// The holder gives its end to whoever comes next: it is as if nobody had come yet.
+    fn hand_over(&mut self, give: impl FnOnce(E) -> Result<(), PipeError>) {
+        if let Self::Held(..) = self {
+            let Self::Held(_, end) = std::mem::replace(self, Self::Nobody) else { return };
+            give(end).expect("it is ours");
+        }
+    }
+
     /// The holder dies: its handle is never dropped.
     fn die(&mut self, who: usize) {
         if matches!(self, Self::Held(holder, _) if *holder == who) {
@@ -137,16 +151,16 @@ impl Scene<'_> {
             6 => self.reserve(input.below(ITEMS + 9), input.byte()),
             7 => self.peek(input.byte()),
             8 => self.die(input.below(PARTICIPANTS)),
-            9 if input.byte().is_multiple_of(4) => {
-                if let Side::Held(..) = self.sender {
-                    self.sender = Side::Closed;
-                }
-            }
-            10 if input.byte().is_multiple_of(4) => {
-                if let Side::Held(..) = self.receiver {
-                    self.receiver = Side::Closed;
-                }
-            }
+            9 => match input.byte() % 4 {
+                0 => self.sender.close(),
+                1 => self.sender.hand_over(|end| end.hand_over().map(drop)),
+                _ => {}
+            },
+            10 => match input.byte() % 4 {
+                0 => self.receiver.close(),
+                1 => self.receiver.hand_over(|end| end.hand_over().map(drop)),
+                _ => {}
+            },
             _ => {
                 assert_eq!(self.pipes[0].len(), self.items.len());
                 assert_eq!(self.pipes[0].is_empty(), self.items.is_empty());
