@@ -230,7 +230,7 @@ fn of_a_thousand_who_sleep_an_item_is_for_one() {
         peer.join();
         sum
     });
-    assert_eq!(sums.sum::<u64>(), (1..=ALL as u64).sum());
+    assert_eq!(sums.sum::<u64>(), (1..=ALL as u64).sum::<u64>());
     assert_eq!(queue.try_join(), Ok(()));
 }
 

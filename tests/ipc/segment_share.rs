@@ -88,16 +88,16 @@ fn descriptors_are_inheritable_only_while_the_program_is_started() {
     let segment = Options::new(512).anonymous().unwrap();
     let mut command = std::process::Command::new("/bin/true");
     let mut sharing = command.share_segment("work", &segment).unwrap();
-    assert_eq!(inheritable(&segment), []);
+    assert_eq!(inheritable(&segment), [] as [i32; 0]);
     let there = sharing.start(|_| Ok(inheritable(&segment))).unwrap();
     assert_eq!(there.len(), 2, "the data's and the ticket: {there:?}");
-    assert_eq!(inheritable(&segment), []);
+    assert_eq!(inheritable(&segment), [] as [i32; 0]);
     sharing.start(|_| Err::<(), _>(std::io::ErrorKind::Other.into())).unwrap_err();
-    assert_eq!(inheritable(&segment), []);
+    assert_eq!(inheritable(&segment), [] as [i32; 0]);
     let panics =
         std::panic::AssertUnwindSafe(|| sharing.start(|_| -> std::io::Result<()> { panic!() }));
     std::panic::catch_unwind(panics).unwrap_err();
-    assert_eq!(inheritable(&segment), []);
+    assert_eq!(inheritable(&segment), [] as [i32; 0]);
     assert!(sharing.status().unwrap().success());
 }
 

@@ -91,7 +91,7 @@ fn ask(segment: &Segment, hastily: bool) -> Result<(), Box<dyn Error>> {
         }
         let square = loop {
             let answer = answers.recv_timeout(LIMIT)?;
-            if answer.client == me.into() {
+            if answer.client == u64::from(me) {
                 break answer.square;
             }
         };
