@@ -66,7 +66,7 @@ impl<'q> Ring<'q> {
         let Burial::From { deaths, tries, .. } = self.burial else { return Some(State::Returned) };
         let (lap, owner) = (word.lap() & LAP_BITS, word.owner().map_or(0, OwnerId::get));
         loop {
-            // Acquire: pairs with the Release below. Who has counted a later death has seen a later word of the slot, and so do
+            // Acquire: pairs with the AcqRel below. Who has counted a later death has seen a later word of the slot, and so do
             // we, next.
             let seen = tries.at(slot).load(Acquire);
             if self.load(slot).ok()?.0 != word {
@@ -77,7 +77,8 @@ impl<'q> Ring<'q> {
             let now = if counted { before } else { (before + 1).min(MOST_DEATHS) };
             let found = u64::from(lap) << LAP | u64::from(owner) << OWNER | u64::from(now);
             crash::step();
-            // Release: pairs with the Acquire above. Who takes the item sees it by way of the slot's word.
+            // AcqRel: publishes the slot's word that was seen, and pairs with the Acquire above. Who takes the item sees it by way of
+            // the slot's word.
             if counted || tries.at(slot).compare_exchange(seen, found, AcqRel, Relaxed).is_ok() {
                 return Some(if now < deaths { State::Returned } else { State::GivenUp });
             }
