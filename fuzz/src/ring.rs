@@ -64,6 +64,8 @@ fn honest(input: &mut Input<'_>, region: Region<'_>, judges: &[ModelJudge]) {
         next: 0,
         sender: Side::Nobody,
         receiver: Side::Nobody,
+        senders_know: Knows::Nothing,
+        receivers_know: Knows::Nothing,
     };
     while !input.is_empty() {
         scene.step(input);
@@ -73,6 +75,8 @@ fn honest(input: &mut Input<'_>, region: Region<'_>, judges: &[ModelJudge]) {
 /// One end as the model has it, with the handle of its holder.
 enum Side<E> {
     Nobody,
+    /// Handed over: as nobody's, and whoever comes next goes on with its session.
+    Handed,
     Held(usize, E),
     Closed,
     Dead(usize),
@@ -83,7 +87,7 @@ impl<E> Side<E> {
     /// wait.
     fn end(&self, judges: &[ModelJudge], left: usize) -> Option<PipeError> {
         match self {
-            Self::Nobody | Self::Held(..) => None,
+            Self::Nobody | Self::Handed | Self::Held(..) => None,
             Self::Closed => Some(PipeError::Closed),
             Self::Dead(who) => {
                 Some(PipeError::PeerDied { peer: id(&judges[*who]), left: left as u64 })
@@ -99,16 +103,29 @@ impl<E> Side<E> {
         }
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, knows: &mut Knows) {
         if let Self::Held(..) = self {
             *self = Self::Closed;
+            *knows = (*knows).max(Knows::Left);
         }
     }
 
-    /// The holder gives its end to whoever comes next: it is as if nobody had come yet.
+    /// Somebody comes to the other side, whose holders know that of this one's session: what is old news is none.
+    fn forget_old(&mut self, knows: Knows) {
+        let is_old = match self {
+            Self::Closed => knows > Knows::Nothing,
+            Self::Dead(_) => knows == Knows::Told,
+            _ => false,
+        };
+        if is_old {
+            *self = Self::Nobody;
+        }
+    }
+
+    /// The holder gives its end to whoever comes next.
     fn hand_over(&mut self, give: impl FnOnce(E) -> Result<(), PipeError>) {
         if let Self::Held(..) = self {
-            let Self::Held(_, end) = std::mem::replace(self, Self::Nobody) else { return };
+            let Self::Held(_, end) = std::mem::replace(self, Self::Handed) else { return };
             give(end).expect("it is ours");
         }
     }
@@ -120,6 +137,16 @@ impl<E> Side<E> {
             let _ = ManuallyDrop::new(end);
         }
     }
+}
+
+/// What those who have held a side know of the session at the other one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Knows {
+    Nothing,
+    /// They have left in good order while it was there, or after it.
+    Left,
+    /// They were told of its end.
+    Told,
 }
 
 fn id(judge: &ModelJudge) -> OwnerId {
@@ -137,6 +164,10 @@ struct Scene<'a> {
     next: u64,
     sender: Side<Sender<u64, &'a ModelJudge>>,
     receiver: Side<Receiver<u64, &'a ModelJudge>>,
+    /// Of the receiver's session.
+    senders_know: Knows,
+    /// Of the sender's.
+    receivers_know: Knows,
 }
 
 impl Scene<'_> {
@@ -152,12 +183,12 @@ impl Scene<'_> {
             7 => self.peek(input.byte()),
             8 => self.die(input.below(PARTICIPANTS)),
             9 => match input.byte() % 4 {
-                0 => self.sender.close(),
+                0 => self.sender.close(&mut self.senders_know),
                 1 => self.sender.hand_over(|end| end.hand_over().map(drop)),
                 _ => {}
             },
             10 => match input.byte() % 4 {
-                0 => self.receiver.close(),
+                0 => self.receiver.close(&mut self.receivers_know),
                 1 => self.receiver.hand_over(|end| end.hand_over().map(drop)),
                 _ => {}
             },
@@ -176,6 +207,10 @@ impl Scene<'_> {
                 self.sender.claim(self.judges)
             );
             if let Ok(end) = claimed {
+                if !matches!(self.sender, Side::Handed) {
+                    self.receivers_know = Knows::Nothing;
+                }
+                self.receiver.forget_old(self.senders_know);
                 self.sender = Side::Held(who, end);
             }
         }
@@ -187,6 +222,13 @@ impl Scene<'_> {
             let expected = self.receiver.claim(self.judges);
             assert_eq!(claimed.as_ref().map(|_| ()).map_err(|e| *e), expected);
             if let Ok(end) = claimed {
+                if !matches!(self.receiver, Side::Handed) {
+                    self.senders_know = Knows::Nothing;
+                }
+                // With items that are left its end is news.
+                if self.items.is_empty() {
+                    self.sender.forget_old(self.receivers_know);
+                }
                 self.receiver = Side::Held(who, end);
             }
         }
@@ -298,7 +340,7 @@ impl Scene<'_> {
     }
 
     /// Checks what a sender was told, and returns whether it had what it wanted. That somebody died may be told later.
-    fn expect_room(&self, got: Result<(), PipeError>, room: bool) -> bool {
+    fn expect_room(&mut self, got: Result<(), PipeError>, room: bool) -> bool {
         let expected = match self.receiver.end(self.judges, self.items.len()) {
             Some(PipeError::Closed) => Err(PipeError::Closed),
             _ if room => Ok(()),
@@ -306,11 +348,14 @@ impl Scene<'_> {
             _ => Err(PipeError::Full),
         };
         assert_eq!(got, expected);
+        if matches!(got, Err(PipeError::Closed | PipeError::PeerDied { .. })) {
+            self.senders_know = Knows::Told;
+        }
         got.is_ok()
     }
 
     /// As [`expect_room`](Self::expect_room), of a receiver.
-    fn expect_items(&self, got: Result<(), PipeError>) -> bool {
+    fn expect_items(&mut self, got: Result<(), PipeError>) -> bool {
         let expected = match self.sender.end(self.judges, 0) {
             _ if !self.items.is_empty() => Ok(()),
             Some(PipeError::Closed) => Err(PipeError::Closed),
@@ -318,6 +363,9 @@ impl Scene<'_> {
             _ => Err(PipeError::Empty),
         };
         assert_eq!(got, expected);
+        if matches!(got, Err(PipeError::Closed | PipeError::PeerDied { .. })) {
+            self.receivers_know = Knows::Told;
+        }
         got.is_ok()
     }
 }
