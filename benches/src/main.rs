@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: shmkit's figures, as ratios against named peers in one run; `cargo xtask bench instructions`
 //! counts instead of timing, and `cargo xtask bench waiting` shows how one hands over to another, and has a thousand
-//! processes wait for one thing ([`crowd`], alone with `bench crowd`).
+//! processes wait for one thing ([`crowd`], alone with `bench crowd`). `bench idle` measures what a thousand idle readers use up
+//! ([`idle`]).
 
 use anyhow::Result;
 
@@ -15,6 +16,7 @@ mod duplex;
 mod futex;
 mod handover;
 mod heap;
+mod idle;
 mod instructions;
 mod manager;
 mod map;
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
         Some(instructions::COUNTED) => return instructions::work(&args[1..]),
         Some(process::BARE) => return process::answer(),
         Some("crowd") => return crowd::run(args.get(1).map(String::as_str)),
+        Some("idle") => return idle::run(),
         _ => {}
     }
     shmkit_benches::run(|| {

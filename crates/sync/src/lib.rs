@@ -104,6 +104,8 @@ mod futex_lock;
 mod held;
 mod holder;
 #[cfg(not(loom))]
+mod idle;
+#[cfg(not(loom))]
 mod io;
 mod lock;
 mod mutex;

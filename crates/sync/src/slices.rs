@@ -6,6 +6,9 @@ use shmkit_atomic::Deadline;
 #[cfg(not(loom))]
 use shmkit_atomic::{AtomicU32, Ordering::Relaxed};
 
+#[cfg(not(loom))]
+use crate::idle::Idle;
+
 /// The first slice, in milliseconds.
 const FIRST: u64 = 1;
 /// The longest slice that there can be, in milliseconds: a second.
@@ -22,6 +25,10 @@ const USUAL: u32 = 32;
 #[cfg(not(loom))]
 static LONGEST: AtomicU32 = AtomicU32::new(USUAL);
 
+/// The sleepers of this process.
+#[cfg(not(loom))]
+static IDLE: Idle = Idle::new();
+
 /// The slices of one wait: 1 ms, doubling to 32 ms, and never beyond the deadline.
 ///
 /// [`set_longest`](Self::set_longest) chooses another end of the doubling for this process. Half of the longest slice
@@ -31,6 +38,9 @@ static LONGEST: AtomicU32 = AtomicU32::new(USUAL);
 /// the sleeper asks the roster about whoever it waits for. Short ones first, because a death is most probable where
 /// a lock is held for unusually long.
 ///
+/// Where many threads of one process sleep, each for a thing of its own, their longest slices are longer: with a thousand of them a
+/// second, so that the process wakes a thousand times a second as with thirty. Deaths are noticed so much later.
+///
 /// Where many wait for one thing, they look one for the others: with hundreds of them each sleeps for seconds, and one of
 /// them wakes every few milliseconds. (When most of them leave at once, and a death comes just then, those who stay notice
 /// it when they wake: after 12 ms for each of those who waited, and 12 seconds at most.)
@@ -38,12 +48,14 @@ static LONGEST: AtomicU32 = AtomicU32::new(USUAL);
 pub struct Slices {
     /// Length of the next slice, in milliseconds.
     millis: u64,
+    /// That of the last one.
+    last: u64,
 }
 
 impl Slices {
     /// Begins a wait.
     pub const fn new() -> Self {
-        Self { millis: FIRST }
+        Self { millis: FIRST, last: 0 }
     }
 
     /// Begins a wait whose first slice is as long as the longest one.
@@ -51,31 +63,53 @@ impl Slices {
     /// For who hands over again and again, and is woken long before: a clock that rings later than the scheduler's does not
     /// have to be set.
     pub(crate) fn long() -> Self {
-        Self { millis: Self::longest_millis() }
+        Self { millis: Self::longest_millis(), last: 0 }
     }
 
     /// Returns the end of a slice that begins now.
     pub fn next(&mut self, deadline: Deadline) -> Deadline {
         let longest = Self::longest_millis();
-        let end = Deadline::after(self.length(longest));
+        let end = Deadline::after(self.begin(longest));
         self.millis =
             if self.millis > longest { self.millis / 2 } else { (self.millis * 2).min(longest) };
         end.min(deadline)
     }
 
+    /// Returns the end of a slice that begins now, of somebody whose last one has run out.
+    pub(crate) fn again(&mut self, deadline: Deadline) -> Deadline {
+        #[cfg(not(loom))]
+        if let Some(now) = Deadline::now().as_nanos() {
+            IDLE.ran_out(now / 1_000_000, self.last);
+        }
+        self.next(deadline)
+    }
+
     /// Returns the end of a slice that begins now, of somebody who has found that others look for him.
     pub(crate) fn next_watched(&mut self, deadline: Deadline) -> Deadline {
         let longest = Self::longest_millis();
-        let end = Deadline::after(self.length(longest));
+        let end = Deadline::after(Self::spread(self.millis, longest));
+        // Of them one looks, and it is that one that counts.
+        self.last = 0;
         self.millis = (self.millis * 2).min(longest * WATCHED);
         end.min(deadline)
     }
 
-    /// Returns how long the next slice is. Beyond the longest of who looks, half as much more or less: else those who came
-    /// together would wake together, and nobody in between.
-    fn length(&self, longest: u64) -> Duration {
-        let length = Duration::from_millis(self.millis);
-        if self.millis <= longest {
+    /// Returns how long the next slice is: longer than the longest if many sleep.
+    fn begin(&mut self, longest: u64) -> Duration {
+        #[cfg(not(loom))]
+        let times = if self.millis == longest { IDLE.times() } else { 1 };
+        #[cfg(loom)]
+        let times = 1;
+        let length = Self::spread(self.millis * times, longest);
+        self.last = length.as_millis() as u64;
+        length
+    }
+
+    /// Returns that many milliseconds; beyond the longest of who looks, half as much more or less: else those who came together
+    /// would wake together, and nobody in between.
+    fn spread(millis: u64, longest: u64) -> Duration {
+        let length = Duration::from_millis(millis);
+        if millis <= longest {
             return length;
         }
         // The last digits of the clock, mixed by a multiplication with 2^64 over the golden ratio: any number will do.

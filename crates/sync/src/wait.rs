@@ -196,7 +196,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
         let looks = deadline.has_passed() || self.claims();
         // Who depends on more lives than the others asks for himself.
         self.slice = if looks || self.patience.depends() {
-            self.slices.next(deadline)
+            self.slices.again(deadline)
         } else {
             self.slices.next_watched(deadline)
         };
