@@ -23,6 +23,8 @@ mod block;
 mod class;
 mod error;
 #[cfg(not(loom))]
+mod facts;
+#[cfg(not(loom))]
 mod heap;
 mod id;
 mod local;
@@ -43,4 +45,4 @@ pub use crate::raw::changes::Changes;
 pub use crate::raw::frame::{HazardLine, HeapFrame, PageWords, SeatWords};
 pub use crate::raw::{Parts, RawHeap, Reserved};
 #[cfg(not(loom))]
-pub use crate::{block::Block, heap::Heap, plan::HeapSpec, swap::Swap};
+pub use crate::{block::Block, facts::facts, heap::Heap, plan::HeapSpec, swap::Swap};

@@ -33,6 +33,19 @@ impl Facts {
         self
     }
 
+    /// Returns how many there are of `what`, if that is said.
+    pub fn number(&self, what: &str) -> Option<u64> {
+        self.iter().find_map(|(said, fact)| match fact {
+            Fact::Number(number) if said == what => Some(number),
+            _ => None,
+        })
+    }
+
+    /// Returns whether it is said that `what` is so.
+    pub fn is(&self, what: &str) -> bool {
+        self.iter().any(|(said, fact)| said == what && fact == Fact::Is(true))
+    }
+
     /// Returns all that is said, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Fact)> {
         self.0.iter().copied()
@@ -87,7 +100,9 @@ mod tests {
     #[test]
     fn what_is_not_so_is_not_said() {
         let facts = Facts::new().say("held", true).say("poisoned", false).say("deaths", 2_u32);
-        assert_eq!(facts.say("data", "clean").to_string(), "held, deaths 2, data clean");
+        assert_eq!(facts.clone().say("data", "clean").to_string(), "held, deaths 2, data clean");
         assert_eq!(Facts::new().to_string(), "");
+        assert_eq!((facts.number("deaths"), facts.number("held")), (Some(2), None));
+        assert!(facts.is("held") && !facts.is("poisoned") && !facts.is("deaths"));
     }
 }

@@ -97,6 +97,8 @@ mod bytes;
 mod ends;
 mod error;
 #[cfg(not(loom))]
+mod facts;
+#[cfg(not(loom))]
 mod frames;
 #[cfg(not(loom))]
 mod iter;
@@ -126,6 +128,7 @@ pub use crate::raw::{Accepted, COPIED, Part, Peer, Piece, Place, RawEnd, RawRing
 pub use crate::waiting::Waiting;
 #[cfg(not(loom))]
 pub use crate::{
+    facts::facts,
     frames::{Draft, Frame, FrameReceiver, FrameSender, Frames},
     iter::Iter,
     loan::{IntoItems, Items, Slots},

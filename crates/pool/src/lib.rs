@@ -60,6 +60,8 @@ mod imap;
 #[cfg(not(loom))]
 mod inner;
 #[cfg(not(loom))]
+pub mod look;
+#[cfg(not(loom))]
 mod luggage;
 #[cfg(not(loom))]
 mod map;

@@ -42,12 +42,20 @@ pub(crate) struct TableSpec {
 ///          cells, 256 bytes each: see `RawCell`
 /// ```
 #[repr(C, align(128))]
-struct Head {
+pub(crate) struct Head {
     cells: AtomicU64,
     workers: AtomicU64,
     reserved: [AtomicU64; 6],
     /// In a line of its own: it changes with every wait.
     front: RawFront,
+}
+
+impl Head {
+    /// Returns how many cells and places of workers there are; nothing if they are too many or none.
+    pub(crate) fn counts(&self) -> Option<(u32, u32)> {
+        let cells = checked(self.cells.load(Relaxed), MAX_CELLS).ok()?;
+        Some((cells, checked(self.workers.load(Relaxed), MAX_WORKERS).ok()?))
+    }
 }
 
 // SAFETY: repr(C) of atomics; what lies between them and 128 is padding.
@@ -68,6 +76,11 @@ pub(crate) struct Table<K = Seat> {
 
 fn cells_at(workers: u32) -> u64 {
     (size_of::<Head>() as u64 + u64::from(workers) * PLACE).next_multiple_of(CELL)
+}
+
+/// Where a cell lies.
+pub(crate) fn cell_at(workers: u32, number: u32) -> u64 {
+    cells_at(workers) + u64::from(number) * CELL
 }
 
 fn checked(found: u64, max: u32) -> Result<u32, ShapeError> {

@@ -115,6 +115,7 @@ fn work(
                 let _ = luggage::leaves(socket);
             }
             trouble = run(store, number, cell, place, &mut out);
+            turn.worker.count(cell.progress().calls());
         };
         // The parent always makes room, and if it does not live, nobody needs to be told.
         let announce = || {

@@ -64,6 +64,8 @@
 mod broadcast;
 mod error;
 #[cfg(not(loom))]
+mod facts;
+#[cfg(not(loom))]
 mod get;
 #[cfg(not(loom))]
 mod lease;
@@ -102,7 +104,7 @@ pub use crate::ordered::{OrderedRing, OrderedSlot, RawOrdered};
 pub use crate::raw::{Claim, Held, RawQueue, Ring, Words};
 pub use crate::spec::{Delivery, QueueSpec, Stats};
 #[cfg(not(loom))]
-pub use crate::{lease::Lease, queue::Queue, ready::Room};
+pub use crate::{facts::facts, lease::Lease, queue::Queue, ready::Room};
 /// What may lie in shared memory, and where: regions, offsets, types.
 #[doc(no_inline)]
 pub use shmkit_layout as layout;

@@ -5,7 +5,8 @@ use shmkit_layout::{Facts, Offset, Region, Shape, Shared};
 
 use crate::barrier::raw::BROKEN;
 use crate::{
-    BarrierFrame, RawCountingSemaphore, RawEvent, RawMutex, RawOnce, RwLockFrame, SemaphoreFrame,
+    BarrierCell, BarrierFrame, RawBarrier, RawCountingSemaphore, RawEvent, RawMutex, RawOnce,
+    RwLockFrame, SemaphoreFrame,
 };
 
 /// Returns what the bytes of an object of this crate say of its state; nothing of other kinds, and of bytes that are too few.
@@ -27,7 +28,14 @@ pub fn facts(shape: &Shape, region: Region<'_>) -> Option<Facts> {
         "barrier" => {
             let frame = first::<BarrierFrame>(region)?;
             let broken = frame.word.load(Relaxed) & BROKEN != 0;
-            Some(Facts::new().say("parties", frame.parties()).say("broken", broken))
+            let facts = Facts::new().say("parties", frame.parties()).say("broken", broken);
+            let at = Offset::new(size_of::<BarrierFrame>() as u64).ok()?;
+            // Where not all cells were copied, nothing is said of them.
+            let cells = region.slice::<BarrierCell>(at, frame.parties() as usize);
+            Some(match cells {
+                Ok(cells) => facts.say("arrived", RawBarrier::new(frame, cells).n_waiting()),
+                Err(_) => facts,
+            })
         }
         "once" | "oncecell" => {
             let once = first::<RawOnce>(region)?;

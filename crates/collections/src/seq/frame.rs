@@ -9,7 +9,7 @@ use shmkit_sync::RawMutex;
 /// The head of a sequence.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct SeqFrame {
+pub(crate) struct SeqFrame {
     pub(super) mutex: RawMutex,
     pub(super) swap: Swap,
     /// The block of the elements; 0 as long as there never were any. Changed by `swap`.
@@ -31,8 +31,13 @@ impl SeqFrame {
         self.bound.store(bound.map_or(0, |most| u64::from(most) + 1), Relaxed);
     }
 
+    /// How many elements there were a moment ago.
+    pub(crate) fn len(&self) -> u64 {
+        self.len.load(Relaxed) // Relaxed: a count that others change as it is read.
+    }
+
     /// Most elements that there may be, if that was said.
-    pub(super) fn bound(&self) -> Option<u64> {
+    pub(crate) fn bound(&self) -> Option<u64> {
         self.bound.load(Relaxed).checked_sub(1) // Relaxed: it never changes while the sequence is used.
     }
 }

@@ -12,6 +12,7 @@ use core::ops::{Bound, Range, RangeBounds};
 use shmkit_layout::ShmSafe;
 
 pub(crate) use self::element::Element;
+pub(crate) use self::frame::SeqFrame;
 pub(crate) use self::held::Held;
 pub(crate) use self::store::Store;
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use shmkit_atomic::Ordering::Relaxed;
 use shmkit_heap::{Account, Heap};
 use shmkit_layout::{Commit, Kind, NameWords, Object, Offset, Region, Shape, ShapeError, TypeTag};
 use shmkit_roster::{Judge, Seat};
@@ -45,8 +44,7 @@ impl<K: Judge> Store<K> {
 
     /// How many elements there were a moment ago.
     pub(crate) fn len(&self) -> usize {
-        // Relaxed: a count that others change as it is read.
-        self.frame.len.load(Relaxed) as usize
+        self.frame.len() as usize
     }
 
     /// Most elements that there may be, if that was said.

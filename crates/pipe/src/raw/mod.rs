@@ -177,6 +177,11 @@ impl RawRing {
         self.tail.position.load(Relaxed).wrapping_sub(head).min(self.capacity())
     }
 
+    /// Returns how many items were sent since the ring was made.
+    pub fn sent(&self) -> u64 {
+        self.tail.position.load(Relaxed)
+    }
+
     /// Returns whether no item lies in the ring, as [`len`](Self::len) does.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

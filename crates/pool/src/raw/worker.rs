@@ -15,7 +15,7 @@ use super::word::{Word, WorkerState, next};
 /// byte 0  word  u64  see `Word`: which process, what it does, which cell
 ///      8  who   u32  the worker's owner id; stored by it before it says that it has come
 ///     12  pid   u32  the worker's, for people
-///     16  done  u64  how many tasks it has answered
+///     16  done  u64  how many calls it has answered; stored by it
 ///     24  told  u64  1: the parent wants it to leave after the task that it is at
 /// ```
 #[repr(C)]
@@ -23,7 +23,7 @@ pub struct RawWorker {
     word: AtomicU64,
     who: AtomicU32,
     pub(crate) pid: AtomicU32,
-    pub(crate) done: AtomicU64,
+    done: AtomicU64,
     told: AtomicU64,
     reserved: [AtomicU64; 4],
 }
@@ -136,6 +136,17 @@ impl RawWorker {
         // Before the exchange. Relaxed: who is not idle reads it after its own exchange, or after the next; it is only a wish.
         self.told.swap(1, Relaxed);
         self.leave(generation);
+    }
+
+    /// The worker has answered so many more calls: for who looks.
+    pub(crate) fn count(&self, calls: u64) {
+        // Relaxed, both, and no exchange: nobody else stores it while the worker is there, and it is a number for people.
+        self.done.store(self.done.load(Relaxed).wrapping_add(calls), Relaxed);
+    }
+
+    /// Returns how many calls it has answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.done.load(Relaxed)
     }
 
     /// Returns whether the parent wants this worker to leave.

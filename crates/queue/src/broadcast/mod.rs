@@ -15,6 +15,8 @@ mod spec;
 mod subscriber;
 
 pub use self::error::BroadcastError;
+#[cfg(not(loom))]
+pub(crate) use self::places::CELLS;
 pub use self::raw::{RawBroadcast, RawPublisher, RawSubscriber, SubscriberCell};
 pub use self::spec::{BroadcastSpec, Overrun, Start};
 #[cfg(not(loom))]

@@ -13,7 +13,7 @@ pub(super) const MAX_CAPACITY: u64 = 1 << 32;
 pub(super) const MAX_CELLS: u64 = 1 << 16;
 
 /// Where the cells begin.
-pub(super) const CELLS: u64 = size_of::<RawBroadcast>() as u64;
+pub(crate) const CELLS: u64 = size_of::<RawBroadcast>() as u64;
 
 /// Returns where the items begin behind so many cells, what all takes, and how it is aligned.
 pub(super) fn plan<T>(capacity: u64, cells: u64) -> Option<(u64, u64, u64)> {

@@ -18,6 +18,8 @@ mod spec;
 #[cfg(all(feature = "serde", not(loom)))]
 mod value;
 
+#[cfg(not(loom))]
+pub(crate) use self::object::RING;
 pub use self::spec::MessageSpec;
 #[cfg(all(feature = "serde", not(loom)))]
 pub use self::value::ValueError;

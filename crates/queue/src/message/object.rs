@@ -16,7 +16,7 @@ use crate::places::{self, Places, words_at};
 use crate::raw::{RawQueue, Ring};
 
 /// Where the ring begins, in bytes.
-const RING: u64 = 128;
+pub(crate) const RING: u64 = 128;
 /// What a heap is aligned to, in bytes.
 const ALIGN: u64 = 4096;
 

@@ -183,6 +183,14 @@ impl RawQueue {
         Some(tail.after(head, capacity)).filter(|&count| count <= capacity.into())
     }
 
+    /// Returns about how many items were put so far, by a hint: for people. It begins anew after 2^31 laps; nothing if it is none.
+    pub fn put_about(&self) -> Option<u64> {
+        let capacity = u32::try_from(self.capacity()).ok()?;
+        // Relaxed: a hint.
+        let tail = Position::found(self.tail.load(Relaxed), capacity, "tail").ok()?;
+        Some(u64::from(tail.lap) * u64::from(capacity) + u64::from(tail.slot))
+    }
+
     /// Returns what was lost, cut and brought back so far.
     pub fn stats(&self) -> Stats {
         let Control { lost, discarded, redelivered, given_up, .. } = &*self.control;

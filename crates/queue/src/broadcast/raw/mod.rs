@@ -233,6 +233,18 @@ impl RawBroadcast {
         &cells[..used.min(cells.len())]
     }
 
+    /// Returns how many items the slowest of the subscribers in `cells` has still to receive: a guess while they are in use.
+    /// Nothing if there is none.
+    pub fn behind(&self, cells: &[SubscriberCell]) -> Option<u64> {
+        let tail = self.tail();
+        let who = |cell: &&SubscriberCell| {
+            let who = cell.0.who.load(Relaxed);
+            who != 0 && who & JOINING == 0
+        };
+        let of = |cell: &SubscriberCell| tail.saturating_sub(cell.0.position.load(Relaxed));
+        self.used(cells).iter().filter(who).map(of).max()
+    }
+
     /// Returns how many of `cells` have a subscriber, dead or alive.
     pub fn subscribers(&self, cells: &[SubscriberCell]) -> usize {
         self.used(cells).iter().filter(|cell| cell.0.who.load(Relaxed) != 0).count()

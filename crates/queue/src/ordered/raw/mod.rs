@@ -154,6 +154,11 @@ impl RawOrdered {
         self.control.len.load(Relaxed)
     }
 
+    /// Returns how many items were put so far.
+    pub fn put(&self) -> u64 {
+        self.control.next.load(Relaxed).saturating_sub(1)
+    }
+
     /// Returns whether there is none, as [`len`](Self::len) does.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
