@@ -13,11 +13,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use shmkit::layout::Fact;
-use shmkit::tracker::{DIRECTORY, Inspection, What, list};
+use shmkit::tracker::{DIRECTORY, InspectError, Inspection};
 use tiny_http::{Header, Method, Request, Response, Server};
 
 use crate::facts;
 use crate::print::{complain, print};
+use crate::segments;
 use crate::signals;
 use crate::status;
 use crate::words::shown;
@@ -137,18 +138,17 @@ struct All {
 
 fn figures(directory: &Path) -> anyhow::Result<String> {
     let all = All::default();
-    for found in list(directory)? {
-        let kind = match &found.what {
-            What::Segment(summary) if summary.in_use => "live",
-            What::Segment(summary) if summary.persistent => "persistent",
-            What::Segment(_) => "orphan",
-            What::Foreign(_) => "foreign",
-            _ => "unreadable",
+    for found in segments::all(directory)? {
+        let kind = match &found {
+            Ok(Inspection { summary, .. }) if summary.in_use => "live",
+            Ok(Inspection { summary, .. }) if summary.persistent => "persistent",
+            Ok(_) => "orphan",
+            Err(InspectError::Foreign(_)) => "foreign",
+            Err(_) => "unreadable",
         };
         all.segments.get_or_create(&vec![("state", kind.to_owned())]).inc();
-        // It may have gone since.
-        if let Ok(inspection) = Inspection::new(directory, &found.name) {
-            all.add(&found.name, &inspection);
+        if let Ok(inspection) = found {
+            all.add(&inspection);
         }
     }
     let mut registry = Registry::with_prefix("shmkit");
@@ -172,11 +172,11 @@ fn figures(directory: &Path) -> anyhow::Result<String> {
 }
 
 impl All {
-    fn add(&self, name: &str, inspection: &Inspection) {
-        let segment = || ("segment", name.to_owned());
+    fn add(&self, inspection: &Inspection) {
+        let segment = || ("segment", inspection.name.clone());
         let summary = &inspection.summary;
         set(&self.bytes, vec![segment()], summary.size);
-        set(&self.resident, vec![segment()], inspection.resident);
+        set(&self.resident, vec![segment()], inspection.summary.resident);
         for (state, count) in [("living", summary.living()), ("dead", summary.dead())] {
             set(&self.participants, vec![segment(), ("state", state.to_owned())], count as u64);
         }

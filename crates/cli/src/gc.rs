@@ -10,7 +10,7 @@ use crate::ls::File;
 use crate::print::{Terminal, complain, print, print_json};
 use crate::status;
 use crate::table::{Table, number};
-use crate::watch::outcome_of;
+use crate::watch::{self, outcome_of};
 use crate::words::{bytes, chain, count, shown};
 
 /// Remove segments that nobody lives in.
@@ -19,12 +19,15 @@ use crate::words::{bytes, chain, count, shown};
 /// file are never touched; what is damaged, or another user's, only if that is asked for.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit status: 0 if everything was looked at and nothing is to be removed any more, 1 if something could not be read or removed, 6 if there is something to remove and --yes was not given.\n\nExample:\n  shmkit gc && shmkit gc --yes"
+    after_help = "Exit status: 0 if everything was looked at and nothing is to be removed any more, 1 if something could not be read or removed, 6 if there is something to remove and --yes was not given; with --watch 128 and the signal's number when a signal ended it.\n\nExamples:\n  shmkit gc || shmkit gc --yes\n  shmkit gc --yes --watch"
 )]
 pub(crate) struct Args {
     /// Remove them.
     #[arg(short, long)]
     yes: bool,
+    /// Then go on, and remove what nobody lives in any more as soon as its last participant dies: as `shmkit watch` does.
+    #[arg(long, requires = "yes")]
+    watch: bool,
     /// Also those that no program can use any more: cut off or written over, and nobody has a lock on them.
     #[arg(long)]
     damaged: bool,
@@ -53,6 +56,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if let Err(error) = &report.released {
         complain(&chain(error));
+    }
+    if args.watch {
+        // It says what it cleans up; what could not be cleaned up was said above.
+        return watch::foreground(&args.directory, args.json);
     }
     if report.failed().next().is_some() || report.released.is_err() {
         return Ok(status::FAILURE);

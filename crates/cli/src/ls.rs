@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use shmkit::cell::elements_at;
-use shmkit::tracker::{DIRECTORY, Entry, Found, Member, Summary, Verdict, What, list, name_of};
+use shmkit::tracker::{
+    DIRECTORY, Entry, Found, Member, Summary, Verdict, What, list, name_of, unnamed,
+};
 
 use crate::print::{Terminal, print, print_json};
+use crate::since;
 use crate::status;
 use crate::table::{Table, number};
 use crate::words::{Location, bytes, chain, count, shown};
@@ -21,6 +24,9 @@ use crate::words::{Location, bytes, chain, count, shown};
     after_help = "Exit status: 0 if everything could be read, 1 if something could not.\n\nExamples:\n  shmkit ls --long\n  shmkit ls --json | jq '.segments[] | select(.living == 0)'"
 )]
 pub(crate) struct Args {
+    /// Also segments without a name that living processes have, as far as you may look at those: a pool's, and such as were unlinked.
+    #[arg(short, long)]
+    all: bool,
     /// Also list every participant and every object.
     #[arg(short, long)]
     long: bool,
@@ -33,7 +39,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let found = list(&args.directory)?;
+    let mut found = list(&args.directory)?;
+    if args.all {
+        found.extend(unnamed().into_iter().map(Found::from));
+    }
     let listing = Listing::new(&args.directory, &found);
     if args.json {
         print_json(&listing)?;
@@ -59,10 +68,16 @@ struct Segment {
     #[serde(flatten)]
     file: File,
     kind: &'static str,
-    /// In bytes.
+    /// `live`, `orphan` if nobody lives in it, `persistent` if that does not matter, or `unnamed`.
+    state: &'static str,
+    /// In bytes, as the next two.
     size: u64,
     /// What that may become: the same, if it does not grow.
     limit: u64,
+    /// The memory that it takes.
+    resident: u64,
+    /// How many seconds ago it was made; `null` if that is not known.
+    age: Option<u64>,
     content: String,
     /// Number of the user it belongs to.
     owner: u32,
@@ -134,14 +149,19 @@ pub(crate) struct File {
     /// The name, for people.
     #[serde(skip)]
     pub(crate) shown: String,
+    #[serde(skip)]
+    is_unnamed: bool,
 }
 
 impl File {
     pub(crate) fn new(name: &str, path: &Path) -> Self {
+        let file = name_of(path);
         Self {
             name: name.to_owned(),
             location: path.into(),
-            shown: shown(name_of(path).unwrap_or(path.as_os_str())),
+            // In whatever bytes it is; one without a file is called something else.
+            shown: file.map_or_else(|| shown(name), shown),
+            is_unnamed: file.is_none(),
         }
     }
 }
@@ -172,13 +192,15 @@ impl Listing {
             let none = format!("no segments in {}\n", shown(&args.directory));
             out.push_str(&terminal.wrap(&none));
         } else {
-            let mut rows =
-                Table::new(&["name", "kind", "size", "living", "dead", "objects", "content"]);
+            let mut rows = Table::new(&[
+                "name", "state", "size", "resident", "living", "dead", "objects", "content",
+            ]);
             for segment in &self.segments {
                 rows.add_row([
                     segment.file.shown.clone().into(),
-                    segment.kind.into(),
+                    segment.state.into(),
                     number(segment.sizes()),
+                    number(bytes(segment.resident)),
                     number(segment.living),
                     number(segment.dead),
                     match &segment.objects_error {
@@ -214,11 +236,21 @@ impl Listing {
 
 impl Segment {
     fn new(file: File, summary: &Summary) -> Self {
+        let state = match summary {
+            _ if file.is_unnamed => "unnamed",
+            Summary { persistent: true, .. } => "persistent",
+            Summary { in_use: true, .. } => "live",
+            _ => "orphan",
+        };
+        let age = summary.made.and_then(|made| made.elapsed().ok());
         Self {
             file,
             kind: if summary.persistent { "persistent" } else { "named" },
+            state,
             size: summary.size,
             limit: summary.limit,
+            resident: summary.resident,
+            age: age.map(|age| age.as_secs()),
             content: summary.content.clone(),
             owner: summary.owner,
             in_use: summary.in_use,
@@ -241,12 +273,14 @@ impl Segment {
     /// What `--long` adds.
     fn details(&self, terminal: Terminal) -> String {
         let out = format!(
-            "\n{}: {} of {}, {} of {}\n",
+            "\n{}: {} of {}, {} of {}, of user {}{}\n",
             self.file.shown,
             self.living,
             count(self.capacity as usize, "participant"),
             self.objects.len(),
             count(self.entries as usize, "object"),
+            self.owner,
+            self.age.map(|age| format!(", made {} ago", since::text(age))).unwrap_or_default(),
         );
         let mut out = terminal.wrap(&out);
         if !self.participants.is_empty() {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench;
 mod doctor;
 mod export;
 mod facts;
@@ -15,11 +16,14 @@ mod inspect;
 mod ls;
 mod print;
 mod rm;
+mod segments;
 mod signals;
+mod since;
 mod status;
 mod stream;
 mod table;
 mod text;
+mod top;
 mod tour;
 mod waits;
 mod watch;
@@ -42,7 +46,9 @@ enum Command {
     Inspect(inspect::Args),
     Deadlocks(waits::DeadlocksArgs),
     WaitChains(waits::ChainsArgs),
+    Top(top::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
     Export(export::Args),
     Send(stream::SendArgs),
     Recv(stream::RecvArgs),
@@ -74,7 +80,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Deadlocks(args) => waits::deadlocks(&args),
         Command::WaitChains(args) => waits::chains(&args),
+        Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Send(args) => stream::send(&args),
         Command::Recv(args) => stream::recv(&args),

@@ -28,6 +28,9 @@ struct State {
 pub(crate) struct Interrupted(Signal);
 
 impl Interrupted {
+    /// By Ctrl-C on a terminal that makes no signal of it.
+    pub(crate) const BY_KEY: Self = Self(Signal::SIGINT);
+
     /// The exit status that says so.
     pub(crate) fn status(self) -> u8 {
         128 + self.0 as u8

@@ -42,7 +42,7 @@ pub(crate) struct SendArgs {
 /// killed, what it had sent is written, and the exit status is 1: a stream that was cut short is not taken for a whole one.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit status: 0 if all was received, 1 if not.\n\nExample:\n  shmkit recv backup > backup.tar"
+    after_help = "Exit status: 0 if all was received, 1 if not.\n\nExample:\n  shmkit recv backup > backup.tar\n  tar c src | shmkit send backup      # in another terminal"
 )]
 pub(crate) struct RecvArgs {
     #[command(flatten)]

@@ -39,6 +39,11 @@ impl Table {
         self.rows.push(row.into());
     }
 
+    /// The same; as many as there are headings.
+    pub(crate) fn add_cells(&mut self, row: Vec<Cell>) {
+        self.rows.push(row);
+    }
+
     /// Returns the table as lines. No word of it is ever broken.
     pub(crate) fn text(&self, terminal: Terminal) -> String {
         let narrowest: Vec<_> = (0..self.headings.len()).map(|n| self.narrowest(n)).collect();

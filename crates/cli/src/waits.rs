@@ -6,9 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
-use shmkit::tracker::{DIRECTORY, Deadlock, Holder, Waiting, Waits, waits};
+use shmkit::tracker::{DIRECTORY, Deadlock, Holder, Waiting, Waits};
 
 use crate::print::{Terminal, complain, print, print_json};
+use crate::segments::waits;
 use crate::status;
 use crate::words::shown;
 

@@ -1,6 +1,6 @@
 //! `shmkit watch`: cleans up when somebody dies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -39,10 +39,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         return Ok(status::SUCCESS);
     }
+    foreground(&args.directory, args.json)
+}
+
+/// Watches until a signal ends it, or says that a watcher is at work already.
+pub(crate) fn foreground(directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let mut printed = Ok(());
-    Watch::new().directory(&args.directory).run(|watched| {
+    Watch::new().directory(directory).run(|watched| {
         let event = Event::new(&watched);
-        let now = if args.json { print_json(&event) } else { print(&event.line()) };
+        let now = if json { print_json(&event) } else { print(&event.line()) };
         if printed.is_ok() {
             printed = now;
         }

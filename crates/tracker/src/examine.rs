@@ -87,9 +87,17 @@ impl Error for Foreign {
 
 /// Opens and examines the file at `path`. Only a regular file is opened: to open a pipe would wake its writer.
 pub(crate) fn examine(path: &Path) -> Result<Examined, Failure> {
-    let seen = path.symlink_metadata().map_err(Failure::from)?;
+    open(path, path.symlink_metadata()?, OFlag::O_NOFOLLOW)
+}
+
+/// The same of the file that a process has open, by a link of `/proc/PID/fd`.
+pub(crate) fn examine_open(link: &Path) -> Result<Examined, Failure> {
+    open(link, link.metadata()?, OFlag::empty())
+}
+
+fn open(path: &Path, seen: Metadata, flags: OFlag) -> Result<Examined, Failure> {
     regular(&seen)?;
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
     let file = match opened {
         // A link took the file's place since.

@@ -10,8 +10,8 @@ use shmkit_layout::{Header, Region};
 use shmkit_segment::{Entry, PREFIX};
 
 use crate::copy::Copy;
-use crate::examine::{Examined, Failure, Foreign, examine};
-use crate::list::Summary;
+use crate::examine::{Examined, Failure, Foreign, examine, examine_open};
+use crate::list::{ListError, Summary, candidates};
 use crate::waits::{self, Holder};
 
 /// A segment that is looked into. It is not joined, mapped, locked or written to: what is seen are copies of its file, so
@@ -21,10 +21,11 @@ use crate::waits::{self, Holder};
 pub struct Inspection {
     /// Its file.
     pub path: PathBuf,
+    /// What it is called, without the prefix; or, of one without a name, `PID:DESCRIPTOR`, of a process that has it open.
+    pub name: String,
     /// What can be said of it.
     pub summary: Summary,
-    /// The bytes of memory that it takes.
-    pub resident: u64,
+    identity: (u64, u64),
     header: Header,
     file: File,
 }
@@ -51,12 +52,43 @@ impl Inspection {
         let mut file_name = OsStr::new(PREFIX).to_owned();
         file_name.push(name.as_ref());
         let path = directory.as_ref().join(file_name);
-        let Examined { file, header, owner, .. } = examine(&path)?;
+        let examined = examine(&path)?;
+        Self::of(examined, path, name.as_ref().to_string_lossy().into_owned())
+    }
+
+    /// Looks into the segment that a process has open as a descriptor: for one without a name.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`]: above all that this user may not look at that process, who is neither root nor would be allowed to trace
+    /// it.
+    pub fn open_in(pid: u32, descriptor: u32) -> Result<Self, InspectError> {
+        let path = PathBuf::from(format!("/proc/{pid}/fd/{descriptor}"));
+        let examined = examine_open(&path)?;
+        Self::of(examined, path, format!("{pid}:{descriptor}"))
+    }
+
+    fn of(examined: Examined, path: PathBuf, name: String) -> Result<Self, InspectError> {
+        let Examined { file, header, owner, .. } = examined;
         let header = header.map_err(|defect| InspectError::Foreign(Foreign::Header(defect)))?;
         let summary = Summary::of(&file, header, owner).map_err(InspectError::Unreadable)?;
-        let blocks = file.metadata().map_err(InspectError::Unreadable)?.blocks();
-        // Blocks of 512 bytes, whatever the file system has.
-        Ok(Self { path, summary, resident: blocks.saturating_mul(512), header, file })
+        let metadata = file.metadata().map_err(InspectError::Unreadable)?;
+        let identity = (metadata.dev(), metadata.ino());
+        Ok(Self { path, name, summary, identity, header, file })
+    }
+
+    /// Returns whether it has no name: it is anonymous, or was unlinked, and is there for those who have it mapped.
+    pub fn is_unnamed(&self) -> bool {
+        self.path.starts_with("/proc")
+    }
+
+    /// Returns the segment's file's device and number: no other one has both as long as it is there.
+    pub fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Returns the segment's header.
@@ -96,6 +128,22 @@ impl Inspection {
         let len = usize::try_from(rest).unwrap_or(most).min(most);
         Ok(Copy::take_at(&self.file, len, entry.offset.saturating_add(from))?.bytes().to_vec())
     }
+}
+
+/// Looks into every segment of a directory, in the order of names. Of what cannot be looked into it says why; what has gone
+/// meanwhile is left out.
+///
+/// # Errors
+///
+/// [`ListError`] if the directory cannot be read.
+pub fn inspect_all(
+    directory: impl AsRef<Path>,
+) -> Result<Vec<Result<Inspection, InspectError>>, ListError> {
+    let look = |(path, name): (PathBuf, String)| match examine(&path).map_err(InspectError::from) {
+        Err(InspectError::Missing) => None,
+        examined => Some(examined.and_then(|examined| Inspection::of(examined, path, name))),
+    };
+    Ok(candidates(directory.as_ref())?.into_iter().filter_map(look).collect())
 }
 
 impl From<Failure> for InspectError {

@@ -1,7 +1,7 @@
 //! Nothing left behind: what is in `/dev/shm`, and cleaning up what no living process uses.
 //!
 //! * [`list`] looks at segments without joining them, mapping them or changing a byte of them.
-//! * [`Inspection`] looks into one.
+//! * [`Inspection`] looks into one, [`inspect_all`] into all of them, and [`unnamed`] finds those that have no name.
 //! * [`waits`] says who waits for what, and which of them for each other.
 //! * [`Sweep`] removes those whose participants are all gone, or says what it would remove.
 //!
@@ -72,6 +72,7 @@ mod sweep;
 mod tracker;
 mod tree;
 mod unmap;
+mod unnamed;
 mod waits;
 mod watch;
 mod watcher;
@@ -83,12 +84,13 @@ pub use shmkit_segment::{Entry, ObjectError};
 pub use crate::deadlock::Deadlock;
 pub use crate::error::{ErrorKind, TrackerError};
 pub use crate::examine::Foreign;
-pub use crate::inspect::{InspectError, Inspection};
+pub use crate::inspect::{InspectError, Inspection, inspect_all};
 pub use crate::kind::{Kind, command};
 pub use crate::list::{Found, ListError, Summary, What, list, name_of};
 pub use crate::release::{Cleaner, Outcome};
 pub use crate::sweep::{Fate, Released, Report, Sweep, Swept};
 pub use crate::tracker::{Name, Registered, Tracker, Watching};
-pub use crate::waits::{Holder, Process, Waiting, Waits, waits};
+pub use crate::unnamed::unnamed;
+pub use crate::waits::{Holder, Process, Waiting, Waits, waits, waits_in};
 pub use crate::watch::Watch;
 pub use crate::watcher::Watched;

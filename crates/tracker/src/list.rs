@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +18,7 @@ use shmkit_segment::{Entry, ObjectError};
 
 use crate::copy;
 use crate::examine::{Examined, Failure, Foreign, examine};
+use crate::inspect::Inspection;
 
 /// A file whose name begins as a segment's does.
 #[derive(Debug)]
@@ -51,6 +53,10 @@ pub struct Summary {
     pub size: u64,
     /// How large it may become, in bytes: as large as it is, if it does not grow.
     pub limit: u64,
+    /// The memory that it takes, in bytes.
+    pub resident: u64,
+    /// When it was made, where the file system says so.
+    pub made: Option<SystemTime>,
     /// Whether it outlives its participants.
     pub persistent: bool,
     /// What the application calls the contents; empty if it does not.
@@ -69,6 +75,13 @@ pub struct Summary {
     pub objects: Result<Vec<Entry>, ObjectError>,
 }
 
+/// What was looked into is found.
+impl From<Inspection> for Found {
+    fn from(Inspection { path, name, summary, .. }: Inspection) -> Self {
+        Self { path, name, what: What::Segment(Box::new(summary)) }
+    }
+}
+
 impl Summary {
     /// Returns how many participants live.
     pub fn living(&self) -> usize {
@@ -84,11 +97,15 @@ impl Summary {
     pub(crate) fn of(file: &File, header: Header, owner: u32) -> io::Result<Self> {
         let members = |roster: shmkit_roster::Roster<'_>| roster.participants(file.as_fd());
         let (participants, objects) = copy::read(file, &header, members)?;
+        let metadata = file.metadata()?;
         let Header { size, roster_slots: capacity, directory_entries: entries, content, .. } =
             header;
         Ok(Self {
             size,
             limit: header.limit(),
+            // Blocks of 512 bytes, whatever the file system has.
+            resident: metadata.blocks().saturating_mul(512),
+            made: metadata.created().ok(),
             persistent: header.is_persistent(now()),
             content: content.name().to_owned(),
             owner,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::libc::dev_t;
@@ -11,9 +10,10 @@ use shmkit_layout::{Kind, NameWords};
 use shmkit_roster::{Member, OwnerId, Person, Verdict};
 use shmkit_segment::Entry;
 
-use crate::asleep::{self, Threads};
-use crate::examine::{Examined, examine, read_to};
-use crate::list::{ListError, Summary, candidates};
+use crate::asleep::{self, Threads, Word};
+use crate::examine::read_to;
+use crate::inspect::{Inspection, inspect_all};
+use crate::list::ListError;
 
 /// Most bytes between the first and the last word of an object that name somebody, of what is looked at.
 const SPAN: u64 = 1 << 24;
@@ -92,28 +92,31 @@ pub struct Waits {
 ///
 /// [`ListError`] if the directory cannot be read.
 pub fn waits(directory: impl AsRef<Path>) -> Result<Waits, ListError> {
+    let inspections: Vec<_> = inspect_all(directory)?.into_iter().flatten().collect();
+    Ok(waits_in(&inspections))
+}
+
+/// The same, in segments that were looked into.
+pub fn waits_in(inspections: &[Inspection]) -> Waits {
     let mut waits = Waits::default();
     let mut threads: BTreeMap<u32, Option<Threads>> = BTreeMap::new();
-    for (path, name) in candidates(directory.as_ref())? {
-        let Ok(Examined { file, header: Ok(header), owner, .. }) = examine(&path) else { continue };
-        let (Ok(metadata), Ok(summary)) = (file.metadata(), Summary::of(&file, header, owner))
-        else {
-            continue;
-        };
+    for inspection in inspections {
+        let (file, summary) = (inspection.file(), &inspection.summary);
         let Ok(entries) = &summary.objects else { continue };
-        let number = (metadata.dev() as dev_t, metadata.ino());
+        let (device, inode) = inspection.identity();
         for member in summary.participants.iter().filter(|who| who.verdict == Verdict::Alive) {
             let pid = member.person.pid;
             let seen = threads.entry(pid).or_insert_with(|| waits.ask(&member.person));
             let Some(seen) = seen else { continue };
             for sleeper in &seen.asleep {
-                let words = sleeper.words.iter().filter(|word| word.file == number);
+                let here = |word: &&Word| word.file == (device as dev_t, inode);
+                let words = sleeper.words.iter().filter(here);
                 for entry in words.filter_map(|word| at(entries, word.offset)) {
-                    let holders = holders(&file, entry, &summary.participants);
+                    let holders = holders(file, entry, &summary.participants);
                     waits.waiting.push(Waiting {
                         pid,
                         thread: sleeper.thread,
-                        segment: name.clone(),
+                        segment: inspection.name.clone(),
                         object: entry.name.clone(),
                         kind: entry.shape.kind,
                         holders,
@@ -134,7 +137,7 @@ pub fn waits(directory: impl AsRef<Path>) -> Result<Waits, ListError> {
             process.asleep += 1;
         }
     }
-    Ok(waits)
+    waits
 }
 
 impl Waits {

@@ -16,6 +16,9 @@ _shmkit() {
             ",$1")
                 cmd="shmkit"
                 ;;
+            shmkit,bench)
+                cmd="shmkit__subcmd__bench"
+                ;;
             shmkit,completions)
                 cmd="shmkit__subcmd__completions"
                 ;;
@@ -52,6 +55,9 @@ _shmkit() {
             shmkit,send)
                 cmd="shmkit__subcmd__send"
                 ;;
+            shmkit,top)
+                cmd="shmkit__subcmd__top"
+                ;;
             shmkit,tour)
                 cmd="shmkit__subcmd__tour"
                 ;;
@@ -60,6 +66,9 @@ _shmkit() {
                 ;;
             shmkit,watch)
                 cmd="shmkit__subcmd__watch"
+                ;;
+            shmkit__subcmd__help,bench)
+                cmd="shmkit__subcmd__help__subcmd__bench"
                 ;;
             shmkit__subcmd__help,completions)
                 cmd="shmkit__subcmd__help__subcmd__completions"
@@ -97,6 +106,9 @@ _shmkit() {
             shmkit__subcmd__help,send)
                 cmd="shmkit__subcmd__help__subcmd__send"
                 ;;
+            shmkit__subcmd__help,top)
+                cmd="shmkit__subcmd__help__subcmd__top"
+                ;;
             shmkit__subcmd__help,tour)
                 cmd="shmkit__subcmd__help__subcmd__tour"
                 ;;
@@ -113,12 +125,38 @@ _shmkit() {
 
     case "${cmd}" in
         shmkit)
-            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains doctor export send recv completions man watch help"
+            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains top doctor bench export send recv completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__bench)
+            opts="-h --rounds --json --svg --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --rounds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -199,7 +237,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__gc)
-            opts="-y -h --yes --damaged --all-users --json --directory --help"
+            opts="-y -h --yes --watch --damaged --all-users --json --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -217,8 +255,22 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help)
-            opts="tour ls gc rm inspect deadlocks wait-chains doctor export send recv completions man watch help"
+            opts="tour ls gc rm inspect deadlocks wait-chains top doctor bench export send recv completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__help__subcmd__bench)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -398,6 +450,20 @@ _shmkit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        shmkit__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         shmkit__subcmd__help__subcmd__tour)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -463,7 +529,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__ls)
-            opts="-l -h --long --json --directory --help"
+            opts="-a -l -h --all --long --json --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -542,6 +608,36 @@ _shmkit() {
             fi
             case "${prev}" in
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__top)
+            opts="-h --once --json --interval --sort --filter --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -W "busy bytes fill waiting held name" -- "${cur}"))
+                    return 0
+                    ;;
+                --filter)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -45,7 +45,8 @@ pub(super) fn content(
 ) -> anyhow::Result<Content> {
     let tag = entry.shape.tag.name();
     let known = match entry.shape.kind.name() {
-        "value" => {
+        // What has no name is not opened by one.
+        "value" if !inspection.is_unnamed() => {
             let observer = OpenOptions::new().directory(directory).observe(segment)?;
             numbers!(tag, value(&observer, &entry.name))
         }

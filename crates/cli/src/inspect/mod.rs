@@ -5,16 +5,20 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
-use shmkit::tracker::{DIRECTORY, Entry, Holder, Inspection, Verdict, Waiting, Waits, waits};
+use shmkit::tracker::{DIRECTORY, Entry, Holder, Inspection, Verdict, Waiting, Waits};
 
 use crate::facts;
 use crate::print::{Terminal, print, print_json};
+use crate::segments;
+use crate::since;
 use crate::status;
 use crate::table::{Table, number};
 use crate::words::{bytes, chain, shown};
 
+use self::workers::Workers;
+
 mod bytes;
-mod since;
+mod workers;
 
 /// Look into a segment: who takes part, what each object's state is, who holds it and who waits for it.
 ///
@@ -25,7 +29,8 @@ mod since;
     after_help = "Exit status: 0 if it could be read, 1 if not.\n\nExamples:\n  shmkit inspect weather\n  shmkit inspect weather/hits --json"
 )]
 pub(crate) struct Args {
-    /// What it is called, and one object of it.
+    /// What it is called, and one object of it. One without a name, a pool's for instance, is called `PID:DESCRIPTOR`, of a
+    /// process that has it: `shmkit top` shows them.
     #[arg(value_name = "NAME[/OBJECT]")]
     name: String,
     /// Print JSON.
@@ -45,14 +50,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some((name, object)) => (name, Some(object)),
         None => (&*args.name, None),
     };
-    let inspection = Inspection::new(&args.directory, name)
+    let inspection = segments::one(&args.directory, name)
         .with_context(|| format!("cannot look into {}", shown(name)))?;
     let entries = match &inspection.summary.objects {
         Ok(entries) => entries,
         Err(error) => bail!("the directory of {} is damaged: {}", shown(name), chain(error)),
     };
     // Who waits is a favour: to who may not ask, the rest is shown.
-    let waits = waits(&args.directory).unwrap_or_default();
+    let waits = segments::waits(&args.directory).unwrap_or_default();
     let of = |entry: &Entry| Object::new(&inspection, entry, name, &waits);
     let Some(object) = object else {
         let segment = Segment::new(name, &inspection, entries.iter().map(of).collect());
@@ -127,6 +132,9 @@ struct Object {
     named: Vec<Named>,
     /// The threads that sleep on it.
     waiting: Vec<Asleep>,
+    /// Of a pool: its workers, and what each is doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<Workers>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<bytes::Content>,
     #[serde(skip)]
@@ -161,11 +169,15 @@ impl Segment {
         Self {
             name: name.to_owned(),
             path: inspection.path.display().to_string(),
-            kind: if summary.persistent { "persistent" } else { "named" },
+            kind: match summary.persistent {
+                true => "persistent",
+                false if inspection.is_unnamed() => "unnamed",
+                false => "named",
+            },
             content: summary.content.clone(),
             size: summary.size,
             limit: summary.limit,
-            resident: inspection.resident,
+            resident: inspection.summary.resident,
             owner: summary.owner,
             // Another one is refused.
             version: shmkit::layout::VERSION,
@@ -225,6 +237,10 @@ impl Segment {
             ]);
         }
         out.push_str(&rows.text(terminal));
+        for workers in self.objects.iter().filter_map(|object| object.workers.as_ref()) {
+            out.push('\n');
+            out.push_str(&workers.text(terminal));
+        }
         out
     }
 }
@@ -254,6 +270,7 @@ impl Object {
             state_text: facts.to_string(),
             named: inspection.named(entry).iter().map(named).collect(),
             waiting: waits.waiting.iter().filter(here).map(asleep).collect(),
+            workers: Workers::of(inspection, entry),
             content: None,
             shape: shape.to_string(),
         }
@@ -291,6 +308,9 @@ impl Object {
             }
         }
         let mut out = terminal.wrap(&out);
+        if let Some(workers) = &self.workers {
+            out.push_str(&workers.text(terminal));
+        }
         if let Some(content) = &self.content {
             out.push_str(&content.text());
         }

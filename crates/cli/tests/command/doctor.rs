@@ -112,20 +112,3 @@ fn the_manual_and_the_completions_that_are_shipped_are_current() {
         assert!(made == shipped, "{name} is another one: make it anew");
     }
 }
-
-/// Each command says how it is used, with an example.
-#[test]
-fn every_help_has_an_example() {
-    let help = String::from_utf8(shmkit(&["--help"]).stdout).unwrap();
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands = commands.take_while(|line| !line.is_empty());
-    let names: Vec<_> =
-        commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
-    let names: Vec<_> =
-        names.into_iter().filter(|name| !name.is_empty() && *name != "help").collect();
-    assert!(names.len() > 5, "{help}");
-    for name in names {
-        let help = String::from_utf8(shmkit(&[name, "--help"]).stdout).unwrap();
-        assert!(help.contains("Example"), "{name}: {help}");
-    }
-}

@@ -75,7 +75,13 @@ fn ls_shows_what_lives_and_what_it_holds() {
         (&rain["in_use"], &rain["living"], &rain["dead"]),
         (&json!(true), &json!(1), &json!(0))
     );
-    assert_eq!(rain["kind"], "named");
+    assert_eq!(
+        (&rain["kind"], &rain["state"], &left["state"]),
+        (&json!("named"), &json!("live"), &json!("orphan"))
+    );
+    assert!(
+        rain["resident"].as_u64().unwrap() > 0 && rain["age"].as_u64().is_none_or(|age| age < 60)
+    );
     assert_eq!(rain["content"], "weather/1");
     assert_eq!(rain["size"], segment.header().size);
     assert_eq!(rain["participants"][0]["pid"], std::process::id());
@@ -100,8 +106,8 @@ fn ls_shows_what_lives_and_what_it_holds() {
     let table = text(&shmkit(directory.path(), &["ls"]), 0);
     let row = table.lines().find(|line| line.starts_with("rain")).unwrap();
     let columns: Vec<_> = row.split_whitespace().collect();
-    assert_eq!(columns[1], "named");
-    assert_eq!(columns[4..], ["1", "0", "2", "weather/1"]);
+    assert_eq!(columns[1], "live");
+    assert_eq!(columns[6..], ["1", "0", "2", "weather/1"]);
     assert!(!table.contains("hits"), "{table}");
     let long = text(&shmkit(directory.path(), &["ls", "-l"]), 0);
     assert!(long.contains("value of i64 (8 bytes)"), "{long}");

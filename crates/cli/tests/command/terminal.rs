@@ -6,16 +6,34 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{OpenptyResult, Winsize, openpty};
 use shmkit::Options;
 
 use crate::support::tree;
 
+/// Makes a terminal, both sides of it: what another test starts meanwhile has none of them.
+pub(crate) fn pty(columns: u16, lines: u16) -> (OwnedFd, OwnedFd) {
+    let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
+    for side in [&master, &slave] {
+        fcntl(side, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    }
+    (master, slave)
+}
+
 /// Runs the command on a terminal of so many columns, and returns what it showed there.
 #[track_caller]
 fn show(columns: u16, command: &mut Command) -> String {
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
+    let (code, text) = ended(columns, command);
+    assert_eq!(code, Some(0), "{text}");
+    text
+}
+
+/// The same, and with which status it ended.
+#[track_caller]
+pub(crate) fn ended(columns: u16, command: &mut Command) -> (Option<i32>, String) {
+    let (master, slave) = pty(columns, 24);
     let screen = thread::spawn(move || {
         let (mut text, mut terminal) = (Vec::new(), File::from(master));
         // EIO at the end: nobody has the other side any more.
@@ -27,11 +45,10 @@ fn show(columns: u16, command: &mut Command) -> String {
     // What still holds the terminal's other side would keep its reader.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let text = screen.join().unwrap();
-    assert!(status.success(), "{text}");
-    text
+    (status.code(), text)
 }
 
-fn shmkit(args: &[&str]) -> Command {
+pub(crate) fn shmkit(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shmkit"));
     command.args(args).env("TERM", "xterm").env_remove("NO_COLOR");
     command
@@ -39,7 +56,7 @@ fn shmkit(args: &[&str]) -> Command {
 
 /// Every line fits, or is one word.
 #[track_caller]
-fn fits(text: &str, columns: usize) {
+pub(crate) fn fits(text: &str, columns: usize) {
     for line in text.lines() {
         let words = line.split_whitespace().count();
         assert!(line.chars().count() <= columns || words == 1, "{line:?} in {text}");

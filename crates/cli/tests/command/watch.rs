@@ -95,3 +95,33 @@ fn gc_says_and_releases_what_the_dead_had_registered() {
     assert!(done.stdout.contains("released"), "{}", done.stdout);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn gc_that_goes_on_removes_what_was_left_and_what_is_left_later() {
+    let directory = directory();
+    leave_behind(directory.path());
+    let gc = |args: &[&str]| {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_shmkit"));
+        run.arg("gc").args(args).arg("--directory").arg(directory.path());
+        run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        run
+    };
+    let refused = end(gc(&["--watch"]).spawn().unwrap());
+    assert_eq!(refused.code, Some(2), "without --yes: {}", refused.stderr);
+    let mut watcher = gc(&["--yes", "--watch"]).spawn().unwrap();
+    let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("removed ")), "what was left before");
+    // Whoever makes a segment, as the register is one, sweeps a little, and says nothing of it.
+    let began = Instant::now();
+    while fs::read_dir(directory.path()).unwrap().count() == 0 {
+        assert!(began.elapsed() < LIMIT, "it does not watch");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    leave_behind(directory.path());
+    let mut said = [lines.next().unwrap(), lines.next().unwrap()];
+    said.sort();
+    assert_eq!(said, ["segment\tit\tremoved", "semaphore\ts\treleased"]);
+    kill(Pid::from_raw(watcher.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(end(watcher).code, Some(143));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left");
+}

@@ -6,7 +6,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use shmkit::roster::Person;
 
 /// Seconds since the process started; nothing where that is not known.
-pub(super) fn seconds(person: &Person) -> Option<u64> {
+pub(crate) fn seconds(person: &Person) -> Option<u64> {
     let uptime = fs::read_to_string("/proc/uptime").ok()?;
     let uptime: u64 = uptime.split('.').next()?.parse().ok()?;
     let ticks = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
@@ -15,7 +15,7 @@ pub(super) fn seconds(person: &Person) -> Option<u64> {
 }
 
 /// `3 min`, rounded down.
-pub(super) fn text(seconds: u64) -> String {
+pub(crate) fn text(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
