@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use shmkit::tracker::DIRECTORY;
 
-use self::work::{Bench, Line};
+use self::work::{Bench, Work};
 use crate::print::{Terminal, print, print_json};
 use crate::signals;
 use crate::status;
@@ -103,17 +103,17 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let machine = Machine::this();
     let mut bench = Bench::new(&args.directory)?;
     let mut counts = Vec::new();
-    for line in Line::ALL {
+    for line in Work::ALL {
         signals::look()?;
         counts.push(calibrate(&mut bench, line)?);
     }
-    let mut samples = vec![Vec::new(); Line::ALL.len()];
-    let mut order: Vec<usize> = (0..Line::ALL.len()).collect();
+    let mut samples = vec![Vec::new(); Work::ALL.len()];
+    let mut order: Vec<usize> = (0..Work::ALL.len()).collect();
     for round in 0..args.rounds {
         shuffle(&mut order, round);
         for &n in &order {
             signals::look()?;
-            let took = bench.sample(Line::ALL[n], counts[n])?;
+            let took = bench.sample(Work::ALL[n], counts[n])?;
             samples[n].push(took.as_nanos() as f64 / f64::from(counts[n]));
         }
     }
@@ -121,7 +121,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let mut quartiles = samples.iter_mut().map(|samples| Quartiles::of(samples));
     let mut figures = Vec::new();
     let mut line = None;
-    for which in Line::ALL {
+    for which in Work::ALL {
         let Some(nanos) = quartiles.next() else { break };
         match which.name() {
             None => line = Some(nanos),
@@ -139,7 +139,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
 }
 
 /// How many of it take about as long as a sample should.
-fn calibrate(bench: &mut Bench, line: Line) -> anyhow::Result<u32> {
+fn calibrate(bench: &mut Bench, line: Work) -> anyhow::Result<u32> {
     let mut count = 16;
     loop {
         let took = bench.sample(line, count)?.max(Duration::from_nanos(1));

@@ -19,7 +19,7 @@ const SPINS: u32 = 1 << 20;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum Work {
     Lock,
     Contended,
     Value,
@@ -31,7 +31,7 @@ pub(super) enum Line {
     CacheLine,
 }
 
-impl Line {
+impl Work {
     pub(super) const ALL: [Self; 8] = [
         Self::Lock,
         Self::Contended,
@@ -104,33 +104,32 @@ impl Bench {
     }
 
     /// Does one of them so often, and says how long that took.
-    pub(super) fn sample(&mut self, line: Line, count: u32) -> Result<Duration> {
+    pub(super) fn sample(&mut self, line: Work, count: u32) -> Result<Duration> {
         match line {
-            Line::Lock => timed(|| {
-                (0..count)
-                    .try_for_each(|_| Ok(drop(black_box(&self.shared.lock).lock().map_err(gone)?)))
+            Work::Lock => timed(|| take(black_box(&self.shared.lock), count)),
+            Work::Value => timed(|| {
+                for _ in 0..count {
+                    black_box(&self.value).update(|n| *n += 1)?;
+                }
+                Ok(())
             }),
-            Line::Value => timed(|| {
-                (0..count).try_for_each(|_| Ok(black_box(&self.value).update(|n| *n += 1)?))
-            }),
-            Line::Segment => self.life(count),
-            Line::Contended => self.with_peer(line, count.div_ceil(2), |this, count| {
-                (0..count).try_for_each(|_| Ok(drop(this.shared.lock.lock().map_err(gone)?)))
-            }),
-            Line::Message => self.with_peer(line, count, |this, count| {
+            Work::Segment => self.life(count),
+            Work::Contended => self
+                .with_peer(line, count.div_ceil(2), |this, count| take(&this.shared.lock, count)),
+            Work::Message => self.with_peer(line, count, |this, count| {
                 (0..count).try_for_each(|n| Ok(this.there.send(n.into())?))
             }),
-            Line::Queue => self.with_peer(line, count, |this, count| {
+            Work::Queue => self.with_peer(line, count, |this, count| {
                 (0..count).try_for_each(|n| Ok(this.shared.queue.put(n.into())?))
             }),
-            Line::RoundTrip => self.with_peer(line, count, |this, count| {
+            Work::RoundTrip => self.with_peer(line, count, |this, count| {
                 for n in 0..u64::from(count) {
                     this.there.send(n)?;
                     ensure!(this.back.recv()? == n, "another message came back");
                 }
                 Ok(())
             }),
-            Line::CacheLine => self.with_peer(line, count, |this, count| {
+            Work::CacheLine => self.with_peer(line, count, |this, count| {
                 (0..count).try_for_each(|n| {
                     this.shared.line.store(2 * n + 1);
                     spin(|| this.shared.line.load() == 2 * n + 2)
@@ -142,7 +141,7 @@ impl Bench {
     /// Has the other process do its part meanwhile; both are ready before the clock runs, and done when it stands.
     fn with_peer(
         &mut self,
-        line: Line,
+        line: Work,
         count: u32,
         ours: impl FnOnce(&mut Self, u32) -> Result<()>,
     ) -> Result<Duration> {
@@ -189,9 +188,12 @@ fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
     Ok(began.elapsed())
 }
 
-fn gone<G>(error: shmkit::sync::LockError<G>) -> anyhow::Error {
-    drop(error);
-    anyhow!("the lock's last owner has died")
+/// Takes a lock and gives it back, so often.
+fn take(lock: &Mutex<u64>, count: u32) -> Result<()> {
+    for _ in 0..count {
+        drop(lock.lock().map_err(|_| anyhow!("the lock's last owner has died"))?);
+    }
+    Ok(())
 }
 
 /// Waits with a busy processor.
@@ -226,28 +228,24 @@ fn serve(shared: &Shared) -> Result<()> {
             Err(PipeError::Closed) => return Ok(()),
             order => order?,
         };
-        let (line, count) = Line::of_order(order).context("an order that is none")?;
+        let (line, count) = Work::of_order(order).context("an order that is none")?;
         back.send(0)?;
         match line {
-            Line::Contended => {
-                for _ in 0..count {
-                    drop(shared.lock.lock().map_err(gone)?);
-                }
-            }
-            Line::Message => (0..count).try_for_each(|_| orders.recv().map(drop))?,
-            Line::Queue => (0..count).try_for_each(|_| shared.queue.get().map(drop))?,
-            Line::RoundTrip => {
+            Work::Contended => take(&shared.lock, count)?,
+            Work::Message => (0..count).try_for_each(|_| orders.recv().map(drop))?,
+            Work::Queue => (0..count).try_for_each(|_| shared.queue.get().map(drop))?,
+            Work::RoundTrip => {
                 for _ in 0..count {
                     back.send(orders.recv()?)?;
                 }
             }
-            Line::CacheLine => {
+            Work::CacheLine => {
                 for n in 0..count {
                     spin(|| shared.line.load() == 2 * n + 1)?;
                     shared.line.store(2 * n + 2);
                 }
             }
-            Line::Lock | Line::Value | Line::Segment => {}
+            Work::Lock | Work::Value | Work::Segment => {}
         }
         back.send(0)?;
     }
