@@ -106,6 +106,43 @@ fn what_somebody_alive_has_registered_too_stays() {
     assert!(folder.names().is_empty());
 }
 
+/// TRK-06: what a sweep has to say tells who has unregistered what it made from who has not. (`gc`'s exit status says it, too.)
+#[test]
+fn who_unregistered_leaves_nothing_to_be_said() {
+    let folder = Folder::new();
+    let (mut tidy, mut untidy) = (folder.client(), folder.client());
+    fs::write(folder.path().join("sem.s"), "").unwrap();
+    told(&mut tidy, "register semaphore s", "registered");
+    told(&mut tidy, "unregister semaphore s", "true");
+    tidy.say("end");
+    tidy.join();
+    assert_eq!(sweep(&folder, true), Vec::<String>::new());
+    told(&mut untidy, "register semaphore s", "registered");
+    untidy.say("end");
+    untidy.join();
+    assert_eq!(sweep(&folder, true), ["semaphore None"]);
+}
+
+/// TRK-07: a program makes a thing as it begins, and a fresh process that it starts does the same as *it* begins.
+#[test]
+fn what_a_started_process_has_registered_once_more_is_not_left_behind_by_it() {
+    let folder = Folder::new();
+    let mut main = folder.client();
+    fs::write(folder.path().join("sem.global"), "").unwrap();
+    told(&mut main, "register semaphore global", "registered");
+    let mut child = folder.client();
+    told(&mut child, "register semaphore global", "registered");
+    child.say("end");
+    child.join();
+    assert_eq!(sweep(&folder, false), Vec::<String>::new());
+    assert_eq!(folder.names(), ["sem.global"], "it is its maker's still");
+    told(&mut main, "unregister semaphore global", "true");
+    fs::remove_file(folder.path().join("sem.global")).unwrap();
+    main.say("end");
+    main.join();
+    assert_eq!(sweep(&folder, false), Vec::<String>::new());
+}
+
 #[test]
 fn what_somebody_has_made_anew_is_left_alone() {
     let folder = Folder::new();

@@ -193,26 +193,34 @@ fn it_outlives_its_starter_and_ends_when_there_is_nothing_to_watch() {
     wait_until(|| folder.watchers().is_empty());
 }
 
-/// TRK-10, TRK-11: there is no pipe to it that a child could hold open.
+/// TRK-10, TRK-11, TRK-14: there is no pipe to it that a child could hold open, so that nobody who stops has to give up waiting.
+/// TRK-12: nor one that a child could close.
 #[test]
 fn nobody_waits_for_it_and_it_waits_for_no_child() {
-    let folder = Folder::new();
-    let mut peer = Peer::fork("parent", |channel| {
-        let tracker = shmkit_tracker::Tracker::in_directory(folder.path()).unwrap();
-        tracker.start().unwrap();
-        // SAFETY: the child sleeps until it is killed, and its parent waits for it.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            nix::unistd::pause();
-        }
-        channel.say(&child.to_string());
-        channel.hear();
-    });
-    let child = Pid::from_raw(peer.hear().parse().unwrap());
-    peer.say("end");
-    peer.join();
-    wait_until(|| folder.watchers().is_empty());
-    kill(child, Signal::SIGKILL).unwrap();
+    for closes in [false, true] {
+        let folder = Folder::new();
+        let mut peer = Peer::fork("parent", |channel| {
+            let tracker = shmkit_tracker::Tracker::in_directory(folder.path()).unwrap();
+            tracker.start().unwrap();
+            // SAFETY: the child sleeps until it is killed, and its parent waits for it.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                if closes {
+                    // SAFETY: the child uses no descriptor any more.
+                    unsafe { libc::close_range(3, u32::MAX, 0) };
+                }
+                nix::unistd::pause();
+            }
+            channel.say(&child.to_string());
+            channel.hear();
+        });
+        let child = Pid::from_raw(peer.hear().parse().unwrap());
+        peer.say("end");
+        peer.join();
+        wait_until(|| folder.watchers().is_empty());
+        // It lives.
+        kill(child, Signal::SIGKILL).unwrap();
+    }
 }
 
 /// TRK-09.

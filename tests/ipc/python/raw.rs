@@ -76,6 +76,29 @@ fn shm_16_what_python_leaves_behind_is_removed_by_its_tracker() {
     wait_until(|| !opened.is_linked());
 }
 
+/// What Python says to its tracker, byte for byte: of what it makes, and nothing of what it attaches by our lines.
+#[test]
+fn trk_15_pythons_tracker_hears_of_what_was_made_and_not_of_what_was_attached() {
+    let Some(mut python) = Python::start() else { return };
+    // Later ones may say it as JSON.
+    if python.ask("__import__('sys').version_info < (3, 14)") != "True" {
+        return python.end();
+    }
+    python.run("import os; from multiprocessing import resource_tracker");
+    python.run("hears, says = os.pipe(); resource_tracker._resource_tracker._fd = says");
+    let name = unique("told");
+    python.run(&format!("memory = SharedMemory({name:?}, create=True, size=8)"));
+    let registered = format!("b'PROBE:0:noop\\nREGISTER:/{name}:shared_memory\\n'");
+    python.expect("os.read(hears, 4096)", &registered);
+    python.run(&format!("other = attach({name:?})"));
+    python.run("memory.unlink()");
+    let unregistered = format!("b'PROBE:0:noop\\nUNREGISTER:/{name}:shared_memory\\n'");
+    python.expect("os.read(hears, 4096)", &unregistered);
+    // Or Python would wait for a tracker that it has not started.
+    python.run("resource_tracker._resource_tracker._fd = None");
+    python.end();
+}
+
 #[test]
 fn shm_18_python_removes_what_it_only_opened_in_the_plain_way() {
     let Some(interpreter) = interpreter() else { return };
