@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{self, Event};
 use shmkit::tracker::DIRECTORY;
 
 use self::keys::{State, Then};
@@ -215,7 +215,7 @@ fn live(args: &Args, mut seen: Seen, terminal: &mut DefaultTerminal) -> anyhow::
         is_changed = false;
         if event::poll(clock.rest()).context("cannot read the keys")? {
             match event::read().context("cannot read the keys")? {
-                Event::Key(key) if key.kind != KeyEventKind::Release => match state.press(key) {
+                Event::Key(key) if !key.is_release() => match state.press(key) {
                     Then::GoOn => is_changed = true,
                     Then::Quit => return Ok(()),
                     Then::Interrupt => return Err(Interrupted::BY_KEY.into()),
