@@ -24,7 +24,7 @@ use crate::frame::{self, Decline, Frame, Head};
 /// With so many bytes that are not sent yet, the other side is answered that there is no room.
 pub(crate) const MOST_WAITING: usize = 64 << 20;
 /// The most that one link uses at a time.
-const MOST_SESSIONS: usize = 256;
+const MOST_SESSIONS: usize = 64;
 
 /// What is said to who has asked.
 pub(crate) enum Said<'a> {

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::frame::Decline;
 use crate::link::{Reply, Session};
 
-/// The most questions that one session has waiting.
+/// The most questions that one session has waiting, and the most bytes of them.
 const MOST: usize = 64;
+const MOST_BYTES: usize = 8 << 20;
 
 /// A question that waits for its turn.
 pub(super) struct Asked {
@@ -23,6 +24,15 @@ pub(super) struct Asked {
 struct Flags {
     is_over: AtomicBool,
     waiting: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Flags {
+    /// One of them waits no more.
+    fn taken(&self, len: usize) {
+        self.waiting.fetch_sub(1, SeqCst);
+        self.bytes.fetch_sub(len, SeqCst);
+    }
 }
 
 /// The questions that wait, as the thread sees them.
@@ -35,7 +45,7 @@ impl Inbox {
     /// Waits for the next one; `None`: there will be none.
     pub(super) fn next(&self) -> Option<Asked> {
         let asked = self.asked.recv().ok()?;
-        self.flags.waiting.fetch_sub(1, SeqCst);
+        self.flags.taken(asked.body.len());
         // Whoever has asked is not there any more.
         (!self.is_over()).then_some(asked)
     }
@@ -44,7 +54,7 @@ impl Inbox {
     pub(super) fn try_next(&self) -> Option<Asked> {
         match self.asked.try_recv() {
             Ok(asked) => {
-                self.flags.waiting.fetch_sub(1, SeqCst);
+                self.flags.taken(asked.body.len());
                 Some(asked)
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
@@ -94,11 +104,15 @@ pub(super) fn start(
 
 impl Session for Turns {
     fn ask(&self, reply: Reply, body: &[u8]) {
+        if self.flags.bytes.load(SeqCst) + body.len() > MOST_BYTES {
+            return reply.decline(Decline::Busy);
+        }
         self.flags.waiting.fetch_add(1, SeqCst);
+        self.flags.bytes.fetch_add(body.len(), SeqCst);
         let asked = Asked { reply, body: body.to_vec() };
         let sender = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = sender.try_send(asked) {
-            self.flags.waiting.fetch_sub(1, SeqCst);
+            self.flags.taken(body.len());
             match error {
                 TrySendError::Full(asked) => asked.reply.decline(Decline::Busy),
                 // It says so itself.

@@ -374,6 +374,9 @@
 //! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `shop`, `pipe`, `orders`, `tokio_stream`, `jobs`, `burgers`, `broadcast`, `pool`, `halves`, `cache`, `words`, `frames`, `phases`,
 //! `kitchen`, `migration`, `printer`, `prefork`, `left_behind`, `echo`, `ledger`, `derive`, `numpy_array`.
 //!
+//! What lies in shared memory ends with its machine. Pools, queues, broadcasts and maps are used from others by `shmkit-bridge`, a package
+//! of its own in the folder `bridge`, and no feature of this one: it stands on zenoh, two hundred crates.
+//!
 //! # Features
 //!
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
