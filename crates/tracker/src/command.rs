@@ -9,7 +9,8 @@ use shmkit_atomic::Deadline;
 use shmkit_roster::NoForks;
 
 use crate::fork::fork;
-use crate::release::Outcome;
+use crate::kind::MAX_NAME;
+use crate::outcome::Outcome;
 
 /// How long a command may take before it is killed.
 pub(crate) const TIME: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ unsafe extern "C" {
 
 /// Starts a command of words with a NUL between them.
 pub(crate) fn start(words: &[u8]) -> Result<Running, Errno> {
-    let mut text = [0; crate::record::MAX_NAME + 1];
+    let mut text = [0; MAX_NAME + 1];
     text.get_mut(..words.len()).ok_or(Errno::E2BIG)?.copy_from_slice(words);
     let mut argv = [ptr::null::<libc::c_char>(); WORDS + 1];
     let starts = (0..words.len()).filter(|&at| at == 0 || words[at - 1] == 0);

@@ -108,7 +108,8 @@ mod tests {
     use shmkit_roster::OwnerId;
 
     use super::*;
-    use crate::waits::{Holder, Process};
+    use crate::holders::Holder;
+    use crate::waits::Process;
 
     fn waits(edges: &[(u32, &str, &[u32])]) -> Waits {
         let mut waits = Waits::default();

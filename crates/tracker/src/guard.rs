@@ -3,15 +3,41 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
+use shmkit_atomic::Ordering::Relaxed;
+use shmkit_roster::NoForks;
 
 use crate::launch::{close_range, launch};
 use crate::register::Register;
 use crate::release::Cleaner;
 use crate::shared::{Shared, open_folder};
 
+impl Shared {
+    /// Has a watcher started whenever there is none, by a thread of this process that sleeps until then; if this process has
+    /// asked for one.
+    pub(crate) fn guard(&'static self, cleaners: &'static [Cleaner]) {
+        let me = std::process::id();
+        // In a forked child it is another process's number.
+        if self.asked_by.load(Relaxed) != me || self.guarded_by.swap(me, Relaxed) == me {
+            return;
+        }
+        // No signal handler of the program runs in it.
+        let no_forks = NoForks::hold().ok();
+        let thread = std::thread::Builder::new().name("shmkit-tracker".to_owned());
+        let started = thread.stack_size(512 << 10).spawn(move || {
+            run(self, cleaners);
+            self.guarded_by.store(0, Relaxed);
+        });
+        drop(no_forks);
+        if started.is_err() {
+            // Who asks next tries again.
+            self.guarded_by.store(0, Relaxed);
+        }
+    }
+}
+
 /// Sleeps until there is no watcher, and starts one; to the end of the process, or until it cannot. Of all processes that
 /// wait so one is woken by a watcher's death: the kernel gives the lock to one.
-pub(crate) fn run(shared: &'static Shared, cleaners: &'static [Cleaner]) {
+fn run(shared: &'static Shared, cleaners: &'static [Cleaner]) {
     // A table of descriptors of its own: a program that closes all of its own (a daemon) would close this one's, and give
     // their numbers to others.
     // SAFETY: this thread knows of no descriptor.

@@ -11,8 +11,8 @@ use shmkit_segment::{Entry, PREFIX};
 
 use crate::copy::Copy;
 use crate::examine::{Examined, Failure, Foreign, examine, examine_open};
-use crate::list::{ListError, Summary, candidates};
-use crate::waits::{self, Holder};
+use crate::holders::{self, Holder};
+use crate::list::{Found, ListError, Summary, What, candidates};
 
 /// A segment that is looked into. It is not joined, mapped, locked or written to: what is seen are copies of its file, so
 /// that a damaged or hostile one can do no harm.
@@ -99,7 +99,7 @@ impl Inspection {
     /// Returns the participants that the words of an object name, each once: who holds it, has an end of it, or has taken
     /// something from it.
     pub fn named(&self, entry: &Entry) -> Vec<Holder> {
-        waits::named(&self.file, entry, &self.summary.participants)
+        holders::named(&self.file, entry, &self.summary.participants)
     }
 
     /// Has `look` see a copy of an object's first bytes, `most` at most.
@@ -144,6 +144,13 @@ pub fn inspect_all(
         examined => Some(examined.and_then(|examined| Inspection::of(examined, path, name))),
     };
     Ok(candidates(directory.as_ref())?.into_iter().filter_map(look).collect())
+}
+
+/// What was looked into is found.
+impl From<Inspection> for Found {
+    fn from(Inspection { path, name, summary, .. }: Inspection) -> Self {
+        Self { path, name, what: What::Segment(Box::new(summary)) }
+    }
 }
 
 impl From<Failure> for InspectError {

@@ -6,7 +6,9 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::error::{ErrorKind, Failure};
-use crate::record::MAX_NAME;
+
+/// Most bytes of a name, with its kind's: a path's, at most.
+pub(crate) const MAX_NAME: usize = 4096;
 
 /// What kind of thing is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -18,7 +18,6 @@ use shmkit_segment::{Entry, ObjectError};
 
 use crate::copy;
 use crate::examine::{Examined, Failure, Foreign, examine};
-use crate::inspect::Inspection;
 
 /// A file whose name begins as a segment's does.
 #[derive(Debug)]
@@ -73,13 +72,6 @@ pub struct Summary {
     pub entries: u32,
     /// Its objects, in the order in which they were made.
     pub objects: Result<Vec<Entry>, ObjectError>,
-}
-
-/// What was looked into is found.
-impl From<Inspection> for Found {
-    fn from(Inspection { path, name, summary, .. }: Inspection) -> Self {
-        Self { path, name, what: What::Segment(Box::new(summary)) }
-    }
 }
 
 impl Summary {

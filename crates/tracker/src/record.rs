@@ -9,7 +9,7 @@
 //! the word last; and whoever walks from the first unit on meets every record at its beginning.
 
 use crate::identity::Identity;
-use crate::kind::Kind;
+use crate::kind::{Kind, MAX_NAME};
 
 /// Bytes of a unit. None lies in two pages, so that the kernel copies it whole or not at all: it looks for a kill between
 /// pages only.
@@ -17,9 +17,6 @@ pub(crate) const UNIT: usize = 256;
 
 /// Bytes of a record's head.
 pub(crate) const HEAD: usize = 64;
-
-/// Most bytes of a name, with its kind's: a path's, at most.
-pub(crate) const MAX_NAME: usize = 4096;
 
 /// Most units of a record.
 pub(crate) const MAX_UNITS: usize = units(MAX_NAME);

@@ -7,24 +7,11 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::identity::{Thing, mounts};
 use crate::kind::{Kind, PathBuffer};
+use crate::outcome::Outcome;
 use crate::record::{ANNOUNCED, DOOMED, Head, Text, UNIT};
 use crate::register::{Register, records};
 use crate::scratch::Scratch;
 use crate::tree;
-
-/// What became of something that a dead process had registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It was removed, or its command or function was run.
-    Done,
-    /// It was gone.
-    Gone,
-    /// Something else bears its name, which is left alone.
-    Replaced,
-    /// The system does not let us, with this error; it is registered no more.
-    Failed(i32),
-}
 
 /// How to clean up what a program knows by a [name of its own](Kind::Custom).
 #[derive(Clone, Copy, Debug)]

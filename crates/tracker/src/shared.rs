@@ -13,14 +13,13 @@ use nix::unistd::geteuid;
 use shmkit_atomic::AtomicPtr;
 use shmkit_atomic::AtomicU32;
 use shmkit_atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use shmkit_roster::{NoForks, OwnerId};
+use shmkit_roster::OwnerId;
 use shmkit_segment::{Options, PREFIX, Segment};
 
 use crate::error::{ErrorKind, Failure};
 use crate::identity::{Identity, Thing};
 use crate::record::{Text, Units};
 use crate::register::{CONTENT, Register, SIZE, records};
-use crate::release::Cleaner;
 
 /// How many processes can take part in a register at a time.
 const PARTICIPANTS: u32 = 1024;
@@ -37,9 +36,9 @@ pub(crate) struct Shared {
     segment: Segment,
     identity: Identity,
     /// The process that has asked for a watcher; 0: nobody has.
-    asked_by: AtomicU32,
+    pub(crate) asked_by: AtomicU32,
     /// The process whose thread starts one whenever there is none; 0: nobody's does.
-    guarded_by: AtomicU32,
+    pub(crate) guarded_by: AtomicU32,
     next: *const Self,
 }
 
@@ -205,27 +204,5 @@ impl Shared {
     /// Notes that this process has asked for a watcher.
     pub(crate) fn ask(&self) {
         self.asked_by.store(std::process::id(), Relaxed);
-    }
-
-    /// Has a watcher started whenever there is none, by a thread of this process that sleeps until then; if this process has
-    /// asked for one.
-    pub(crate) fn guard(&'static self, cleaners: &'static [Cleaner]) {
-        let me = std::process::id();
-        // In a forked child it is another process's number.
-        if self.asked_by.load(Relaxed) != me || self.guarded_by.swap(me, Relaxed) == me {
-            return;
-        }
-        // No signal handler of the program runs in it.
-        let no_forks = NoForks::hold().ok();
-        let thread = std::thread::Builder::new().name("shmkit-tracker".to_owned());
-        let started = thread.stack_size(512 << 10).spawn(move || {
-            crate::guard::run(self, cleaners);
-            self.guarded_by.store(0, Relaxed);
-        });
-        drop(no_forks);
-        if started.is_err() {
-            // Who asks next tries again.
-            self.guarded_by.store(0, Relaxed);
-        }
     }
 }

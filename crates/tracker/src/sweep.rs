@@ -14,8 +14,9 @@ use crate::error::{Failure as Failing, TrackerError};
 use crate::examine::{Examined, Failure, Foreign, examine};
 use crate::kind::Kind;
 use crate::list::{ListError, candidates, name_of};
+use crate::outcome::Outcome;
 use crate::register::Register;
-use crate::release::{Cleaner, Outcome, run_all, survey};
+use crate::release::{Cleaner, run_all, survey};
 use crate::shared::{file_name, open_folder};
 
 /// A full sweep of a directory: every segment of this user that nobody lives in and that is not persistent is removed,

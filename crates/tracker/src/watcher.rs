@@ -18,9 +18,10 @@ use crate::entries;
 use crate::events::{Events, Happened};
 use crate::kind::Kind;
 use crate::look::{self, Look, look};
+use crate::outcome::Outcome;
 use crate::pending::{Looks, Pending};
 use crate::register::Register;
-use crate::release::{self, Cleaner, Job, Outcome, clean, release, take};
+use crate::release::{self, Cleaner, Job, clean, release, take};
 
 /// Between two looks at the register, which is told of whenever somebody registers.
 const PAUSE: Duration = Duration::from_millis(5);
