@@ -19,6 +19,8 @@ const HEAP: usize = 1 << 16;
 const SLOTS: usize = 128 + 384;
 const SLOT: usize = 128;
 const HEAP_AT: usize = 4096;
+/// The words of the heap's lock, its first ones.
+const LOCK: usize = 4;
 /// The words that a peer may get wrong, beside the slots' and the heap's: bytes and bell, policy and closed, returned, head, tail.
 const U64S: [u64; 5] = [8, 128 + 8, 128 + 32, 128 + 128, 128 + 256];
 
@@ -131,8 +133,11 @@ fn wrong(input: &mut Input<'_>, region: Region<'_>, queues: &[Jobs<'_>], judges:
                     0 => U64S[input.below(U64S.len())],
                     // Word, block and length of a slot.
                     1 => (SLOTS + SLOT * input.below(MESSAGES) + 8 * input.below(3)) as u64,
-                    // Tables and blocks.
-                    _ => (HEAP_AT + 8 * (input.below(256) << 4 | input.below(16))) as u64,
+                    // Tables and blocks, but for the lock: of somebody who lives it would be waited for.
+                    _ => {
+                        let word = input.below(256) << 4 | input.below(16);
+                        (HEAP_AT + 8 * word.max(LOCK)) as u64
+                    }
                 };
                 let at = Offset::<u64>::new(at).expect("a multiple of 8");
                 region.write(at, input.number()).expect("inside");

@@ -66,6 +66,8 @@ fn honest(input: &mut Input<'_>, region: Region<'_>, judges: &[ModelJudge]) {
         receiver: Side::Nobody,
         senders_know: Knows::Nothing,
         receivers_know: Knows::Nothing,
+        receiver_is_old: false,
+        sender_is_old: false,
     };
     while !input.is_empty() {
         scene.step(input);
@@ -110,15 +112,13 @@ impl<E> Side<E> {
         }
     }
 
-    /// Somebody comes to the other side, whose holders know that of this one's session: what is old news is none.
-    fn forget_old(&mut self, knows: Knows) {
-        let is_old = match self {
-            Self::Closed => knows > Knows::Nothing,
+    /// Whether the end of this side is old news to who comes to the other one, whose holders know that of this session, the last of
+    /// them having `closed` it.
+    fn is_old(&self, knows: Knows, closed: bool) -> bool {
+        match self {
+            Self::Closed => knows == Knows::Told || knows == Knows::Left && closed,
             Self::Dead(_) => knows == Knows::Told,
             _ => false,
-        };
-        if is_old {
-            *self = Self::Nobody;
         }
     }
 
@@ -168,6 +168,9 @@ struct Scene<'a> {
     senders_know: Knows,
     /// Of the sender's.
     receivers_know: Knows,
+    /// That the receiver is gone is old news to the sender, and the other way round.
+    receiver_is_old: bool,
+    sender_is_old: bool,
 }
 
 impl Scene<'_> {
@@ -210,7 +213,9 @@ impl Scene<'_> {
                 if !matches!(self.sender, Side::Handed) {
                     self.receivers_know = Knows::Nothing;
                 }
-                self.receiver.forget_old(self.senders_know);
+                let closed = matches!(self.sender, Side::Closed);
+                self.receiver_is_old = self.receiver.is_old(self.senders_know, closed);
+                self.sender_is_old = false;
                 self.sender = Side::Held(who, end);
             }
         }
@@ -226,9 +231,10 @@ impl Scene<'_> {
                     self.senders_know = Knows::Nothing;
                 }
                 // With items that are left its end is news.
-                if self.items.is_empty() {
-                    self.sender.forget_old(self.receivers_know);
-                }
+                let closed = matches!(self.receiver, Side::Closed);
+                self.sender_is_old =
+                    self.items.is_empty() && self.sender.is_old(self.receivers_know, closed);
+                self.receiver_is_old = false;
                 self.receiver = Side::Held(who, end);
             }
         }
@@ -341,7 +347,8 @@ impl Scene<'_> {
 
     /// Checks what a sender was told, and returns whether it had what it wanted. That somebody died may be told later.
     fn expect_room(&mut self, got: Result<(), PipeError>, room: bool) -> bool {
-        let expected = match self.receiver.end(self.judges, self.items.len()) {
+        let end = self.receiver.end(self.judges, self.items.len());
+        let expected = match end.filter(|_| !self.receiver_is_old) {
             Some(PipeError::Closed) => Err(PipeError::Closed),
             _ if room => Ok(()),
             Some(died) if got != Err(PipeError::Full) => Err(died),
@@ -356,7 +363,8 @@ impl Scene<'_> {
 
     /// As [`expect_room`](Self::expect_room), of a receiver.
     fn expect_items(&mut self, got: Result<(), PipeError>) -> bool {
-        let expected = match self.sender.end(self.judges, 0) {
+        let end = self.sender.end(self.judges, 0);
+        let expected = match end.filter(|_| !self.sender_is_old) {
             _ if !self.items.is_empty() => Ok(()),
             Some(PipeError::Closed) => Err(PipeError::Closed),
             Some(died) if got != Err(PipeError::Empty) => Err(died),
