@@ -18,7 +18,7 @@ pub trait Remote: Sized {
     /// Returns the reference.
     fn proxy(&self) -> &Proxy;
 
-    /// Returns one whose calls give up after `limit`, with [`TimedOut`](CallError::TimedOut). In a manager's own process nothing
+    /// Returns one whose calls give up after `limit`, with [`TimedOut`](crate::CallError::TimedOut). In a manager's own process nothing
     /// does.
     #[must_use]
     fn limited(&self, limit: Duration) -> Self {
