@@ -181,6 +181,7 @@ impl RawCell {
     }
 
     /// Returns how many calls are in it: a number for people.
+    #[cfg(not(loom))]
     pub(crate) fn calls(&self) -> u64 {
         self.length.load(Relaxed) >> 40
     }

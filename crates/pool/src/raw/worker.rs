@@ -139,12 +139,14 @@ impl RawWorker {
     }
 
     /// The worker has answered so many more calls: for who looks.
+    #[cfg(not(loom))]
     pub(crate) fn count(&self, calls: u64) {
         // Relaxed, both, and no exchange: nobody else stores it while the worker is there, and it is a number for people.
         self.done.store(self.done.load(Relaxed).wrapping_add(calls), Relaxed);
     }
 
     /// Returns how many calls it has answered.
+    #[cfg(not(loom))]
     pub(crate) fn answered(&self) -> u64 {
         self.done.load(Relaxed)
     }
