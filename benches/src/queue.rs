@@ -27,7 +27,7 @@ const CAPACITY: usize = 1024;
 const ITEMS: u32 = 200_000;
 const BATCH: usize = 16;
 /// Items of a sample that Python has a part in.
-const FEW: u32 = 20_000;
+const FEW: u32 = 100_000;
 
 /// A process that takes, and one that puts as many bytes objects of 64 bytes as it is told to.
 const QUEUE: &str = r#"
