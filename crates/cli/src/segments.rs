@@ -8,18 +8,17 @@ use shmkit::tracker::{
 
 /// Looks into all segments of a directory; and into those without a name, which are in no directory, if it is the usual one: who
 /// asks for another one is shown that alone.
-pub(crate) fn all(directory: &Path) -> Result<Vec<Result<Inspection, InspectError>>, ListError> {
-    let mut all = inspect_all(directory)?;
-    if directory == Path::new(DIRECTORY) {
-        all.extend(unnamed().into_iter().map(Ok));
-    }
-    Ok(all)
+pub(crate) fn all(
+    directory: &Path,
+) -> Result<impl Iterator<Item = Result<Inspection, InspectError>>, ListError> {
+    let is_usual = directory == Path::new(DIRECTORY);
+    let unnamed = is_usual.then(unnamed).into_iter().flatten();
+    Ok(inspect_all(directory)?.chain(unnamed.map(Ok)))
 }
 
 /// Looks who waits for what in them.
 pub(crate) fn waits(directory: &Path) -> Result<Waits, ListError> {
-    let all: Vec<_> = all(directory)?.into_iter().flatten().collect();
-    Ok(waits_in(&all))
+    Ok(waits_in(all(directory)?.flatten()))
 }
 
 /// Looks into one: by its name, or, if it has none, as `PID:DESCRIPTOR`.

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
+use std::iter::successors;
 use std::process::{Command, Stdio};
 
 use shmkit::PipeError;
@@ -44,13 +45,9 @@ fn say(name: &str, words: &[&str]) -> Result<(), Box<dyn Error>> {
         Ok(duplex) => duplex,
         Err(error) => {
             // What each error says leaves out what its source does.
-            let mut why = error.to_string();
-            let mut source = error.source();
-            while let Some(error) = source {
-                why.push_str(&format!(": {error}"));
-                source = error.source();
-            }
-            eprintln!("cannot talk to {name}: {why}");
+            let all = successors(Some(&error as &dyn Error), |&error| error.source());
+            let why: Vec<_> = all.map(ToString::to_string).collect();
+            eprintln!("cannot talk to {name}: {}", why.join(": "));
             std::process::exit(1);
         }
     };

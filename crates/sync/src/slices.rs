@@ -39,7 +39,8 @@ static IDLE: Idle = Idle::new();
 /// a lock is held for unusually long.
 ///
 /// Where many threads of one process sleep, each for a thing of its own, their longest slices are longer: with a thousand of them a
-/// second, so that the process wakes a thousand times a second as with thirty. Deaths are noticed so much later.
+/// second, so that the process wakes a thousand times a second as with thirty. Deaths are noticed so much later. Where
+/// [`set_longest`](Self::set_longest) has chosen another end, that is it, however many sleep.
 ///
 /// Where many wait for one thing, they look one for the others: with hundreds of them each sleeps for seconds, and one of
 /// them wakes every few milliseconds. (When most of them leave at once, and a death comes just then, those who stay notice
@@ -97,12 +98,18 @@ impl Slices {
     /// Returns how long the next slice is: longer than the longest if many sleep.
     fn begin(&mut self, longest: u64) -> Duration {
         #[cfg(not(loom))]
-        let times = if self.millis == longest { IDLE.times() } else { 1 };
+        let times = Self::times(self.millis, longest, &IDLE);
         #[cfg(loom)]
         let times = 1;
         let length = Self::spread(self.millis * times, longest);
         self.last = length.as_millis() as u64;
         length
+    }
+
+    /// Returns how many times as long a slice is to be. Not if somebody has said how long: who pays for it wants to hear of deaths.
+    #[cfg(not(loom))]
+    fn times(millis: u64, longest: u64, idle: &Idle) -> u64 {
+        if millis == longest && longest == u64::from(USUAL) { idle.times() } else { 1 }
     }
 
     /// Returns that many milliseconds; beyond the longest of who looks, half as much more or less: else those who came together
@@ -174,6 +181,19 @@ mod tests {
             })
             .collect();
         assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 32, 32]);
+    }
+
+    #[test]
+    fn an_end_that_was_chosen_is_kept_however_many_sleep() {
+        let (idle, usual) = (Idle::new(), u64::from(USUAL));
+        // A thousand, for a second.
+        for now in 0..1000 {
+            (0..usual).for_each(|_| idle.ran_out(now, usual));
+        }
+        assert!(Slices::times(usual, usual, &idle) > 8);
+        for (millis, longest) in [(1, 1), (8, 8), (1, usual), (1000, 1000)] {
+            assert_eq!(Slices::times(millis, longest, &idle), 1, "{millis} of {longest}");
+        }
     }
 
     #[test]

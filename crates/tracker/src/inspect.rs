@@ -130,20 +130,22 @@ impl Inspection {
     }
 }
 
-/// Looks into every segment of a directory, in the order of names. Of what cannot be looked into it says why; what has gone
-/// meanwhile is left out.
+/// Looks into every segment of a directory, one after the other, in the order of names. Of what cannot be looked into it says why;
+/// what has gone meanwhile is left out.
+///
+/// Each takes a descriptor as long as it is kept, and no longer.
 ///
 /// # Errors
 ///
 /// [`ListError`] if the directory cannot be read.
 pub fn inspect_all(
     directory: impl AsRef<Path>,
-) -> Result<Vec<Result<Inspection, InspectError>>, ListError> {
+) -> Result<impl Iterator<Item = Result<Inspection, InspectError>>, ListError> {
     let look = |(path, name): (PathBuf, String)| match examine(&path).map_err(InspectError::from) {
         Err(InspectError::Missing) => None,
         examined => Some(examined.and_then(|examined| Inspection::of(examined, path, name))),
     };
-    Ok(candidates(directory.as_ref())?.into_iter().filter_map(look).collect())
+    Ok(candidates(directory.as_ref())?.into_iter().filter_map(look))
 }
 
 /// What was looked into is found.

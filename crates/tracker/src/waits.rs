@@ -1,5 +1,6 @@
 //! Who waits for what, and who keeps them waiting.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -70,15 +71,15 @@ pub struct Waits {
 ///
 /// [`ListError`] if the directory cannot be read.
 pub fn waits(directory: impl AsRef<Path>) -> Result<Waits, ListError> {
-    let inspections: Vec<_> = inspect_all(directory)?.into_iter().flatten().collect();
-    Ok(waits_in(&inspections))
+    Ok(waits_in(inspect_all(directory)?.flatten()))
 }
 
-/// The same, in segments that were looked into.
-pub fn waits_in(inspections: &[Inspection]) -> Waits {
+/// The same, in segments that are looked into.
+pub fn waits_in(inspections: impl IntoIterator<Item: Borrow<Inspection>>) -> Waits {
     let mut waits = Waits::default();
     let mut threads: BTreeMap<u32, Option<Threads>> = BTreeMap::new();
     for inspection in inspections {
+        let inspection = inspection.borrow();
         let (file, summary) = (inspection.file(), &inspection.summary);
         let Ok(entries) = &summary.objects else { continue };
         let (device, inode) = inspection.identity();

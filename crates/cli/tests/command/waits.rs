@@ -125,3 +125,34 @@ fn who_waits_for_one_that_does_not_wait_is_in_no_circle() {
     drop(held);
     assert!(cook.join().unwrap());
 }
+
+#[test]
+fn who_waits_is_seen_among_more_segments_than_there_are_descriptors() {
+    let directory = tempfile::Builder::new().prefix("shmkit-test-").tempdir_in("/dev/shm").unwrap();
+    let options = Options::new(1 << 16).participants(8).directory(directory.path());
+    let others: Vec<_> = (0..40).map(|n| options.create(&format!("a{n}")).unwrap()).collect();
+    let segment = options.create("kitchen").unwrap();
+    let pan = segment.mutex("pan", 0_u64).unwrap();
+    let held = pan.lock().unwrap();
+    let cook = Process::spawn(take_one, (directory.path().to_owned(),)).unwrap();
+    let pid = cook.pid().to_string();
+    let ask = || {
+        let few = "ulimit -n 32 && exec \"$@\"";
+        let mut run = Command::new("sh");
+        run.args([
+            "-c",
+            few,
+            "sh",
+            env!("CARGO_BIN_EXE_shmkit"),
+            "wait-chains",
+            &pid,
+            "--directory",
+        ]);
+        run.arg(directory.path()).output().unwrap()
+    };
+    let output = until(ask, |output| !output.stdout.ends_with(b"waits for nothing in a segment\n"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\"pan\" of \"kitchen\""), "{text}");
+    drop((held, others));
+    assert!(cook.join().unwrap());
+}
