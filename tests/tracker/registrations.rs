@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use shmkit_tracker::{Cleaner, ErrorKind, Kind, Outcome, Sweep, Tracker, command};
 
 use crate::support::{Peer, wait_until};
@@ -236,15 +239,10 @@ fn what_is_older_than_its_announcement_is_left_alone() {
     let folder = Folder::new();
     let older = folder.path().join("older");
     fs::write(&older, "").unwrap();
-    // The file system's clock has steps.
-    let born = |path: &Path| fs::metadata(path).unwrap().created().unwrap();
-    let later = folder.path().join("later");
-    wait_until(|| {
-        fs::write(&later, "").unwrap();
-        let is_later = born(&later) > born(&older);
-        fs::remove_file(&later).unwrap();
-        is_later
-    });
+    // The clock of the announcement has steps, and a file may be born between two of them.
+    let born = fs::metadata(&older).unwrap().created().unwrap();
+    let born = TimeSpec::from_duration(born.duration_since(UNIX_EPOCH).unwrap());
+    wait_until(|| clock_gettime(ClockId::CLOCK_REALTIME_COARSE).unwrap() > born);
     let mut client = folder.client();
     told(&mut client, "announce semaphore s", "announced");
     fs::rename(&older, folder.path().join("sem.s")).unwrap();

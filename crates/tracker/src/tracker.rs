@@ -217,8 +217,8 @@ impl Tracker {
     /// Says that this process is about to make something, which is a file: if it is killed before it can
     /// [register](Self::register) what it has made, that is released as well.
     ///
-    /// Until then it is known by its name, this user, and that it is born later than this: what a process makes under that
-    /// name that has not registered it cannot be told from it.
+    /// Until then it is known by its name, this user, and that it is born later than this, by a clock that has steps of some
+    /// milliseconds: what a process makes under that name that has not registered it cannot be told from it.
     ///
     /// Who has made nothing [unregisters](Self::unregister) it.
     ///
