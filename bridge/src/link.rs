@@ -138,19 +138,22 @@ impl Link {
     }
 
     /// Asks by a frame that has this ticket. `then` is called with the answer by another thread, or by this one if there will be none.
-    pub(crate) fn ask(&self, ticket: u64, mut then: Then, frame: &Frame<'_>) {
-        let down = {
-            let mut calls = lock(&self.calls);
-            match &calls.down {
-                Some(why) => why.clone(),
-                None => {
-                    calls.waiting.insert(ticket, then);
-                    drop(calls);
-                    return self.post(frame);
-                }
-            }
+    pub(crate) fn ask(&self, ticket: u64, then: Then, frame: &Frame<'_>) {
+        if self.expect(ticket, then) {
+            self.post(frame);
+        }
+    }
+
+    /// Keeps whom to call with an answer, or with its next part; or calls at once, if there will be none. Returns whether it is kept.
+    fn expect(&self, ticket: u64, mut then: Then) -> bool {
+        let mut calls = lock(&self.calls);
+        let Some(why) = calls.down.clone() else {
+            calls.waiting.insert(ticket, then);
+            return true;
         };
-        then(Said::Last(Err(Decline::Gone(down))));
+        drop(calls);
+        then(Said::Last(Err(Decline::Gone(why))));
+        false
     }
 
     /// Returns why the link is no more, if it is not.
@@ -303,17 +306,7 @@ impl Link {
         let is_part = matches!(said, Said::Part(_));
         then(said);
         if is_part {
-            let down = {
-                let mut calls = lock(&self.calls);
-                match &calls.down {
-                    Some(why) => why.clone(),
-                    None => {
-                        calls.waiting.insert(ticket, then);
-                        return;
-                    }
-                }
-            };
-            then(Said::Last(Err(Decline::Gone(down))));
+            self.expect(ticket, then);
         }
     }
 

@@ -87,3 +87,19 @@ impl RemoteBuilder {
         Ok(pool)
     }
 }
+
+impl RemotePool {
+    /// Connects to those that serve a pool of this name, as usual.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RemoteBuilder::connect`].
+    pub fn connect(node: &Node, name: &str) -> Result<Self, BridgeError> {
+        Self::builder(node, name).connect()
+    }
+
+    /// Begins to connect.
+    pub fn builder(node: &Node, name: &str) -> RemoteBuilder {
+        RemoteBuilder::new(node, name)
+    }
+}

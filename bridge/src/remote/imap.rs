@@ -26,8 +26,30 @@ pub struct RemoteImap<'p, T: Task, I> {
     last: Option<usize>,
 }
 
+impl RemotePool {
+    /// Returns the answers in the order of the inputs, as they come. The inputs are looked at as far ahead as there are places for them.
+    pub fn imap<T, I>(&self, task: T, inputs: I) -> RemoteImap<'_, T, I::IntoIter>
+    where
+        T: Task,
+        I: IntoIterator<Item = T::Args>,
+    {
+        let _ = task;
+        RemoteImap::new(self, inputs.into_iter(), true)
+    }
+
+    /// As [`imap`](Self::imap), in the order in which the answers come.
+    pub fn imap_unordered<T, I>(&self, task: T, inputs: I) -> RemoteImap<'_, T, I::IntoIter>
+    where
+        T: Task,
+        I: IntoIterator<Item = T::Args>,
+    {
+        let _ = task;
+        RemoteImap::new(self, inputs.into_iter(), false)
+    }
+}
+
 impl<'p, T: Task, I: Iterator<Item = T::Args>> RemoteImap<'p, T, I> {
-    pub(super) fn new(pool: &'p RemotePool, inputs: I, in_order: bool) -> Self {
+    fn new(pool: &'p RemotePool, inputs: I, in_order: bool) -> Self {
         let gather = Gather::new(T::NAME);
         Self { pool, inputs: Some(inputs), gather, in_order, given: 0, told: 0, last: None }
     }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use shmkit::Item;
 
-use super::queue::{RemoteQueue, yes};
+use super::side::Side;
 use crate::RemoteError;
-use crate::talk::{QueueAsk, encode};
+use crate::talk::{QueueAsk, QueueSaid, encode};
 
 /// An item that this process has taken from a queue of another machine, and is not done with. Dropping it gives it back.
 ///
@@ -15,14 +15,14 @@ use crate::talk::{QueueAsk, encode};
 /// *This* process, or its link: another one gets the item, or nobody, as the queue was made.
 #[must_use = "dropped at once, the item goes back"]
 pub struct RemoteLease<'q, T: Item + ?Sized> {
-    queue: &'q RemoteQueue<T>,
+    takes: &'q Side,
     lease: Option<u64>,
     value: T::Owned,
 }
 
 impl<'q, T: Item + ?Sized> RemoteLease<'q, T> {
-    pub(super) fn new(queue: &'q RemoteQueue<T>, lease: u64, value: T::Owned) -> Self {
-        Self { queue, lease: Some(lease), value }
+    pub(super) fn new(takes: &'q Side, lease: u64, value: T::Owned) -> Self {
+        Self { takes, lease: Some(lease), value }
     }
 
     /// Says that the item is done: nobody else gets it. It is, when this returns.
@@ -32,11 +32,20 @@ impl<'q, T: Item + ?Sized> RemoteLease<'q, T> {
     /// [`RemoteError::Gone`]: nobody knows whether it is done; another may get it.
     pub fn done(mut self) -> Result<(), RemoteError> {
         let leases = self.lease.take().into_iter().collect();
-        yes(&self.queue.takes.ask(&encode(&QueueAsk::Done { leases }))?)
+        yes(&self.takes.ask(&encode(&QueueAsk::Done { leases }))?)
     }
 
     /// Gives the item back: whoever takes next gets it, before all others.
     pub fn give_back(self) {}
+}
+
+/// What is answered by yes or no.
+pub(super) fn yes(answer: &[u8]) -> Result<(), RemoteError> {
+    match postcard::from_bytes(answer) {
+        Ok(QueueSaid::Yes) => Ok(()),
+        Ok(QueueSaid::No(why)) => Err(why.into()),
+        _ => Err(RemoteError::Decode),
+    }
 }
 
 impl<T: Item + ?Sized> std::ops::Deref for RemoteLease<'_, T> {
@@ -50,7 +59,7 @@ impl<T: Item + ?Sized> std::ops::Deref for RemoteLease<'_, T> {
 impl<T: Item + ?Sized> Drop for RemoteLease<'_, T> {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            self.queue.takes.say(&encode(&QueueAsk::Back { leases: vec![lease] }));
+            self.takes.say(&encode(&QueueAsk::Back { leases: vec![lease] }));
         }
     }
 }

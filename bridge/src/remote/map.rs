@@ -7,15 +7,12 @@ use std::time::Instant;
 use shmkit::{Item, TypeTag};
 
 use super::queue::PATIENCE;
-use super::replica::MapReplica;
+use super::replica::{Items, MapReplica, bytes};
 use super::side::Side;
 use crate::frame::Kind;
 use crate::serve::{line::tag, queue::MOST_ITEM};
 use crate::talk::{MapAsk, MapSaid, encode};
 use crate::{BridgeError, Node, RemoteError};
-
-/// A map has no keys and values in this process.
-pub(super) type Items<Q, V> = PhantomData<(fn(&Q), fn(&V))>;
 
 /// A map that another machine [serves](Node::serve_map): `RemoteMap<str, u64>` for a `ShmMap<str, u64>`.
 ///
@@ -150,15 +147,6 @@ fn enter<Q: Item + ?Sized, V: Item + ?Sized>(
     let of = TypeTag::pair(Q::TAG, V::TAG);
     let side = Side::enter(node, &offer, Kind::Map, &name, Some(tag(&of)), until)?;
     Ok((side, format!("{name}@{}", offer.host)))
-}
-
-pub(super) fn bytes<T: Item + ?Sized>(value: &T) -> Result<Vec<u8>, RemoteError> {
-    let bytes = value.bytes().map_err(|error| RemoteError::Refused(error.to_string()))?;
-    let bytes = bytes.as_ref();
-    if bytes.len() > MOST_ITEM {
-        return Err(RemoteError::TooLong { length: bytes.len(), most: MOST_ITEM });
-    }
-    Ok(bytes.to_vec())
 }
 
 impl<Q: Item + ?Sized, V: Item + ?Sized> fmt::Debug for RemoteMap<Q, V> {

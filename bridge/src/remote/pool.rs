@@ -8,22 +8,20 @@ use shmkit::{PoolError, TaskError};
 use shmkit_process::Task;
 
 use super::batch::Batch;
-use super::builder::RemoteBuilder;
 use super::calls::{Calls, JobState, Sink};
-use super::imap::RemoteImap;
 use super::pending::{Gather, RemotePending, Ticket};
 use crate::node::Watch;
-use crate::{BridgeError, Node};
 
 /// The most calls in a chunk that nobody asked for.
 const MOST: usize = 1 << 16;
-/// The pools of one name that other machines [serve](Node::serve_pool), as one.
+
+/// The pools of one name that other machines [serve](crate::Node::serve_pool), as one.
 ///
 /// It has a [`Pool`](shmkit::Pool)'s methods. A task goes to the host that has the most room, and is answered once: with its result, or
 /// with why there is none. What is unlike a pool of this machine:
 ///
 /// * A task is run at most once, whatever dies, unless it says `#[task(idempotent)]`: then it goes to another host when the one that had it
-///   is gone, up to [`attempts`](RemoteBuilder::attempts) times.
+///   is gone, up to [`attempts`](crate::RemoteBuilder::attempts) times.
 /// * Arguments and answers are bytes, a mebibyte at most for each call. A handle, a descriptor, a lock does not leave its machine: that is
 ///   an error of the call, which says so.
 /// * [`cancel`](RemotePending::cancel) asks; the answer says what has become of it.
@@ -44,20 +42,6 @@ pub struct RemotePool {
 }
 
 impl RemotePool {
-    /// Connects to those that serve a pool of this name, as usual.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RemoteBuilder::connect`].
-    pub fn connect(node: &Node, name: &str) -> Result<Self, BridgeError> {
-        Self::builder(node, name).connect()
-    }
-
-    /// Begins to connect.
-    pub fn builder(node: &Node, name: &str) -> RemoteBuilder {
-        RemoteBuilder::new(node, name)
-    }
-
     /// Returns the names of the hosts that it has now.
     pub fn hosts(&self) -> Vec<String> {
         self.calls.state().hosts.iter().map(|host| host.name.clone()).collect()
@@ -169,26 +153,6 @@ impl RemotePool {
         }
         self.flush(&mut batch, &gather);
         gather.wait(given)
-    }
-
-    /// Returns the answers in the order of the inputs, as they come. The inputs are looked at as far ahead as there are places for them.
-    pub fn imap<T, I>(&self, task: T, inputs: I) -> RemoteImap<'_, T, I::IntoIter>
-    where
-        T: Task,
-        I: IntoIterator<Item = T::Args>,
-    {
-        let _ = task;
-        RemoteImap::new(self, inputs.into_iter(), true)
-    }
-
-    /// As [`imap`](Self::imap), in the order in which the answers come.
-    pub fn imap_unordered<T, I>(&self, task: T, inputs: I) -> RemoteImap<'_, T, I::IntoIter>
-    where
-        T: Task,
-        I: IntoIterator<Item = T::Args>,
-    {
-        let _ = task;
-        RemoteImap::new(self, inputs.into_iter(), false)
     }
 
     pub(crate) fn pack_call<T: Task>(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use shmkit::{Item, TypeTag};
 
-use super::lease::RemoteLease;
+use super::lease::{RemoteLease, yes};
 use super::side::{Side, say};
 use crate::frame::{Kind, Pieces};
 use crate::serve::{line::tag, queue::MOST_ITEM};
@@ -30,7 +30,7 @@ const NOW: Wait = Some(Duration::ZERO);
 pub struct RemoteQueue<T: Item + ?Sized> {
     /// Whoever waits to put holds up nobody who takes.
     puts: Side,
-    pub(super) takes: Side,
+    takes: Side,
     item: PhantomData<fn(&T)>,
 }
 
@@ -211,7 +211,7 @@ impl<T: Item + ?Sized> RemoteQueue<T> {
     fn lease_by(&self, wait: Wait) -> Result<RemoteLease<'_, T>, RemoteError> {
         let (lease, mut items) = self.take_by(wait, 1)?;
         let value = items.pop().ok_or(RemoteError::Decode)?;
-        Ok(RemoteLease::new(self, lease, value))
+        Ok(RemoteLease::new(&self.takes, lease, value))
     }
 
     /// Takes items; returns the first one's lease, and the others have those that follow.
@@ -296,14 +296,6 @@ impl<T: Item + ?Sized> RemoteQueue<T> {
             Ok(QueueSaid::No(why)) => Err(why.into()),
             _ => Err(RemoteError::Decode),
         }
-    }
-}
-
-pub(super) fn yes(answer: &[u8]) -> Result<(), RemoteError> {
-    match postcard::from_bytes(answer) {
-        Ok(QueueSaid::Yes) => Ok(()),
-        Ok(QueueSaid::No(why)) => Err(why.into()),
-        _ => Err(RemoteError::Decode),
     }
 }
 

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use shmkit::Item;
 
-use super::map::{Items, bytes};
 use super::side::Side;
 use crate::frame::Pieces;
+use crate::serve::queue::MOST_ITEM;
 use crate::talk::{MapAsk, MapSaid, encode};
 use crate::{BridgeError, RemoteError};
 
 /// For how long a thread that follows a map waits for a change before it looks whether anybody still wants it to.
 const SLICE: Duration = Duration::from_secs(1);
+
+/// A map has no keys and values in this process.
+pub(super) type Items<Q, V> = PhantomData<(fn(&Q), fn(&V))>;
 
 /// A copy of a map of another machine, which follows its changes: [`RemoteMap::replica`](crate::RemoteMap::replica).
 ///
@@ -250,6 +253,16 @@ impl<Q: Item + ?Sized, V: Item + ?Sized> MapReplica<Q, V> {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// A key or a value, as it goes.
+pub(super) fn bytes<T: Item + ?Sized>(value: &T) -> Result<Vec<u8>, RemoteError> {
+    let bytes = value.bytes().map_err(|error| RemoteError::Refused(error.to_string()))?;
+    let bytes = bytes.as_ref();
+    if bytes.len() > MOST_ITEM {
+        return Err(RemoteError::TooLong { length: bytes.len(), most: MOST_ITEM });
+    }
+    Ok(bytes.to_vec())
 }
 
 impl<Q: Item + ?Sized, V: Item + ?Sized> Drop for MapReplica<Q, V> {
