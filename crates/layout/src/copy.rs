@@ -181,6 +181,7 @@ pub(crate) unsafe fn words_in(to: *mut u8, from: &[u8]) {
 ///
 /// `to` must be valid for writes of as many bytes as `from` has; whoever else accesses them does so atomically, byte by
 /// byte.
+#[inline]
 pub(crate) unsafe fn bytes_in(to: *mut u8, from: &[u8]) {
     if from.len() >= LONG && CALLS {
         // SAFETY: both are valid for so many bytes, and apart: nobody has a reference to what lies at `to` (the caller).

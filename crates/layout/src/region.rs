@@ -217,6 +217,7 @@ impl<'a> Region<'a> {
     ///
     /// As [`read_bytes`](Self::read_bytes).
     #[cfg(not(loom))]
+    #[inline]
     pub fn write_bytes(self, start: u64, from: &[u8]) -> Result<(), OffsetError> {
         let to = self.locate(start, from.len() as u64, 1)?;
         // SAFETY: in bounds and mapped (`locate`); who else is there accesses it atomically (`from_raw_parts`).

@@ -1,5 +1,7 @@
 //! Segments and the objects in them.
 
+use std::sync::Once;
+
 use shmkit_layout::{Kind, TypeTag};
 use shmkit_roster::Seat;
 use shmkit_roster::travel::{self, Arrived, Carrier, Packed};
@@ -12,8 +14,10 @@ use crate::luggage;
 struct ByLuggage;
 
 /// Has handles of this process travel in parcels.
+#[inline]
 pub(crate) fn enable() {
-    travel::set_carrier(&ByLuggage);
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| travel::set_carrier(&ByLuggage));
 }
 
 // SAFETY: `find` hands on what a segment's directory has found, and checked for kind and tag.

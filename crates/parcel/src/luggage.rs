@@ -58,50 +58,83 @@ impl Luggage {
     }
 }
 
-/// A parcel's luggage while a value is packed or unpacked: made when something is to be put there, since a number or a text
-/// needs none.
-struct Open {
-    packing: bool,
-    luggage: Option<Box<Luggage>>,
-}
+/// Nothing is open.
+const SHUT: u8 = 0;
+/// A value is being packed.
+const PACKING: u8 = 1;
+/// A value is being unpacked.
+const UNPACKING: u8 = 2;
+/// Beside one of these: something is in [`LUGGAGE`].
+const FULL: u8 = 4;
 
 thread_local! {
-    static OPEN: Cell<Option<Open>> = const { Cell::new(None) };
+    /// What is open: to open and shut it is all that a number or a text costs, which need no luggage.
+    static OPEN: Cell<u8> = const { Cell::new(SHUT) };
+    /// The luggage of the parcel that is open; made when something is to be put there.
+    static LUGGAGE: Cell<Option<Box<Luggage>>> = const { Cell::new(None) };
 }
 
-/// Runs `with` while the luggage is open, and hands back what is in it then. A panic in between loses it, and no more.
+/// Opens a luggage, or none, as that of the parcel that is open.
 #[inline]
-pub(crate) fn open<R>(
-    luggage: Option<Box<Luggage>>,
-    packing: bool,
-    with: impl FnOnce() -> R,
-) -> (R, Option<Box<Luggage>>) {
-    /// Puts back what was open before: a value's `Serialize` may pack another parcel.
-    struct Outer(Option<Open>);
-    impl Drop for Outer {
-        fn drop(&mut self) {
-            OPEN.set(self.0.take());
+fn set(how: u8, luggage: Option<Box<Luggage>>) {
+    match luggage {
+        None => OPEN.set(how),
+        some => {
+            OPEN.set(how | FULL);
+            LUGGAGE.set(some);
         }
     }
-    let outer = Outer(OPEN.replace(Some(Open { packing, luggage })));
+}
+
+/// Takes out what is open, and leaves it shut.
+#[inline]
+fn unset() -> (u8, Option<Box<Luggage>>) {
+    let how = OPEN.replace(SHUT);
+    let luggage = if how & FULL == 0 { None } else { LUGGAGE.take() };
+    (how & !FULL, luggage)
+}
+
+/// Runs `with` while the luggage is open, and puts what is in it then back. A panic in between loses it, and no more.
+#[inline]
+pub(crate) fn open<R>(
+    luggage: &mut Option<Box<Luggage>>,
+    packing: bool,
+    with: impl FnOnce() -> R,
+) -> R {
+    /// Puts back what was open before: a value's `Serialize` may pack another parcel.
+    struct Outer(u8, Option<Box<Luggage>>);
+    impl Drop for Outer {
+        #[inline]
+        fn drop(&mut self) {
+            // Dropped, if there was a panic.
+            let _ = unset();
+            set(self.0, self.1.take());
+        }
+    }
+    let (how, outer) = unset();
+    let outer = Outer(how, outer);
+    set(if packing { PACKING } else { UNPACKING }, luggage.take());
     let result = with();
-    let open = OPEN.take();
-    drop(outer);
     // Whoever packs inside puts back what it found.
-    (result, open.and_then(|open| open.luggage))
+    *luggage = unset().1;
+    drop(outer);
+    result
 }
 
 /// Lends what is open in this thread, if anything is. What `run` packs itself finds nothing open.
-fn lend<R>(run: impl FnOnce(&mut Open) -> R) -> Option<R> {
-    let mut open = OPEN.take()?;
-    let result = run(&mut open);
-    OPEN.set(Some(open));
+fn lend<R>(run: impl FnOnce(bool, &mut Option<Box<Luggage>>) -> R) -> Option<R> {
+    let (how, mut luggage) = unset();
+    if how == SHUT {
+        return None;
+    }
+    let result = run(how == PACKING, &mut luggage);
+    set(how, luggage);
     Some(result)
 }
 
 /// Returns whether a value is being packed in this thread to go to another process of this machine.
 pub fn is_packing() -> bool {
-    lend(|open| open.packing).unwrap_or(false)
+    lend(|packing, _| packing).unwrap_or(false)
 }
 
 /// Puts a duplicate of a descriptor into the luggage of this thread, and returns its number there.
@@ -133,7 +166,7 @@ pub fn take(what: &str, number: u32) -> Result<OwnedFd, CannotTravel> {
 /// Remembers why, and returns an error of the format.
 pub(crate) fn say<E>(why: CannotTravel, custom: impl FnOnce(String) -> E) -> E {
     let text = why.to_string();
-    lend(|open| open.luggage.get_or_insert_default().why = Some(why));
+    lend(|_, luggage| luggage.get_or_insert_default().why = Some(why));
     custom(text)
 }
 
@@ -152,9 +185,8 @@ pub(crate) fn with<R>(
     packing: bool,
     run: impl FnOnce(&mut Luggage) -> Result<R, CannotTravel>,
 ) -> Result<R, CannotTravel> {
-    let lent = lend(|open| {
-        let is_it = open.packing == packing;
-        is_it.then(|| run(open.luggage.get_or_insert_default()))
+    let lent = lend(|is_packing, luggage| {
+        (is_packing == packing).then(|| run(luggage.get_or_insert_default()))
     });
     lent.flatten().unwrap_or_else(|| {
         Err(CannotTravel::new(

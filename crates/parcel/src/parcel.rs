@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use shmkit_roster::Seat;
 
-use crate::ParcelError;
 use crate::carrier::enable;
 use crate::luggage::{self, Luggage};
+use crate::{CannotTravel, ParcelError};
 
 /// Values on their way to another process of this machine: their bytes and descriptors.
 ///
@@ -32,6 +32,11 @@ impl Parcel {
     /// Makes one with nothing in it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes one with nothing in it, and room for so many bytes before it takes more memory.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
 
     /// Makes one that takes bytes and nothing else, to go to another machine: a value with a descriptor or a handle in it is refused.
@@ -67,6 +72,7 @@ impl Parcel {
     }
 
     /// Empties it, and puts these bytes in, which another one had: it keeps its memory for them.
+    #[inline]
     pub fn refill(&mut self, bytes: &[u8]) {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
@@ -78,7 +84,13 @@ impl Parcel {
         &self.bytes
     }
 
+    /// Lends its bytes, to be changed where they are.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
     /// Returns whether there are descriptors in it.
+    #[inline]
     pub fn has_files(&self) -> bool {
         self.luggage.as_ref().is_some_and(|luggage| luggage.files.iter().any(Option::is_some))
     }
@@ -89,17 +101,31 @@ impl Parcel {
     ///
     /// [`CannotTravel`](ParcelError::CannotTravel), [`Encode`](ParcelError::Encode): then the parcel is as before.
     /// [Bare](Self::bare), it refuses what is more than bytes.
+    #[inline]
     pub fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ParcelError> {
         enable();
         let before = self.bytes.len();
         let marks = self.luggage.as_ref().map_or([0; 3], |luggage| luggage.marks());
         let mut writer = Writer(&mut self.bytes);
-        let (result, luggage) = luggage::open(self.luggage.take(), !self.is_bare, || {
+        let result = luggage::open(&mut self.luggage, !self.is_bare, || {
             postcard::serialize_with_flavor::<T, &mut Writer<'_>, ()>(value, &mut writer)
         });
-        self.luggage = luggage;
-        let why = self.luggage.as_mut().and_then(|luggage| luggage.why.take());
-        match (result, why) {
+        if result.is_ok() && self.luggage.is_none() {
+            return Ok(());
+        }
+        self.added(type_name::<T>(), before, marks, result)
+    }
+
+    /// Looks whether a value was put in that is more than bytes, or was not, and says why.
+    #[cold]
+    fn added(
+        &mut self,
+        of: &'static str,
+        before: usize,
+        marks: [usize; 3],
+        result: postcard::Result<()>,
+    ) -> Result<(), ParcelError> {
+        match (result, self.why()) {
             (Ok(()), None) => Ok(()),
             (result, why) => {
                 self.bytes.truncate(before);
@@ -107,12 +133,18 @@ impl Parcel {
                     luggage.cut(marks);
                 }
                 let encode = || ParcelError::Encode {
-                    of: type_name::<T>(),
+                    of,
                     why: result.err().map(|error| error.to_string()).unwrap_or_default(),
                 };
                 Err(why.map_or_else(encode, Into::into))
             }
         }
+    }
+
+    /// Takes out why something could not travel.
+    #[inline]
+    fn why(&mut self) -> Option<CannotTravel> {
+        self.luggage.as_mut().and_then(|luggage| luggage.why.take())
     }
 
     /// Takes the next value out.
@@ -121,23 +153,35 @@ impl Parcel {
     ///
     /// [`Decode`](ParcelError::Decode): what is there is no such value; [`CannotTravel`](ParcelError::CannotTravel): something in
     /// it cannot be used here. Then the parcel is as before, but for descriptors that were taken out.
+    #[inline]
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, ParcelError> {
         enable();
         let left = &self.bytes[self.at..];
-        let (result, luggage) =
-            luggage::open(self.luggage.take(), false, || postcard::take_from_bytes::<T>(left));
-        self.luggage = luggage;
-        let why = self.luggage.as_mut().and_then(|luggage| luggage.why.take());
-        match (result, why) {
+        let result =
+            luggage::open(&mut self.luggage, false, || postcard::take_from_bytes::<T>(left));
+        match (result.map(|(value, left)| (value, left.len())), self.why()) {
             (Ok((value, left)), None) => {
-                self.at = self.bytes.len() - left.len();
+                self.at = self.bytes.len() - left;
                 Ok(value)
             }
-            (_, Some(why)) => Err(why.into()),
-            (Err(error), None) => {
-                Err(ParcelError::Decode { of: type_name::<T>(), why: error.to_string() })
-            }
+            (Ok(_), Some(why)) => Err(why.into()),
+            (Err(error), why) => Err(not_taken(type_name::<T>(), error, why)),
         }
+    }
+
+    /// Takes a value out of bytes that another one had, with which nothing went.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    #[inline]
+    pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParcelError> {
+        enable();
+        let mut none = None;
+        let result = luggage::open(&mut none, false, || postcard::take_from_bytes::<T>(bytes));
+        result.map(|(value, _)| value).map_err(|error| {
+            not_taken(type_name::<T>(), error, none.and_then(|mut luggage| luggage.why.take()))
+        })
     }
 
     /// Takes what its objects' handles keep, to be dropped when the other side has taken them out.
@@ -153,6 +197,14 @@ impl Parcel {
     /// Returns whether all was taken out.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cold]
+fn not_taken(of: &'static str, error: postcard::Error, why: Option<CannotTravel>) -> ParcelError {
+    match why {
+        Some(why) => why.into(),
+        None => ParcelError::Decode { of, why: error.to_string() },
     }
 }
 
@@ -209,6 +261,40 @@ mod tests {
         assert_eq!((parcel.len(), parcel.has_files()), (1, false));
         assert!(matches!(parcel.take::<String>(), Err(ParcelError::Decode { .. })));
         assert_eq!(parcel.take::<u8>().unwrap(), 5);
+    }
+
+    #[test]
+    fn a_value_that_packs_another_parcel_leaves_its_own_open() {
+        /// Packs a descriptor, another parcel with one, one that panics, and a descriptor.
+        struct Nests(Descriptor<File>);
+        impl Serialize for Nests {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                struct Panics;
+                impl Serialize for Panics {
+                    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                        assert!(luggage::is_packing());
+                        std::panic::resume_unwind(Box::new(()))
+                    }
+                }
+                let mut inner = Parcel::new();
+                inner.add(&self.0).unwrap();
+                assert_eq!(inner.take_files().len(), 1);
+                let pack = std::panic::AssertUnwindSafe(|| inner.add(&(&self.0, Panics)));
+                assert!(std::panic::catch_unwind(pack).is_err());
+                (&self.0, &self.0).serialize(serializer)
+            }
+        }
+        let file = Descriptor::from(File::open("/dev/null").unwrap());
+        let mut parcel = Parcel::new();
+        parcel.add(&(&file, Nests(file.try_clone().unwrap().into()))).unwrap();
+        parcel.add(&1_u8).unwrap();
+        assert!(!luggage::is_packing());
+        let (bytes, files) = parcel.into_parts();
+        assert_eq!(files.len(), 3);
+        type All = (Descriptor<File>, (Descriptor<File>, Descriptor<File>));
+        let mut parcel = Parcel::from_parts(bytes, files);
+        parcel.take::<All>().unwrap();
+        assert_eq!(parcel.take::<u8>().unwrap(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::crash;
 use shmkit_layout::Region;
 use shmkit_parcel::Parcel;
-use shmkit_process::__pool::answered;
+use shmkit_process::__pool::{answered, returned};
 use shmkit_process::TaskError;
 
 use crate::error::Trouble;
@@ -15,7 +15,7 @@ use crate::raw::{Progress, RawCell};
 use crate::store::{Store, copy};
 
 /// In front of each answer: how many bytes it has, as u32 of the machine's byte order, and [`LADEN`].
-const PREFIX: usize = 4;
+pub(crate) const PREFIX: usize = 4;
 /// Something goes with the answer that is more than bytes, which the worker has sent before.
 const LADEN: u32 = 1 << 31;
 
@@ -38,14 +38,15 @@ impl<'s> Answers<'s> {
         Ok(Self { store, cell, calls, now: Progress::NONE, here })
     }
 
-    /// Puts the answer of the next call behind those that are there, and says so.
+    /// Puts the answer of the next call behind those that are there, and says so. In front of it are bytes for its
+    /// [prefix](PREFIX), so that it is copied in one.
     #[inline]
-    pub(crate) fn add(&mut self, answer: &[u8]) -> Result<(), Trouble> {
+    pub(crate) fn add(&mut self, answer: &mut [u8]) -> Result<(), Trouble> {
         self.put(answer, 0)
     }
 
     /// The same of an answer with which something goes that is more than bytes: its parent is to look for that.
-    pub(crate) fn add_laden(&mut self, answer: &[u8]) -> Result<(), Trouble> {
+    pub(crate) fn add_laden(&mut self, answer: &mut [u8]) -> Result<(), Trouble> {
         // Relaxed: the cell's word publishes it.
         self.cell.brings.store(1, Relaxed);
         self.put(answer, LADEN)
@@ -57,16 +58,20 @@ impl<'s> Answers<'s> {
     }
 
     #[inline]
-    fn put(&mut self, answer: &[u8], mark: u32) -> Result<(), Trouble> {
-        let len = u32::try_from(answer.len()).ok().filter(|len| len & LADEN == 0);
-        let len = len.ok_or(Trouble::TooLong(answer.len()))?;
+    fn put(&mut self, answer: &mut [u8], mark: u32) -> Result<(), Trouble> {
+        let all = answer.len();
+        let too_long = Trouble::TooLong(all);
+        let Some((prefix, bytes)) = answer.split_first_chunk_mut::<PREFIX>() else {
+            return Err(too_long);
+        };
+        let len = u32::try_from(bytes.len()).ok().filter(|len| len & LADEN == 0);
+        *prefix = (len.ok_or(too_long)? | mark).to_ne_bytes();
         let at = self.now.bytes();
-        let end = at + PREFIX as u64 + u64::from(len);
+        let end = at + all as u64;
         if end > self.here.len() as u64 {
             self.move_to_more(end)?;
         }
-        self.here.write_bytes(at, &(len | mark).to_ne_bytes())?;
-        self.here.write_bytes(at + PREFIX as u64, answer)?;
+        self.here.write_bytes(at, answer)?;
         self.now = Progress::new(self.now.place(), self.now.calls() + 1, end);
         self.cell.advance(self.now);
         Ok(())
@@ -76,8 +81,11 @@ impl<'s> Answers<'s> {
     #[cold]
     fn move_to_more(&mut self, end: u64) -> Result<(), Trouble> {
         let now = self.now;
-        // Twice as much as is needed, as there is more to come; and in the one of two places that is not in use.
-        let len = if self.calls > now.calls() + 1 { end * 2 } else { end };
+        // As much as all of them take if those to come are as long as those that are there, and an eighth; and in the one of
+        // two places that is not in use.
+        let (here, more) = (now.calls() + 1, self.calls.saturating_sub(now.calls() + 1));
+        let to_come = end.div_ceil(here).saturating_mul(more);
+        let len = end + to_come + to_come / 8;
         let place = if now.place() == 1 { 2 } else { 1 };
         let block = self.store.heap.reserve_bytes(len as usize)?;
         let word = &self.cell.blocks[place as usize - 1];
@@ -123,7 +131,6 @@ impl Packed {
 pub(crate) struct Reader<'b> {
     rest: &'b [u8],
     files: std::vec::IntoIter<Vec<OwnedFd>>,
-    parcel: Parcel,
 }
 
 impl<'b> Reader<'b> {
@@ -133,7 +140,7 @@ impl<'b> Reader<'b> {
     }
 
     fn of(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes, files: Vec::new().into_iter(), parcel: Parcel::new() }
+        Self { rest: bytes, files: Vec::new().into_iter() }
     }
 
     /// Returns the bytes of the next answer, and whether something goes with them.
@@ -147,21 +154,34 @@ impl<'b> Reader<'b> {
     }
 
     /// Unpacks the next answer of a task in a process of this name.
+    #[inline]
     pub(crate) fn next<T: DeserializeOwned>(
         &mut self,
         task: &'static str,
         name: &str,
     ) -> Result<T, TaskError> {
+        let next = self.cut();
+        match next {
+            Some((answer, false)) if let Some(output) = returned(answer) => Ok(output),
+            _ => self.unpack(next, task, name),
+        }
+    }
+
+    /// The same of one with which something goes, or that says why there is none.
+    #[cold]
+    fn unpack<T: DeserializeOwned>(
+        &mut self,
+        next: Option<(&[u8], bool)>,
+        task: &'static str,
+        name: &str,
+    ) -> Result<T, TaskError> {
         let decode = |why: String| TaskError::Decode { task, name: name.to_owned(), why };
-        let Some((answer, is_laden)) = self.cut() else {
+        let Some((answer, is_laden)) = next else {
             return Err(decode("it is cut off".into()));
         };
-        self.parcel.refill(answer);
-        if is_laden {
-            let files = self.files.next().unwrap_or_default();
-            self.parcel = Parcel::from_parts(answer.to_vec(), files);
-        }
-        answered(task, name, &mut self.parcel)?;
-        self.parcel.take().map_err(|error| decode(error.to_string()))
+        let files = if is_laden { self.files.next().unwrap_or_default() } else { Vec::new() };
+        let mut parcel = Parcel::from_parts(answer.to_vec(), files);
+        answered(task, name, &mut parcel)?;
+        parcel.take().map_err(|error| decode(error.to_string()))
     }
 }

@@ -116,14 +116,18 @@ impl<'p, T: Task> Course<'p, T> {
             self.first = self.given;
             return;
         }
-        let (mut bytes, luggage) = Luggage::of(std::mem::take(&mut self.parcel));
-        bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        let calls = self.ends.len();
+        // The next ones will be about as many, and as long.
+        let next = Parcel::with_capacity(self.parcel.bytes().len());
+        let ends = std::mem::replace(&mut self.ends, Vec::with_capacity(calls));
+        let (mut bytes, luggage) = Luggage::of(std::mem::replace(&mut self.parcel, next));
+        bytes.truncate(ends.last().copied().unwrap_or(0));
         let order = Order {
             task: T::NAME,
             print: T::PRINT,
             sink: self.inbox.clone(),
             first: self.first,
-            ends: std::mem::take(&mut self.ends),
+            ends,
             bytes,
             luggage,
             limit: self.limit,

@@ -17,7 +17,7 @@ use shmkit_roster::OwnerId;
 use shmkit_segment::Segment;
 use shmkit_sync::Patience;
 
-use crate::answers::Answers;
+use crate::answers::{Answers, PREFIX};
 use crate::error::Trouble;
 use crate::luggage;
 use crate::raw::{Next, RawCell, RawFront, Receipt, Turn, WorkerState};
@@ -26,6 +26,10 @@ use crate::told;
 
 /// Of how many answers a worker keeps the objects that it has made for them.
 const MOST_KEPT: usize = 64;
+
+/// At how many calls a worker looks at the clock once, while the kernel's ticks are longer than they: they take less time
+/// than the look.
+const MOST_UNTIMED: u64 = 16;
 
 /// What a worker is told when it is started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -176,24 +180,31 @@ fn run(
     let mut args = Parcel::from_parts(bytes, files);
     let (mut answers, mut answer) = (Answers::new(store, number, cell)?, Parcel::new());
     told::within(call.as_ref().map_or("", |call| call.name()), calls, || {
+        let (mut about, mut looks, mut next) = (0, 1, 1);
         for n in 0..calls {
-            if n > 0 {
-                let began = if place.is_limited { now() } else { about_now() };
-                cell.started.store(began, Relaxed);
+            if place.is_limited && n > 0 {
+                cell.started.store(now(), Relaxed);
+            } else if n == next {
+                let before = std::mem::replace(&mut about, about_now());
+                cell.started.store(about, Relaxed);
+                // Of calls that take far less than a tick, it says when one of the last few began.
+                looks = if about == before { MOST_UNTIMED.min(looks * 2) } else { 1 };
+                next += looks;
             }
             match (&call, &refusal) {
                 // What went wrong with one goes wrong with those behind it.
-                (_, Some(why)) => answer.refill(why.bytes()),
-                (Err(why), None) => answer.refill(why.bytes()),
+                (_, Some(why)) => prefixed(&mut answer, why),
+                (Err(why), None) => prefixed(&mut answer, why),
                 (Ok(call), None) => {
-                    answer.refill(&[]);
+                    answer.refill(&[0; PREFIX]);
                     if !call.run(&mut args, &mut answer) {
-                        refusal = Some(Parcel::from_parts(answer.bytes().to_vec(), Vec::new()));
+                        let why = answer.bytes()[PREFIX..].to_vec();
+                        refusal = Some(Parcel::from_parts(why, Vec::new()));
                     }
                 }
             }
             match answer.has_files() {
-                false => add(&mut answers, answer.bytes(), false)?,
+                false => add(&mut answers, answer.bytes_mut(), false)?,
                 true => add_laden(&mut answers, &mut answer, out)?,
             }
         }
@@ -201,14 +212,28 @@ fn run(
     })
 }
 
+/// Makes `answer` what says why there is none.
+#[cold]
+fn prefixed(answer: &mut Parcel, why: &Parcel) {
+    answer.refill(&[&[0; PREFIX], why.bytes()].concat());
+}
+
+/// Writes that there is no answer.
+#[cold]
+fn refuse(answers: &mut Answers<'_>, why: String) -> Result<(), Trouble> {
+    let mut answer = Parcel::new();
+    prefixed(&mut answer, &unencodable(why));
+    answers.add(answer.bytes_mut())
+}
+
 /// Writes an answer; or, if there is no room for it, that there is none.
 #[inline]
-fn add(answers: &mut Answers<'_>, answer: &[u8], is_laden: bool) -> Result<(), Trouble> {
+fn add(answers: &mut Answers<'_>, answer: &mut [u8], is_laden: bool) -> Result<(), Trouble> {
     let added = if is_laden { answers.add_laden(answer) } else { answers.add(answer) };
     match added {
         Err(error @ (Trouble::Heap(_) | Trouble::TooLong(_))) => {
-            let why = format!("no room for an answer of {} bytes: {error}", answer.len());
-            answers.add(unencodable(why).bytes())
+            let len = answer.len() - PREFIX;
+            refuse(answers, format!("no room for an answer of {len} bytes: {error}"))
         }
         other => other,
     }
@@ -230,12 +255,9 @@ fn add_laden(
                 out.kept.pop_front();
             }
             out.kept.push_back(kept);
-            add(answers, answer.bytes(), true)
+            add(answers, answer.bytes_mut(), true)
         }
-        Err(error) => {
-            let why = format!("what goes with the answer was not sent: {error}");
-            answers.add(unencodable(why).bytes())
-        }
+        Err(error) => refuse(answers, format!("what goes with the answer was not sent: {error}")),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Tasks that are called one after the other in a process, for pools.
 
+use serde::de::DeserializeOwned;
 use shmkit_parcel::{Parcel, ParcelError};
 
-use crate::message::Answer;
+use crate::message::{Answer, RETURNED};
 use crate::task::{Entry, Ran, Tasks};
 use crate::worker::{only, packed, refusal};
 use crate::{SpawnError, SpawnErrorKind, TaskError};
@@ -44,8 +45,15 @@ pub fn unencodable(why: String) -> Parcel {
     only(&Answer::Unencodable(why)).unwrap_or_default()
 }
 
-/// Looks what became of a task, of its whole answer. What it returned is still packed.
+/// Unpacks what a task returned, of its whole answer, with which nothing goes. `None` if it did not, or it is not as it should
+/// be: [`answered`] says what became of it.
 #[inline]
+pub fn returned<T: DeserializeOwned>(answer: &[u8]) -> Option<T> {
+    let (&RETURNED, value) = answer.split_first()? else { return None };
+    Parcel::read(value).ok()
+}
+
+/// Looks what became of a task, of its whole answer. What it returned is still packed.
 pub fn answered(task: &'static str, name: &str, answer: &mut Parcel) -> Result<(), TaskError> {
     match answer.take::<Answer>() {
         Ok(Answer::Returned) => Ok(()),

@@ -118,5 +118,5 @@ pub mod __bridge {
 /// What pools need.
 #[doc(hidden)]
 pub mod __pool {
-    pub use crate::calls::{Call, answered, unencodable};
+    pub use crate::calls::{Call, answered, returned, unencodable};
 }

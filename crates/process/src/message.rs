@@ -46,6 +46,9 @@ pub(crate) enum Answer {
     Twice([String; 2]),
 }
 
+/// How [`Answer::Returned`] is packed: by the variant's number.
+pub(crate) const RETURNED: u8 = 0;
+
 /// [`Answer::Returned`], and behind it what the task returned.
 #[derive(Serialize)]
 pub(crate) enum Returned<T> {

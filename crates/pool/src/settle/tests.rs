@@ -6,7 +6,7 @@ use shmkit_atomic::Deadline;
 
 use super::*;
 use crate::Retry;
-use crate::answers::{Answers, Reader};
+use crate::answers::{Answers, PREFIX, Reader};
 use crate::book::{Order, Phase, Sink};
 use crate::builder::Builder;
 
@@ -78,7 +78,7 @@ impl Scene {
     /// W5, of so many calls; the arguments are overwritten with it.
     fn answer(&self, calls: usize) {
         let mut answers = Answers::new(&self.inner.store, self.number, self.cell()).unwrap();
-        (0..calls).for_each(|n| answers.add(&[n as u8; 30]).unwrap());
+        (0..calls).for_each(|n| answers.add(&mut vec![n as u8; PREFIX + 3 * n]).unwrap());
     }
 
     /// The death is settled; returns what is to stand in line again.
@@ -135,7 +135,7 @@ fn killed_after_w3_it_costs_the_first_call_and_the_others_stand_in_line_again() 
 
 #[test]
 fn killed_in_the_middle_it_costs_the_call_that_it_was_at() {
-    // Answers of 30 bytes each, so that they have left the cell for a block, and that for a larger one.
+    // Ever longer answers, so that they have left the cell for a block, and that for a larger one.
     let scene = Scene::new(40, Retry::NEVER);
     scene.begin(true);
     scene.answer(30);
