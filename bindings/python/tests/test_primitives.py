@@ -47,6 +47,11 @@ def acts(lock, event, named, value):
     event.set()
 
 
+def sets(event, lock):
+    with lock:
+        event.set()
+
+
 def hands_on(method, *objects):
     child = multiprocessing.get_context(method).Process(target=acts, args=objects)
     child.start()
@@ -225,6 +230,15 @@ class Forks(unittest.TestCase):
         self.assertEqual(status, 0)
         self.assertTrue(event.is_set())
         self.assertTrue(all(one.acquire(False) for one in made))
+
+    def test_what_a_parent_lets_go_of_at_once_its_child_has(self):
+        context = multiprocessing.get_context("fork")
+        for _ in range(20):
+            # Held by the process object alone, which lets go of its arguments when it has forked.
+            child = context.Process(target=sets, args=(context.Event(), context.Lock()))
+            child.start()
+            child.join()
+            self.assertEqual(child.exitcode, 0)
 
 
 class Misuse(unittest.TestCase):

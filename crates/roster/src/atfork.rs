@@ -26,7 +26,7 @@ use std::time::Duration;
 use shmkit_atomic::Ordering::{Acquire, Relaxed, Release};
 use shmkit_atomic::{AtomicPtr, AtomicU32, Deadline, futex};
 
-use crate::person;
+use crate::{birth, person};
 
 /// The join lock.
 static LOCK: AtomicU32 = AtomicU32::new(FREE);
@@ -135,6 +135,9 @@ impl Drop for NoForks {
 /// Sets what every child that is forked from now on does in the thread that forked, before the call returns there: to
 /// take places of its own, above all. It replaces what was set before.
 ///
+/// In the parent the call returns when that is done, or the child has ended: what the parent lets go of after a fork, the child
+/// has by then.
+///
 /// It runs as what follows a fork does: the other threads are gone, and what they held stays held. It must not panic.
 ///
 /// # Errors
@@ -204,7 +207,7 @@ fn register() -> io::Result<()> {
         return Ok(());
     }
     // SAFETY: three functions that live as long as this library, and do what is safe in a forking thread, and in a
-    // signal handler that forks: atomics, futex and signal mask calls, and thread-locals without destructors.
+    // signal handler that forks: atomics, futex, signal mask and descriptor calls, and thread-locals without destructors.
     let error = unsafe { pthread_atfork(prepare, parent, child) };
     if error != 0 {
         return Err(io::Error::from_raw_os_error(error));
@@ -215,9 +218,14 @@ fn register() -> io::Result<()> {
 
 extern "C" fn prepare() {
     enter(PATIENCE);
+    // Relaxed: whoever sets it at this moment has this fork be one of those before or after.
+    if !CHILD.load(Relaxed).is_null() {
+        birth::expect();
+    }
 }
 
 extern "C" fn parent() {
+    birth::wait();
     leave();
 }
 
@@ -237,6 +245,7 @@ extern "C" fn child() {
         let run = unsafe { core::mem::transmute::<*mut (), fn()>(run) };
         run();
     }
+    birth::done();
 }
 
 /// Blocks the signals whose handlers might fork, and returns the mask as it was. Those that a thread's own

@@ -48,6 +48,8 @@ mod backing;
 #[cfg(not(loom))]
 mod beside;
 #[cfg(not(loom))]
+mod birth;
+#[cfg(not(loom))]
 mod boot;
 #[cfg(not(loom))]
 mod description;

@@ -53,8 +53,9 @@ pub fn join_all_after_fork() -> Result<usize, SegmentError> {
 /// Sets whether every child that is forked from now on [joins all](join_all_after_fork) by itself, before `fork` returns
 /// there; by default it does not.
 ///
-/// A child that joins at once cannot come too late, after its parent has left; nor does it matter that it gives up
-/// its privileges. Who cannot join is as without this: nobody, and `join_all_after_fork` says why.
+/// A child that joins at once cannot come too late, after its parent has left, or has dropped what the child inherits: `fork`
+/// returns in the parent when the child has joined. Nor does it matter that it gives up its privileges. Who cannot join is
+/// as without this: nobody, and `join_all_after_fork` says why. (What *another* thread of the parent drops meanwhile may be gone.)
 ///
 /// Children that only start a program pay for it, too, where that takes a fork.
 ///
