@@ -187,6 +187,88 @@ class QueueStream:
         return (time.perf_counter_ns() - began) / number
 
 
+def echo(end):
+    for message in iter(end.recv, None):
+        end.send(message)
+
+
+class PipeTrip:
+    """Pipe: an object to another process and back"""
+
+    most = 3
+    number, thing = 3_000, 7
+
+    def __init__(self, module):
+        context = module.get_context("fork")
+        self.near, there = context.Pipe()
+        self.other = context.Process(target=echo, args=(there,), daemon=True)
+        self.other.start()
+
+    def run(self):
+        send, recv, thing = self.near.send, self.near.recv, self.thing
+
+        def act():
+            send(thing)
+            recv()
+
+        return timed(act, self.number)
+
+    def end(self):
+        self.near.send(None)
+        self.other.join()
+
+
+class PipeLong(PipeTrip):
+    """Pipe: a mebibyte to another process and back"""
+
+    most = 1
+    number, thing = 20, bytes(1 << 20)
+
+
+class PipeHere:
+    """Pipe: send, recv, one process"""
+
+    most = 1
+
+    def __init__(self, module):
+        self.source, self.sink = module.Pipe(duplex=False)
+
+    def run(self):
+        send, recv = self.sink.send, self.source.recv
+
+        def act():
+            send(7)
+            recv()
+
+        return timed(act, 5_000)
+
+
+class SimpleStream:
+    """SimpleQueue: 20,000 objects to another process, each"""
+
+    most = 2
+
+    def __init__(self, module):
+        self.context = module.get_context("fork")
+
+    def run(self):
+        queue, number, ready = self.context.SimpleQueue(), 20_000, self.context.Event()
+
+        def takes():
+            ready.set()
+            for _ in range(number):
+                queue.get()
+
+        other = self.context.Process(target=takes)
+        other.start()
+        ready.wait()
+        began = time.perf_counter_ns()
+        for n in range(number):
+            queue.put(n)
+        other.join()
+        return (time.perf_counter_ns() - began) / number
+
+
 class PoolMap:
     """Pool(2).map, chunks of 1"""
 
@@ -262,7 +344,7 @@ class Handle:
         self.pool.join()
 
 
-ALL = (Lock, Threading, EventSet, Notify, Barrier, Value, Update, Queue, QueueStream, PoolMap, Dictionary, Handle)
+ALL = (Lock, Threading, EventSet, Notify, Barrier, Value, Update, Queue, QueueStream, SimpleStream, PipeTrip, PipeLong, PipeHere, PoolMap, Dictionary, Handle)
 
 
 def main():

@@ -14,6 +14,7 @@ mod lock;
 mod made;
 mod map;
 mod messages;
+mod pipe;
 mod rlock;
 mod segment;
 mod semaphore;
@@ -27,8 +28,8 @@ mod _native {
     #[pymodule_export]
     use crate::{
         array::Array, barrier::Barrier, block::Block, condition::Condition, errors::OwnerDied,
-        event::Event, guarded::Guarded, lock::Lock, map::Map, messages::Messages, rlock::RLock,
-        segment::Segment, semaphore::Semaphore, travel::join,
+        event::Event, guarded::Guarded, lock::Lock, map::Map, messages::Messages, pipe::End,
+        rlock::RLock, segment::Segment, semaphore::Semaphore, travel::join,
     };
     use pyo3::prelude::*;
 

@@ -90,6 +90,15 @@ def consumer():
     queue.get()
 
 
+def simple():
+    queue = context.SimpleQueue()
+    child = started(get, queue)
+    asleep(child)
+    kill(child)
+    queue.put(1)
+    queue.get()
+
+
 def take(queue, taken):
     queue.get()
     taken.set()

@@ -47,6 +47,9 @@ class Kills(unittest.TestCase):
     def test_who_gets_from_a_queue(self):
         self.check("consumer")
 
+    def test_who_gets_from_a_simple_queue(self):
+        self.check("simple")
+
     def test_who_has_got_a_task(self):
         self.check("task")
 

@@ -38,12 +38,12 @@ def install():
     import multiprocessing
     from multiprocessing import context as stock
 
-    from shmkit.multiprocessing import pool, queues, sharedctypes, synchronize
+    from shmkit.multiprocessing import connection, pool, queues, sharedctypes, synchronize
 
     stock._concrete_contexts.update(context.concrete)
     stock._default_context = _default
     vars(multiprocessing).update((name, getattr(_default, name)) for name in multiprocessing.__all__)
-    for ours in (pool, queues, sharedctypes, synchronize):
+    for ours in (connection, pool, queues, sharedctypes, synchronize):
         name = ours.__name__.rpartition(".")[2]
         __import__(f"multiprocessing.{name}")
         theirs = _sys.modules[f"multiprocessing.{name}"]

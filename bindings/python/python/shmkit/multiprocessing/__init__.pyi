@@ -13,7 +13,6 @@ from multiprocessing import get_start_method as get_start_method
 from multiprocessing import log_to_stderr as log_to_stderr
 from multiprocessing import Manager as Manager
 from multiprocessing import parent_process as parent_process
-from multiprocessing import Pipe as Pipe
 from multiprocessing import Process as Process
 from multiprocessing import ProcessError as ProcessError
 from multiprocessing import reducer as reducer
@@ -23,12 +22,14 @@ from multiprocessing import set_start_method as set_start_method
 from multiprocessing import TimeoutError as TimeoutError
 from typing import Any, Literal
 
+from shmkit.multiprocessing import connection as connection
 from shmkit.multiprocessing import context as context
 from shmkit.multiprocessing import heap as heap
 from shmkit.multiprocessing import pool as pool
 from shmkit.multiprocessing import queues as queues
 from shmkit.multiprocessing import sharedctypes as sharedctypes
 from shmkit.multiprocessing import synchronize as synchronize
+from shmkit.multiprocessing.connection import Pipe as Pipe
 from shmkit.multiprocessing.sharedctypes import Array as Array
 from shmkit.multiprocessing.sharedctypes import RawArray as RawArray
 from shmkit.multiprocessing.sharedctypes import RawValue as RawValue

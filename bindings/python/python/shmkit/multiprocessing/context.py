@@ -75,10 +75,16 @@ class _Context:
         return JoinableQueue(maxsize, ctx=self.get_context())
 
     def SimpleQueue(self):
-        """Returns a pipe of objects, with a lock at each end."""
+        """Returns a pipe of objects that any number of processes put into and get from."""
         from .queues import SimpleQueue
 
         return SimpleQueue(ctx=self.get_context())
+
+    def Pipe(self, duplex=True):
+        """Returns the two ends of a pipe; see `shmkit.multiprocessing.connection.Pipe`."""
+        from .connection import Pipe
+
+        return Pipe(duplex)
 
     def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None):
         """Returns a pool of processes."""

@@ -3,7 +3,7 @@
 `Queue` and `JoinableQueue` are queues of messages in shared memory: to put is to copy the pickled object there. Whoever is
 killed at it, at whatever instruction, leaves nobody waiting, and nothing half there.
 
-`SimpleQueue` is the standard library's, a pipe with two locks, which are shmkit's: it has a descriptor that can be waited for.
+`SimpleQueue` is a pipe, which has a descriptor that can be waited for.
 """
 
 import functools
@@ -17,6 +17,7 @@ from multiprocessing import context, queues, util
 
 from shmkit import _native
 from shmkit._reduction import Shared, dumps, loads
+from shmkit.multiprocessing import connection
 
 __all__ = ["Queue", "JoinableQueue", "SimpleQueue"]
 
@@ -298,4 +299,21 @@ class JoinableQueue(Queue):
 
 
 class SimpleQueue(queues.SimpleQueue):
-    """The standard library's: a pipe, and a lock at each of its ends."""
+    """A pipe of objects that any number of processes put into and get from.
+
+    Whoever is killed at it leaves nobody waiting. It has ends with descriptors that can be waited for, as the standard library's has,
+    and the locks that those take who use these ends by themselves; to put and to get takes none.
+    """
+
+    def __init__(self, *, ctx):
+        self._reader, self._writer = connection.Pipe(duplex=False)
+        self._poll = self._reader.poll
+        self._rlock, self._wlock = ctx.Lock(), ctx.Lock()
+
+    def get(self):
+        """Takes an object; waits for one."""
+        return self._reader.recv()
+
+    def put(self, obj):
+        """Puts an object; waits for room."""
+        self._writer.send(obj)
