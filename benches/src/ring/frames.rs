@@ -1,18 +1,16 @@
 //! Our pipe of messages at work, beside the one of values of the same size, and what it sleeps on.
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use shmkit::pipe::Waiting;
+use shmkit::pipe::{PipeError, Waiting};
 use shmkit::{Objects, Options};
 use shmkit_benches::{Candidate, Shared, time_processes};
 
-use super::numbers;
 use super::ours::failed;
+use super::{LONG, numbers};
 use crate::futex;
-
-/// Bytes of a message that is streamed.
-const LONG: usize = 1 << 20;
 
 /// Messages of a first lap, which is not measured.
 fn lap(places: u64) -> std::ops::Range<u64> {
@@ -91,11 +89,11 @@ pub(super) fn typed<const WORDS: usize>(places: u64) -> Candidate<'static> {
     })
 }
 
-/// Messages of a mebibyte through a pipe of a quarter of one.
+/// Messages of a mebibyte through a pipe of one: what lies in it may leave the cache of who wrote it, and is read faster then.
 pub(super) fn stream() -> Candidate<'static> {
     Candidate::new("frames: a stream", |n| {
-        let segment = Options::new(1 << 20).anonymous()?;
-        let frames = segment.frames("forth", LONG as u64 / 4)?;
+        let segment = Options::new(2 << 20).anonymous()?;
+        let frames = segment.frames("forth", LONG as u64)?;
         time_processes(
             |start| {
                 segment.join_after_fork()?;
@@ -189,4 +187,34 @@ pub(super) fn futex_round_trip() -> Result<Candidate<'static>> {
             },
         )
     }))
+}
+
+/// The same in one thread, which sends a part and receives it in turns, through a quarter of a mebibyte.
+pub(super) fn near() -> Candidate<'static> {
+    Candidate::new("frames: a stream", |n| {
+        let segment = Options::new(1 << 20).anonymous()?;
+        let frames = segment.frames("forth", LONG as u64 / 4)?;
+        let (mut sender, mut receiver) = (frames.sender()?, frames.receiver()?);
+        let message = vec![7_u8; LONG];
+        let mut pass = || -> Result<()> {
+            let mut sent = 0;
+            loop {
+                if sent < LONG {
+                    sent = sender.try_send_part(black_box(&message), sent)?;
+                }
+                match receiver.try_recv() {
+                    Err(PipeError::Empty) => {}
+                    got => {
+                        let got = black_box(got?);
+                        ensure!(got.len() == LONG && got[LONG - 1] == 7, "another message came");
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        (0..2).try_for_each(|_| pass())?;
+        let began = Instant::now();
+        (0..n).try_for_each(|_| pass())?;
+        Ok(began.elapsed())
+    })
 }

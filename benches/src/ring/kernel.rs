@@ -1,10 +1,14 @@
 //! The kernel's pipes.
 
+use std::hint::black_box;
 use std::io::{Read, Write};
 
 use anyhow::{Context, ensure};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::pipe;
-use shmkit_benches::{Candidate, time_with_child};
+use shmkit_benches::{Candidate, time_processes, time_with_child};
+
+use super::LONG;
 
 pub(super) fn singles<const BYTES: usize>() -> Candidate<'static> {
     Candidate::new("pipe(2)", |n| {
@@ -52,6 +56,33 @@ pub(super) fn round_trip() -> Candidate<'static> {
                     ensure!(u64::from_ne_bytes(item) == trip, "out of order");
                 }
                 Ok(())
+            },
+        )
+    })
+}
+
+/// Messages of a mebibyte through a pipe of one.
+pub(super) fn long() -> Candidate<'static> {
+    Candidate::new("pipe(2)", |n| {
+        let (read, write) = pipe()?;
+        fcntl(&write, FcntlArg::F_SETPIPE_SZ(LONG as i32)).context("a larger pipe")?;
+        let (mut read, mut write) = (std::fs::File::from(read), std::fs::File::from(write));
+        time_processes(
+            |start| {
+                let message = vec![7; LONG];
+                (0..2).try_for_each(|_| write.write_all(&message))?;
+                start.together();
+                Ok((0..n).try_for_each(|_| write.write_all(black_box(&message)))?)
+            },
+            |start| {
+                let mut buffer = vec![0; LONG];
+                (0..2).try_for_each(|_| read.read_exact(&mut buffer))?;
+                start.together();
+                (0..n).try_for_each(|_| {
+                    read.read_exact(black_box(&mut buffer))?;
+                    ensure!(buffer[LONG - 1] == 7, "another message came");
+                    Ok(())
+                })
             },
         )
     })

@@ -18,6 +18,8 @@ use shmkit_benches::Group;
 const CAPACITY: usize = 1024;
 /// Items moved at a time where it is not one.
 const BATCH: usize = 64;
+/// Bytes of a message that is streamed.
+const LONG: usize = 1 << 20;
 /// Items of one sample.
 const ITEMS: u32 = 256 * 1024;
 
@@ -70,8 +72,11 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
             .at_most(1.0, frames::typed::<8>(1024)),
         Group::new("frames of 4 KiB", 1 << 14, frames::singles::<512>(64))
             .at_most(1.0, frames::typed::<512>(64)),
-        Group::new("frames of 1 MiB, streamed", 40, frames::stream())
+        Group::new("frames of 1 MiB, streamed in one thread", 40, frames::near())
             .at_most(1.0 / 0.9, copy::bare()?),
+        Group::new("frames of 1 MiB, streamed to another process", 200, frames::stream())
+            .at_most(0.5, peers::rtrb_long())
+            .at_most(0.5, kernel::long()),
         Group::new("round trip in tokio", 2_000, runtime::round_trip())
             .at_most(1.3, runtime::socket_round_trip()),
         Group::new("throughput in tokio, 64 bytes", 1 << 15, runtime::throughput())

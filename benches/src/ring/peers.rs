@@ -1,5 +1,6 @@
 //! Well-known rings between two threads.
 
+use std::hint::black_box;
 use std::ops::Range;
 
 use anyhow::ensure;
@@ -9,7 +10,7 @@ use rtrb::RingBuffer;
 use shmkit_benches::{Candidate, time_threads};
 
 use super::ours::spin;
-use super::{CAPACITY, is, item, lap, numbers};
+use super::{CAPACITY, LONG, is, item, lap, numbers};
 
 pub(super) fn rtrb_singles<const WORDS: usize>() -> Candidate<'static> {
     Candidate::new("rtrb", |n| {
@@ -160,6 +161,42 @@ pub(super) fn rtrb_round_trip() -> Candidate<'static> {
                     ensure!(spin(|| home.pop().ok()) == trip, "out of order");
                 }
                 Ok(())
+            },
+        )
+    })
+}
+
+/// Messages of a mebibyte, as bytes through a ring of one.
+pub(super) fn rtrb_long() -> Candidate<'static> {
+    Candidate::new("rtrb", |n| {
+        let (mut producer, mut consumer) = RingBuffer::new(LONG);
+        time_threads(
+            |start| {
+                let message = vec![7_u8; LONG];
+                let mut send = || {
+                    let mut rest = &black_box(&message)[..];
+                    while !rest.is_empty() {
+                        (_, rest) = producer.push_partial_slice(rest);
+                    }
+                };
+                (0..2).for_each(|_| send());
+                start.together();
+                (0..n).for_each(|_| send());
+                Ok(())
+            },
+            |start| {
+                let mut buffer = vec![0_u8; LONG];
+                let mut recv = || {
+                    let mut rest = &mut black_box(&mut buffer)[..];
+                    while !rest.is_empty() {
+                        (_, rest) = consumer.pop_partial_slice(rest);
+                    }
+                    ensure!(buffer[LONG - 1] == 7, "another message came");
+                    Ok(())
+                };
+                (0..2).try_for_each(|_| recv())?;
+                start.together();
+                (0..n).try_for_each(|_| recv())
             },
         )
     })

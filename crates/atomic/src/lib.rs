@@ -12,6 +12,7 @@
 pub mod barrier;
 pub mod cell;
 mod clock;
+pub mod copy;
 pub mod crash;
 pub mod futex;
 mod prefetch;

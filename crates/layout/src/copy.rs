@@ -11,6 +11,8 @@ use core::slice;
 
 use bytemuck::{bytes_of, bytes_of_mut};
 use shmkit_atomic::Ordering::Relaxed;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use shmkit_atomic::copy::block;
 use shmkit_atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use crate::{Shared, ShmSafe};
@@ -232,17 +234,22 @@ unsafe fn call(to: *mut u8, from: *const u8, bytes: usize) {
         /// Of the C library, or of `compiler_builtins` where there is none: the language needs it anyway.
         fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8;
     }
-    // SAFETY: a call by the C convention, with the stack aligned for one, as it is at the beginning of each block; what
-    // it may change is named. It does to memory what a loop of relaxed atomic accesses may do (see above).
-    unsafe {
-        core::arch::asm!(
-            "call {memcpy}",
-            memcpy = sym memcpy,
-            inout("rdi") to => _,
-            inout("rsi") from => _,
-            inout("rdx") bytes => _,
-            clobber_abi("C"),
-        );
+    let (block, mut at) = (block(from, to, bytes), 0);
+    while at < bytes {
+        // SAFETY: a call by the C convention, with the stack aligned for one, as it is at the beginning of each block; what
+        // it may change is named, and lies in what the caller promises. It does to memory what a loop of relaxed atomic
+        // accesses may do (see above).
+        unsafe {
+            core::arch::asm!(
+                "call {memcpy}",
+                memcpy = sym memcpy,
+                inout("rdi") to.wrapping_add(at) => _,
+                inout("rsi") from.wrapping_add(at) => _,
+                inout("rdx") block.min(bytes - at) => _,
+                clobber_abi("C"),
+            );
+        }
+        at += block;
     }
 }
 

@@ -1,10 +1,11 @@
 //! The items of a ring in shared memory: moving values in and out.
 
 use core::marker::PhantomData;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::slice;
 
 use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::copy::copy;
 use shmkit_atomic::{AtomicU64, prefetch, prefetch_to_write};
 use shmkit_layout::ShmSafe;
 
@@ -128,9 +129,9 @@ impl<'a, T: ShmSafe> Places<'a, T> {
         let (to_near, to_far) = values.split_at(near.len());
         // SAFETY: `near.len()` values lie at `near`, which nobody else touches (the caller), so that `values`, which
         // is borrowed, is elsewhere.
-        unsafe { ptr::copy_nonoverlapping(to_near.as_ptr(), near.cast().as_ptr(), near.len()) };
+        unsafe { copy(to_near.as_ptr(), near.cast().as_ptr(), near.len()) };
         // SAFETY: likewise for the rest: `far.len() == values.len() - near.len()`.
-        unsafe { ptr::copy_nonoverlapping(to_far.as_ptr(), far.cast().as_ptr(), far.len()) };
+        unsafe { copy(to_far.as_ptr(), far.cast().as_ptr(), far.len()) };
     }
 
     /// Copies as many values out as `values` has.
@@ -144,9 +145,9 @@ impl<'a, T: ShmSafe> Places<'a, T> {
         let (to_near, to_far) = values.split_at_mut(near.len());
         // SAFETY: `near.len()` values lie at `near`, to which nobody else writes (the caller); `values` is ours alone
         // and so elsewhere; any bytes are a `T` (`Pod`).
-        unsafe { ptr::copy_nonoverlapping(near.cast().as_ptr(), to_near.as_mut_ptr(), near.len()) };
+        unsafe { copy(near.cast().as_ptr(), to_near.as_mut_ptr(), near.len()) };
         // SAFETY: likewise for the rest: `far.len() == values.len() - near.len()`.
-        unsafe { ptr::copy_nonoverlapping(far.cast().as_ptr(), to_far.as_mut_ptr(), far.len()) };
+        unsafe { copy(far.cast().as_ptr(), to_far.as_mut_ptr(), far.len()) };
     }
 
     /// Borrows `len` values in place, to the end of the ring and from its beginning.

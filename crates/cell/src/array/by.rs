@@ -4,6 +4,7 @@ use core::ops::RangeBounds;
 use core::slice;
 
 use bytemuck::bytes_of;
+use shmkit_atomic::copy::{append, copy_slice};
 use shmkit_layout::ShmSafe;
 use shmkit_roster::Judge;
 use shmkit_sync::{LockFailure, Patience};
@@ -94,7 +95,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
             return Err(ArrayError::Count { given: values.len(), expected: count });
         }
         let held = self.whole(patience)?;
-        values.copy_from_slice(&self.place.elements(&held)[start..][..count]);
+        copy_slice(&self.place.elements(&held)[start..][..count], values);
         Ok(())
     }
 
@@ -111,7 +112,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         let held = self.whole(patience)?;
         let elements = &self.place.elements(&held)[start..][..count];
         match step {
-            1 => values.extend_from_slice(elements),
+            1 => append(elements, &mut values),
             _ => values.extend(elements.iter().step_by(step)),
         }
         Ok(values)
@@ -129,7 +130,7 @@ impl<T: ShmSafe, K: Judge> Array<T, K> {
         }
         let held = self.whole(patience)?;
         self.place.raw.mark(WRITING);
-        self.place.elements_mut(&held)[start..][..count].copy_from_slice(values);
+        copy_slice(values, &mut self.place.elements_mut(&held)[start..][..count]);
         self.place.raw.mark(CLEAN);
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::io::IoSlice;
 
+use shmkit_atomic::copy::copy_slice;
+
 /// What of a message is still to be copied.
 pub(super) struct Gather<'p, 'b> {
     parts: &'p [IoSlice<'b>],
@@ -25,7 +27,7 @@ impl<'p, 'b> Gather<'p, 'b> {
             let from = &first[self.done..];
             let count = from.len().min(to.len());
             let (now, later) = to.split_at_mut(count);
-            now.copy_from_slice(&from[..count]);
+            copy_slice(&from[..count], now);
             to = later;
             self.done += count;
             if self.done == first.len() {

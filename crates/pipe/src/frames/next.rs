@@ -51,7 +51,10 @@ impl<K: Judge> FrameReceiver<K> {
             partial.move_to(sink);
         }
         loop {
-            let piece = match self.front(patience) {
+            self.end.hurry(self.partial.is_some());
+            let piece = self.front(patience);
+            self.end.hurry(false);
+            let piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => return Err(self.ended(error)),
             };

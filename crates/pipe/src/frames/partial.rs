@@ -1,5 +1,7 @@
 //! A streamed message of which some pieces have come.
 
+use shmkit_atomic::copy::{append, copy_slice};
+
 use crate::PipeError;
 use crate::raw::Piece;
 
@@ -83,7 +85,7 @@ impl Partial {
     /// Takes what has come to a buffer, if it goes there.
     pub(super) fn move_to(&mut self, sink: &mut Sink<'_>) {
         if let Sink::Buffer(buffer) = sink {
-            buffer[..self.kept.len()].copy_from_slice(&self.kept);
+            copy_slice(&self.kept, &mut buffer[..self.kept.len()]);
             self.kept = Vec::new();
         }
     }
@@ -111,7 +113,7 @@ impl Partial {
     pub(super) fn add(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), PipeError> {
         let len = self.len();
         match sink {
-            Sink::Buffer(buffer) => buffer[len..len + bytes.len()].copy_from_slice(bytes),
+            Sink::Buffer(buffer) => copy_slice(bytes, &mut buffer[len..len + bytes.len()]),
             Sink::Memory(_) => {
                 let no_memory = PipeError::NoMemory { length: self.total };
                 if self.kept.capacity() - len < bytes.len() {
@@ -120,7 +122,7 @@ impl Partial {
                     let more = most.max(len + bytes.len()) - len;
                     self.kept.try_reserve_exact(more).map_err(|_| no_memory)?;
                 }
-                self.kept.extend_from_slice(bytes);
+                append(bytes, &mut self.kept);
             }
         }
         self.len += bytes.len() as u64;

@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use shmkit_atomic::Deadline;
+use shmkit_atomic::copy::{append, copy_slice};
 use shmkit_roster::{Judge, Seat};
 use shmkit_sync::Patience;
 
@@ -397,7 +398,7 @@ impl<K: Judge> FrameReceiver<K> {
                 let mut message = Vec::new();
                 let no_memory = PipeError::NoMemory { length: piece.len };
                 message.try_reserve_exact(piece.len as usize).map_err(|_| no_memory)?;
-                message.extend_from_slice(self.bytes(&piece));
+                append(self.bytes(&piece), &mut message);
                 message
             }
         };
@@ -422,7 +423,7 @@ impl<K: Judge> FrameReceiver<K> {
                 self.places.fetch_bytes_ahead(piece.at, piece.len, self.end.ready());
                 let Sink::Buffer(buffer) = sink else { unreachable!("made above") };
                 let message = self.bytes(&piece);
-                buffer[..message.len()].copy_from_slice(message);
+                copy_slice(message, &mut buffer[..message.len()]);
                 message.len()
             }
         };

@@ -50,6 +50,8 @@ pub struct RawEnd<'r, const SENDS: bool> {
     alone: u8,
     /// How this side waits.
     waiting: Waiting,
+    /// The other side is in the middle of a message: it is worth looking for longer.
+    hurried: bool,
     /// When to ask about the other side next, in operations that do not wait.
     ask_at: Deadline,
     /// Who is to claim the other side, if somebody is.
@@ -142,6 +144,7 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
             returned,
             alone,
             waiting: Waiting::default(),
+            hurried: false,
             ask_at,
             expected: None,
             old: 0,
@@ -190,6 +193,12 @@ impl<'r, const SENDS: bool> RawEnd<'r, SENDS> {
     /// Chooses how this side waits.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.waiting = waiting;
+    }
+
+    /// Says whether what is waited for next is a part of something that the other side is in the middle of.
+    #[inline(always)]
+    pub(crate) fn hurry(&mut self, hurried: bool) {
+        self.hurried = hurried;
     }
 
     /// Returns the place of the next item: less than the capacity.

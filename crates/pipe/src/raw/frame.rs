@@ -18,6 +18,8 @@ const KIND: u32 = 56;
 const SKIP: u64 = 4 << KIND;
 /// Fewest words that a piece of a long message is put into, header included.
 const LEAST: u64 = 4;
+/// Most words of it: it is copied while the other side copies the one before, and whoever waits for it meanwhile does not fall asleep.
+const MOST: u64 = 2048;
 /// What a header is called in errors.
 const HEADER: &str = "header of a message";
 
@@ -121,11 +123,11 @@ impl RawEnd<'_, true> {
     }
 
     /// Returns how many words to leave out, and how many to take then, for a piece of a message of which so many bytes are
-    /// left: it may end at the end of the ring, and takes a quarter of that at most.
+    /// left: it may end at the end of the ring, and takes a quarter of that at most, and 16 KiB.
     fn words_for_part(&self, part: Part, left: u64) -> (u64, u64) {
         let to_end = self.capacity() - self.index();
         let (skipped, room) = if to_end < LEAST { (to_end, self.capacity()) } else { (0, to_end) };
-        let most = (self.capacity() / 4).max(LEAST).min(room);
+        let most = (self.capacity() / 4).clamp(LEAST, MOST).min(room);
         (skipped, (part.header() + left.div_ceil(WORD)).min(most))
     }
 
@@ -157,7 +159,7 @@ impl RawEnd<'_, true> {
     }
 
     /// Waits until the next piece of a long message has room, of which `left` bytes are still to be sent; `part` is
-    /// [`First`](Part::First) or [`Next`](Part::Next). It is at most a quarter of the ring.
+    /// [`First`](Part::First) or [`Next`](Part::Next). It is at most a quarter of the ring, and 16 KiB.
     ///
     /// # Errors
     ///
@@ -170,7 +172,10 @@ impl RawEnd<'_, true> {
         patience: impl Into<Patience<'p>>,
     ) -> Result<Place, PipeError> {
         let (skipped, want) = self.words_for_part(part, left);
-        self.wait(judge, skipped + want, patience)?;
+        self.hurry(true);
+        let waited = self.wait(judge, skipped + want, patience);
+        self.hurry(false);
+        waited?;
         let head = if skipped == 0 { self.index() } else { 0 };
         let len = left.min((want - part.header()) * WORD);
         Ok(Place { part, at: head + part.header(), len, skipped })

@@ -54,17 +54,20 @@ fn a_receiver_that_is_handed_over_is_missed_by_no_sender() {
 #[test]
 fn what_is_handed_over_is_claimed_by_one_who_goes_on_behind_it() {
     loom::model(|| {
-        let [a, b, c] = judges();
-        let ring = Ring::new(2);
-        let mut end = ring.sender(&a).unwrap();
+        let [a, b, c, d] = judges();
+        let ring = Ring::new(8);
+        let mut sender = ring.sender(&d).unwrap();
+        ring.send(&mut sender, &d, 1).unwrap();
+        let mut end = ring.receiver(&a).unwrap();
         let claiming = {
             let ring = ring.clone();
             // It may come before the hand-over, and be refused.
-            thread::spawn(move || ring.sender(&b).is_ok_and(|end| end.index() == 1))
+            thread::spawn(move || ring.receiver(&b).is_ok_and(|end| end.index() == 1))
         };
-        ring.send(&mut end, &a, 1).unwrap();
+        // Of one item of eight nobody is told: only the hand-over orders it.
+        assert_eq!(ring.recv(&mut end, &a), Ok(1));
         end.hand_over(&a).unwrap();
-        let here = ring.sender(&c).is_ok_and(|end| end.index() == 1);
+        let here = ring.receiver(&c).is_ok_and(|end| end.index() == 1);
         assert!(claiming.join().unwrap() != here, "two have it, or nobody, or not from there on");
     });
 }

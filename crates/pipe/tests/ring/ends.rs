@@ -318,6 +318,36 @@ fn who_has_heard_of_the_end_hands_that_over_too() {
 }
 
 #[test]
+fn who_need_not_hear_of_the_end_hands_that_over_too() {
+    scene(4, |region, judges| {
+        let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
+        let sender = a.sender().unwrap();
+        // It leaves before the sender does, and in good order: of that one nobody has to be told any more.
+        drop(b.receiver().unwrap());
+        drop(sender);
+        b.receiver().unwrap().hand_over().unwrap();
+        let mut receiver = c.receiver().unwrap();
+        assert_eq!(receiver.try_recv(), Err(PipeError::Empty));
+    });
+}
+
+#[test]
+fn who_accepts_after_a_hand_over_gets_what_was_sent_before_it() {
+    scene(4, |region, judges| {
+        let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));
+        let mut first = a.sender().unwrap();
+        first.send(1).unwrap();
+        first.hand_over().unwrap();
+        let mut second = c.sender().unwrap();
+        second.send(2).unwrap();
+        let mut receiver = b.receiver().unwrap();
+        let accepted = receiver.accept().unwrap();
+        assert_eq!((accepted.peer, accepted.skipped), (id(&judges[2]), 0));
+        assert_eq!([receiver.recv(), receiver.recv()], [Ok(1), Ok(2)]);
+    });
+}
+
+#[test]
 fn who_has_been_accepted_hands_its_session_over() {
     scene(4, |region, judges| {
         let [a, b, c] = [0, 1, 2].map(|i| attach(region, &judges[i]));

@@ -4,6 +4,7 @@ use core::slice;
 use core::time::Duration;
 
 use shmkit_atomic::Deadline;
+use shmkit_atomic::copy::copy_slice;
 use shmkit_heap::BlockId;
 use shmkit_roster::Judge;
 use shmkit_sync::Patience;
@@ -246,7 +247,7 @@ impl<K: Judge> MessageQueue<K> {
         let length = lease.len();
         let too_short = QueueError::TooShort { length: length as u64 };
         // Dropped, it goes back.
-        buffer.get_mut(..length).ok_or(too_short)?.copy_from_slice(&lease);
+        copy_slice(&lease, buffer.get_mut(..length).ok_or(too_short)?);
         lease.done()?;
         Ok(length)
     }
@@ -316,7 +317,7 @@ impl<K: Judge> MessageQueue<K> {
             return true;
         }
         let Ok(Some(mut block)) = self.reserve_now(message.len()) else { return false };
-        block.as_mut_slice()[..message.len()].copy_from_slice(message);
+        copy_slice(message, &mut block.as_mut_slice()[..message.len()]);
         // As in `put_block`.
         note.refer(block.id());
         block.keep().is_ok()

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use shmkit_atomic::Deadline;
+use shmkit_atomic::copy::copy_slice;
 use shmkit_heap::{Block, HeapError};
 use shmkit_roster::Judge;
 use shmkit_sync::Patience;
@@ -90,7 +91,7 @@ impl<K: Judge> MessageQueue<K> {
     /// take, and so wait for ever.
     fn put_block(&self, message: &[u8], patience: &Patience<'_>) -> Result<(), QueueError> {
         let mut block = self.reserve(message.len(), patience)?;
-        block.as_mut_slice()[..message.len()].copy_from_slice(message);
+        copy_slice(message, &mut block.as_mut_slice()[..message.len()]);
         let claim = match self.claim(*patience) {
             Ok(claim) => claim,
             Err(error) => {
