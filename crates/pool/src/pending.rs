@@ -209,12 +209,15 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
     ///
     /// As with [`wait`](Self::wait).
     pub fn wait_deadline<'p>(&mut self, patience: impl Into<Patience<'p>>) -> Result<T, TaskError> {
-        if self.spot.is_some() {
+        if let Some(spot) = self.spot {
             if !self.inner.is_here() {
                 return Err(TaskError::NotOurs);
             }
-            let told =
-                self.inner.work_until(&patience.into(), |_| self.ticket.is_told().then_some(()));
+            let patience = patience.into();
+            if patience.waits() && !self.ticket.is_told() {
+                self.inner.tell_soon(spot);
+            }
+            let told = self.inner.work_until(&patience, |_| self.ticket.is_told().then_some(()));
             told.map_err(|why| match why {
                 GivenUp::Interrupted => TaskError::Interrupted,
                 _ => TaskError::TimedOut,

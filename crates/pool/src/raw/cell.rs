@@ -148,6 +148,14 @@ impl RawCell {
         self.exchange(running, Word::cell(generation, CellState::Done))
     }
 
+    /// Returns whether the task is answered: for who looks often.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn is_done(&self, generation: u32) -> bool {
+        // Acquire: as in `load`.
+        self.word.load(Acquire) == Word::cell(generation, CellState::Done).bits()
+    }
+
     /// F1: the parent has read the answer, or found the task dropped, and the cell is free. Returns the generation of the next
     /// task, or `None` if it was not so.
     pub fn free(&self, generation: u32, from: CellState) -> Option<u32> {

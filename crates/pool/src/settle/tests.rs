@@ -29,6 +29,23 @@ impl Sink for Told {
     }
 }
 
+fn send(inner: &Inner, told: &std::sync::Arc<Told>, calls: usize, retry: Retry) -> Spot {
+    let order = Order {
+        task: "task",
+        print: 1,
+        sink: told.clone(),
+        first: 0,
+        ends: (1..=calls).map(|n| n * 8).collect(),
+        bytes: (0..calls as u64).flat_map(u64::to_ne_bytes).collect(),
+        luggage: None,
+        limit: None,
+        retry,
+        deaths: 0,
+        killed: None,
+    };
+    inner.dispatch(order, &Deadline::NEVER.into()).map_err(|e| e.0).unwrap()
+}
+
 /// A pool without processes, with one order in a cell, and a worker that has come.
 struct Scene {
     inner: Inner,
@@ -41,21 +58,7 @@ impl Scene {
     fn new(calls: usize, retry: Retry) -> Self {
         let inner = Inner::new(Builder::new(1).memory(1 << 20), 1).unwrap();
         let told = std::sync::Arc::<Told>::default();
-        let order = Order {
-            task: "task",
-            print: 1,
-            sink: told.clone(),
-            first: 0,
-            ends: (1..=calls).map(|n| n * 8).collect(),
-            bytes: (0..calls as u64).flat_map(u64::to_ne_bytes).collect(),
-            luggage: None,
-            limit: None,
-            retry,
-            deaths: 0,
-            killed: None,
-        };
-        let number =
-            inner.dispatch(order, &Deadline::NEVER.into()).map_err(|e| e.0).unwrap().number;
+        let number = send(&inner, &told, calls, retry).number;
         assert_eq!(*inner.store.ready.take().unwrap(), number);
         let words = &inner.store.table.workers()[0];
         let worker = words.prepare();
@@ -190,6 +193,33 @@ fn killed_after_w7_it_has_answered_once() {
         assert_eq!(scene.told(), [(0, true), (1, true)]);
         scene.is_free_again();
     }
+}
+
+#[test]
+fn an_answer_that_is_seen_before_its_number_comes_is_told_once_and_the_numbers_are_taken() {
+    let scene = Scene::new(1, Retry::NEVER);
+    let (inner, finished) = (&scene.inner, &scene.inner.store.finished);
+    let mut spot = Spot { number: scene.number, generation: 0 };
+    for n in 0..500 {
+        assert_eq!(scene.cell().start(OwnerId::GONE).unwrap(), Ok(spot.generation));
+        scene.answer(1);
+        assert!(scene.cell().commit(spot.generation, OwnerId::GONE));
+        inner.tell_soon(spot);
+        assert_eq!(scene.told().len(), n + 1);
+        // Late, when its cell is free, or has the next task.
+        let puts = || finished.put(scene.number).unwrap();
+        if n % 2 == 0 {
+            puts();
+        }
+        spot = send(inner, &scene.told, 1, Retry::NEVER);
+        assert_eq!(spot.number, scene.number, "it is the free one that was used last");
+        if n % 2 != 0 {
+            puts();
+        }
+        assert!(finished.len().unwrap() < 100, "they fill the line");
+    }
+    inner.drain_now();
+    assert_eq!(scene.told(), [(0, true); 500]);
 }
 
 #[test]
