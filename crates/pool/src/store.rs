@@ -73,10 +73,14 @@ impl Store {
         self.table.keeper().me()
     }
 
-    /// A worker takes the number of a cell that waits, as long as the patience says.
+    /// A worker takes the number of a cell that waits, as long as the patience says, and the parent lives.
+    ///
+    /// The first one asks whether it lives; who sleeps apart becomes the first when that one has found it dead, and need not wake
+    /// for it: of a pool that has nothing to do, two wake.
     pub(crate) fn next<'s>(
         &'s self,
         me: OwnerId,
+        parent: OwnerId,
         patience: &Patience<'_>,
     ) -> Result<Lease<'s, u32>, QueueError> {
         let front = self.table.front();
@@ -89,9 +93,12 @@ impl Store {
             if front.lead(me) {
                 let taken = match (0..LOOKS).find_map(|_| self.look()) {
                     Some(taken) => Ok(taken),
-                    None => self.ready.take_deadline(*patience),
+                    None => self.ready.take_deadline(patience.while_alive(parent)),
                 };
                 front.step_aside(me, is_more);
+                if matches!(taken, Err(QueueError::PeerDied { .. })) {
+                    front.call_all();
+                }
                 return taken;
             }
             front.follow(self.table.keeper(), me, patience, is_more).map_err(|why| match why {
@@ -116,7 +123,7 @@ impl Store {
     /// Nobody is to wait for tasks any more.
     pub(crate) fn close(&self) {
         let _ = self.ready.close();
-        self.table.front().end();
+        self.table.front().call_all();
     }
 
     /// Puts arguments into a cell that is the caller's.

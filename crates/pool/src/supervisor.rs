@@ -220,9 +220,12 @@ impl Inner {
     /// Has those leave who are more than there are to be: the last ones first.
     fn shrink(&self, book: &mut Book) {
         let mut surplus = book.staying().saturating_sub(book.wanted);
+        if surplus == 0 {
+            return;
+        }
         for (place, member) in book.members.iter_mut().enumerate().rev() {
             if surplus == 0 {
-                return;
+                break;
             }
             if let Some(member) = member
                 && !member.leaves
@@ -232,6 +235,7 @@ impl Inner {
                 surplus -= 1;
             }
         }
+        self.store.table.front().call_all();
     }
 
     /// The places in which a worker is to be started.

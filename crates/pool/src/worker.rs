@@ -95,8 +95,8 @@ fn work(
     let mut tasks = 0;
     let mut most_tasks = place.most_tasks;
     loop {
-        let patience = Patience::ENDLESS.while_alive(parent).interruptible(&is_to_leave);
-        let lease = match store.next(turn.me, &patience) {
+        let patience = Patience::ENDLESS.interruptible(&is_to_leave);
+        let lease = match store.next(turn.me, parent, &patience) {
             Ok(lease) => lease,
             Err(QueueError::Closed | QueueError::Interrupted | QueueError::PeerDied { .. }) => {
                 return Ok(());

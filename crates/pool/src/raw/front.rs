@@ -70,12 +70,13 @@ impl RawFront {
         }
     }
 
-    /// There is nothing to wait for any more: everybody is to see that.
-    pub fn end(&self) {
+    /// Everybody is to look: there is nothing to wait for any more, or their patience says stop.
+    pub fn call_all(&self) {
         self.spare.ring_all();
     }
 
-    /// Sleeps until nobody is first, or something `is_there` that nobody takes.
+    /// Sleeps until nobody is first, or something `is_there` that nobody takes. The patience's hook is asked whenever somebody
+    /// [calls](Self::call_all), and else rarely: of those who sleep here one looks for all.
     ///
     /// # Errors
     ///
@@ -98,6 +99,13 @@ impl RawFront {
             // Relaxed: as in `told`.
             if self.first.load(Relaxed) == 0 {
                 return Ok(());
+            }
+            if patience.says_stop() {
+                // Who was called for a number calls another one.
+                if is_there() {
+                    self.spare.ring(1);
+                }
+                return Err(GivenUp::Interrupted);
             }
             wait.check()?;
             let wake = self.spare.sleep(armed, wait.until());

@@ -88,3 +88,35 @@ fn the_successor_of_a_worker_is_started_before_that_ends() {
     std::fs::write(&go, "").unwrap();
     assert_ne!(last.wait().unwrap(), other);
 }
+
+/// How often the workers have gone to sleep.
+fn sleeps(pool: &Pool) -> u64 {
+    let of = |pid: u32| -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    pool.pids().into_iter().map(of).sum()
+}
+
+#[test]
+fn of_a_pool_that_has_nothing_to_do_two_workers_wake_and_the_others_do_when_they_are_to_leave() {
+    let pool = Pool::new(16).unwrap();
+    let deadline = Instant::now() + LONG;
+    let rests = || {
+        let (before, started) = (sleeps(&pool), Instant::now());
+        std::thread::sleep(Duration::from_secs(1));
+        // Each worker would wake 31 times a second if it asked for itself.
+        (sleeps(&pool) - before) as f64 / started.elapsed().as_secs_f64() < 16.0 * 31.0 / 3.0
+    };
+    while !rests() {
+        assert!(Instant::now() < deadline, "they do not come to rest");
+    }
+    pool.resize(1).unwrap();
+    let began = Instant::now();
+    while !has(&pool, 1) {
+        std::thread::yield_now();
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(pool.submit(square, (7,)).wait().unwrap(), 49);
+}
