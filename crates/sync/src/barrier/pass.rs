@@ -12,6 +12,7 @@ use crate::barrier::cell::Place;
 use crate::barrier::look::Inquiry;
 use crate::barrier::raw::{BROKEN, PASS, RESET, RawBarrier};
 use crate::patience::GivenUp;
+use crate::spin::Spin;
 use crate::wait::Wait;
 use crate::{ActionError, BarrierError, Patience};
 
@@ -233,6 +234,13 @@ impl RawBarrier<'_> {
         // thread hears of a death once, it may have heard of it while it arrived.
         let mut probe = cfg!(loom);
         let mut end: Result<(), GivenUp> = Ok(());
+        // Where all run at the same time, the last one comes before a sleep would have begun.
+        let mut spin = Spin::for_meeting();
+        // Relaxed, both: it is looked at again below.
+        while patience.waits() && self.frame.word.load(Relaxed) == arrival.word && spin.again() {}
+        if self.frame.word.load(Relaxed) != arrival.word {
+            spin.paid();
+        }
         loop {
             // A handler that interrupted the sleep may have forked, though it should not, and this is the child: the
             // arrival is its parent's.

@@ -10,6 +10,8 @@ mod learnt;
 /// That is what a sleep and two wake-ups take, the other's and our own: who is asleep and is called, and then calls back, is
 /// still seen. (Measured, as ratios to a bare futex ping-pong: 1.0 for an event with half as many, 0.6 with these.)
 const PAUSES: u32 = if cfg!(loom) { 0 } else { 200 };
+/// The same for a meeting.
+const MEETING: u32 = 4 * PAUSES;
 /// Pauses before the first look for a deed, and at most between two.
 const DEED: (u32, u32) = (1, 16);
 /// The same for a lock.
@@ -34,6 +36,9 @@ pub(crate) struct Spin {
     left: u32,
     pauses: u32,
     most: u32,
+    /// It has looked once.
+    #[cfg(not(loom))]
+    begun: bool,
     #[cfg(not(loom))]
     learns: bool,
 }
@@ -42,6 +47,12 @@ impl Spin {
     /// Looks for a lock to become free.
     pub(crate) fn for_lock() -> Self {
         Self::after(LOCK)
+    }
+
+    /// Looks for others to come to where all of them meet: some of them have to be woken first, which takes a processor that
+    /// has nothing to do twice as long as a sleep takes others.
+    pub(crate) fn for_meeting() -> Self {
+        Self { left: MEETING, ..Self::for_deed() }
     }
 
     /// Looks for something to be done by somebody else.
@@ -59,6 +70,8 @@ impl Spin {
             pauses,
             most,
             #[cfg(not(loom))]
+            begun: false,
+            #[cfg(not(loom))]
             learns: false,
         }
     }
@@ -67,7 +80,7 @@ impl Spin {
     #[inline]
     pub(crate) fn again(&mut self) -> bool {
         #[cfg(not(loom))]
-        if self.learns && self.left == PAUSES && !learnt::hopes() {
+        if !core::mem::replace(&mut self.begun, true) && self.learns && !learnt::hopes() {
             self.left = 0;
             return false;
         }
@@ -91,7 +104,7 @@ impl Spin {
     #[inline]
     pub(crate) fn paid(self) {
         #[cfg(not(loom))]
-        if self.left != PAUSES {
+        if self.begun {
             learnt::paid();
         }
     }
@@ -118,6 +131,12 @@ mod tests {
             looks()
         });
         assert_eq!(looks, [199, 197, 193, 185, 169, 153, 137, 121, 105, 89, 73, 57, 41, 25, 9, 0]);
+    }
+
+    #[test]
+    fn who_meets_others_looks_longer() {
+        let pauses = |spin: Spin| spin.left;
+        assert_eq!(pauses(Spin::for_meeting()), 4 * pauses(Spin::for_deed()));
     }
 
     #[test]
