@@ -32,9 +32,13 @@ mod _native {
         rlock::RLock, segment::Segment, semaphore::Semaphore, travel::join,
     };
     use pyo3::prelude::*;
+    use pyo3::types::IntoPyDict;
 
     #[pymodule_init]
-    fn init(_: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        let hook = [("after_in_child", wrap_pyfunction!(crate::waiting::forked, module)?)];
+        py.import("os")?.call_method("register_at_fork", (), Some(&hook.into_py_dict(py)?))?;
         crate::travel::enable();
         // A child takes part before `fork` returns there, so that nothing else has to ask whether it was forked.
         shmkit::join_all_at_fork(true).map_err(crate::errors::failed)

@@ -1,7 +1,8 @@
 //! Waiting without the interpreter, and hearing signals meanwhile.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use nix::unistd::{getpid, gettid};
@@ -51,6 +52,34 @@ impl From<Option<f64>> for Wait {
     }
 }
 
+/// How many forks this process is away from the one that has loaded this.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// Whether this is the first thread, as of so many forks: to ask the kernel takes two calls, and a wait may be shorter.
+    static FIRST: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
+}
+
+/// For Python to call in each forked child.
+#[pyfunction]
+pub(crate) fn forked() {
+    // Relaxed: the child has one thread.
+    FORKS.fetch_add(1, Relaxed);
+}
+
+/// Returns whether this is the first thread of this process.
+fn is_first() -> bool {
+    let forks = FORKS.load(Relaxed);
+    match FIRST.get() {
+        Some((known, first)) if known == forks => first,
+        _ => {
+            let first = getpid() == gettid();
+            FIRST.set(Some((forks, first)));
+            first
+        }
+    }
+}
+
 /// Runs what waits, while other threads have the interpreter. Returns what it returns, and what a signal handler raised
 /// meanwhile: then the wait was told to stop, unless it had got what it was for.
 ///
@@ -61,7 +90,7 @@ pub(crate) fn wait<R: Send>(
     run: impl FnOnce(Patience<'_>) -> R + Send,
 ) -> (R, Option<PyErr>) {
     py.detach(|| {
-        if getpid() != gettid() {
+        if !is_first() {
             return (run(wait.patience()), None);
         }
         let raised = RefCell::new(None);

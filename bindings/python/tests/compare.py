@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 FAST = [
     "WithProcessesTest" + name
     for name in ("Lock", "Semaphore", "Condition", "Event", "Barrier", "Value", "Array", "SharedCTypes", "Queue", "Pool")
-] + ["TestSimpleQueue"]
+] + ["WithProcessesTest" + name for name in ("Connection", "Poll", "PicklingConnections")] + ["TestSimpleQueue", "TestWait"]
 #: A test takes twice as long if it takes so many seconds more than that, too: what starts processes varies by as much.
 GRACE = 1.0
 #: For one implementation with one start method, in seconds.
