@@ -36,9 +36,13 @@ pub(crate) fn play(script: &str, segment: &Segment, channel: &mut Channel) {
         // The same, for one of them by a descriptor.
         "poll" => {
             let mut pollable = Pollable::new().expect("pollable");
+            // Before it says so: what is set already needs no thread.
+            let mut is_set = pollable.arm(&event).expect("arm");
+            assert!(!is_set, "nobody knows of us yet");
             channel.say("ready");
-            while !pollable.arm(&event).expect("arm") {
+            while !is_set {
                 assert_eq!(wait(&[&pollable], LONG).expect("wait"), [0]);
+                is_set = pollable.arm(&event).expect("arm");
             }
             channel.say("set");
         }
