@@ -186,8 +186,9 @@ fn what_a_killed_maker_has_written_is_no_part_of_an_object_that_grows() {
     let mut peer = Peer::execute("growth/half", &[&name], |_| ());
     peer.expect("half");
     peer.kill();
-    let sparse: Sparse = segment.make("sparse", (100_000, 16)).unwrap();
-    sparse.grow(100_000).unwrap();
+    // No larger than the peer's: it lies there.
+    let sparse: Sparse = segment.make("sparse", (40_000, 16)).unwrap();
+    sparse.grow(40_000).unwrap();
     assert!(sparse.are(16, 0), "zeros, where the peer had written sevens");
     let victim: Words = segment.object("victim", Spec::new(40_000, 8)).unwrap();
     assert!(victim.are(8));
