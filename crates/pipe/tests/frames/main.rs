@@ -97,6 +97,19 @@ fn a_full_pipe_refuses_and_an_empty_one_has_nothing() {
 }
 
 #[test]
+fn what_is_skipped_at_the_end_of_the_ring_takes_room_too() {
+    both(SMALL, |mut sender, mut receiver| {
+        (0..4).for_each(|number| sender.try_send(&message(number, 12)).unwrap());
+        assert_eq!(receiver.try_recv(), Ok(message(0, 12)));
+        // Seven words are free, of which it takes five, and the four before the end.
+        assert_eq!(sender.try_send(&message(4, 32)), Err(PipeError::Full));
+        (1..4).for_each(|number| assert_eq!(receiver.try_recv(), Ok(message(number, 12))));
+        sender.try_send(&message(4, 32)).unwrap();
+        assert_eq!(receiver.try_recv(), Ok(message(4, 32)));
+    });
+}
+
+#[test]
 fn an_empty_message_is_one_and_no_end_of_file() {
     both(SMALL, |mut sender, mut receiver| {
         for _ in 0..100 {

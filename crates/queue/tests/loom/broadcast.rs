@@ -139,18 +139,18 @@ fn late(start: Start, capacity: u64, count: u64) {
     model(3, move || {
         let [a, b] = judges();
         let broadcast = Broadcast::new(capacity, 1, Overrun::Wait);
-        let sending = {
+        let coming = {
             let broadcast = broadcast.clone();
             thread::spawn(move || {
-                let mut publisher = broadcast.publisher(&a);
-                (0..count).for_each(|_| broadcast.send(&mut publisher, &a));
-                publisher.close(&a);
+                let mut subscriber = broadcast.subscribe(&b, start);
+                broadcast.drain(&mut subscriber, &b).1
             })
         };
-        let mut subscriber = broadcast.subscribe(&b, start);
-        let (_, last) = broadcast.drain(&mut subscriber, &b);
-        assert_eq!(last, count);
-        sending.join().unwrap();
+        // Here, so that it is interrupted where it is about to write, and does not begin by being that.
+        let mut publisher = broadcast.publisher(&a);
+        (0..count).for_each(|_| broadcast.send(&mut publisher, &a));
+        publisher.close(&a);
+        assert_eq!(coming.join().unwrap(), count);
     });
 }
 

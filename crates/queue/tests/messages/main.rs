@@ -20,6 +20,8 @@ const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(30);
 /// Bytes of the heap: a page of 4 KiB is for tables, and a little more.
 const BYTES: u64 = 1 << 17;
+/// A wait that is in vain ends.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// A queue in memory of its own, and three participants.
 struct Scene {
@@ -215,26 +217,25 @@ fn squ_01_03_a_closed_queue_takes_nothing_and_drains() {
     assert_eq!(blocks(&here), 0);
 }
 
-#[test]
-fn threads_put_and_take_at_once_and_nothing_is_lost() {
-    const EACH: usize = 2000;
-    let scene = Scene::of(5);
+/// Two put so many messages each, which are so long, while two others take them.
+fn pass(capacity: u64, each: usize, length: impl Fn(usize, usize) -> usize + Sync) {
+    let scene = Scene::of(capacity);
     let queues = [scene.queue(0), scene.queue(1)];
     let got = AtomicU64::new(0);
     thread::scope(|scope| {
-        let (queues, got) = (&queues, &got);
+        let (queues, got, length) = (&queues, &got, &length);
         let putting: Vec<_> = (0..2)
             .map(|who| {
                 scope.spawn(move || {
-                    for i in 0..EACH {
-                        queues[who].put(&message(LENGTHS[(i * 7 + who) % 11])).unwrap();
+                    for i in 0..each {
+                        queues[who].put_timeout(&message(length(i, who)), LIMIT).unwrap();
                     }
                 })
             })
             .collect();
         for queue in queues {
             scope.spawn(move || {
-                while let Ok(lease) = queue.take() {
+                while let Ok(lease) = queue.take_timeout(LIMIT) {
                     assert_eq!(*lease, *message(lease.len()));
                     lease.done().unwrap();
                     got.fetch_add(1, Relaxed);
@@ -244,8 +245,19 @@ fn threads_put_and_take_at_once_and_nothing_is_lost() {
         putting.into_iter().for_each(|thread| thread.join().unwrap());
         queues[0].close().unwrap();
     });
-    assert_eq!(got.into_inner(), 2 * EACH as u64);
+    assert_eq!(got.into_inner(), 2 * each as u64);
     assert_eq!(blocks(&queues[0]), 0);
+}
+
+#[test]
+fn threads_put_and_take_at_once_and_nothing_is_lost() {
+    pass(5, 2000, |i, who| LENGTHS[(i * 7 + who) % 11]);
+}
+
+#[test]
+fn a_slot_that_is_free_has_no_block_that_somebody_is_about_to_free() {
+    // The next one waits for the only slot.
+    pass(1, 10_000, |_, _| 200);
 }
 
 #[test]
