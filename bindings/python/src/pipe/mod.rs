@@ -10,6 +10,7 @@
 mod failure;
 mod head;
 mod object;
+mod partial;
 mod piece;
 mod put;
 mod right;

@@ -5,15 +5,12 @@ use std::sync::atomic::AtomicU32 as Hint;
 
 use shmkit::Seat;
 use shmkit::layout::Region;
-use shmkit_atomic::Deadline;
-use shmkit_atomic::Ordering::{Acquire, Relaxed};
+use shmkit_atomic::Ordering::Acquire;
 
 use super::failure::Failure;
 use super::head::{Ends, Head};
+use super::partial::Partial;
 use super::piece::{Part, Piece};
-use super::sleep::HOPE;
-use super::stream::Partial;
-use super::turn::Turn;
 
 /// Words of a ring, of 8 bytes each: a power of two.
 pub(super) const WORDS: u32 = 1 << 15;
@@ -23,6 +20,9 @@ pub(super) const BYTES: u64 = WORDS as u64 * 8;
 pub(super) const FIRST: u64 = 1 << 13;
 /// Longest message that is put in one piece, in bytes: half of the ring, less its header.
 pub(super) const WHOLE: usize = BYTES as usize / 2 - 8;
+
+/// So many looks in vain, one after the other, and an end sleeps at once.
+pub(super) const HOPE: u32 = 8;
 
 /// The ring of one direction.
 pub(crate) struct Ring {
@@ -40,19 +40,6 @@ impl Ring {
     pub(super) fn new(head: &'static Head, bytes: Region<'static>, keeper: Seat) -> Self {
         let hope = Hint::new(HOPE);
         Self { head, bytes, partial: Mutex::default(), hope, keeper }
-    }
-
-    /// Waits for the turn, which nobody has for long.
-    pub(super) fn turn(&self) -> Result<Turn<'_>, Failure> {
-        // Whoever died in its turn has left what is right at each instruction.
-        self.head.turn.acquire(&self.keeper, Deadline::NEVER)?;
-        // Relaxed: the lock orders it.
-        let ends = Ends::of(self.head.ends.load(Relaxed));
-        let turn = Turn { ring: self, ends };
-        if ends.used() > WORDS {
-            return Err(Failure::Corrupt(ends.word()));
-        }
-        Ok(turn)
     }
 
     /// Returns whether there was something to be received, a moment ago.

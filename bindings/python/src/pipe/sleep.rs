@@ -11,13 +11,11 @@ use shmkit::sync::Slices;
 use shmkit_atomic::{Deadline, processors};
 
 use super::failure::Failure;
-use super::ring::Ring;
+use super::ring::{HOPE, Ring};
 use super::socket;
 
 /// How long somebody who receives looks at the ring before he sleeps. A Python process answers within a quarter of it.
 const LOOK: Duration = Duration::from_micros(20);
-/// So many looks in vain, one after the other, and an end sleeps at once.
-pub(super) const HOPE: u32 = 8;
 /// Then one wait in so many is tried with a look again.
 const RARELY: u32 = 64;
 /// Pauses of the processor between two looks: each takes the line from who writes to it.

@@ -9,29 +9,11 @@ use shmkit_atomic::Deadline;
 
 use super::failure::Failure;
 use super::head::{BEGUN, DONE};
-use super::piece::{Part, Piece};
+use super::partial::Partial;
+use super::piece::Part;
 use super::right::{Held, SLICE, acquire_for};
 use super::ring::Ring;
 use super::sleep::Woken;
-
-/// What has come of a message in pieces. Whoever has it has the right to receive.
-pub(crate) struct Partial {
-    /// Whose it is: a forked child has a copy, and not the right.
-    pid: u32,
-    /// Bytes of the whole message.
-    total: u64,
-    bytes: Vec<u8>,
-}
-
-impl Partial {
-    fn expects(&self, piece: &Piece) -> bool {
-        let part = if self.bytes.is_empty() { Part::First } else { Part::Next };
-        let come = self.bytes.len() as u64;
-        piece.part == part
-            && piece.len > 0
-            && Some(come) == self.total.checked_sub(piece.len + piece.left)
-    }
-}
 
 impl Ring {
     /// Receives a message in pieces. `None` if somebody else has, or if it was given up by who sent it.

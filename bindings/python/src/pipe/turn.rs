@@ -18,6 +18,21 @@ pub(crate) struct Turn<'r> {
     pub(super) ends: Ends,
 }
 
+impl Ring {
+    /// Waits for the turn, which nobody has for long.
+    pub(super) fn turn(&self) -> Result<Turn<'_>, Failure> {
+        // Whoever died in its turn has left what is right at each instruction.
+        self.head.turn.acquire(&self.keeper, Deadline::NEVER)?;
+        // Relaxed: the lock orders it.
+        let ends = Ends::of(self.head.ends.load(Relaxed));
+        let turn = Turn { ring: self, ends };
+        if ends.used() > WORDS {
+            return Err(Failure::Corrupt(ends.word()));
+        }
+        Ok(turn)
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // Refused in no process that has it.
