@@ -205,18 +205,25 @@ impl<'a> Group<'a> {
             let ours = of(0, name);
             let limit = self.fact_limits.iter().find(|(n, _)| *n == name).map(|(_, limit)| *limit);
             let own = Quartiles::of(&ours);
-            for (i, candidate) in self.candidates.iter().enumerate().skip(1) {
-                let theirs = of(i, name);
-                if theirs.is_empty() {
-                    continue;
-                }
+            let others = self.candidates.iter().enumerate().skip(1);
+            let mut peers: Vec<_> = others
+                .map(|(i, candidate)| (candidate.name, of(i, name)))
+                .filter(|(_, theirs)| !theirs.is_empty())
+                .collect();
+            if peers.is_empty() {
+                // It is ours alone, and may have a limit nevertheless.
+                peers.push(("", Vec::new()));
+            }
+            for (peer, theirs) in peers {
                 let ratio: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
-                let ratio = Quartiles::of(&ratio);
+                let of_some =
+                    |figures: &[f64]| (!figures.is_empty()).then(|| Quartiles::of(figures));
+                let ratio = of_some(&ratio);
                 all.push(Fact {
                     fact: name,
                     ours: own,
-                    peer: candidate.name,
-                    theirs: Quartiles::of(&theirs),
+                    peer,
+                    theirs: of_some(&theirs),
                     ratio,
                     limit: limit.map(|limit| match limit {
                         FactLimit::AtLeast(least) => format!("at least {least}"),
@@ -226,7 +233,7 @@ impl<'a> Group<'a> {
                     kept: limit.map(|limit| match limit {
                         FactLimit::AtLeast(least) => own.median >= least,
                         FactLimit::AtMost(most) => own.median <= most,
-                        FactLimit::Times(most) => ratio.median <= most,
+                        FactLimit::Times(most) => ratio.is_some_and(|ratio| ratio.median <= most),
                     }),
                 });
             }
@@ -299,12 +306,12 @@ pub struct Fact {
     pub fact: &'static str,
     /// Ours.
     pub ours: Quartiles,
-    /// The peer.
+    /// The peer; empty if there is no peer with this figure.
     pub peer: &'static str,
     /// Theirs.
-    pub theirs: Quartiles,
+    pub theirs: Option<Quartiles>,
     /// Ours as a multiple of theirs, round by round.
-    pub ratio: Quartiles,
+    pub ratio: Option<Quartiles>,
     /// What we promised.
     pub limit: Option<String>,
     /// Whether the median keeps to it.
@@ -333,5 +340,16 @@ mod tests {
         assert_eq!(outcome.nanos.median, 200.0);
         assert_eq!(outcome.ratios[0].ratio.median, 2.0);
         assert_eq!(outcome.ratios[0].kept, Some(false));
+    }
+
+    #[test]
+    fn a_limit_of_a_figure_that_no_peer_has_is_judged() {
+        let took = Duration::from_nanos(1);
+        let ours = Candidate::new("ours", move |_| Ok(Sample { took, facts: vec![("ms", 7.0)] }));
+        let settings = Settings { rounds: 3, seed: 1 };
+        let group = Group::new("group", 10, ours).fact_at_most("ms", 5.0);
+        let outcome = group.measure(settings, &ProgressBar::hidden()).unwrap();
+        let [fact] = &outcome.facts[..] else { panic!("{:?}", outcome.facts) };
+        assert_eq!((fact.ours.median, fact.kept), (7.0, Some(false)));
     }
 }

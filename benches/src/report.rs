@@ -4,8 +4,8 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::machine::Machine;
+use crate::{Outcome, Quartiles};
 
 /// Prints a table of all outcomes.
 pub(crate) fn print_table(machine: &Machine, rounds: u32, outcomes: &[Outcome]) {
@@ -72,14 +72,18 @@ fn print_facts(outcomes: &[Outcome]) {
                 Some(false) => right(format!("{limit}: MISSED")).fg(Color::Red),
                 None => right(String::new()),
             };
-            let (ours, theirs, r) = (fact.ours, fact.theirs, fact.ratio);
+            let spread = |q: Option<Quartiles>| {
+                right(q.map_or_else(String::new, |q| {
+                    format!("{:.2} [{:.2} {:.2}]", q.median, q.lower, q.upper)
+                }))
+            };
             table.add_row([
                 Cell::new(format!("{}: {}", outcome.group, outcome.ours)),
                 Cell::new(fact.fact),
-                right(format!("{:.2} [{:.2} {:.2}]", ours.median, ours.lower, ours.upper)),
+                spread(Some(fact.ours)),
                 Cell::new(fact.peer),
-                right(format!("{:.2} [{:.2} {:.2}]", theirs.median, theirs.lower, theirs.upper)),
-                right(format!("{:.2} [{:.2} {:.2}]", r.median, r.lower, r.upper)),
+                spread(fact.theirs),
+                spread(fact.ratio),
                 limit,
             ]);
         }

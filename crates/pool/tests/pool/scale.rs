@@ -84,7 +84,8 @@ fn the_successor_of_a_worker_is_started_before_that_ends() {
     let pool = build(Pool::builder(1).recycle_after(1));
     let last = pool.submit(wait_for, (began.clone(), go.clone()));
     let other = pool.submit(worker_pid, ()).wait().unwrap();
-    assert_eq!(lines(&began).len(), 1, "it has begun, and not ended");
+    assert_eq!(lines(&began).len(), 1);
+    assert!(!last.is_done(), "the successor has come when there was nobody else any more");
     std::fs::write(&go, "").unwrap();
     assert_ne!(last.wait().unwrap(), other);
 }
