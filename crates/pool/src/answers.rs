@@ -87,7 +87,10 @@ impl<'s> Answers<'s> {
         let to_come = end.div_ceil(here).saturating_mul(more);
         let len = end + to_come + to_come / 8;
         let place = if now.place() == 1 { 2 } else { 1 };
-        let block = self.store.heap.reserve_bytes(len as usize)?;
+        let heap = &self.store.heap;
+        // Those to come may be shorter, or find room later.
+        let block =
+            heap.reserve_bytes(len as usize).or_else(|_| heap.reserve_bytes(end as usize))?;
         let word = &self.cell.blocks[place as usize - 1];
         // What was there before is free: its answers are in the block that is in use.
         // Relaxed: before it is kept, so that the parent of a dead worker, which sees all that it did, finds it.
