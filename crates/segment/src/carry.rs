@@ -86,7 +86,7 @@ impl Segment {
 
     /// Returns the segment that a seat keeps, if it keeps one.
     pub fn of_seat(seat: &Seat) -> Option<Self> {
-        crate::keeper::shared_of(seat).map(Self::from_shared)
+        crate::keeper::shared_of(seat).map(Self::of)
     }
 }
 

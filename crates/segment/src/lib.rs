@@ -41,6 +41,7 @@
 //!   objects travel in parcels.
 //! * `shared_memory`: a region over a `Shmem` of the unmaintained `shared_memory` crate that a program already has, so that it
 //!   can move over one primitive at a time.
+//! * `tracing`: an event at `DEBUG` for each segment that is made or opened, or removed because the dead had left it, to whoever subscribes. Nothing is printed.
 
 #[cfg(not(loom))]
 pub mod arena;
@@ -127,6 +128,8 @@ pub mod sweep;
 mod table;
 #[cfg(not(loom))]
 mod token;
+#[cfg(not(loom))]
+mod told;
 #[cfg(any(not(loom), test))]
 mod usage;
 #[cfg(not(loom))]

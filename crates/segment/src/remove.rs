@@ -15,6 +15,7 @@ use crate::inspect::{self, cannot_open, open_at};
 use crate::name::Place;
 use crate::patience::{PATIENCE, pause};
 use crate::status::{At, Identity, Status};
+use crate::told;
 
 /// What became of a name that was to be removed if nobody uses the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,11 @@ pub(crate) fn attempt(
     place: &Place,
     remover: Remover<'_>,
 ) -> Result<Option<RemoveOutcome>, Failure> {
-    try_attempt(place.at(), remover).map_err(|trouble| trouble.tell(place))
+    let outcome = try_attempt(place.at(), remover).map_err(|trouble| trouble.tell(place))?;
+    if outcome == Some(RemoveOutcome::Removed) {
+        told::removed(place.path());
+    }
+    Ok(outcome)
 }
 
 /// As [`attempt`], with an error that can be told apart.

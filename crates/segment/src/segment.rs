@@ -16,6 +16,7 @@ use crate::keeper::Whole;
 use crate::leave::Leave;
 use crate::name::Place;
 use crate::shared::Shared;
+use crate::told;
 use crate::{OpenOptions, RemoveOutcome, attach, inherit, remove};
 
 /// A segment of shared memory that this process takes part in: a mapping, a place in the roster, a descriptor.
@@ -67,12 +68,19 @@ pub struct Segment {
 }
 
 impl Segment {
-    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+    /// A handle to what this process takes part in already.
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
         Self { shared, was_created: false, object_time_limit: TIME_LIMIT }
     }
 
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        told::opened(&shared);
+        Self::of(shared)
+    }
+
     pub(crate) fn from_created(shared: Arc<Shared>) -> Self {
-        Self { was_created: true, ..Self::from_shared(shared) }
+        told::created(&shared);
+        Self { was_created: true, ..Self::of(shared) }
     }
 
     /// Returns whether the call that returned this handle, or the one that it is a clone of, made the segment: of any

@@ -388,8 +388,8 @@
 //! * `serde`: handles are values that travel to other processes in parcels; [`Located`] ones are serialised as where they are, and
 //!   open themselves on the other side. And values of any type go through [`Frames`].
 //! * `ndarray`: a locked [`Array`] as `ndarray`'s views, in place.
-//! * `tracing`: events of processes and pools, to whoever subscribes to them: workers that come, leave and die, tasks that are answered.
-//!   Nothing is printed.
+//! * `tracing`: events of segments, sweeps, processes and pools, to whoever subscribes to them: what is made, opened and removed,
+//!   workers that come, leave and die, tasks that are answered. Nothing is printed.
 //! * `rkyv`: a [`Frame`] that is an archive of `rkyv`, checked and read in place.
 //! * `tokio`: ends of pipes and queues in a tokio runtime: `tokio::Async`.
 //! * `shared_memory`: that of [`shmkit-segment`](https://docs.rs/shmkit-segment), for programs that move over from the crate of

@@ -71,6 +71,7 @@ mod reopen;
 mod scratch;
 mod shared;
 mod sweep;
+mod told;
 mod tracker;
 mod tree;
 mod unmap;

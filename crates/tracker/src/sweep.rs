@@ -18,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::register::Register;
 use crate::release::{Cleaner, run_all, survey};
 use crate::shared::{file_name, open_folder};
+use crate::told;
 
 /// A full sweep of a directory: every segment of this user that nobody lives in and that is not persistent is removed,
 /// whatever version of shmkit made it; and everything is released that dead processes of this user had registered.
@@ -184,6 +185,7 @@ impl Sweep {
             true => survey(&register, &mut |kind, name| note(kind, name, None)),
             false => {
                 run_all(&register, folder.as_fd(), &self.cleaners, &mut |kind, name, outcome| {
+                    told::released(kind, name, outcome);
                     note(kind, name, Some(outcome));
                 })
             }

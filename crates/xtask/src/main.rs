@@ -140,12 +140,15 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Task::Ci => {
             test()?;
-            for (package, feature) in
-                [("pipe", "serde"), ("segment", "serde,shared_memory"), ("sync", "lock_api")]
-            {
-                let package = format!("shmkit-{package}");
-                run(&mut cargo(["test", "--package", &package, "--features", feature]))?;
+            for (package, feature) in [
+                ("shmkit-pipe", "serde"),
+                ("shmkit-segment", "serde,shared_memory"),
+                ("shmkit-sync", "lock_api"),
+            ] {
+                run(&mut cargo(["test", "--package", package, "--features", feature]))?;
             }
+            let told = ["--package", "shmkit", "--features", "tracing", "--test", "told"];
+            run(cargo(["test"]).args(told))?;
             lint()?;
             loom(2)
         }
