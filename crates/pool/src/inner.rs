@@ -169,7 +169,9 @@ impl Inner {
                 book.overtaken = book.overtaken.saturating_sub(n);
                 numbers[..n].iter().for_each(|&number| self.tell(&mut book, number, &mut later))
             }
-            Err(QueueError::TimedOut | QueueError::Empty | QueueError::Interrupted) => {}
+            // Those of workers that were killed do not come.
+            Err(QueueError::TimedOut | QueueError::Empty) => book.overtaken = 0,
+            Err(QueueError::Interrupted) => {}
             Err(error) => self.break_up(&mut book, error.to_string(), &mut later),
         }
         self.told(book, later)

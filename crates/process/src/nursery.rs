@@ -208,7 +208,10 @@ impl Line {
             ),
             Ok(Said::Failed(why)) => failed(SpawnErrorKind::Os, format!("its nursery did not fork: {why}")),
             Ok(Said::Done) => failed(SpawnErrorKind::OtherProtocol, "its nursery says what it was not asked".into()),
-            Err(error) => failed(SpawnErrorKind::Nursery, format!("its nursery has died or hangs: {error}: start it again")),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
+                failed(SpawnErrorKind::Nursery, format!("its nursery has died or hangs: {error}{cause}: start it again"))
+            }
         }
     }
 }

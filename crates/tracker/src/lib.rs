@@ -31,6 +31,10 @@
 //! What this crate does *not* do: it judges nobody. Whether a participant lives is the kernel's word, through the record
 //! locks of `shmkit-roster`; and a segment is removed by `shmkit-segment`, in the one way in which segments are removed.
 //!
+//! # Features
+//!
+//! * `tracing`: an event at `DEBUG` for each thing that a sweep releases, and those of segments, to whoever subscribes. Nothing is printed.
+//!
 //! # Containers
 //!
 //! Those that share `/dev/shm` may have PID namespaces of their own, and share one watcher; any of them starts another when

@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -286,7 +288,9 @@ pub(crate) fn new_pid_namespace() {
 
 /// A segment name of this test alone.
 pub(crate) fn unique(test: &str) -> String {
-    format!("test-{}-{test}", std::process::id())
+    // Two tests may share what calls this, and run at once.
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("test-{}-{test}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed))
 }
 
 #[test]

@@ -57,6 +57,7 @@ impl Ring {
                 // What was sent before the end is here.
                 return Ok(if self.has_some() { Woken::Ready } else { Woken::AtEnd });
             }
+            let mut is_for_nothing = false;
             if heard.readable {
                 // Somebody else has taken it, or it was never sent, or the byte is none of ours.
                 let turn = self.turn()?;
@@ -65,12 +66,14 @@ impl Ring {
                 }
                 turn.settle(socket);
                 drop(turn);
-                if socket::listen(socket, Deadline::PASSED)?.readable {
+                is_for_nothing = socket::listen(socket, Deadline::PASSED)?.readable;
+                if is_for_nothing {
                     thread::sleep(NAP);
                 }
             }
-            // A signal that comes now is served at the end of the next slice.
-            if (heard.interrupted || until.has_passed()) && patience.says_stop() {
+            // A signal that comes now is served at the end of the next slice, and one that has ended the nap at once.
+            let is_asked = heard.interrupted || is_for_nothing || until.has_passed();
+            if is_asked && patience.says_stop() {
                 return Err(Failure::Interrupted);
             }
             if patience.deadline().has_passed() {

@@ -59,12 +59,14 @@ pub(crate) fn tell(socket: RawFd) -> Result<(), Failure> {
     }
 }
 
-/// Takes what has made this end's socket readable: so many times at most.
-pub(crate) fn hush(socket: RawFd, times: usize) {
-    let mut bytes = [0; 4];
+/// Takes what has made this end's socket readable: one byte, or all that have come.
+pub(crate) fn hush(socket: RawFd, all: bool) {
+    let mut bytes = [0; 64];
+    let room = if all { bytes.len() } else { 1 };
     loop {
-        match recv(socket, &mut bytes[..times.min(4)], MsgFlags::MSG_DONTWAIT) {
+        match recv(socket, &mut bytes[..room], MsgFlags::MSG_DONTWAIT) {
             Err(Errno::EINTR) => {}
+            Ok(taken) if all && taken > 0 => {}
             // What else may be wrong with it, whoever sleeps there is told.
             _ => return,
         }

@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 use std::process;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use shmkit::{LockFailure, Patience};
 use shmkit_atomic::Deadline;
@@ -60,7 +60,11 @@ impl Ring {
         let total = piece.len.saturating_add(piece.left);
         let mut bytes = Vec::new();
         let len = usize::try_from(total).unwrap_or(usize::MAX);
-        bytes.try_reserve_exact(len).map_err(|_| Failure::NoMemory(total))?;
+        if bytes.try_reserve_exact(len).is_err() {
+            // It would stand in front of the others for ever. What follows of it is let go by who looks next.
+            turn.drop_front(&piece, socket);
+            return Err(Failure::NoMemory(total));
+        }
         turn.set_taking(true);
         drop(turn);
         Ok(Some((held, Partial { pid, total, bytes })))
@@ -131,7 +135,12 @@ impl Ring {
 
     /// Gives up what has come of a message in pieces, and the right to the rest.
     pub(crate) fn give_up(&self) {
-        let partial = self.partial().take();
+        // Not waited for: in a forked child it is locked for ever, if another thread of its parent was at it.
+        let partial = match self.partial.try_lock() {
+            Ok(mut partial) => partial.take(),
+            Err(TryLockError::Poisoned(error)) => error.into_inner().take(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         if partial.is_some_and(|partial| partial.pid == process::id()) {
             let held = Held::new(&self.head.receiving, &self.keeper);
             if let Ok(turn) = self.turn() {

@@ -152,7 +152,7 @@ impl Turn<'_> {
         if self.is_empty() && (state == RUNG || state == RINGING) {
             // Killed from here on: nobody knows whether it is readable.
             bell.store(RINGING, Relaxed);
-            socket::hush(socket, if state == RUNG { 1 } else { usize::MAX });
+            socket::hush(socket, state == RINGING);
             bell.store(QUIET, Relaxed);
         }
     }
