@@ -122,9 +122,17 @@ impl<E> Side<E> {
         }
     }
 
-    /// The holder gives its end to whoever comes next.
-    fn hand_over(&mut self, give: impl FnOnce(E) -> Result<(), PipeError>) {
+    /// The holder gives its end to whoever comes next, and with it that the end of the other side is old news, if it `is_old`.
+    fn hand_over(
+        &mut self,
+        is_old: bool,
+        knows: &mut Knows,
+        give: impl FnOnce(E) -> Result<(), PipeError>,
+    ) {
         if let Self::Held(..) = self {
+            if is_old {
+                *knows = Knows::Told;
+            }
             let Self::Held(_, end) = std::mem::replace(self, Self::Handed) else { return };
             give(end).expect("it is ours");
         }
@@ -187,12 +195,20 @@ impl Scene<'_> {
             8 => self.die(input.below(PARTICIPANTS)),
             9 => match input.byte() % 4 {
                 0 => self.sender.close(&mut self.senders_know),
-                1 => self.sender.hand_over(|end| end.hand_over().map(drop)),
+                1 => {
+                    let told = self.receiver_is_old;
+                    self.sender
+                        .hand_over(told, &mut self.senders_know, |end| end.hand_over().map(drop));
+                }
                 _ => {}
             },
             10 => match input.byte() % 4 {
                 0 => self.receiver.close(&mut self.receivers_know),
-                1 => self.receiver.hand_over(|end| end.hand_over().map(drop)),
+                1 => {
+                    let told = self.sender_is_old;
+                    self.receiver
+                        .hand_over(told, &mut self.receivers_know, |end| end.hand_over().map(drop));
+                }
                 _ => {}
             },
             _ => {
