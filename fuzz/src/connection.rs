@@ -2,6 +2,7 @@
 //! time, however the bytes are cut and received.
 
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
 use shmkit::connection::{Connection, ConnectionError};
@@ -47,7 +48,8 @@ pub fn run(bytes: &[u8]) {
             }
         }
     }
-    drop(there);
+    // Not by its drop: a child that is forked meanwhile may have a copy.
+    there.shutdown(Shutdown::Write).expect("shutdown");
     while end.is_none() {
         match receive(&mut connection, most, ways & 2 == 0) {
             Ok(message) => received.push(message),

@@ -1,7 +1,5 @@
 //! Two programs that meet by name and talk through shared memory, of which one is killed.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
@@ -27,9 +25,7 @@ fn peer(by: By, script: &str, name: &str) -> Peer {
 /// A peer that has connected.
 #[track_caller]
 fn met(by: By, script: &str, capacity: u64) -> (Duplex, Peer) {
-    // Another one for each: a child that another test has forked meanwhile may keep the last listener for a moment.
-    static MET: AtomicU32 = AtomicU32::new(0);
-    let name = unique(&format!("{script}-{by:?}-{}", MET.fetch_add(1, Relaxed)));
+    let name = unique(&format!("{script}-{by:?}"));
     let mut listener = Options::new().capacity(capacity).bind(&name).unwrap();
     let peer = peer(by, script, &name);
     (listener.accept_timeout(LONG).unwrap(), peer)

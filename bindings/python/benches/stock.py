@@ -165,12 +165,13 @@ class QueueStream:
     """Queue: 20,000 objects to another process, each"""
 
     most = 5
+    kind = "Queue"
 
     def __init__(self, module):
         self.context = module.get_context("fork")
 
     def run(self):
-        queue, number, ready = self.context.Queue(), 20_000, self.context.Event()
+        queue, number, ready = getattr(self.context, self.kind)(), 20_000, self.context.Event()
 
         def takes():
             ready.set()
@@ -243,30 +244,11 @@ class PipeHere:
         return timed(act, 5_000)
 
 
-class SimpleStream:
+class SimpleStream(QueueStream):
     """SimpleQueue: 20,000 objects to another process, each"""
 
     most = 2
-
-    def __init__(self, module):
-        self.context = module.get_context("fork")
-
-    def run(self):
-        queue, number, ready = self.context.SimpleQueue(), 20_000, self.context.Event()
-
-        def takes():
-            ready.set()
-            for _ in range(number):
-                queue.get()
-
-        other = self.context.Process(target=takes)
-        other.start()
-        ready.wait()
-        began = time.perf_counter_ns()
-        for n in range(number):
-            queue.put(n)
-        other.join()
-        return (time.perf_counter_ns() - began) / number
+    kind = "SimpleQueue"
 
 
 class PoolMap:

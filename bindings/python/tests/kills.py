@@ -81,8 +81,8 @@ def get(queue):
     queue.get()
 
 
-def consumer():
-    queue = context.Queue()
+def consumer(queue=None):
+    queue = queue or context.Queue()
     child = started(get, queue)
     asleep(child)
     kill(child)
@@ -91,12 +91,7 @@ def consumer():
 
 
 def simple():
-    queue = context.SimpleQueue()
-    child = started(get, queue)
-    asleep(child)
-    kill(child)
-    queue.put(1)
-    queue.get()
+    consumer(context.SimpleQueue())
 
 
 def take(queue, taken):

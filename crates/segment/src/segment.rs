@@ -74,12 +74,12 @@ impl Segment {
     }
 
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
-        told::opened(&shared);
+        told::came(&shared, false);
         Self::of(shared)
     }
 
     pub(crate) fn from_created(shared: Arc<Shared>) -> Self {
-        told::created(&shared);
+        told::came(&shared, true);
         Self { was_created: true, ..Self::of(shared) }
     }
 

@@ -1,7 +1,5 @@
 //! What the rows about locks and conditions are played with.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use shmkit::{Options, Segment};
 use shmkit_tests::BY_NAME;
 use shmkit_tests::locking::Things;
@@ -27,8 +25,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(by: By) -> Self {
-        static SCENES: AtomicU32 = AtomicU32::new(0);
-        let name = unique(&format!("locking-{}", SCENES.fetch_add(1, Ordering::Relaxed)));
+        let name = unique("locking");
         let options = Options::new(1 << 17);
         let segment = match by {
             By::Name => options.create(&name),

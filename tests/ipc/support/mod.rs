@@ -288,7 +288,7 @@ pub(crate) fn new_pid_namespace() {
 
 /// A segment name of this test alone.
 pub(crate) fn unique(test: &str) -> String {
-    // Two tests may share what calls this, and run at once.
+    // Two tests may share what calls this, and run at once; and a child that one of them has forked may keep a listener for a moment.
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("test-{}-{test}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed))
 }
