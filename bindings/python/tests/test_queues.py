@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 import unittest
+from multiprocessing import pool as stock_pool
+from unittest import mock
 
 import shmkit
 import shmkit.multiprocessing as multiprocessing
@@ -170,6 +172,30 @@ class Pools(unittest.TestCase):
                 with self.assertRaises(shmkit.WorkerDied):
                     pool.map_async(exits, range(3), chunksize=1).get(60)
                 self.assertEqual(pool.map(square, range(5)), [0, 1, 4, 9, 16])
+
+    def test_a_map_begins_while_no_worker_is_there(self):
+        again = threading.Event()
+        repopulate = stock_pool.Pool._repopulate_pool_static
+
+        def later(*args):
+            # After the first of two deaths it is asked, too.
+            if not args[3]:
+                again.wait(60)
+                repopulate(*args)
+
+        context = multiprocessing.get_context("fork")
+        with context.Pool(2) as pool, mock.patch.object(stock_pool.Pool, "_repopulate_pool_static", later):
+            for worker in list(pool._pool):
+                worker.kill()
+            end = time.monotonic() + 60
+            while pool._pool:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.001)
+            try:
+                begun = [pool.map_async(square, range(9)), pool.starmap_async(pow, [(2, 3)] * 4), pool.map_async(square, [])]
+            finally:
+                again.set()
+            self.assertEqual([one.get(60) for one in begun], [[n * n for n in range(9)], [8] * 4, []])
 
     def test_an_executor_loses_one_call_to_a_killed_process_and_no_other(self):
         with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as executor:

@@ -199,6 +199,15 @@ class Pool(pool.Pool):
         self._quick_put = self._inqueue.send
         self._quick_get = _Answers(self._outqueue).receive
 
+    def _map_async(self, func, iterable, mapper, chunksize=None, callback=None, error_callback=None):
+        # The parts are cut for as many workers as are wanted: who counts those that are there divides by none when all were killed.
+        self._check_running()
+        if not hasattr(iterable, "__len__"):
+            iterable = list(iterable)
+        if chunksize is None:
+            chunksize = -(-len(iterable) // (4 * self._processes))
+        return super()._map_async(func, iterable, mapper, chunksize, callback, error_callback)
+
     def _get_sentinels(self):
         return [self._change_notifier._reader]
 
