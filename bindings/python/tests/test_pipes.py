@@ -4,17 +4,21 @@ import faulthandler
 import multiprocessing as stock
 import os
 import pickle
+import resource
 import select
+import selectors
 import signal
 import socket
 import tempfile
 import threading
 import time
 import unittest
+from multiprocessing import connection as stock_connection
 from multiprocessing import reduction
-from multiprocessing.connection import wait
+from unittest import mock
 
 import shmkit.multiprocessing as multiprocessing
+from shmkit.multiprocessing.connection import wait
 
 METHODS = ("fork", "spawn", "forkserver")
 #: Nothing here takes a tenth of it. In seconds.
@@ -53,6 +57,22 @@ def begins_a_long_one(end, begun):
 def receives_and_is_killed(end, begun):
     begun.set()
     end.recv_bytes()
+
+
+def receives_some(end):
+    while end.poll():
+        end.recv_bytes()
+
+
+def receives_in_little_memory(end, results):
+    with open("/proc/self/statm") as sizes:
+        size = int(sizes.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (256 << 20),) * 2)
+    for _ in range(2):
+        try:
+            results.put(end.recv_bytes())
+        except MemoryError as error:
+            results.put(type(error).__name__)
 
 
 def sends_numbered(end, who, many):
@@ -312,11 +332,70 @@ class Pipes(unittest.TestCase):
                 before += 1
             interrupt_soon()
             self.assertRaises(KeyboardInterrupt, sink.send_bytes, message)
+            # Of it alone nobody is told.
+            self.assertEqual((source.poll(), wait([source], 0)), (before > 0, [source] * (before > 0)))
             threading.Thread(target=sink.send_bytes, args=(b"after it",)).start()
             for _ in range(before):
                 self.assertEqual(source.recv_bytes(), message)
             self.assertEqual(source.recv_bytes(), b"after it")
             self.assertFalse(source.poll(0.05))
+
+    def test_a_byte_that_is_no_message_wakes_nobody_and_keeps_no_signal_away(self):
+        source, sink = multiprocessing.Pipe(duplex=False)
+        os.write(sink.fileno(), b"xyz")
+        self.assertFalse(source.poll())
+        self.assertFalse(source.poll(0.05))
+        self.assertEqual(wait([source], 0.05), [])
+        for act in (source.recv, lambda: wait([source])):
+            interrupt_soon()
+            self.assertRaises(KeyboardInterrupt, act)
+        sink.send(1)
+        self.assertEqual(wait([source], LIMIT), [source])
+        self.assertEqual(source.recv(), 1)
+
+    def test_a_message_of_which_nobody_was_told_is_waited_for_all_the_same(self):
+        # As when the one who was told is killed.
+        source, sink = multiprocessing.Pipe(duplex=False)
+        near, far = socket.socketpair()
+        with near, far, mock.patch.object(selectors.PollSelector, "select", return_value=[]):
+            self.assertEqual(wait([source, near], 0), [])
+            sink.send(1)
+            self.assertEqual(wait([near, source], LIMIT), [source])
+            self.assertEqual(wait([sink, near], 0), [])
+
+    def test_a_message_for_which_there_is_no_memory_is_let_go(self):
+        source, sink = multiprocessing.Pipe(duplex=False)
+        context = multiprocessing.get_context("fork")
+        results = context.SimpleQueue()
+        child = context.Process(target=receives_in_little_memory, args=(source, results), daemon=True)
+        child.start()
+        sink.send_bytes(bytes(1 << 30))
+        sink.send_bytes(b"and another one")
+        self.assertEqual(results.get(), "MemoryError")
+        self.assertEqual(results.get(), b"and another one")
+        child.join(LIMIT)
+
+    def test_whoever_is_stopped_in_the_middle_keeps_no_interpreter(self):
+        for method in ("fork", "spawn"):
+            with self.subTest(method):
+                source, sink = multiprocessing.get_context(method).Pipe(duplex=False)
+                child = started(method, sends_forever, sink)
+                source.recv_bytes()
+                stopped = 0
+                end = time.monotonic() + LIMIT
+                # Until it is stopped with the turn, which others wait for.
+                while not stopped:
+                    self.assertLess(time.monotonic(), end)
+                    time.sleep(0.0003)
+                    os.kill(child.pid, signal.SIGSTOP)
+                    thread = threading.Thread(target=receives_some, args=(source,))
+                    thread.start()
+                    thread.join(0.2)
+                    stopped = thread.is_alive()
+                    # This thread has run.
+                    os.kill(child.pid, signal.SIGCONT)
+                    thread.join(LIMIT)
+                kill(child)
 
     def test_other_threads_run_while_one_waits(self):
         source, sink = multiprocessing.Pipe(duplex=False)
@@ -353,6 +432,11 @@ class Pipes(unittest.TestCase):
             self.assertTrue(readable(source))
 
     def test_ends_are_waited_for_with_sockets_and_sentinels(self):
+        for how in (wait, stock_connection.wait):
+            with self.subTest(how.__module__):
+                self.are_waited_for(how)
+
+    def are_waited_for(self, wait):
         context = multiprocessing.get_context("fork")
         pipes = [context.Pipe(duplex=n % 2) for n in range(40)]
         near, far = socket.socketpair()

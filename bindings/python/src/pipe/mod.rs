@@ -24,6 +24,7 @@ mod turn;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use shmkit_atomic::Deadline;
 
 use crate::made::make;
 use crate::travel::{Packing, pack};
@@ -94,7 +95,10 @@ impl End {
         if ring.try_put(socket, message)? {
             return Ok(());
         }
-        Self::wait(py, Wait::Endless, |patience| ring.put(socket, message, patience))
+        Self::wait(py, Wait::Endless, |patience| {
+            ring.outlast_turn(patience)?;
+            ring.put(socket, message, patience)
+        })
     }
 
     /// Receives a message; waits for one. `None` if it has more bytes than `most`: then it stays.
@@ -129,6 +133,9 @@ impl End {
                         return Ok(Some(PyBytes::new(py, &message)));
                     }
                 }
+                Look::Stopped => {
+                    Self::wait(py, Wait::Endless, |patience| ring.outlast_turn(patience))?;
+                }
                 Look::Empty => {
                     let run = |patience: shmkit::Patience<'_>| ring.sleep(socket, patience, true);
                     if Self::wait(py, Wait::Endless, run)? == Woken::AtEnd {
@@ -142,18 +149,34 @@ impl End {
     /// Returns whether there is something to receive, or the end of all, in time.
     #[pyo3(signature = (socket, timeout=None))]
     fn poll(&self, py: Python<'_>, socket: i32, timeout: Option<f64>) -> PyResult<bool> {
-        let ring = self.source()?;
-        if ring.has_some() {
+        let (ring, how) = (self.source()?, Wait::from(timeout));
+        // Whoever asks in a loop is answered without giving the interpreter away.
+        if ring.has_some() && !ring.is_given_up() {
             return Ok(true);
         }
-        let how = Wait::from(timeout);
-        if how == Wait::No {
-            return Ok(
-                socket::listen(socket, shmkit_atomic::Deadline::PASSED)?.hung_up || ring.has_some()
-            );
+        if how == Wait::No && !ring.has_some() {
+            let heard = socket::listen(socket, Deadline::PASSED)?;
+            if heard.hung_up || !heard.readable {
+                return Ok(heard.hung_up || ring.has_some());
+            }
         }
-        let run = |patience: shmkit::Patience<'_>| ring.sleep(socket, patience, false);
-        Ok(Self::wait(py, how, run)? != Woken::Late)
+        Self::wait(py, how, |patience| {
+            loop {
+                let woken = if ring.has_some() {
+                    Woken::Ready
+                } else {
+                    ring.sleep(socket, patience, false)?
+                };
+                if woken != Woken::Ready || !ring.let_go(socket)? {
+                    return Ok(woken != Woken::Late);
+                }
+            }
+        })
+    }
+
+    /// Returns whether there is something to receive. (It may be of a message that was given up.)
+    fn has_some(&self) -> PyResult<bool> {
+        Ok(self.source()?.has_some())
     }
 
     /// Gives up what this process has of a message that it has not received to its end.

@@ -26,7 +26,7 @@ impl Ring {
         if message.len() > WHOLE {
             return Ok(false);
         }
-        let mut turn = self.turn()?;
+        let Some(mut turn) = self.turn_soon()? else { return Ok(false) };
         Ok(turn.begun() == DONE && turn.put(socket, message)?)
     }
 

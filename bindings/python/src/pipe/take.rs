@@ -1,8 +1,10 @@
 //! What lies in front, for who receives.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::failure::Failure;
+use super::head::GIVEN_UP;
 use super::piece::{Part, Piece};
 use super::ring::Ring;
 use super::turn::Turn;
@@ -15,12 +17,14 @@ pub(crate) enum Look<'r> {
     Streamed(Option<u64>),
     /// Nothing.
     Empty,
+    /// Somebody has the turn for longer than a turn takes: he was stopped.
+    Stopped,
 }
 
 impl Ring {
     /// Looks what lies in front.
     pub(crate) fn look(&self, socket: RawFd) -> Result<Look<'_>, Failure> {
-        let mut turn = self.turn()?;
+        let Some(mut turn) = self.turn_soon()? else { return Ok(Look::Stopped) };
         if turn.is_taking() {
             return Ok(Look::Streamed(None));
         }
@@ -33,6 +37,31 @@ impl Ring {
             Some(piece) if piece.part == Part::Whole => Ok(Look::Whole(turn, piece)),
             Some(piece) => Ok(Look::Streamed(Some(piece.len.saturating_add(piece.left)))),
         }
+    }
+
+    /// Returns whether the last message was given up by its sender, a moment ago.
+    pub(crate) fn is_given_up(&self) -> bool {
+        // Relaxed: the turn says what follows from it.
+        self.head.begun.load(Relaxed) == GIVEN_UP
+    }
+
+    /// Lets go of what lies there of a message that its sender has given up; returns whether nothing else does.
+    pub(crate) fn let_go(&self, socket: RawFd) -> Result<bool, Failure> {
+        if !self.is_given_up() {
+            return Ok(false);
+        }
+        let mut turn = self.turn()?;
+        if turn.begun() != GIVEN_UP || turn.is_taking() {
+            return Ok(false);
+        }
+        // Whatever is sent after it is sent when it is not given up any more, but forgotten.
+        while let Some(piece) = turn.front()? {
+            if piece.part == Part::Whole {
+                return Ok(false);
+            }
+            turn.drop_front(&piece, socket);
+        }
+        Ok(true)
     }
 }
 

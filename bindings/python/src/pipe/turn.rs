@@ -1,16 +1,22 @@
 //! The right to change a ring.
 
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use shmkit::layout::Commit;
+use shmkit::{LockFailure, Patience};
 use shmkit_atomic::Ordering::{Relaxed, Release};
 use shmkit_atomic::{Deadline, futex};
 
 use super::failure::Failure;
 use super::head::{DONE, Ends, Head, LOOKED_FOR, QUIET, RINGING, RUNG};
 use super::piece::{LENGTH, Part, Piece};
+use super::right::{Held, SLICE, acquire_for};
 use super::ring::{BYTES, FIRST, Ring, WORDS};
 use super::socket;
+
+/// A thousand times what a turn takes.
+const SOON: Duration = Duration::from_millis(1);
 
 /// The right to change a ring. Nothing is waited for with it: not for the interpreter, either.
 pub(crate) struct Turn<'r> {
@@ -21,8 +27,34 @@ pub(crate) struct Turn<'r> {
 impl Ring {
     /// Waits for the turn, which nobody has for long.
     pub(super) fn turn(&self) -> Result<Turn<'_>, Failure> {
-        // Whoever died in its turn has left what is right at each instruction.
         self.head.turn.acquire(&self.keeper, Deadline::NEVER)?;
+        self.in_turn()
+    }
+
+    /// Waits for the turn no longer than whoever has it needs unless he is stopped: for who keeps the interpreter from others.
+    pub(super) fn turn_soon(&self) -> Result<Option<Turn<'_>>, Failure> {
+        let Head { turn, .. } = self.head;
+        let acquired = match turn.try_acquire(&self.keeper) {
+            Err(LockFailure::WouldBlock) => turn.acquire(&self.keeper, Deadline::after(SOON)),
+            tried => tried,
+        };
+        match acquired {
+            Ok(_) => self.in_turn().map(Some),
+            Err(LockFailure::TimedOut) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Waits until somebody who was stopped in his turn goes on, or dies.
+    pub(crate) fn outlast_turn(&self, patience: Patience<'_>) -> Result<(), Failure> {
+        while !acquire_for(SLICE, &self.head.turn, &self.keeper, patience)? {}
+        drop(Held::new(&self.head.turn, &self.keeper));
+        Ok(())
+    }
+
+    /// The turn, when its lock is held.
+    fn in_turn(&self) -> Result<Turn<'_>, Failure> {
+        // Whoever died in its turn has left what is right at each instruction.
         // Relaxed: the lock orders it.
         let ends = Ends::of(self.head.ends.load(Relaxed));
         let turn = Turn { ring: self, ends };

@@ -6,7 +6,9 @@ for each direction. (Single bytes go through it, for who waits by a descriptor: 
 """
 
 import os
+import selectors
 import socket
+import time
 from multiprocessing import connection as _stock
 from multiprocessing import context, reduction
 
@@ -15,7 +17,7 @@ from shmkit._reduction import Shared, dumps, loads
 
 __all__ = ["Client", "Listener", "Pipe", "wait"]
 
-Client, Listener, wait = _stock.Client, _stock.Listener, _stock.wait
+Client, Listener = _stock.Client, _stock.Listener
 
 
 def __getattr__(name):
@@ -25,6 +27,11 @@ def __getattr__(name):
 
 #: How long whoever hands an end on by a message waits until it was found, in seconds: it is there until then.
 _PATIENCE = 20
+
+
+#: How often the memory of pipes is looked at while their sockets are waited for, in seconds: whoever was killed when he was about to
+#: receive a message may have been the only one who was told of it.
+_LOOK = 0.25
 
 
 class _End(Shared, _native.End):
@@ -206,3 +213,29 @@ def Pipe(duplex=True):
         RingConnection(handles[0], True, duplex, ends[0]),
         RingConnection(handles[1], duplex, True, ends[1]),
     )
+
+
+def wait(object_list, timeout=None):
+    """Waits until one of the objects is ready, or for `timeout` seconds, and returns those that are: ends of pipes, other connections,
+    sockets, sentinels of processes, and numbers of descriptors.
+
+    An end is ready when `poll` says so: not for a message that another process has received meanwhile.
+    """
+    objects = list(object_list)
+    if not any(isinstance(one, RingConnection) for one in objects):
+        return _stock.wait(objects, timeout)
+    until = None if timeout is None else time.monotonic() + timeout
+    with selectors.PollSelector() as selector:
+        keys = [selector.register(one, selectors.EVENT_READ) for one in objects]
+        ends = [(key.fd, key.fileobj) for key in keys if isinstance(key.fileobj, RingConnection) and key.fileobj.readable]
+        while True:
+            left = _LOOK if until is None else until - time.monotonic()
+            is_there = any(end._end.has_some() for _, end in ends)
+            told = {key.fd for key, _ in selector.select(0 if is_there else min(max(left, 0), _LOOK))}
+            for fd, end in ends:
+                if (fd in told or end._end.has_some()) and end.poll():
+                    told.add(fd)
+                else:
+                    told.discard(fd)
+            if told or left <= 0:
+                return [key.fileobj for key in keys if key.fd in told]
