@@ -83,8 +83,6 @@ pub(crate) enum Frame<'a> {
         #[serde(serialize_with = "as_bytes")]
         body: &'a [u8],
     },
-    /// The question need not be answered, unless that has begun.
-    Cancel { session: u32, ticket: u64 },
     /// A part of an answer.
     Part {
         ticket: u64,
@@ -112,22 +110,6 @@ pub(crate) struct Tag<'a> {
     pub(crate) size: u32,
     pub(crate) align: u32,
     pub(crate) hash: u64,
-}
-
-/// What one call of a task has come to: its whole answer, packed, or why there is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Outcome<'a, E> {
-    Answered(#[serde(serialize_with = "as_bytes")] &'a [u8]),
-    Failed(E),
-}
-
-/// Calls of one task: the ends of each one's arguments, in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Order<'a> {
-    pub(crate) print: u64,
-    pub(crate) ends: Vec<u32>,
-    #[serde(serialize_with = "as_bytes")]
-    pub(crate) args: &'a [u8],
 }
 
 /// As one piece, not byte by byte.
@@ -232,6 +214,7 @@ pub(crate) fn push<T: Serialize>(to: &mut Vec<u8>, frame: &T) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::talk::Order;
     use super::*;
 
     fn all() -> Vec<Frame<'static>> {
@@ -243,7 +226,6 @@ mod tests {
             Frame::Enter { ticket: 0, session: 1, kind: Kind::Queue, name: "jobs", tag },
             Frame::Leave { session: 1 },
             Frame::Ask { session: 1, ticket: 300, body: b"what?" },
-            Frame::Cancel { session: 1, ticket: 300 },
             Frame::Part { ticket: 300, body: b"" },
             Frame::Answer { ticket: 300, body: &[7; 1000] },
             Frame::Declined { ticket: 3, why: Decline::Refused("no".into()) },

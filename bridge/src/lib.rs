@@ -80,5 +80,5 @@ pub use crate::error::{BridgeError, RemoteError};
 pub use crate::node::{Node, Served};
 pub use crate::remote::{
     MapReplica, RemoteBuilder, RemoteImap, RemoteLease, RemoteMap, RemotePending, RemotePool,
-    RemoteQueue, RemoteSubscriber,
+    RemoteQueue, RemoteSubscriber, RemoteWithIndex,
 };

@@ -10,6 +10,7 @@
 mod reply;
 mod tx;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -41,11 +42,6 @@ pub(crate) type Then = Box<dyn FnMut(Said<'_>) + Send>;
 pub(crate) trait Session: Send + Sync {
     /// Answers a question, now or later. It must not wait: nothing else comes from this node meanwhile.
     fn ask(&self, reply: Reply, body: &[u8]);
-
-    /// The question need not be answered.
-    fn cancel(&self, ticket: u64) {
-        let _ = ticket;
-    }
 }
 
 /// Where sessions come from: the objects that a node serves.
@@ -87,6 +83,22 @@ struct Calls {
 struct Sessions {
     is_down: bool,
     all: HashMap<u32, Arc<dyn Session>>,
+}
+
+thread_local! {
+    /// This thread brings an answer.
+    static TELLS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether this thread brings an answer: it must not wait for another one, which may be for it to bring.
+pub(crate) fn is_telling() -> bool {
+    TELLS.get()
+}
+
+fn tell(then: &mut Then, said: Said<'_>) {
+    let before = TELLS.replace(true);
+    then(said);
+    TELLS.set(before);
 }
 
 /// What nothing can have left half done: each change is a store or a call to a map.
@@ -177,7 +189,7 @@ impl Link {
             std::mem::take(&mut calls.waiting)
         };
         for (_, mut then) in waiting {
-            then(Said::Last(Err(Decline::Gone(why.to_owned()))));
+            tell(&mut then, Said::Last(Err(Decline::Gone(why.to_owned()))));
         }
         let sessions = {
             let mut sessions = lock(&self.sessions);
@@ -254,13 +266,6 @@ impl Link {
                 }
                 Ok(())
             }
-            Frame::Cancel { session, ticket } => {
-                let found = lock(&self.sessions).all.get(&session).cloned();
-                if let Some(session) = found {
-                    session.cancel(ticket);
-                }
-                Ok(())
-            }
             Frame::Part { ticket, body } => {
                 self.said(ticket, Said::Part(body));
                 Ok(())
@@ -304,7 +309,7 @@ impl Link {
     fn said(&self, ticket: u64, said: Said<'_>) {
         let Some(mut then) = lock(&self.calls).waiting.remove(&ticket) else { return };
         let is_part = matches!(said, Said::Part(_));
-        then(said);
+        tell(&mut then, said);
         if is_part {
             self.expect(ticket, then);
         }

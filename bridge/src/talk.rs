@@ -1,4 +1,4 @@
-//! What is asked of queues, broadcasts and maps, and what is answered. Items, keys and values are [`Pieces`](crate::frame::Pieces).
+//! What is asked of pools, queues, broadcasts and maps, and what is answered. Items, keys and values are [`Pieces`](crate::frame::Pieces).
 
 use std::time::Duration;
 
@@ -8,6 +8,52 @@ use super::frame::as_bytes;
 
 /// For how long the other side waits: `None` for ever, zero not at all.
 pub(crate) type Wait = Option<Duration>;
+
+/// What is asked of a pool. A task is called by the ticket that it was asked for with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PoolAsk<'a> {
+    /// Runs an [`Order`]; the answer is what has become of its calls, each an [`Outcome`].
+    Run {
+        /// How long each call may run.
+        limit: Option<Duration>,
+        #[serde(serialize_with = "as_bytes")]
+        order: &'a [u8],
+    },
+    /// Calls a task off; kills whoever runs it, if it is to: whether that is so.
+    Cancel { ticket: u64, kills: bool },
+    /// Whether a worker is at it.
+    IsRunning { ticket: u64 },
+    /// How long each of its calls may run: whether it is under way.
+    Limit { ticket: u64, limit: Duration },
+    /// Calls off whatever this session has asked for, and kills who runs it.
+    Terminate,
+    /// How many workers there are to be.
+    Resize { workers: u32 },
+    /// How many workers have ended that had come.
+    Replaced,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PoolSaid {
+    Is(bool),
+    Count(u64),
+}
+
+/// What one call of a task has come to: its whole answer, packed, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome<'a, E> {
+    Answered(#[serde(serialize_with = "as_bytes")] &'a [u8]),
+    Failed(E),
+}
+
+/// Calls of one task: the ends of each one's arguments, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order<'a> {
+    pub(crate) print: u64,
+    pub(crate) ends: Vec<u32>,
+    #[serde(serialize_with = "as_bytes")]
+    pub(crate) args: &'a [u8],
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum QueueAsk<'a> {

@@ -8,8 +8,10 @@ mod frame;
 #[path = "../../bridge/src/talk.rs"]
 mod talk;
 
-use self::frame::{Frame, Order, Outcome, Pieces};
-use self::talk::{MapAsk, MapSaid, NextAsk, NextSaid, QueueAsk, QueueSaid};
+use self::frame::{Frame, Pieces};
+use self::talk::{
+    MapAsk, MapSaid, NextAsk, NextSaid, Order, Outcome, PoolAsk, PoolSaid, QueueAsk, QueueSaid,
+};
 
 /// What was taken out goes in again, and comes out the same. A macro: the types borrow from what they come out of.
 macro_rules! again {
@@ -54,7 +56,7 @@ fn said(bytes: &[u8]) {
             }
         )+};
     }
-    each!(Order<'_>, Outcome<'_, String>, QueueAsk<'_>, QueueSaid<'_>);
+    each!(PoolAsk<'_>, PoolSaid, Order<'_>, Outcome<'_, String>, QueueAsk<'_>, QueueSaid<'_>);
     each!(NextAsk, NextSaid<'_>, MapAsk<'_>, MapSaid<'_>);
     let sum: usize = Pieces::of(bytes).flatten().map(|piece| piece.len() + 4).sum();
     assert!(sum <= bytes.len(), "pieces are there");

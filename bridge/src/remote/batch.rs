@@ -6,9 +6,10 @@ use shmkit::TaskError;
 use shmkit_parcel::{Parcel, ParcelError};
 use shmkit_process::Task;
 
-use super::calls::{Job, JobState, Sink};
-use crate::frame::{MOST_BODY, Order};
+use super::job::{Job, JobState, Sink};
+use crate::frame::MOST_BODY;
 use crate::serve::MARGIN;
+use crate::talk::{Order, encode};
 
 /// Calls that are to go to one host together.
 pub(crate) struct Batch<T: Task> {
@@ -74,10 +75,10 @@ impl<T: Task> Batch<T> {
         let (first, calls) = (self.first, self.ends.len());
         let ends = std::mem::take(&mut self.ends);
         let order = Order { print: T::PRINT, ends, args: self.parcel.bytes() };
-        // It has numbers and bytes only.
-        let body = postcard::to_stdvec(&order).unwrap_or_default();
+        let order = encode(&order);
         *self = Self::new(first + calls);
         let (task, is_idempotent) = (T::NAME, T::IDEMPOTENT);
-        Some(Job { task, is_idempotent, sink, first, calls, body, deaths: 0, state })
+        let (told, heard, deaths) = (0, 0, 0);
+        Some(Job { task, is_idempotent, sink, first, calls, told, heard, order, deaths, state })
     }
 }

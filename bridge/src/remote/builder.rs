@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::calls::Calls;
+use super::hosts::Facts;
 use super::pool::RemotePool;
 use crate::frame::Kind;
 use crate::{BridgeError, Node};
-
-/// How many jobs a host has at a time, for each of its workers: that they are never without one while another is on its way.
-const AHEAD: usize = 64;
 
 /// How a remote pool is to be used.
 #[derive(Clone, Debug)]
@@ -19,12 +17,13 @@ pub struct RemoteBuilder {
     name: String,
     wait: Duration,
     attempts: u32,
+    limit: Option<Duration>,
 }
 
 impl RemoteBuilder {
     pub(super) fn new(node: &Node, name: &str) -> Self {
         let (node, name) = (node.clone(), name.to_owned());
-        Self { node, name, wait: Duration::from_secs(10), attempts: 3 }
+        Self { node, name, wait: Duration::from_secs(10), attempts: 3, limit: None }
     }
 
     /// How long it is waited for the first host; by default 10 s.
@@ -39,15 +38,23 @@ impl RemoteBuilder {
         self
     }
 
+    /// How long each call may run. A worker that takes longer is killed there, and the call is answered with
+    /// [`Overran`](shmkit::TaskError::Overran). The time counts from when a worker begins with it; a host whose pool was made for less
+    /// lets it run for less.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Connects to those that serve it, and to those that come later.
     ///
     /// # Errors
     ///
     /// [`BridgeError::Nobody`]: none has come in time; [`BridgeError::Name`], [`BridgeError::Zenoh`], [`BridgeError::Os`].
     pub fn connect(self) -> Result<RemotePool, BridgeError> {
-        let Self { node, name, wait, attempts } = self;
+        let Self { node, name, wait, attempts, limit } = self;
         let until = Instant::now() + wait;
-        let calls = Calls::new(node.clone(), name.clone(), attempts);
+        let calls = Calls::new(node.clone(), name.clone(), attempts, limit);
         let own = calls.clone();
         let retry = std::thread::Builder::new().name("shmkit-again".into());
         retry.spawn(move || own.retry()).map_err(BridgeError::Os)?;
@@ -59,32 +66,21 @@ impl RemoteBuilder {
             }
             // To enter waits, which nobody does in zenoh's threads. Without one, that host is not used.
             let _ = std::thread::Builder::new().name("shmkit-enter".into()).spawn(move || {
-                let (workers, room) = offer.facts.split_once('x').unwrap_or_default();
-                let (Ok(workers), Ok(room)) = (workers.parse::<usize>(), room.parse()) else {
-                    return;
-                };
+                let Some(facts) = Facts::of(&offer.facts) else { return };
                 let until = Instant::now() + wait;
                 let inner = calls.node.inner().clone();
                 let entered = inner.enter(&offer, Kind::Pool, &calls.name, None, until);
                 if let Ok((link, session, _)) = entered {
-                    let workers = workers.max(1);
-                    let room = (AHEAD * workers).min(room);
-                    calls.add(&offer.host, link, session, workers, room);
+                    calls.add(&offer.host, link, session, facts);
                 }
             });
         });
         let pool = RemotePool { calls: calls.clone(), _watch: watch? };
-        let mut state = calls.state();
-        while state.hosts.is_empty() {
-            let (next, is_time) = calls.wait(state, Some(until));
-            state = next;
-            if !is_time && state.hosts.is_empty() {
-                drop(state);
-                return Err(BridgeError::Nobody { what: format!("pool {name:?}") });
-            }
+        let come = calls.wait_for(&until.into(), |state| (!state.hosts.is_empty()).then_some(()));
+        match come {
+            Ok(()) => Ok(pool),
+            Err(_) => Err(BridgeError::Nobody { what: format!("pool {name:?}") }),
         }
-        drop(state);
-        Ok(pool)
     }
 }
 

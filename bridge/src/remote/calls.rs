@@ -1,109 +1,27 @@
 //! Tasks on their way: which host has which, who has room, and what is to be done when one is gone.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use shmkit::TaskError;
+use shmkit::{Patience, TaskError};
 use shmkit_process::__bridge::Told;
 
+use super::hosts::{Facts, Host, choose};
+use super::job::{Job, Packed, Place};
+use super::side::{say, wait_for};
 use crate::Node;
-use crate::frame::{Decline, Frame, Outcome};
+use crate::frame::{Decline, Frame};
 use crate::link::{Link, Said};
-
-/// What became of a call, packed.
-pub(crate) type Packed = Result<Vec<u8>, TaskError>;
-
-/// Who is told what became of calls.
-pub(crate) trait Sink: Send + Sync {
-    /// Takes the outcomes of calls, from the one of this number on. It must not wait.
-    fn take(&self, first: usize, outcomes: Vec<Packed>);
-}
-
-/// Calls of one task, which go to one host together.
-pub(crate) struct Job {
-    pub(crate) task: &'static str,
-    /// May run twice.
-    pub(crate) is_idempotent: bool,
-    pub(crate) sink: Arc<dyn Sink>,
-    pub(crate) first: usize,
-    pub(crate) calls: usize,
-    /// An [`Order`](crate::frame::Order), encoded.
-    pub(crate) body: Vec<u8>,
-    /// How many hosts have died with it.
-    pub(crate) deaths: u32,
-    pub(crate) state: Arc<JobState>,
-}
-
-/// Where a job is, for who calls it off.
-#[derive(Default)]
-pub(crate) struct JobState {
-    is_cancelled: AtomicBool,
-    at: Mutex<Option<(Arc<Link>, u32, u64)>>,
-}
-
-impl JobState {
-    /// Calls it off, unless it has begun.
-    pub(crate) fn cancel(&self) {
-        self.is_cancelled.store(true, Relaxed);
-        let at = self.at.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((link, session, ticket)) = at {
-            link.post(&Frame::Cancel { session, ticket });
-        }
-    }
-}
-
-impl Job {
-    /// Tells what became of those calls that nobody was told of.
-    fn tell(&mut self, mut outcomes: Vec<Packed>) {
-        outcomes.truncate(self.calls);
-        if !outcomes.is_empty() {
-            let first = self.first;
-            self.first += outcomes.len();
-            self.calls -= outcomes.len();
-            self.sink.take(first, outcomes);
-        }
-    }
-
-    /// Tells that there are no answers.
-    pub(crate) fn fail(mut self, why: impl Fn(&'static str) -> TaskError) {
-        let all = (0..self.calls).map(|_| Err(why(self.task))).collect();
-        self.tell(all);
-    }
-}
-
-/// A host that serves the pool.
-pub(crate) struct Host {
-    pub(crate) name: String,
-    pub(crate) workers: usize,
-    link: Arc<Link>,
-    session: u32,
-    /// How many jobs it may have, and how many it has.
-    room: usize,
-    under_way: usize,
-    /// It has said that it has no room; there is some when one of its jobs is done, or soon.
-    is_full: bool,
-    /// It takes no more.
-    is_leaving: bool,
-}
-
-impl Host {
-    fn free(&self) -> usize {
-        if self.is_full || self.is_leaving { 0 } else { self.room.saturating_sub(self.under_way) }
-    }
-
-    /// Whether it is the one that a link and a session lead to.
-    fn is(&self, link: &Arc<Link>, session: u32) -> bool {
-        Arc::ptr_eq(&self.link, link) && self.session == session
-    }
-}
+use crate::talk::{Outcome, PoolAsk, encode};
 
 pub(crate) struct Calls {
     pub(crate) node: Node,
     pub(crate) name: String,
     /// How often a task that may is given to another host.
     pub(crate) attempts: u32,
+    /// How long each call may run.
+    pub(crate) limit: Option<Duration>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -114,6 +32,8 @@ pub(crate) struct State {
     /// Jobs that are to go again, before all others.
     backlog: VecDeque<Job>,
     pub(crate) under_way: usize,
+    /// How many are not any more.
+    pub(crate) completed: u64,
     pub(crate) is_closed: bool,
     pub(crate) is_ended: bool,
 }
@@ -122,9 +42,14 @@ pub(crate) struct State {
 const AGAIN: Duration = Duration::from_millis(2);
 
 impl Calls {
-    pub(crate) fn new(node: Node, name: String, attempts: u32) -> Arc<Self> {
+    pub(crate) fn new(
+        node: Node,
+        name: String,
+        attempts: u32,
+        limit: Option<Duration>,
+    ) -> Arc<Self> {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Arc::new(Self { node, name, attempts, state, changed })
+        Arc::new(Self { node, name, attempts, limit, state, changed })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -132,20 +57,31 @@ impl Calls {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something has changed, or until then; returns false if it is then.
-    pub(crate) fn wait<'s>(
+    /// Waits until something has changed, or until then.
+    fn wait<'s>(
         &self,
         state: MutexGuard<'s, State>,
         until: Option<Instant>,
-    ) -> (MutexGuard<'s, State>, bool) {
-        match until {
-            None => (self.changed.wait(state).unwrap_or_else(PoisonError::into_inner), true),
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                let waited = self.changed.wait_timeout(state, left);
-                (waited.unwrap_or_else(PoisonError::into_inner).0, !left.is_zero())
+    ) -> MutexGuard<'s, State> {
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(left) => {
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
             }
         }
+    }
+
+    /// Waits until there is something in the state, as long as the patience says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait_for`].
+    pub(crate) fn wait_for<R>(
+        &self,
+        patience: &Patience<'_>,
+        found: impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<R, TaskError> {
+        wait_for(&self.state, &self.changed, patience, found)
     }
 
     pub(crate) fn stir(&self) {
@@ -153,28 +89,28 @@ impl Calls {
     }
 
     /// A host has come.
-    pub(crate) fn add(
-        self: &Arc<Self>,
-        name: &str,
-        link: Arc<Link>,
-        session: u32,
-        workers: usize,
-        room: usize,
-    ) {
-        let name = name.to_owned();
-        let (under_way, is_full, is_leaving) = (0, false, false);
-        self.state().hosts.push(Host {
-            name,
-            workers,
-            link,
-            session,
-            room,
-            under_way,
-            is_full,
-            is_leaving,
-        });
+    pub(crate) fn add(self: &Arc<Self>, name: &str, link: Arc<Link>, session: u32, facts: Facts) {
+        self.state().hosts.push(Host::new(name, link, session, facts));
         self.stir();
         self.pump();
+    }
+
+    /// Returns the hosts that take tasks, and what they have said of their pools.
+    pub(crate) fn all(&self) -> Vec<(Arc<Link>, u32, Facts)> {
+        let state = self.state();
+        let hosts = state.hosts.iter().filter(|host| !host.is_leaving);
+        hosts.map(|host| (host.link.clone(), host.session, host.facts)).collect()
+    }
+
+    /// A host has other workers now.
+    pub(crate) fn resized(self: &Arc<Self>, link: &Arc<Link>, session: u32, workers: u32) {
+        let mut state = self.state();
+        for host in state.hosts.iter_mut().filter(|host| host.is(link, session)) {
+            host.facts.workers = workers;
+        }
+        drop(state);
+        self.pump();
+        self.stir();
     }
 
     /// A host takes no more, and answers what it has.
@@ -201,13 +137,13 @@ impl Calls {
                 return self.nobody(job);
             }
             if state.backlog.is_empty()
-                && let Some(chosen) = choose(&mut state)
+                && let Some(chosen) = choose(&mut state.hosts)
             {
                 state.under_way += 1;
                 drop(state);
                 return self.send(job, chosen);
             }
-            state = self.wait(state, None).0;
+            state = self.wait(state, None);
         }
     }
 
@@ -218,14 +154,13 @@ impl Calls {
 
     fn send(self: &Arc<Self>, job: Job, (link, session): (Arc<Link>, u32)) {
         let ticket = link.number();
-        *job.state.at.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((link.clone(), session, ticket));
-        if job.state.is_cancelled.load(Relaxed) {
+        let Ok(limit) = job.state.begin(ticket) else {
             self.done(&link, session, false);
             return job.fail(|_| TaskError::Cancelled);
-        }
+        };
         // What it says is needed for as long as it may have to be said again.
-        let body = job.body.clone();
+        let body = encode(&PoolAsk::Run { limit, order: &job.order });
+        let place = job.state.clone();
         let (calls, own) = (self.clone(), link.clone());
         let mut job = Some(job);
         let then = move |said: Said<'_>| match said {
@@ -241,6 +176,7 @@ impl Calls {
             }
         };
         link.ask(ticket, Box::new(then), &Frame::Ask { session, ticket, body: &body });
+        place.sent(&link, session, ticket);
     }
 
     fn answered(
@@ -252,9 +188,18 @@ impl Calls {
     ) {
         match answer {
             Ok(bytes) => {
-                job.tell(unpack(job.task, bytes));
+                job.state.put(Place::Done);
+                let mut outcomes = unpack(job.task, bytes);
+                if self.state().is_ended {
+                    // Called off, or killed, with the pool.
+                    let cancelled = outcomes
+                        .iter_mut()
+                        .filter(|outcome| matches!(outcome, Err(TaskError::Cancelled)));
+                    cancelled.for_each(|outcome| *outcome = Err(TaskError::Closed));
+                }
+                job.tell(outcomes);
                 self.done(link, session, false);
-                if job.calls > 0 {
+                if job.left() > 0 {
                     let why = "the host's answer ends before this call's";
                     job.fail(|task| {
                         let (name, why) = (link.host(), why.into());
@@ -264,7 +209,10 @@ impl Calls {
             }
             // It has not begun: it can go again, whatever it is.
             Err(Decline::Busy) => {
-                self.state().backlog.push_back(job);
+                if let Some(job) = self.keep(job) {
+                    self.done(link, session, false);
+                    return job.fail(|_| TaskError::Closed);
+                }
                 self.done(link, session, true);
             }
             Err(Decline::Refused(why)) => {
@@ -275,17 +223,15 @@ impl Calls {
             Err(Decline::Gone(why)) => {
                 job.deaths += 1;
                 let is_again = job.is_idempotent && job.deaths < self.attempts;
-                {
+                let is_left = {
                     let mut state = self.state();
                     state.hosts.retain(|host| !host.is(link, session));
-                    state.under_way -= 1;
-                    if is_again && !state.hosts.is_empty() {
-                        state.under_way += 1;
-                        state.backlog.push_back(job);
-                    } else {
-                        drop(state);
-                        job.fail(|_| TaskError::HostDied { host: why.clone() });
-                    }
+                    !state.hosts.is_empty()
+                };
+                let failed = if is_again && is_left { self.keep(job) } else { Some(job) };
+                if let Some(job) = failed {
+                    self.state().off(1);
+                    job.fail(|_| TaskError::HostDied { host: why.clone() });
                 }
                 self.pump();
                 self.stir();
@@ -293,11 +239,22 @@ impl Calls {
         }
     }
 
+    /// Keeps a job that is to go again; returns it if nothing goes any more.
+    fn keep(&self, mut job: Job) -> Option<Job> {
+        let mut state = self.state();
+        if state.is_ended {
+            return Some(job);
+        }
+        job.back();
+        state.backlog.push_back(job);
+        None
+    }
+
     /// A job has come back from a host.
     fn done(self: &Arc<Self>, link: &Arc<Link>, session: u32, is_full: bool) {
         let mut state = self.state();
         if !is_full {
-            state.under_way -= 1;
+            state.off(1);
         }
         for host in state.hosts.iter_mut().filter(|host| host.is(link, session)) {
             host.under_way -= 1;
@@ -305,13 +262,11 @@ impl Calls {
         }
         state.hosts.retain(|host| !host.is_leaving || host.under_way > 0);
         drop(state);
-        if is_full {
-            // Not in this thread, which brings all that comes from there.
-            self.stir();
-        } else {
+        if !is_full {
+            // Else not in this thread, which brings all that comes from there.
             self.pump();
-            self.stir();
         }
+        self.stir();
     }
 
     /// Sends what is to go again, as far as there is room.
@@ -322,7 +277,7 @@ impl Calls {
                 return;
             }
             let are_gone = state.hosts.iter().all(|host| host.is_leaving);
-            let chosen = choose(&mut state);
+            let chosen = choose(&mut state.hosts);
             if chosen.is_none() && !are_gone && !state.is_ended {
                 return;
             }
@@ -333,7 +288,7 @@ impl Calls {
                     self.send(job, chosen);
                 }
                 None => {
-                    state.under_way -= 1;
+                    state.off(1);
                     drop(state);
                     self.nobody(job);
                 }
@@ -346,12 +301,12 @@ impl Calls {
         let mut state = self.state();
         while !state.is_ended {
             if !state.hosts.iter().any(|host| host.is_full) {
-                state = self.wait(state, None).0;
+                state = self.wait(state, None);
                 continue;
             }
             let until = Instant::now() + AGAIN;
             while !state.is_ended && Instant::now() < until {
-                state = self.wait(state, Some(until)).0;
+                state = self.wait(state, Some(until));
             }
             state.hosts.iter_mut().for_each(|host| host.is_full = false);
             drop(state);
@@ -361,29 +316,30 @@ impl Calls {
         }
     }
 
-    /// Ends it: nothing more is sent, and what is not answered is told so.
+    /// Ends it: nothing more is sent, what runs is killed, and what is not answered is told so.
     pub(crate) fn end(&self) {
         let (left, hosts) = {
             let mut state = self.state();
             (state.is_closed, state.is_ended) = (true, true);
-            state.under_way -= state.backlog.len();
-            (std::mem::take(&mut state.backlog), std::mem::take(&mut state.hosts))
+            let left = std::mem::take(&mut state.backlog);
+            state.off(left.len());
+            (left, std::mem::take(&mut state.hosts))
         };
         left.into_iter().for_each(|job| job.fail(|_| TaskError::Closed));
-        for host in hosts {
-            // What has not begun is called off there.
-            host.link.post(&Frame::Leave { session: host.session });
+        for Host { link, session, .. } in hosts {
+            say(&link, session, &encode(&PoolAsk::Terminate));
+            link.post(&Frame::Leave { session });
         }
         self.stir();
     }
 }
 
-/// Returns the host that has the most room, if any has some, with one place of it taken.
-fn choose(state: &mut State) -> Option<(Arc<Link>, u32)> {
-    let host =
-        state.hosts.iter_mut().filter(|host| host.free() > 0).max_by_key(|host| host.free())?;
-    host.under_way += 1;
-    Some((host.link.clone(), host.session))
+impl State {
+    /// So many jobs are answered, or about to be.
+    fn off(&mut self, jobs: usize) {
+        self.under_way -= jobs;
+        self.completed += jobs as u64;
+    }
 }
 
 /// Returns what became of calls, as far as it is there.

@@ -7,14 +7,15 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use shmkit::TaskError;
+use shmkit::{Patience, TaskError};
 use shmkit_parcel::Parcel;
 use shmkit_process::__bridge::answered;
 
-use super::calls::{JobState, Packed, Sink};
+use super::job::{JobState, Packed, Sink};
+use super::side::wait_for;
 
 /// What is called with an answer.
 type Then<T> = Box<dyn FnOnce(&Result<T, TaskError>) + Send>;
@@ -75,16 +76,16 @@ impl<T: DeserializeOwned + Send + 'static> Sink for Ticket<T> {
         let Some(packed) = outcomes.into_iter().next() else { return };
         let answer = unpack(self.task, packed);
         let mut state = self.state();
-        let then = std::mem::take(&mut state.then);
-        let waker = state.waker.take();
-        if then.is_empty() {
-            state.answer = Some(answer);
-            drop(state);
-        } else {
+        // More may be added while some are called.
+        while !state.then.is_empty() {
+            let then = std::mem::take(&mut state.then);
             drop(state);
             then.into_iter().for_each(|then| then(&answer));
-            self.state().answer = Some(answer);
+            state = self.state();
         }
+        let waker = state.waker.take();
+        state.answer = Some(answer);
+        drop(state);
         self.told.notify_all();
         if let Some(waker) = waker {
             waker.wake();
@@ -108,7 +109,7 @@ impl<T: DeserializeOwned + Send + 'static> RemotePending<T> {
     /// The host that has it: [`HostDied`](TaskError::HostDied), or another host runs it, if the task says that it is idempotent. The worker
     /// that runs it there: as that host's pool was made.
     pub fn wait(mut self) -> Result<T, TaskError> {
-        self.wait_until(None)
+        self.wait_deadline(Patience::ENDLESS)
     }
 
     /// Returns the answer, if it is there. It is taken.
@@ -117,7 +118,7 @@ impl<T: DeserializeOwned + Send + 'static> RemotePending<T> {
     ///
     /// [`TimedOut`](TaskError::TimedOut): it is not; [`Taken`](TaskError::Taken); and those of [`wait`](Self::wait).
     pub fn try_wait(&mut self) -> Result<T, TaskError> {
-        self.wait_until(Some(Instant::now()))
+        self.wait_deadline(Duration::ZERO)
     }
 
     /// Waits so long for the answer. It is taken.
@@ -130,41 +131,28 @@ impl<T: DeserializeOwned + Send + 'static> RemotePending<T> {
     ///
     /// As with [`wait`](Self::wait).
     pub fn wait_timeout(&mut self, wait: Duration) -> Result<T, TaskError> {
-        self.wait_until(Instant::now().checked_add(wait))
+        self.wait_deadline(wait)
     }
 
-    /// Waits for the answer until then.
+    /// Waits for the answer as long as the patience says. It is taken. Of the patience count its deadline and its hook.
     ///
     /// # Errors
     ///
-    /// As [`wait_timeout`](Self::wait_timeout).
+    /// [`TimedOut`](TaskError::TimedOut), [`Interrupted`](TaskError::Interrupted): the task goes on; and those of
+    /// [`try_wait`](Self::try_wait).
     ///
     /// # If a peer dies
     ///
     /// As with [`wait`](Self::wait).
-    pub fn wait_deadline(&mut self, deadline: Instant) -> Result<T, TaskError> {
-        self.wait_until(Some(deadline))
-    }
-
-    fn wait_until(&mut self, until: Option<Instant>) -> Result<T, TaskError> {
-        let mut state = self.ticket.state();
-        loop {
-            if let Some(answer) = state.answer.take() {
+    pub fn wait_deadline<'p>(&mut self, patience: impl Into<Patience<'p>>) -> Result<T, TaskError> {
+        let Ticket { state, told, .. } = &*self.ticket;
+        wait_for(state, told, &patience.into(), |state| match state.answer.take() {
+            Some(answer) => {
                 state.is_taken = true;
-                return answer;
+                Some(answer)
             }
-            if state.is_taken {
-                return Err(TaskError::Taken);
-            }
-            let told = &self.ticket.told;
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => told.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return Err(TaskError::TimedOut),
-                Some(left) => {
-                    told.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
+            None => state.is_taken.then_some(Err(TaskError::Taken)),
+        })?
     }
 
     /// Returns whether the answer is there, or was.
@@ -191,9 +179,41 @@ impl<T: DeserializeOwned + Send + 'static> RemotePending<T> {
         self
     }
 
+    /// How long the task may run: its worker is killed then. The time counts from when it begins, on whichever host. A host whose pool was
+    /// made for less lets it run for less.
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.job.limit(limit);
+        self
+    }
+
     /// Calls the task off if it has not begun: then it never runs, and its answer is [`Cancelled`](TaskError::Cancelled).
-    pub fn cancel(&self) {
-        self.job.cancel();
+    /// Returns whether that is so: its host is asked, and this waits for what it says. A callback of [`then`](Self::then) only asks, and
+    /// is told `false`; the answer says what has become of it.
+    ///
+    /// # If a peer dies
+    ///
+    /// The host: it is not known, and `false`; no other host runs it.
+    pub fn cancel(&self) -> bool {
+        self.job.cancel(false)
+    }
+
+    /// Calls the task off, and kills its worker if it has begun; that hits no other task. Returns false if it has answered, or if it is not
+    /// known, as [`cancel`](Self::cancel) does.
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`cancel`](Self::cancel).
+    pub fn kill(&self) -> bool {
+        self.job.cancel(true)
+    }
+
+    /// Returns whether a worker is at it: its host is asked.
+    ///
+    /// # If a peer dies
+    ///
+    /// The host: it is not.
+    pub fn is_running(&self) -> bool {
+        !self.is_done() && self.job.is_running()
     }
 
     /// Lets the task run, and its answer go.
@@ -226,7 +246,7 @@ impl<T> Drop for RemotePending<T> {
             state.answer.is_some() || state.is_taken
         };
         if !is_there && !self.is_detached {
-            self.job.cancel();
+            self.job.call_off();
         }
     }
 }
@@ -252,29 +272,31 @@ impl<T: DeserializeOwned> Gather<T> {
         Arc::new(Self { task, all, told, answer: PhantomData })
     }
 
-    fn wait_until<R>(&self, mut found: impl FnMut(&mut BTreeMap<usize, Packed>) -> Option<R>) -> R {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match found(&mut all) {
-                Some(found) => return found,
-                None => all = self.told.wait(all).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
-    }
-
     /// Waits for so many, which are all.
     pub(crate) fn wait(&self, calls: usize) -> Vec<Result<T, TaskError>> {
-        let all = self.wait_until(|all| (all.len() >= calls).then(|| std::mem::take(all)));
+        let all = wait_for(&self.all, &self.told, &Patience::ENDLESS, |all| {
+            (all.len() >= calls).then(|| std::mem::take(all))
+        });
+        // It is patient.
+        let all = all.unwrap_or_default();
         all.into_values().map(|packed| unpack(self.task, packed)).collect()
     }
 
     /// Waits for the answer of a call, or of any, which is under way.
-    pub(crate) fn next(&self, call: Option<usize>) -> (usize, Result<T, TaskError>) {
-        let (n, packed) = self.wait_until(|all| match call {
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TaskError::TimedOut), [`Interrupted`](TaskError::Interrupted).
+    pub(crate) fn next(
+        &self,
+        call: Option<usize>,
+        patience: &Patience<'_>,
+    ) -> Result<(usize, Result<T, TaskError>), TaskError> {
+        let (n, packed) = wait_for(&self.all, &self.told, patience, |all| match call {
             Some(call) => all.remove(&call).map(|packed| (call, packed)),
             None => all.pop_first(),
-        });
-        (n, unpack(self.task, packed))
+        })?;
+        Ok((n, unpack(self.task, packed)))
     }
 }
 
@@ -284,5 +306,31 @@ impl<T> Sink for Gather<T> {
         all.extend((first..).zip(outcomes));
         drop(all);
         self.told.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_to_be_told_while_others_are_is_told_too() {
+        let ticket = Ticket::<u64>::new("task");
+        let (at, reached) = channel();
+        let (go, goes) = channel::<()>();
+        let (tell, told) = channel();
+        let pending = RemotePending::new(ticket.clone(), Arc::default()).then(move |_| {
+            at.send(()).unwrap();
+            goes.recv().unwrap();
+        });
+        let brings = std::thread::spawn(move || ticket.take(0, vec![Err(TaskError::Closed)]));
+        reached.recv().unwrap();
+        let pending = pending.then(move |answer| tell.send(answer.is_err()).unwrap());
+        go.send(()).unwrap();
+        brings.join().unwrap();
+        assert_eq!(told.try_recv(), Ok(true));
+        assert!(matches!(pending.wait(), Err(TaskError::Closed)));
     }
 }

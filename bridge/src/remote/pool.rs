@@ -2,15 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use shmkit::{PoolError, TaskError};
+use shmkit::{Patience, PoolError, PoolErrorKind, TaskError};
 use shmkit_process::Task;
 
 use super::batch::Batch;
-use super::calls::{Calls, JobState, Sink};
+use super::calls::Calls;
+use super::hosts::deal;
+use super::job::{JobState, Sink};
 use super::pending::{Gather, RemotePending, Ticket};
+use super::side::ask;
+use crate::frame::Decline;
 use crate::node::Watch;
+use crate::talk::{PoolAsk, PoolSaid, encode};
 
 /// The most calls in a chunk that nobody asked for.
 const MOST: usize = 1 << 16;
@@ -24,9 +29,14 @@ const MOST: usize = 1 << 16;
 ///   is gone, up to [`attempts`](crate::RemoteBuilder::attempts) times.
 /// * Arguments and answers are bytes, a mebibyte at most for each call. A handle, a descriptor, a lock does not leave its machine: that is
 ///   an error of the call, which says so.
-/// * [`cancel`](RemotePending::cancel) asks; the answer says what has become of it.
+/// * [`cancel`](RemotePending::cancel), [`kill`](RemotePending::kill) and [`is_running`](RemotePending::is_running) ask the host, which takes a
+///   message's way there and back.
+/// * The hosts' pools are their programs': who else gives them tasks shares what [`resize`](Self::resize) does, and they go on when this
+///   one is closed or dropped.
 ///
-/// Dropped, it calls off what has not begun.
+/// What it has not got, and why, stands in the package's README.
+///
+/// Dropped, it is [terminated](Self::terminate).
 ///
 /// # If a peer dies
 ///
@@ -47,9 +57,54 @@ impl RemotePool {
         self.calls.state().hosts.iter().map(|host| host.name.clone()).collect()
     }
 
-    /// Returns how many workers its hosts have together, as they have said when they came.
-    pub fn workers(&self) -> usize {
-        self.calls.state().hosts.iter().map(|host| host.workers).sum()
+    /// Returns how many workers its hosts have together, as they have said when they came, or as it was [said](Self::resize) here since.
+    pub fn workers(&self) -> u32 {
+        self.calls.state().hosts.iter().map(|host| host.facts.workers).sum()
+    }
+
+    /// Says how many workers its hosts are to have together from now on: as evenly as they can, and one each at least. It waits until they
+    /// have heard of it, and not for the workers to come, or to leave. It is the hosts' own pools that change, for all who give them tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`Workers`](PoolErrorKind::Workers): fewer than there are hosts, or more than their pools were made for
+    /// ([`most_workers`](shmkit::pool::Builder::most_workers)).
+    ///
+    /// # If a peer dies
+    ///
+    /// A host: the others have their share, and its own is not dealt out anew.
+    pub fn resize(&self, workers: u32) -> Result<(), PoolError> {
+        let refused = || PoolError::from(PoolErrorKind::Workers(workers));
+        let hosts = self.calls.all();
+        let most: Vec<_> = hosts.iter().map(|(_, _, facts)| facts.most).collect();
+        let shares = deal(workers, &most).ok_or_else(refused)?;
+        for ((link, session, _), workers) in hosts.into_iter().zip(shares) {
+            match ask(&link, session, &encode(&PoolAsk::Resize { workers })) {
+                Ok(_) => self.calls.resized(&link, session, workers),
+                Err(Decline::Gone(_)) => {}
+                Err(Decline::Busy | Decline::Refused(_)) => return Err(refused()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many tasks were answered, whatever the answer: of those that this one has given.
+    pub fn completed(&self) -> u64 {
+        self.calls.state().completed
+    }
+
+    /// Returns how many workers have ended on its hosts that had come: killed, recycled, or gone with their task, whoever had given it. The
+    /// hosts are asked; one that is gone meanwhile counts for nothing.
+    pub fn replaced(&self) -> u64 {
+        let hosts = self.calls.all();
+        let counts = hosts.into_iter().filter_map(|(link, session, _)| {
+            let said = ask(&link, session, &encode(&PoolAsk::Replaced)).ok()?;
+            match postcard::from_bytes(&said) {
+                Ok(PoolSaid::Count(count)) => Some(count),
+                _ => None,
+            }
+        });
+        counts.sum()
     }
 
     /// Gives a host a task. What keeps it from being run is its answer; if as many are under way as there is room for, this waits.
@@ -64,7 +119,7 @@ impl RemotePool {
     {
         let _ = task;
         let ticket = Ticket::new(T::NAME);
-        let state = Arc::new(JobState::default());
+        let state = JobState::new(self.calls.limit);
         let mut batch = Batch::<T>::new(0);
         match batch.pack(&args) {
             Ok(_) => {
@@ -126,7 +181,7 @@ impl RemotePool {
         inputs: impl IntoIterator<Item = T::Args>,
     ) -> Vec<Result<T::Output, TaskError>> {
         let inputs: Vec<_> = inputs.into_iter().collect();
-        let chunk = inputs.len().div_ceil(4 * self.workers().max(1)).clamp(1, MOST);
+        let chunk = inputs.len().div_ceil(4 * self.workers().max(1) as usize).clamp(1, MOST);
         self.chunked(task, inputs, chunk)
     }
 
@@ -148,25 +203,27 @@ impl RemotePool {
         let mut batch = Batch::<T>::new(0);
         let mut given = 0;
         for args in inputs {
-            self.pack_call(&mut batch, &gather, &args, given, chunk.min(MOST));
+            self.pack_call(&mut batch, &gather, &args, given, chunk.min(MOST), drop);
             given += 1;
         }
         self.flush(&mut batch, &gather);
         gather.wait(given)
     }
 
-    pub(crate) fn pack_call<T: Task>(
+    /// Packs a call, and gives what is packed to a host when it is enough; `given` is told of it.
+    pub(super) fn pack_call<T: Task>(
         &self,
         batch: &mut Batch<T>,
         gather: &Arc<Gather<T::Output>>,
         args: &T::Args,
         index: usize,
         chunk: usize,
+        mut given: impl FnMut(Arc<JobState>),
     ) {
         match batch.pack(args) {
             // It would be more than goes at a time.
             Ok(false) => {
-                self.flush(batch, gather);
+                self.flush(batch, gather).into_iter().for_each(&mut given);
                 if let Err(error) = batch.pack(args) {
                     gather.take(index, vec![Err(error)]);
                     batch.skip(index + 1);
@@ -174,20 +231,26 @@ impl RemotePool {
             }
             Ok(true) => {}
             Err(error) => {
-                self.flush(batch, gather);
+                self.flush(batch, gather).into_iter().for_each(&mut given);
                 gather.take(index, vec![Err(error)]);
                 batch.skip(index + 1);
             }
         }
         if batch.calls() >= chunk {
-            self.flush(batch, gather);
+            self.flush(batch, gather).into_iter().for_each(given);
         }
     }
 
-    pub(crate) fn flush<T: Task>(&self, batch: &mut Batch<T>, gather: &Arc<Gather<T::Output>>) {
-        if let Some(job) = batch.take(gather.clone(), Arc::default()) {
-            self.calls.give(job);
-        }
+    /// Gives what is packed to a host, if anything is.
+    pub(super) fn flush<T: Task>(
+        &self,
+        batch: &mut Batch<T>,
+        gather: &Arc<Gather<T::Output>>,
+    ) -> Option<Arc<JobState>> {
+        let state = JobState::new(self.calls.limit);
+        let job = batch.take(gather.clone(), state.clone())?;
+        self.calls.give(job);
+        Some(state)
     }
 
     /// Takes no tasks any more. Those that it has are answered.
@@ -196,40 +259,61 @@ impl RemotePool {
         self.calls.stir();
     }
 
-    /// Waits until all tasks are answered.
+    /// Waits until all tasks are answered. The hosts' workers stay.
     ///
     /// # Errors
     ///
-    /// [`Open`](shmkit::pool::PoolErrorKind::Open): it takes tasks, and was not [closed](Self::close).
+    /// [`Open`](PoolErrorKind::Open): it takes tasks, and was not [closed](Self::close).
+    ///
+    /// # If a peer dies
+    ///
+    /// A host: its tasks are answered. Nobody waits for the dead.
     pub fn join(&self) -> Result<(), PoolError> {
-        self.join_until(None)
+        self.join_deadline(Patience::ENDLESS)
+    }
+
+    /// Returns whether all tasks are answered.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](PoolErrorKind::TimedOut): they are not; and those of [`join`](Self::join).
+    pub fn try_join(&self) -> Result<(), PoolError> {
+        self.join_deadline(Duration::ZERO)
     }
 
     /// As [`join`](Self::join), for at most `wait`.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](shmkit::pool::PoolErrorKind::TimedOut), and those of [`join`](Self::join).
+    /// [`TimedOut`](PoolErrorKind::TimedOut), and those of [`join`](Self::join).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`join`](Self::join).
     pub fn join_timeout(&self, wait: Duration) -> Result<(), PoolError> {
-        self.join_until(Instant::now().checked_add(wait))
+        self.join_deadline(wait)
     }
 
-    fn join_until(&self, until: Option<Instant>) -> Result<(), PoolError> {
-        let mut state = self.calls.state();
-        if !state.is_closed {
-            return Err(shmkit::pool::PoolErrorKind::Open.into());
+    /// As [`join`](Self::join), as long as the patience says: its deadline and its hook count.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](PoolErrorKind::TimedOut), and those of [`join`](Self::join).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`join`](Self::join).
+    pub fn join_deadline<'p>(&self, patience: impl Into<Patience<'p>>) -> Result<(), PoolError> {
+        if !self.calls.state().is_closed {
+            return Err(PoolErrorKind::Open.into());
         }
-        while state.under_way > 0 {
-            let (next, is_time) = self.calls.wait(state, until);
-            state = next;
-            if !is_time && state.under_way > 0 {
-                return Err(shmkit::pool::PoolErrorKind::TimedOut.into());
-            }
-        }
-        Ok(())
+        let gone =
+            self.calls.wait_for(&patience.into(), |state| (state.under_way == 0).then_some(()));
+        gone.map_err(|_| PoolErrorKind::TimedOut.into())
     }
 
-    /// Calls off what has not begun, here and there. What has begun goes on there, and its answer is told if it comes.
+    /// Ends what it has given: what has not begun is called off, here and there, and who runs the rest is killed there. All that is not answered
+    /// is answered with [`Closed`](TaskError::Closed), when its host has heard of it. The hosts' pools go on, and so do others' tasks.
     pub fn terminate(&self) {
         self.calls.end();
     }

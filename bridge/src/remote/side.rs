@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use shmkit::{Patience, TaskError};
+
 use crate::frame::{Decline, Frame, Kind, Tag};
-use crate::link::{Link, Said};
+use crate::link::{Link, Said, is_telling};
 use crate::node::Offer;
 use crate::{BridgeError, Node, RemoteError};
 
@@ -112,6 +114,69 @@ impl Side {
     pub(super) fn place(&self) -> (Arc<Link>, u32) {
         (self.link.clone(), self.session)
     }
+}
+
+/// How long a wait may last before its hook is asked again.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// Waits until there is something in a state, as long as the patience says: of that count its deadline and its hook.
+///
+/// # Errors
+///
+/// [`TimedOut`](TaskError::TimedOut), [`Interrupted`](TaskError::Interrupted).
+pub(super) fn wait_for<T, R>(
+    state: &Mutex<T>,
+    changed: &Condvar,
+    patience: &Patience<'_>,
+    mut found: impl FnMut(&mut T) -> Option<R>,
+) -> Result<R, TaskError> {
+    let mut guard = state.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if let Some(found) = found(&mut guard) {
+            return Ok(found);
+        }
+        let left = patience.deadline().remaining();
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(TaskError::TimedOut);
+        }
+        let mut slice = left;
+        if patience.has_hook() {
+            // Without the lock: it is the user's.
+            drop(guard);
+            if patience.says_stop() {
+                return Err(TaskError::Interrupted);
+            }
+            guard = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(found) = found(&mut guard) {
+                return Ok(found);
+            }
+            slice = Some(left.map_or(SLICE, |left| left.min(SLICE)));
+        }
+        guard = match slice {
+            None => changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            Some(slice) => {
+                changed.wait_timeout(guard, slice).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+    }
+}
+
+/// Asks, and waits for the answer until the link is no more. A thread that brings answers does not wait for one, and is told that there is
+/// none.
+pub(super) fn ask(link: &Link, session: u32, body: &[u8]) -> Result<Vec<u8>, Decline> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let then = move |said: Said<'_>| {
+        if let Said::Last(answer) = said {
+            // Whoever waited no more needs none.
+            let _ = tell.send(answer.map(<[u8]>::to_vec));
+        }
+    };
+    let ticket = link.number();
+    link.ask(ticket, Box::new(then), &Frame::Ask { session, ticket, body });
+    if is_telling() {
+        return Err(Decline::Gone("this thread brings the answers".into()));
+    }
+    told.recv().unwrap_or_else(|_| Err(Decline::Gone("it was not answered".into())))
 }
 
 /// Says something, and does not wait for an answer.

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use shmkit::pool::__bridge::{Forwarded, Packed};
 use shmkit::{Pool, TaskError};
 use shmkit_process::__bridge::{Call, Told};
 
-use crate::frame::{Decline, Kind, MOST_BODY, Order, Outcome, push};
+use crate::frame::{Decline, Kind, MOST_BODY, push};
 use crate::link::{Reply, Session};
 use crate::node::Serve;
+use crate::remote::Facts;
+use crate::talk::{Order, Outcome, PoolAsk, PoolSaid, encode};
 use crate::{BridgeError, Node, Served};
 
 impl Node {
@@ -30,9 +33,10 @@ impl Node {
     ///
     /// What the other machine has given and no worker has begun is called off; what has begun goes on, and its answer is dropped.
     pub fn serve_pool(&self, name: &str, pool: &Arc<Pool>) -> Result<Served, BridgeError> {
-        let facts = format!("{}x{}", pool.workers(), pool.__capacity());
+        let (capacity, most) = pool.__most();
+        let facts = Facts { workers: pool.workers(), most, capacity };
         let serve = Arc::new(ServePool { pool: pool.clone(), sessions: Mutex::default() });
-        self.serve(Kind::Pool, name, &facts, serve)
+        self.serve(Kind::Pool, name, &facts.text(), serve)
     }
 }
 
@@ -84,7 +88,52 @@ fn lock(under_way: &Mutex<UnderWay>) -> MutexGuard<'_, UnderWay> {
 
 impl Session for PoolSession {
     fn ask(&self, reply: Reply, body: &[u8]) {
-        let Ok(Order { print, ends, args }) = postcard::from_bytes::<Order<'_>>(body) else {
+        let said = match postcard::from_bytes(body) {
+            Ok(PoolAsk::Run { limit, order }) => return self.run(reply, limit, order),
+            Ok(PoolAsk::Cancel { ticket, kills }) => {
+                PoolSaid::Is(self.of(ticket).is_some_and(|it| it.cancel(kills)))
+            }
+            Ok(PoolAsk::IsRunning { ticket }) => {
+                PoolSaid::Is(self.of(ticket).is_some_and(|it| it.is_running()))
+            }
+            Ok(PoolAsk::Limit { ticket, limit }) => {
+                PoolSaid::Is(self.of(ticket).inspect(|it| it.limit(limit)).is_some())
+            }
+            Ok(PoolAsk::Terminate) => {
+                self.end(true);
+                PoolSaid::Is(true)
+            }
+            Ok(PoolAsk::Resize { workers }) => match self.pool.resize(workers) {
+                Ok(()) => PoolSaid::Is(true),
+                Err(error) => return reply.decline(Decline::Refused(error.to_string())),
+            },
+            Ok(PoolAsk::Replaced) => PoolSaid::Count(self.pool.replaced()),
+            Err(_) => {
+                let why = "that is no task, and nothing else that a pool is asked";
+                return reply.decline(Decline::Refused(why.into()));
+            }
+        };
+        reply.answer(&encode(&said));
+    }
+}
+
+impl PoolSession {
+    /// Returns what was asked for by a ticket, and has no answer.
+    fn of(&self, ticket: u64) -> Option<Forwarded> {
+        lock(&self.under_way).get(&ticket).and_then(Clone::clone)
+    }
+
+    /// Calls off all that has not begun, and kills who runs the rest, if that is to be.
+    fn end(&self, kills: bool) {
+        // Without the lock: who is told of it takes it.
+        let left: Vec<_> = lock(&self.under_way).values().flatten().cloned().collect();
+        for forwarded in left {
+            forwarded.cancel(kills);
+        }
+    }
+
+    fn run(&self, reply: Reply, limit: Option<Duration>, order: &[u8]) {
+        let Ok(Order { print, ends, args }) = postcard::from_bytes::<Order<'_>>(order) else {
             return reply.decline(Decline::Refused("that is no task".into()));
         };
         let call = match Call::find(print) {
@@ -101,6 +150,7 @@ impl Session for PoolSession {
             print,
             ends: ends.into_iter().map(|end| end as usize).collect(),
             args: args.to_vec(),
+            limit,
         };
         let ticket = reply.ticket;
         lock(&self.under_way).insert(ticket, None);
@@ -130,13 +180,6 @@ impl Session for PoolSession {
                     });
                 }
             }
-        }
-    }
-
-    fn cancel(&self, ticket: u64) {
-        let found = lock(&self.under_way).get_mut(&ticket).and_then(Option::take);
-        if let Some(forwarded) = found {
-            forwarded.cancel();
         }
     }
 }
@@ -179,9 +222,6 @@ pub(crate) const MARGIN: usize = 1 << 10;
 /// What has not begun is called off.
 impl Drop for PoolSession {
     fn drop(&mut self) {
-        let left: Vec<_> = lock(&self.under_way).drain().filter_map(|(_, it)| it).collect();
-        for forwarded in left {
-            forwarded.cancel();
-        }
+        self.end(false);
     }
 }

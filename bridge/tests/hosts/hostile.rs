@@ -68,14 +68,14 @@ fn nonsense_is_refused_and_everybody_else_is_served() {
     // No message at all, and one of no link.
     send(vec![]);
     send(vec![1, 2, 3]);
-    send([head(5, 7), vec![11]].concat());
+    send([head(5, 7), vec![10]].concat());
     says(&answer(), "no such link");
     // Another version of the protocol.
     send([head(6, 0), opening(9)].concat());
     says(&answer(), "version 9");
     // A link, and on it, one after the other, what breaks it: no frame; a length that is not there; a gap.
     let bad_ask = [&[5, 1, 2, 0xff, 0xff, 0xff, 0xff, 0x7f][..], b"x"].concat();
-    for (link, (seq, bad)) in (10..).zip([(1, vec![200, 1, 1]), (1, bad_ask), (3, vec![10])]) {
+    for (link, (seq, bad)) in (10..).zip([(1, vec![200, 1, 1]), (1, bad_ask), (3, vec![9])]) {
         send([head(link, 0), opening(1)].concat());
         says(&answer(), "one");
         send([head(link, seq), bad].concat());
@@ -97,7 +97,8 @@ fn nonsense_is_refused_and_everybody_else_is_served() {
     send([head(20, 3), ask(3, &[0xff; 20])].concat());
     says(&answer(), "no task");
     // A task of print 1, which nobody has, with one call.
-    send([head(20, 4), ask(4, &[1, 1, 0, 0])].concat());
+    let run = |order: &[u8]| [&[0, 0, order.len() as u8], order].concat();
+    send([head(20, 4), ask(4, &run(&[1, 1, 0, 0]))].concat());
     says(&answer(), "once");
     // A task that is there, with ends that are none.
     let print = <once as shmkit_process::Task>::PRINT;
@@ -109,12 +110,22 @@ fn nonsense_is_refused_and_everybody_else_is_served() {
     }
     order.push(number as u8);
     let cut = [&order[..], &[2, 9, 3, 2, 1, 1]].concat();
-    send([head(20, 5), ask(5, &cut)].concat());
+    send([head(20, 5), ask(5, &run(&cut))].concat());
     says(&answer(), "none");
     // With arguments that are none: the worker says so, and goes on.
     let bad = [&order[..], &[1, 1, 1, 0xff]].concat();
-    send([head(20, 6), ask(6, &bad)].concat());
+    send([head(20, 6), ask(6, &run(&bad))].concat());
     says(&answer(), "argument");
+    // What is no order; tasks that are not under way; more workers than the pool was made for.
+    send([head(20, 7), ask(7, &run(&[0xff; 12]))].concat());
+    says(&answer(), "no task");
+    for (seq, about) in (8..).zip([&[1, 99, 1][..], &[2, 99], &[3, 99, 5, 0]]) {
+        send([head(20, seq), ask(seq as u8, about)].concat());
+        let said = answer();
+        assert!(said.ends_with(&[2, 0, 0]), "it is not so: {said:?}");
+    }
+    send([head(20, 11), ask(11, &[5, 100])].concat());
+    says(&answer(), "100 workers");
 
     // Much of it, as fast as it goes: nothing grows.
     for link in 100..1100 {

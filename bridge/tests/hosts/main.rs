@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod control;
 mod hostile;
 mod links;
 mod maps;

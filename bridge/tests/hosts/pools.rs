@@ -16,6 +16,11 @@ fn divide(a: i64, b: i64) -> Result<i64, Failure> {
 }
 
 #[task]
+fn square(n: u64) -> u64 {
+    n * n
+}
+
+#[task]
 fn panics(text: String) -> u8 {
     panic!("{text}")
 }
@@ -57,15 +62,13 @@ fn a_remote_pool_answers_as_one_of_this_machine_does() {
     assert!(all.into_iter().eq(0..500));
     let lengths = pool.map(measure, (0..20).map(|n| vec![0; n * 1000])).unwrap();
     assert!(lengths.into_iter().eq((0..20).map(|n| n * 1000)));
-    let imap: Vec<_> = pool.imap(once, (0..50).map(|n| (n, 10))).map(Result::unwrap).collect();
-    assert!(imap.into_iter().eq(0..50));
-    let mut unordered = pool.imap_unordered(once, (0..50).map(|n| (n, 10)));
-    let mut found = HashMap::new();
-    while let Some(answer) = unordered.next() {
-        found.insert(unordered.index().unwrap(), answer.unwrap());
+    let imap: Vec<_> = pool.imap(square, 0..50).map(Result::unwrap).collect();
+    assert!(imap.into_iter().eq((0..50).map(|n| n * n)));
+    for chunk in [1, 7] {
+        let unordered = pool.imap_unordered(square, 0..50).chunk(chunk).window(20).with_index();
+        let found: HashMap<_, _> = unordered.map(|(n, answer)| (n, answer.unwrap())).collect();
+        assert!(found.len() == 50 && found.iter().all(|(n, answer)| (n * n) as u64 == *answer));
     }
-    assert!(found.len() == 50 && found.iter().all(|(n, answer)| *n as u64 == *answer));
-    drop(unordered);
 
     // What a task says, and what keeps it from saying anything.
     assert_eq!(pool.submit(divide, (7, 2)).wait().unwrap().unwrap(), 3);

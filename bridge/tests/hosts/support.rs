@@ -15,6 +15,8 @@ use shmkit_process::Process;
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// How many runs a host's segment has counts for.
 pub(crate) const COUNTS: usize = 4096;
+/// How many workers a host can have, if it is not started with more.
+pub(crate) const MOST_WORKERS: u32 = 8;
 
 /// Waits until it is so.
 #[track_caller]
@@ -90,8 +92,8 @@ fn serve(
         crate::namespaces::enter(&namespace);
     }
     set_counts(&counts);
-    let pool =
-        Arc::new(Pool::builder(workers).initializer(set_counts_of, (counts,)).build().unwrap());
+    let pool = Pool::builder(workers).most_workers(workers.max(MOST_WORKERS));
+    let pool = Arc::new(pool.initializer(set_counts_of, (counts,)).build().unwrap());
     let node = Node::open(&Config::new().host(host).listen(listen)).unwrap();
     let _served = node.serve_pool("test", &pool).unwrap();
     ready.set().unwrap();
@@ -169,7 +171,7 @@ pub(crate) fn again(n: u64, micros: u64) -> u64 {
     count(n, micros)
 }
 
-fn count(n: u64, micros: u64) -> u64 {
+pub(crate) fn count(n: u64, micros: u64) -> u64 {
     if let Some(runs) = COUNTED.get() {
         runs.at(n as usize).unwrap().fetch_add(1);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use shmkit_atomic::Deadline;
 use shmkit_process::TaskError;
@@ -25,6 +26,8 @@ pub struct Packed {
     pub ends: Vec<usize>,
     /// The arguments of all.
     pub args: Vec<u8>,
+    /// How long each call may run, but no longer than the pool lets a task run.
+    pub limit: Option<Duration>,
 }
 
 /// Who is told when all calls have an outcome.
@@ -77,16 +80,29 @@ impl Gathered {
     }
 }
 
-/// Calls that a pool was given. Dropped, it lets them run.
+/// Calls that a pool was given. Dropped, it lets them run. Clones are the same calls.
+#[derive(Clone)]
 pub struct Forwarded {
     inner: Shared,
     spot: Spot,
 }
 
 impl Forwarded {
-    /// Calls them off if they have not begun; what is told then is [`Cancelled`](TaskError::Cancelled).
-    pub fn cancel(&self) -> bool {
-        self.inner.cancel(self.spot, false)
+    /// Calls them off if they have not begun, and if they have, kills who runs them, if that is to be; what is told then is
+    /// [`Cancelled`](TaskError::Cancelled). Returns whether that is so.
+    pub fn cancel(&self, kills: bool) -> bool {
+        self.inner.cancel(self.spot, kills)
+    }
+
+    /// Returns whether a worker is at them.
+    pub fn is_running(&self) -> bool {
+        self.inner.is_running(self.spot)
+    }
+
+    /// How long each may run, but no longer than the pool lets a task run.
+    pub fn limit(&self, limit: Duration) {
+        let most = self.inner.builder.timeout.unwrap_or(limit);
+        self.inner.limit(self.spot, limit.min(most));
     }
 }
 
@@ -109,7 +125,7 @@ impl Pool {
         packed: Packed,
         then: impl FnOnce(Vec<Outcome>) + Send + 'static,
     ) -> Result<Forwarded, TaskError> {
-        let Packed { task, print, ends, args } = packed;
+        let Packed { task, print, ends, args, limit } = packed;
         let is_whole = ends.last() == Some(&args.len()) && ends.is_sorted();
         if !is_whole {
             let why = "the ends of its calls' arguments are none".to_owned();
@@ -129,7 +145,8 @@ impl Pool {
             ends,
             bytes: args,
             luggage: None,
-            limit: self.inner.builder.timeout,
+            // The shorter one, of two.
+            limit: limit.into_iter().chain(self.inner.builder.timeout).min(),
             retry: self.inner.builder.retry,
             deaths: 0,
             killed: None,
@@ -150,8 +167,8 @@ impl Pool {
     }
 
     #[doc(hidden)]
-    /// Returns how many tasks can be under way.
-    pub fn __capacity(&self) -> u32 {
-        self.inner.builder.capacity
+    /// Returns how many tasks can be under way, and how many workers there can be.
+    pub fn __most(&self) -> (u32, u32) {
+        (self.inner.builder.capacity, self.inner.builder.most_workers)
     }
 }

@@ -1,0 +1,116 @@
+//! The hosts that a remote pool has, and which of them is next.
+
+use std::sync::Arc;
+
+use crate::link::Link;
+
+/// How many jobs a host has at a time, for each of its workers: that they are never without one while another is on its way.
+const AHEAD: usize = 64;
+
+/// What a host says of its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// How many workers it has, and how many it can have.
+    pub(crate) workers: u32,
+    pub(crate) most: u32,
+    /// How many tasks can be under way.
+    pub(crate) capacity: u32,
+}
+
+impl Facts {
+    /// As a part of a key.
+    pub(crate) fn text(self) -> String {
+        let Self { workers, most, capacity } = self;
+        format!("{workers}x{most}x{capacity}")
+    }
+
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        let mut parts = text.split('x').map(str::parse);
+        let mut next = || parts.next()?.ok();
+        let facts = Self { workers: next()?, most: next()?, capacity: next()? };
+        (facts.workers > 0 && facts.most > 0 && parts.next().is_none()).then_some(facts)
+    }
+}
+
+/// A host that serves the pool.
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(super) facts: Facts,
+    pub(super) link: Arc<Link>,
+    pub(super) session: u32,
+    /// How many jobs it has.
+    pub(super) under_way: usize,
+    /// It has said that it has no room; there is some when one of its jobs is done, or soon.
+    pub(super) is_full: bool,
+    /// It takes no more.
+    pub(super) is_leaving: bool,
+}
+
+impl Host {
+    pub(super) fn new(name: &str, link: Arc<Link>, session: u32, facts: Facts) -> Self {
+        let (under_way, is_full, is_leaving) = (0, false, false);
+        Self { name: name.to_owned(), facts, link, session, under_way, is_full, is_leaving }
+    }
+
+    fn free(&self) -> usize {
+        if self.is_full || self.is_leaving {
+            return 0;
+        }
+        let room = (AHEAD * self.facts.workers as usize).min(self.facts.capacity as usize);
+        room.saturating_sub(self.under_way)
+    }
+
+    /// Whether it is the one that a link and a session lead to.
+    pub(super) fn is(&self, link: &Arc<Link>, session: u32) -> bool {
+        Arc::ptr_eq(&self.link, link) && self.session == session
+    }
+}
+
+/// Returns the host that has the most room, if any has some, with one place of it taken.
+pub(super) fn choose(hosts: &mut [Host]) -> Option<(Arc<Link>, u32)> {
+    let host = hosts.iter_mut().filter(|host| host.free() > 0).max_by_key(|host| host.free())?;
+    host.under_way += 1;
+    Some((host.link.clone(), host.session))
+}
+
+/// Deals workers out to hosts, as evenly as what each can have at most allows, and one to each at least; `None` if that cannot be.
+pub(super) fn deal(workers: u32, most: &[u32]) -> Option<Vec<u32>> {
+    let mut left = workers;
+    let mut shares = vec![0; most.len()];
+    let mut order: Vec<usize> = (0..most.len()).collect();
+    // Who can have the fewest first: what it cannot take goes to the others.
+    order.sort_by_key(|&at| most[at]);
+    for (n, &at) in order.iter().enumerate() {
+        let others = (most.len() - n) as u32;
+        shares[at] = (left / others).min(most[at]);
+        left -= shares[at];
+    }
+    (workers > 0 && left == 0 && shares.iter().all(|share| *share > 0)).then_some(shares)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_dealt_out_evenly_as_far_as_hosts_can_have_them() {
+        assert_eq!(deal(6, &[8, 8]), Some(vec![3, 3]));
+        assert_eq!(deal(7, &[8, 2, 8]), Some(vec![2, 2, 3]));
+        assert_eq!(deal(12, &[8, 2, 8]), Some(vec![5, 2, 5]));
+        assert_eq!(deal(18, &[8, 2, 8]), Some(vec![8, 2, 8]));
+        for (workers, most) in
+            [(19, &[8, 2, 8][..]), (2, &[8, 2, 8]), (0, &[1]), (0, &[]), (1, &[])]
+        {
+            assert_eq!(deal(workers, most), None, "{workers} to {most:?}");
+        }
+    }
+
+    #[test]
+    fn facts_of_a_pool_come_out_as_they_went_in() {
+        let facts = Facts { workers: 2, most: 8, capacity: 1024 };
+        assert_eq!(Facts::of(&facts.text()), Some(facts));
+        for text in ["", "2x8", "0x8x1024", "2x8x1024x1", "axbxc", "-1x8x10"] {
+            assert_eq!(Facts::of(text), None, "{text:?}");
+        }
+    }
+}
