@@ -18,6 +18,8 @@ from shmkit._reduction import Shared, dumps, loads
 __all__ = ["Client", "Listener", "Pipe", "wait"]
 
 Client, Listener = _stock.Client, _stock.Listener
+#: What `install` puts this module's own in the place of.
+_wait = _stock.wait
 
 
 def __getattr__(name):
@@ -223,7 +225,7 @@ def wait(object_list, timeout=None):
     """
     objects = list(object_list)
     if not any(isinstance(one, RingConnection) for one in objects):
-        return _stock.wait(objects, timeout)
+        return _wait(objects, timeout)
     until = None if timeout is None else time.monotonic() + timeout
     with selectors.PollSelector() as selector:
         keys = [selector.register(one, selectors.EVENT_READ) for one in objects]
