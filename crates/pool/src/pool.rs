@@ -114,6 +114,26 @@ impl Pool {
         T: Task,
         T::Output: Send + 'static,
     {
+        self.submit_deadline(task, args, Patience::ENDLESS)
+    }
+
+    /// As [`submit`](Self::submit), but waits for room only as long as the patience says, of which count its deadline and its hook. If
+    /// there was none, the task never runs, and its answer is [`TimedOut`](TaskError::TimedOut) or
+    /// [`Interrupted`](TaskError::Interrupted).
+    ///
+    /// # If a peer dies
+    ///
+    /// As with [`submit`](Self::submit).
+    pub fn submit_deadline<'p, T>(
+        &self,
+        task: T,
+        args: T::Args,
+        patience: impl Into<Patience<'p>>,
+    ) -> Pending<T::Output>
+    where
+        T: Task,
+        T::Output: Send + 'static,
+    {
         let _ = task;
         let ticket = Ticket::new(T::NAME, self.inner.name.clone());
         let encode = |why: String| TaskError::Encode { task: T::NAME, why };
@@ -136,7 +156,7 @@ impl Pool {
                 deaths: 0,
                 killed: None,
             };
-            self.inner.dispatch(order, &Patience::ENDLESS).map_err(|why| why.0)
+            self.inner.dispatch(order, &patience.into()).map_err(|why| why.0)
         });
         Pending::new(self.inner.clone(), ticket, sent)
     }

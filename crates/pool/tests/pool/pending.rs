@@ -1,11 +1,13 @@
 //! One task, and its answer.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use shmkit_pool::TaskError;
+use shmkit_sync::Patience;
 
 use super::*;
 
@@ -64,6 +66,20 @@ fn an_answer_can_be_awaited_without_a_runtime() {
     assert_eq!(sum, (0..50).map(|n| n * n).sum::<u64>());
     let died = block_on(pool.submit(fate, (0, Fate::IsKilled)));
     assert!(matches!(died, Err(TaskError::WorkerDied(_))));
+}
+
+#[test]
+fn who_finds_no_room_in_time_has_not_given_the_pool_its_task() {
+    let pool = Pool::builder(1).capacity(1).build().unwrap();
+    let busy = pool.submit(sleep, (300,));
+    let late = pool.submit_deadline(square, (7,), Duration::from_millis(20));
+    assert!(matches!(late.wait(), Err(TaskError::TimedOut)));
+    let stop = || ControlFlow::Break(());
+    let stopped = pool.submit_deadline(square, (7,), Patience::ENDLESS.interruptible(&stop));
+    assert!(matches!(stopped.wait(), Err(TaskError::Interrupted)));
+    assert_eq!(busy.wait().unwrap(), 300);
+    assert_eq!(pool.submit_deadline(square, (7,), LONG).wait().unwrap(), 49);
+    assert_eq!(pool.completed(), 2, "the other two never ran");
 }
 
 #[test]
