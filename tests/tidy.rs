@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("manager", &["connection", "derive", "parcel", "process", "sync"]),
+    ("call", &["connection", "pool", "process", "sync"]),
     (
         "shmkit",
         &[
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "layout",
             "roster",
             "sync",
+            "call",
             "cell",
             "heap",
             "collections",

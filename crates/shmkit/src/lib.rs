@@ -379,6 +379,7 @@
 //!
 //! # Features
 //!
+//! * `call`: [`call`], tasks of a pool that scripts call by name, with arguments and answers of JSON.
 //! * `derive`: `#[derive(ShmSafe)]`; by default.
 //! * `connection`: [`connection`], messages over Unix sockets and TCP, which Python understands; and [`duplex`], two programs that
 //!   find each other by name and talk through shared memory.
@@ -410,6 +411,9 @@ struct Readme;
 
 pub use bytemuck;
 
+#[cfg(feature = "call")]
+#[doc(inline)]
+pub use shmkit_call as call;
 #[doc(inline)]
 pub use shmkit_cell as cell;
 #[doc(inline)]
