@@ -108,7 +108,7 @@ fn pip_22_a_kill_in_the_middle_of_a_frame_is_told_after_what_is_whole() {
             assert_eq!(connection.recv_bytes_timeout(LONG).unwrap(), b"whole");
             assert!(matches!(connection.try_recv_bytes(), Err(ConnectionError::WouldBlock)));
             let process = Process::of_pid(connection.credentials().unwrap().pid).unwrap();
-            assert_eq!(wait(&[&process, &connection], Duration::ZERO).unwrap(), []);
+            assert_eq!(wait(&[&process, &connection], Duration::ZERO).unwrap(), [0; 0]);
             halting.kill();
             assert_eq!(wait(&[&process, &connection], LONG).unwrap(), [0, 1]);
             let error = connection.recv_bytes_timeout(LONG).unwrap_err();
@@ -336,7 +336,7 @@ fn wat_06_all_that_is_ready_is_told_whatever_it_is() {
     peer.expect("up");
     let process = Process::of_pid(peer.pid().as_raw() as u32).unwrap();
     let things: [&dyn Ready; 7] = [&process, &event, &queue, &listener, &other, &socket, &other];
-    assert_eq!(wait(&things, Duration::ZERO).unwrap(), []);
+    assert_eq!(wait(&things, Duration::ZERO).unwrap(), [0; 0]);
     one.send_bytes(b"x").unwrap();
     assert_eq!(wait(&things, LONG).unwrap(), [4, 6], "given twice, told twice");
     queue.put(7).unwrap();

@@ -54,7 +54,7 @@ fn a_client_that_is_killed_is_told_to_its_listener() {
     for by in By::ALL {
         let (mut duplex, mut sitting) = met(by, "sit", 4096);
         sitting.expect("sitting");
-        assert_eq!(wait(&[&duplex], Duration::ZERO).unwrap(), []);
+        assert_eq!(wait(&[&duplex], Duration::ZERO).unwrap(), [0; 0]);
         sitting.kill();
         assert_eq!(wait(&[&duplex], LONG).unwrap(), [0]);
         let end = duplex.recv_bytes_timeout(LONG);

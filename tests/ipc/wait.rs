@@ -73,7 +73,7 @@ fn the_end_of_a_process_and_its_message_are_told_together() {
     for by in By::ALL {
         let (_, receiver, mut ringer) = rung(by);
         let process = Process::of_pid(ringer.pid().as_raw() as u32).unwrap();
-        assert_eq!(wait(&[&process, &receiver], Duration::ZERO).unwrap(), []);
+        assert_eq!(wait(&[&process, &receiver], Duration::ZERO).unwrap(), [0; 0]);
         ringer.say("pipe");
         assert_eq!(wait(&[&process, &receiver], LONG).unwrap(), [1]);
         let pid: Pid = ringer.pid();
@@ -142,7 +142,7 @@ fn a_sender_is_ready_when_there_is_room() {
     let pipe = segment.pipe::<u64>("pipe", 4).unwrap();
     let (mut sender, mut receiver) = (pipe.sender().unwrap(), pipe.receiver().unwrap());
     while sender.try_send(1).is_ok() {}
-    assert_eq!(wait(&[&sender as &dyn Ready], Duration::ZERO).unwrap(), []);
+    assert_eq!(wait(&[&sender as &dyn Ready], Duration::ZERO).unwrap(), [0; 0]);
     for _ in 0..4 {
         receiver.recv().unwrap();
     }
@@ -159,7 +159,7 @@ fn a_queue_is_ready_when_something_can_be_taken() {
         let queue = make(&segment, Delivery::AtLeastOnce).unwrap();
         let mut other = by.peer("queue/obey", &[], &segment);
         other.expect("ready");
-        assert_eq!(wait(&[&event, &queue], Duration::ZERO).unwrap(), []);
+        assert_eq!(wait(&[&event, &queue], Duration::ZERO).unwrap(), [0; 0]);
         for value in 0..10 {
             other.say(&format!("put {value}"));
             assert_eq!(wait(&[&event, &queue], LONG).unwrap(), [1]);
@@ -169,7 +169,7 @@ fn a_queue_is_ready_when_something_can_be_taken() {
         queue.put(7).unwrap();
         other.say("take");
         other.expect("Some(7)");
-        assert_eq!(wait(&[&event, &queue], Duration::ZERO).unwrap(), [], "it is another's");
+        assert_eq!(wait(&[&event, &queue], Duration::ZERO).unwrap(), [0; 0], "it is another's");
         other.say("give-back");
         assert_eq!(wait(&[&event, &queue], LONG).unwrap(), [1]);
         other.expect("Ok(())");
@@ -211,14 +211,14 @@ fn the_room_of_a_queue_is_ready_when_something_can_be_put() {
         while queue.try_put(1).is_ok() {}
         let mut other = by.peer("queue/obey", &[], &segment);
         other.expect("ready");
-        assert_eq!(wait(&[&event, &room as &dyn Ready], Duration::ZERO).unwrap(), []);
+        assert_eq!(wait(&[&event, &room as &dyn Ready], Duration::ZERO).unwrap(), [0; 0]);
         other.say("get");
         assert_eq!(wait(&[&event, &room as &dyn Ready], LONG).unwrap(), [1]);
         other.expect("Ok(1)");
         queue.put(1).unwrap();
         other.say("take");
         other.expect("Some(1)");
-        assert_eq!(wait(&[&event, &room as &dyn Ready], Duration::ZERO).unwrap(), []);
+        assert_eq!(wait(&[&event, &room as &dyn Ready], Duration::ZERO).unwrap(), [0; 0]);
         other.kill();
         assert_eq!(wait(&[&event, &room as &dyn Ready], LONG).unwrap(), [1], "its place is free");
         queue.close().unwrap();
