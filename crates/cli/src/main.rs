@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
+mod call;
 mod doctor;
 mod export;
 mod facts;
@@ -52,6 +53,7 @@ enum Command {
     Export(export::Args),
     Send(stream::SendArgs),
     Recv(stream::RecvArgs),
+    Call(call::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
     Watch(watch::Args),
@@ -86,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(&args),
         Command::Send(args) => stream::send(&args),
         Command::Recv(args) => stream::recv(&args),
+        Command::Call(args) => call::run(&args),
         Command::Completions(args) => generate::completions(&args, Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),
         Command::Watch(args) => watch::run(&args),

@@ -10,7 +10,7 @@ use shmkit::tracker::DIRECTORY;
 use shmkit::{Objects, OpenOptions, Options, Pipe, PipeError, Segment};
 
 use crate::status;
-use crate::words::shown;
+use crate::words::{seconds, shown};
 
 /// What the object is called if nobody says otherwise.
 const OBJECT: &str = "stream";
@@ -60,11 +60,6 @@ struct At {
     /// Where the segments' files are.
     #[arg(long, default_value = DIRECTORY)]
     directory: PathBuf,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "a number of seconds was expected")?;
-    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
 
 impl At {

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -68,6 +69,16 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// Reads a number of seconds from the command line.
+///
+/// # Errors
+///
+/// What was expected.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "a number of seconds was expected")?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
 
 /// Returns `1 segment`, `2 segments`.

@@ -19,6 +19,9 @@ _shmkit() {
             shmkit,bench)
                 cmd="shmkit__subcmd__bench"
                 ;;
+            shmkit,call)
+                cmd="shmkit__subcmd__call"
+                ;;
             shmkit,completions)
                 cmd="shmkit__subcmd__completions"
                 ;;
@@ -69,6 +72,9 @@ _shmkit() {
                 ;;
             shmkit__subcmd__help,bench)
                 cmd="shmkit__subcmd__help__subcmd__bench"
+                ;;
+            shmkit__subcmd__help,call)
+                cmd="shmkit__subcmd__help__subcmd__call"
                 ;;
             shmkit__subcmd__help,completions)
                 cmd="shmkit__subcmd__help__subcmd__completions"
@@ -125,7 +131,7 @@ _shmkit() {
 
     case "${cmd}" in
         shmkit)
-            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains top doctor bench export send recv completions man watch help"
+            opts="-h -V --help --version tour ls gc rm inspect deadlocks wait-chains top doctor bench export send recv call completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -154,6 +160,24 @@ _shmkit() {
                     return 0
                     ;;
                 --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__call)
+            opts="-h --timeout --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -255,7 +279,7 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help)
-            opts="tour ls gc rm inspect deadlocks wait-chains top doctor bench export send recv completions man watch help"
+            opts="tour ls gc rm inspect deadlocks wait-chains top doctor bench export send recv call completions man watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -269,6 +293,20 @@ _shmkit() {
             return 0
             ;;
         shmkit__subcmd__help__subcmd__bench)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        shmkit__subcmd__help__subcmd__call)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -1,6 +1,7 @@
 //! The shmkit command, as people and scripts run it.
 
 mod bench;
+mod call;
 mod doctor;
 mod export;
 mod help;

@@ -5,6 +5,7 @@ use std::fs;
 use shmkit::{MessageSpec, Objects, Options, Segment};
 use tempfile::TempDir;
 
+use crate::call::Kitchen;
 use crate::terminal::{ended, fits, shmkit};
 
 /// One object of each kind, of which something is to be said, and files of every other sort.
@@ -98,6 +99,23 @@ fn what_lists_and_inspects() {
     }
 }
 
+#[test]
+fn what_is_called() {
+    let kitchen = Kitchen::of("shown");
+    let commands: [&[&str]; 4] =
+        [&[], &["cook", "soup", "3"], &["halve", "seven"], &["burn", "soup"]];
+    for columns in [80, 200] {
+        let mut all = String::new();
+        for args in commands {
+            let args = [&["call", &kitchen.name], args].concat();
+            let (code, text) = ended(columns, shmkit(&args).env("NO_COLOR", "1"));
+            let line = format!("$ shmkit {}\n", args.join(" "));
+            all += &format!("{line}{text}[{}]\n\n", code.unwrap_or(-1));
+        }
+        insta::assert_snapshot!(format!("call-{columns}"), all.replace(&kitchen.name, "kitchen"));
+    }
+}
+
 /// All kinds of objects: what their bytes say.
 #[test]
 fn what_is_said_of_each_kind_of_object() {
@@ -131,6 +149,7 @@ fn what_helps() {
         "export",
         "send",
         "recv",
+        "call",
         "completions",
         "man",
         "watch",
