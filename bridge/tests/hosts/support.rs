@@ -193,10 +193,19 @@ struct Shared {
     /// What comes stays where it is.
     is_held: AtomicBool,
     delay: Duration,
+    /// Of so many pieces one is late, as one that was lost and is sent again.
+    lost: Option<usize>,
 }
+
+/// As long as the kernel waits at least before it sends again what was lost.
+const SENT_AGAIN: Duration = Duration::from_millis(200);
 
 impl Proxy {
     pub(crate) fn start(to: u16, delay: Duration) -> Self {
+        Self::start_lossy(to, delay, None)
+    }
+
+    pub(crate) fn start_lossy(to: u16, delay: Duration, lost: Option<usize>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
@@ -205,6 +214,7 @@ impl Proxy {
             is_cut: AtomicBool::new(false),
             is_held: AtomicBool::new(false),
             delay,
+            lost,
         });
         let own = shared.clone();
         thread::spawn(move || {
@@ -249,14 +259,15 @@ impl Proxy {
 impl Shared {
     fn copy(&self, mut from: TcpStream, mut to: TcpStream) {
         let mut bytes = [0; 16 << 10];
-        loop {
+        for piece in 1.. {
             while self.is_held.load(SeqCst) {
                 thread::sleep(Duration::from_millis(1));
             }
             match from.read(&mut bytes) {
                 Ok(0) | Err(_) => break,
                 Ok(n) => {
-                    thread::sleep(self.delay);
+                    let is_lost = self.lost.is_some_and(|of| piece % of == 0);
+                    thread::sleep(if is_lost { SENT_AGAIN } else { self.delay });
                     if to.write_all(&bytes[..n]).is_err() {
                         break;
                     }
