@@ -7,10 +7,10 @@
 //! Who sends does so in its own thread while little is under way, and else leaves it to the link's own: so neither a slow peer holds up
 //! who answers, nor does a message take a thread more than it needs.
 
+mod calls;
 mod reply;
 mod tx;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,6 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use zenoh::pubsub::Publisher;
 
+use self::calls::Calls;
+pub(crate) use self::calls::{Said, is_telling};
 pub(crate) use self::reply::Reply;
 use self::tx::Tx;
 use crate::frame::{self, Decline, Frame, Head};
@@ -26,17 +28,6 @@ use crate::frame::{self, Decline, Frame, Head};
 pub(crate) const MOST_WAITING: usize = 64 << 20;
 /// The most that one link uses at a time.
 const MOST_SESSIONS: usize = 64;
-
-/// What is said to who has asked.
-pub(crate) enum Said<'a> {
-    /// A part; there will be more.
-    Part(&'a [u8]),
-    /// All, or the last part; or why not.
-    Last(Result<&'a [u8], Decline>),
-}
-
-/// Who has asked. Called for each part, and once with the last.
-pub(crate) type Then = Box<dyn FnMut(Said<'_>) + Send>;
 
 /// What a link uses of what is served. Dropped, it is used no more.
 pub(crate) trait Session: Send + Sync {
@@ -73,32 +64,9 @@ pub(crate) struct Link {
 }
 
 #[derive(Default)]
-struct Calls {
-    /// Why there will be no answers any more.
-    down: Option<String>,
-    waiting: HashMap<u64, Then>,
-}
-
-#[derive(Default)]
 struct Sessions {
     is_down: bool,
     all: HashMap<u32, Arc<dyn Session>>,
-}
-
-thread_local! {
-    /// This thread brings an answer.
-    static TELLS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Returns whether this thread brings an answer: it must not wait for another one, which may be for it to bring.
-pub(crate) fn is_telling() -> bool {
-    TELLS.get()
-}
-
-fn tell(then: &mut Then, said: Said<'_>) {
-    let before = TELLS.replace(true);
-    then(said);
-    TELLS.set(before);
 }
 
 /// What nothing can have left half done: each change is a store or a call to a map.
@@ -149,48 +117,11 @@ impl Link {
         self.next.fetch_add(1, Relaxed)
     }
 
-    /// Asks by a frame that has this ticket. `then` is called with the answer by another thread, or by this one if there will be none.
-    pub(crate) fn ask(&self, ticket: u64, then: Then, frame: &Frame<'_>) {
-        if self.expect(ticket, then) {
-            self.post(frame);
-        }
-    }
-
-    /// Keeps whom to call with an answer, or with its next part; or calls at once, if there will be none. Returns whether it is kept.
-    fn expect(&self, ticket: u64, mut then: Then) -> bool {
-        let mut calls = lock(&self.calls);
-        let Some(why) = calls.down.clone() else {
-            calls.waiting.insert(ticket, then);
-            return true;
-        };
-        drop(calls);
-        then(Said::Last(Err(Decline::Gone(why))));
-        false
-    }
-
-    /// Returns why the link is no more, if it is not.
-    pub(crate) fn down(&self) -> Option<String> {
-        lock(&self.calls).down.clone()
-    }
-
-    /// How many messages have come, if answers are waited for.
-    pub(crate) fn waits(&self) -> Option<u64> {
-        let waits = !lock(&self.calls).waiting.is_empty();
-        waits.then(|| self.received.load(Relaxed))
-    }
-
     /// The link is no more: all who wait are told, and what it used is left.
     pub(crate) fn fail(&self, why: &str) {
         lock(&self.tx).is_down = true;
         self.wake.notify_one();
-        let waiting = {
-            let mut calls = lock(&self.calls);
-            calls.down.get_or_insert_with(|| why.to_owned());
-            std::mem::take(&mut calls.waiting)
-        };
-        for (_, mut then) in waiting {
-            tell(&mut then, Said::Last(Err(Decline::Gone(why.to_owned()))));
-        }
+        self.tell_all(why);
         let sessions = {
             let mut sessions = lock(&self.sessions);
             sessions.is_down = true;
@@ -302,16 +233,6 @@ impl Link {
                 reply.answer(&info);
             }
             Err(why) => reply.decline(Decline::Refused(why)),
-        }
-    }
-
-    /// Calls who has asked. Without a lock: it may ask again.
-    fn said(&self, ticket: u64, said: Said<'_>) {
-        let Some(mut then) = lock(&self.calls).waiting.remove(&ticket) else { return };
-        let is_part = matches!(said, Said::Part(_));
-        tell(&mut then, said);
-        if is_part {
-            self.expect(ticket, then);
         }
     }
 

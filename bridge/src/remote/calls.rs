@@ -5,15 +5,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shmkit::{Patience, TaskError};
-use shmkit_process::__bridge::Told;
 
-use super::hosts::{Facts, Host, choose};
-use super::job::{Job, Packed, Place};
+use super::hosts::{Host, choose};
+use super::job::{Job, Place, outcomes};
 use super::side::{say, wait_for};
 use crate::Node;
 use crate::frame::{Decline, Frame};
 use crate::link::{Link, Said};
-use crate::talk::{Outcome, PoolAsk, encode};
+use crate::talk::{PoolAsk, encode};
 
 pub(crate) struct Calls {
     pub(crate) node: Node,
@@ -88,42 +87,6 @@ impl Calls {
         self.changed.notify_all();
     }
 
-    /// A host has come.
-    pub(crate) fn add(self: &Arc<Self>, name: &str, link: Arc<Link>, session: u32, facts: Facts) {
-        self.state().hosts.push(Host::new(name, link, session, facts));
-        self.stir();
-        self.pump();
-    }
-
-    /// Returns the hosts that take tasks, and what they have said of their pools.
-    pub(crate) fn all(&self) -> Vec<(Arc<Link>, u32, Facts)> {
-        let state = self.state();
-        let hosts = state.hosts.iter().filter(|host| !host.is_leaving);
-        hosts.map(|host| (host.link.clone(), host.session, host.facts)).collect()
-    }
-
-    /// A host has other workers now.
-    pub(crate) fn resized(self: &Arc<Self>, link: &Arc<Link>, session: u32, workers: u32) {
-        let mut state = self.state();
-        for host in state.hosts.iter_mut().filter(|host| host.is(link, session)) {
-            host.facts.workers = workers;
-        }
-        drop(state);
-        self.pump();
-        self.stir();
-    }
-
-    /// A host takes no more, and answers what it has.
-    pub(crate) fn leave(&self, node: &str) {
-        let mut state = self.state();
-        state.hosts.iter_mut().filter(|host| host.link.peer == node).for_each(|host| {
-            host.is_leaving = true;
-        });
-        state.hosts.retain(|host| !host.is_leaving || host.under_way > 0);
-        drop(state);
-        self.stir();
-    }
-
     /// Gives a job to a host; waits for one that has room.
     pub(crate) fn give(self: &Arc<Self>, job: Job) {
         let mut state = self.state();
@@ -166,7 +129,7 @@ impl Calls {
         let then = move |said: Said<'_>| match said {
             Said::Part(bytes) => {
                 if let Some(job) = &mut job {
-                    job.tell(unpack(job.task, bytes));
+                    job.tell(outcomes(job.task, bytes));
                 }
             }
             Said::Last(answer) => {
@@ -189,15 +152,15 @@ impl Calls {
         match answer {
             Ok(bytes) => {
                 job.state.put(Place::Done);
-                let mut outcomes = unpack(job.task, bytes);
+                let mut all = outcomes(job.task, bytes);
                 if self.state().is_ended {
                     // Called off, or killed, with the pool.
-                    let cancelled = outcomes
+                    let cancelled = all
                         .iter_mut()
                         .filter(|outcome| matches!(outcome, Err(TaskError::Cancelled)));
                     cancelled.for_each(|outcome| *outcome = Err(TaskError::Closed));
                 }
-                job.tell(outcomes);
+                job.tell(all);
                 self.done(link, session, false);
                 if job.left() > 0 {
                     let why = "the host's answer ends before this call's";
@@ -270,7 +233,7 @@ impl Calls {
     }
 
     /// Sends what is to go again, as far as there is room.
-    fn pump(self: &Arc<Self>) {
+    pub(super) fn pump(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
             if state.backlog.is_empty() {
@@ -340,19 +303,4 @@ impl State {
         self.under_way -= jobs;
         self.completed += jobs as u64;
     }
-}
-
-/// Returns what became of calls, as far as it is there.
-fn unpack(task: &'static str, mut bytes: &[u8]) -> Vec<Packed> {
-    let mut all = Vec::new();
-    while !bytes.is_empty()
-        && let Ok((outcome, rest)) = postcard::take_from_bytes::<Outcome<'_, Told>>(bytes)
-    {
-        bytes = rest;
-        all.push(match outcome {
-            Outcome::Answered(bytes) => Ok(bytes.to_vec()),
-            Outcome::Failed(told) => Err(told.of(task)),
-        });
-    }
-    all
 }

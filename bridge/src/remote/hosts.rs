@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::calls::Calls;
 use crate::link::Link;
 
 /// How many jobs a host has at a time, for each of its workers: that they are never without one while another is on its way.
@@ -63,6 +64,44 @@ impl Host {
     /// Whether it is the one that a link and a session lead to.
     pub(super) fn is(&self, link: &Arc<Link>, session: u32) -> bool {
         Arc::ptr_eq(&self.link, link) && self.session == session
+    }
+}
+
+impl Calls {
+    /// A host has come.
+    pub(crate) fn add(self: &Arc<Self>, name: &str, link: Arc<Link>, session: u32, facts: Facts) {
+        self.state().hosts.push(Host::new(name, link, session, facts));
+        self.stir();
+        self.pump();
+    }
+
+    /// Returns the hosts that take tasks, and what they have said of their pools.
+    pub(crate) fn all(&self) -> Vec<(Arc<Link>, u32, Facts)> {
+        let state = self.state();
+        let hosts = state.hosts.iter().filter(|host| !host.is_leaving);
+        hosts.map(|host| (host.link.clone(), host.session, host.facts)).collect()
+    }
+
+    /// A host has other workers now.
+    pub(crate) fn resized(self: &Arc<Self>, link: &Arc<Link>, session: u32, workers: u32) {
+        let mut state = self.state();
+        for host in state.hosts.iter_mut().filter(|host| host.is(link, session)) {
+            host.facts.workers = workers;
+        }
+        drop(state);
+        self.pump();
+        self.stir();
+    }
+
+    /// A host takes no more, and answers what it has.
+    pub(crate) fn leave(&self, node: &str) {
+        let mut state = self.state();
+        state.hosts.iter_mut().filter(|host| host.link.peer == node).for_each(|host| {
+            host.is_leaving = true;
+        });
+        state.hosts.retain(|host| !host.is_leaving || host.under_way > 0);
+        drop(state);
+        self.stir();
     }
 }
 

@@ -9,8 +9,8 @@ use shmkit::{Patience, TaskError};
 use shmkit_process::Task;
 
 use super::batch::Batch;
+use super::gather::Gather;
 use super::job::JobState;
-use super::pending::Gather;
 use super::pool::RemotePool;
 
 /// The answers of many calls, as they are wanted: of [`RemotePool::imap`] and [`RemotePool::imap_unordered`].

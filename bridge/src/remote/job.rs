@@ -3,14 +3,46 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use shmkit::TaskError;
+use shmkit_parcel::Parcel;
+use shmkit_process::__bridge::{Told, answered};
 
 use super::side::{ask, say};
 use crate::link::Link;
-use crate::talk::{PoolAsk, PoolSaid, encode};
+use crate::talk::{Outcome, PoolAsk, PoolSaid, encode};
 
 /// What became of a call, packed.
 pub(crate) type Packed = Result<Vec<u8>, TaskError>;
+
+/// Returns what became of calls, as far as it is there.
+pub(super) fn outcomes(task: &'static str, mut bytes: &[u8]) -> Vec<Packed> {
+    let mut all = Vec::new();
+    while !bytes.is_empty()
+        && let Ok((outcome, rest)) = postcard::take_from_bytes::<Outcome<'_, Told>>(bytes)
+    {
+        bytes = rest;
+        all.push(match outcome {
+            Outcome::Answered(bytes) => Ok(bytes.to_vec()),
+            Outcome::Failed(told) => Err(told.of(task)),
+        });
+    }
+    all
+}
+
+/// Returns what a task has answered, as its type.
+pub(crate) fn unpack<T: DeserializeOwned>(
+    task: &'static str,
+    packed: Packed,
+) -> Result<T, TaskError> {
+    let name = "remote";
+    let mut parcel = Parcel::from_parts(packed?, Vec::new());
+    answered(task, name, &mut parcel)?;
+    parcel.take().map_err(|error| {
+        let (name, why) = (name.to_owned(), error.to_string());
+        TaskError::Decode { task, name, why }
+    })
+}
 
 /// Who is told what became of calls.
 pub(crate) trait Sink: Send + Sync {

@@ -1,9 +1,7 @@
 //! A task that was given to another machine, and its answer.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -11,10 +9,8 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use shmkit::{Patience, TaskError};
-use shmkit_parcel::Parcel;
-use shmkit_process::__bridge::answered;
 
-use super::job::{JobState, Packed, Sink};
+use super::job::{JobState, Packed, Sink, unpack};
 use super::side::wait_for;
 
 /// What is called with an answer.
@@ -43,20 +39,6 @@ struct State<T> {
     is_taken: bool,
     waker: Option<Waker>,
     then: Vec<Then<T>>,
-}
-
-/// Returns what a task has answered.
-pub(crate) fn unpack<T: DeserializeOwned>(
-    task: &'static str,
-    packed: Packed,
-) -> Result<T, TaskError> {
-    let name = "remote";
-    let mut parcel = Parcel::from_parts(packed?, Vec::new());
-    answered(task, name, &mut parcel)?;
-    parcel.take().map_err(|error| {
-        let (name, why) = (name.to_owned(), error.to_string());
-        TaskError::Decode { task, name, why }
-    })
 }
 
 impl<T> Ticket<T> {
@@ -254,58 +236,6 @@ impl<T> Drop for RemotePending<T> {
 impl<T> fmt::Debug for RemotePending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemotePending").field("task", &self.ticket.task).finish_non_exhaustive()
-    }
-}
-
-/// Many calls' answers.
-pub(crate) struct Gather<T> {
-    task: &'static str,
-    /// Those that are there and that nobody has taken, by their calls' numbers.
-    all: Mutex<BTreeMap<usize, Packed>>,
-    told: Condvar,
-    answer: PhantomData<fn() -> T>,
-}
-
-impl<T: DeserializeOwned> Gather<T> {
-    pub(crate) fn new(task: &'static str) -> Arc<Self> {
-        let (all, told) = (Mutex::default(), Condvar::new());
-        Arc::new(Self { task, all, told, answer: PhantomData })
-    }
-
-    /// Waits for so many, which are all.
-    pub(crate) fn wait(&self, calls: usize) -> Vec<Result<T, TaskError>> {
-        let all = wait_for(&self.all, &self.told, &Patience::ENDLESS, |all| {
-            (all.len() >= calls).then(|| std::mem::take(all))
-        });
-        // It is patient.
-        let all = all.unwrap_or_default();
-        all.into_values().map(|packed| unpack(self.task, packed)).collect()
-    }
-
-    /// Waits for the answer of a call, or of any, which is under way.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TaskError::TimedOut), [`Interrupted`](TaskError::Interrupted).
-    pub(crate) fn next(
-        &self,
-        call: Option<usize>,
-        patience: &Patience<'_>,
-    ) -> Result<(usize, Result<T, TaskError>), TaskError> {
-        let (n, packed) = wait_for(&self.all, &self.told, patience, |all| match call {
-            Some(call) => all.remove(&call).map(|packed| (call, packed)),
-            None => all.pop_first(),
-        })?;
-        Ok((n, unpack(self.task, packed)))
-    }
-}
-
-impl<T> Sink for Gather<T> {
-    fn take(&self, first: usize, outcomes: Vec<Packed>) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend((first..).zip(outcomes));
-        drop(all);
-        self.told.notify_all();
     }
 }
 

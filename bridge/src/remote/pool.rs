@@ -4,21 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shmkit::{Patience, PoolError, PoolErrorKind, TaskError};
+use shmkit::{Patience, PoolError, PoolErrorKind};
 use shmkit_process::Task;
 
 use super::batch::Batch;
 use super::calls::Calls;
 use super::hosts::deal;
 use super::job::{JobState, Sink};
-use super::pending::{Gather, RemotePending, Ticket};
+use super::pending::{RemotePending, Ticket};
 use super::side::ask;
 use crate::frame::Decline;
 use crate::node::Watch;
 use crate::talk::{PoolAsk, PoolSaid, encode};
-
-/// The most calls in a chunk that nobody asked for.
-const MOST: usize = 1 << 16;
 
 /// The pools of one name that other machines [serve](crate::Node::serve_pool), as one.
 ///
@@ -43,8 +40,8 @@ const MOST: usize = 1 << 16;
 /// | killed, or cut off | what becomes of it |
 /// | --- | --- |
 /// | a worker there | as that host's pool was made: its death is the answer, or another worker runs the task |
-/// | a host | its tasks are answered with [`HostDied`](TaskError::HostDied), or run on another one if they are idempotent; the others go on |
-/// | all hosts | tasks that wait for one, and later ones, are answered with [`Broken`](TaskError::Broken), until one comes |
+/// | a host | its tasks are answered with [`HostDied`](shmkit::TaskError::HostDied), or run on another one if they are idempotent; the others go on |
+/// | all hosts | tasks that wait for one, and later ones, are answered with [`Broken`](shmkit::TaskError::Broken), until one comes |
 /// | this process | what has not begun there is called off; what has begun goes on, and its answer is dropped |
 pub struct RemotePool {
     pub(super) calls: Arc<Calls>,
@@ -132,127 +129,6 @@ impl RemotePool {
         RemotePending::new(ticket, state)
     }
 
-    /// Calls the task for each of the inputs, and returns the answers in their order. The inputs are cut into four chunks for each worker.
-    ///
-    /// # Errors
-    ///
-    /// That of the first call that has no answer, when all calls are done. Who wants the others' answers nevertheless uses
-    /// [`map_each`](Self::map_each).
-    pub fn map<T, A>(
-        &self,
-        task: T,
-        inputs: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<T::Output>, TaskError>
-    where
-        T: Task<Args = (A,)>,
-    {
-        self.starmap(task, inputs.into_iter().map(|input| (input,)))
-    }
-
-    /// As [`map`](Self::map), of a task with several arguments: the inputs are tuples of them.
-    ///
-    /// # Errors
-    ///
-    /// As [`map`](Self::map).
-    pub fn starmap<T: Task>(
-        &self,
-        task: T,
-        inputs: impl IntoIterator<Item = T::Args>,
-    ) -> Result<Vec<T::Output>, TaskError> {
-        self.starmap_each(task, inputs).into_iter().collect()
-    }
-
-    /// As [`map`](Self::map), and returns what became of each call.
-    pub fn map_each<T, A>(
-        &self,
-        task: T,
-        inputs: impl IntoIterator<Item = A>,
-    ) -> Vec<Result<T::Output, TaskError>>
-    where
-        T: Task<Args = (A,)>,
-    {
-        self.starmap_each(task, inputs.into_iter().map(|input| (input,)))
-    }
-
-    /// As [`map_each`](Self::map_each), of a task with several arguments.
-    pub fn starmap_each<T: Task>(
-        &self,
-        task: T,
-        inputs: impl IntoIterator<Item = T::Args>,
-    ) -> Vec<Result<T::Output, TaskError>> {
-        let inputs: Vec<_> = inputs.into_iter().collect();
-        let chunk = inputs.len().div_ceil(4 * self.workers().max(1) as usize).clamp(1, MOST);
-        self.chunked(task, inputs, chunk)
-    }
-
-    /// As [`starmap_each`](Self::starmap_each), with so many calls in a chunk: one task to a host, which one worker runs. If its host dies,
-    /// all calls of a chunk that have no answer are told so.
-    ///
-    /// # Panics
-    ///
-    /// If `chunk` is 0.
-    pub fn chunked<T: Task>(
-        &self,
-        task: T,
-        inputs: impl IntoIterator<Item = T::Args>,
-        chunk: usize,
-    ) -> Vec<Result<T::Output, TaskError>> {
-        assert!(chunk > 0, "a chunk has at least one call");
-        let _ = task;
-        let gather = Gather::<T::Output>::new(T::NAME);
-        let mut batch = Batch::<T>::new(0);
-        let mut given = 0;
-        for args in inputs {
-            self.pack_call(&mut batch, &gather, &args, given, chunk.min(MOST), drop);
-            given += 1;
-        }
-        self.flush(&mut batch, &gather);
-        gather.wait(given)
-    }
-
-    /// Packs a call, and gives what is packed to a host when it is enough; `given` is told of it.
-    pub(super) fn pack_call<T: Task>(
-        &self,
-        batch: &mut Batch<T>,
-        gather: &Arc<Gather<T::Output>>,
-        args: &T::Args,
-        index: usize,
-        chunk: usize,
-        mut given: impl FnMut(Arc<JobState>),
-    ) {
-        match batch.pack(args) {
-            // It would be more than goes at a time.
-            Ok(false) => {
-                self.flush(batch, gather).into_iter().for_each(&mut given);
-                if let Err(error) = batch.pack(args) {
-                    gather.take(index, vec![Err(error)]);
-                    batch.skip(index + 1);
-                }
-            }
-            Ok(true) => {}
-            Err(error) => {
-                self.flush(batch, gather).into_iter().for_each(&mut given);
-                gather.take(index, vec![Err(error)]);
-                batch.skip(index + 1);
-            }
-        }
-        if batch.calls() >= chunk {
-            self.flush(batch, gather).into_iter().for_each(given);
-        }
-    }
-
-    /// Gives what is packed to a host, if anything is.
-    pub(super) fn flush<T: Task>(
-        &self,
-        batch: &mut Batch<T>,
-        gather: &Arc<Gather<T::Output>>,
-    ) -> Option<Arc<JobState>> {
-        let state = JobState::new(self.calls.limit);
-        let job = batch.take(gather.clone(), state.clone())?;
-        self.calls.give(job);
-        Some(state)
-    }
-
     /// Takes no tasks any more. Those that it has are answered.
     pub fn close(&self) {
         self.calls.state().is_closed = true;
@@ -313,7 +189,7 @@ impl RemotePool {
     }
 
     /// Ends what it has given: what has not begun is called off, here and there, and who runs the rest is killed there. All that is not answered
-    /// is answered with [`Closed`](TaskError::Closed), when its host has heard of it. The hosts' pools go on, and so do others' tasks.
+    /// is answered with [`Closed`](shmkit::TaskError::Closed), when its host has heard of it. The hosts' pools go on, and so do others' tasks.
     pub fn terminate(&self) {
         self.calls.end();
     }
