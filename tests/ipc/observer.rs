@@ -142,8 +142,18 @@ fn a_damaged_segment_is_an_error_or_a_wrong_value() {
         std::os::unix::fs::FileExt::write_all_at(&file, &bytes, at as u64).unwrap();
     }
     assert!(damaged > 50, "{damaged}");
-    // Cut off while it is observed.
+    // Cut off while it is observed: what says where its objects are is there, and what they are is not.
     let observer = observe(directory.path());
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let whole = |len: &u64| {
+        file.set_len(*len).unwrap();
+        observer.objects().is_ok()
+    };
+    let least = (0..bytes.len() as u64).rev().take_while(whole).last().unwrap();
+    file.set_len(least).unwrap();
+    let error = observer.see::<Value<Wide>>("wide").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Truncated, "{error}");
+    // All of it.
     fs::File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
     for error in [observer.objects().map(drop), observer.see::<Value<Wide>>("wide").map(drop)] {
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Truncated);

@@ -281,6 +281,19 @@ fn a_region_must_be_long_enough_and_aligned() {
 }
 
 #[test]
+fn an_item_that_would_end_among_the_formats_is_refused() {
+    let items = seven();
+    let mut memory = Memory::of(&items);
+    let region = memory.region();
+    let list = ShareableList::make(region, &items).unwrap();
+    let end = |index: u64| super::word(region, (index + 1) * super::WORD).unwrap();
+    let found = end(7).load(Relaxed) + super::WORD;
+    end(3).store(found, Relaxed);
+    let error = ListError::Corrupt { field: "offset", index: 2, found };
+    assert_eq!((list.get(2), list.set(2, 1)), (Err(error), Err(error)));
+}
+
+#[test]
 fn a_list_in_which_one_bit_is_wrong_is_read_or_refused() {
     let items = seven();
     let mut memory = Memory::of(&items);
