@@ -11,7 +11,7 @@ use super::job::{Job, Place, outcomes};
 use super::side::{say, wait_for};
 use crate::Node;
 use crate::frame::{Decline, Frame};
-use crate::link::{Link, Said};
+use crate::link::{Link, Said, is_telling};
 use crate::talk::{PoolAsk, encode};
 
 pub(crate) struct Calls {
@@ -87,7 +87,7 @@ impl Calls {
         self.changed.notify_all();
     }
 
-    /// Gives a job to a host; waits for one that has room.
+    /// Gives a job to a host; waits for one that has room. A thread that brings answers, by which there will be some, leaves it to be sent.
     pub(crate) fn give(self: &Arc<Self>, job: Job) {
         let mut state = self.state();
         loop {
@@ -105,6 +105,10 @@ impl Calls {
                 state.under_way += 1;
                 drop(state);
                 return self.send(job, chosen);
+            }
+            if is_telling() {
+                state.under_way += 1;
+                return state.backlog.push_back(job);
             }
             state = self.wait(state, None);
         }

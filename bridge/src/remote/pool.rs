@@ -104,7 +104,8 @@ impl RemotePool {
         counts.sum()
     }
 
-    /// Gives a host a task. What keeps it from being run is its answer; if as many are under way as there is room for, this waits.
+    /// Gives a host a task. What keeps it from being run is its answer; if as many are under way as there is room for, this waits, and in a
+    /// callback of [`then`](RemotePending::then) has it sent when there is.
     ///
     /// # If a peer dies
     ///

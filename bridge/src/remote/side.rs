@@ -57,6 +57,10 @@ impl Side {
         limit: Option<Duration>,
         late: Option<Late>,
     ) -> Result<(Vec<Vec<u8>>, Vec<u8>), RemoteError> {
+        if is_telling() {
+            let why = "a callback runs in the thread that brings all answers, and cannot wait for one: ask in another thread";
+            return Err(RemoteError::Refused(why.into()));
+        }
         let slot = Arc::new((Mutex::new(Slot::Waiting), Condvar::new()));
         let told = slot.clone();
         let then = move |said: Said<'_>| {

@@ -1,6 +1,7 @@
 //! What can be done about tasks that are under way on other hosts, and about the hosts' pools: as with a pool of this machine.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -193,6 +194,27 @@ fn answers_that_nobody_asks_for_any_more_are_called_off() {
         "{} of 40 have run, {then} when they were called off",
         ran() - 2
     );
+}
+
+#[test]
+fn a_callback_may_give_tasks_to_a_pool_that_is_full() {
+    let host = Host::start("one", 1);
+    let node = client(&[host.port]);
+    let pool = Arc::new(RemotePool::connect(&node, "test").unwrap());
+    // As many as one host is given for one worker; the first is answered when all are given.
+    let all = (0..64).map(|n| pool.submit(once, (n, if n == 0 { 300_000 } else { 0 })));
+    let all: Vec<_> = all.collect();
+    assert_eq!(host.counts.of(1), 0);
+    let (tell, told) = channel();
+    let all = all.into_iter().zip(100..).map(|(pending, next)| {
+        let (pool, tell) = (pool.clone(), tell.clone());
+        pending.then(move |_| tell.send(pool.submit(once, (next, 0))).unwrap())
+    });
+    let all: Vec<_> = all.collect();
+    for _ in 0..all.len() {
+        let mut next = told.recv_timeout(LIMIT).unwrap();
+        assert!(next.wait_timeout(LIMIT).is_ok_and(|n| host.counts.of(n as usize) == 1));
+    }
 }
 
 #[test]
