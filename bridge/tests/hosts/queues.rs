@@ -1,16 +1,20 @@
 //! Queues and broadcasts of another host.
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 use shmkit::{
-    BroadcastSpec, Event, MessageSpec, New, NewPlain, Objects, Options, Overrun, Queue, Segment,
-    task,
+    BroadcastSpec, Event, MessageSpec, New, NewPlain, Objects, Options, Overrun, Pool, Queue,
+    Segment, task,
 };
-use shmkit_bridge::{BridgeError, Config, Node, RemoteError, RemoteQueue, RemoteSubscriber};
+use shmkit_bridge::{
+    BridgeError, Config, Node, RemoteError, RemotePool, RemoteQueue, RemoteSubscriber,
+};
 use shmkit_process::Process;
 
-use crate::support::{LIMIT, Proxy, at, client, port, wait_until};
+use crate::support::{LIMIT, Proxy, at, client, once, port, wait_until};
 
 /// A node that serves, in this process: the other side is what is killed.
 fn server(port: u16) -> Node {
@@ -61,6 +65,25 @@ fn what_is_put_on_one_host_is_got_on_another() {
     assert!(other.unwrap_err().to_string().contains("u64 (8 bytes)"));
     drop(served);
     assert!(matches!(remote.len(), Err(RemoteError::Refused(_))));
+}
+
+#[test]
+fn a_callback_that_asks_a_queue_is_refused_and_waits_for_nobody() {
+    let (port, queue) = (port(), Queue::<u64>::new(8).unwrap());
+    let (server, pool) = (server(port), Arc::new(Pool::new(1).unwrap()));
+    let _served =
+        (server.serve_queue("jobs", &queue).unwrap(), server.serve_pool("calls", &pool).unwrap());
+    let node = client(&[port]);
+    let remote = RemoteQueue::<u64>::connect(&node, "jobs").unwrap();
+    let calls = RemotePool::connect(&node, "calls").unwrap();
+    let (tell, told) = channel();
+    let long = calls.submit(once, (0, 600_000_000));
+    let long = long.then(move |_| tell.send(remote.put(&1)).unwrap());
+    wait_until("it runs", || long.is_running());
+    assert!(long.kill());
+    let said = told.recv_timeout(LIMIT).unwrap().unwrap_err();
+    assert!(matches!(said, RemoteError::Refused(_)), "{said}");
+    assert_eq!(queue.len().unwrap(), 0);
 }
 
 #[test]
