@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, geteuid, setuid};
 use shmkit_call::{CallError, CallErrorKind, Client, Server};
-use shmkit_connection::{Address, Connection};
+use shmkit_connection::{Address, Connection, Listener};
 use shmkit_parcel::Descriptor;
 use shmkit_pool::Pool;
 use shmkit_process::{Failure, Process, TaskError, task};
@@ -93,6 +93,16 @@ fn intrude(address: Vec<u8>) -> String {
     let _ = raw.send_bytes(br#"{"call": 1, "task": "square", "args": [7]}"#);
     let heard = raw.recv_bytes().map(|bytes| String::from_utf8(bytes).unwrap());
     format!("{refused:?} {heard:?}")
+}
+
+/// Another user's process that takes a name first.
+#[task(crate = shmkit_process)]
+fn squat(address: Vec<u8>) {
+    setuid(Uid::from_raw(65_534)).unwrap();
+    let mut listener = Listener::bind(Address::abstract_name(address)).unwrap();
+    loop {
+        drop(listener.accept());
+    }
 }
 
 #[track_caller]
@@ -399,6 +409,17 @@ fn another_user_is_refused_on_both_sides() {
     assert!(told.starts_with("Ok(") && told.contains("#FAILURE#"), "{told}");
     assert_eq!(client.call::<u64>("square", &[12]).unwrap(), 144);
     assert_eq!(pool.completed(), 1);
+    // And the other way round: it has taken a name of root's.
+    let name = name("squat");
+    let squatter = Process::spawn(squat, (address(&name),)).unwrap();
+    let client = Client::new(&name).unwrap().timeout(LONG);
+    until(|| refused(client.tasks()).0 != CallErrorKind::NotServed);
+    let (kind, message) = refused(client.tasks());
+    assert_eq!(kind, CallErrorKind::OtherUser);
+    assert!(message.starts_with("user 65534 has taken the name"), "{message}");
+    let (kind, message) = refused(Server::builder(&name).task(square).start(&pool));
+    assert_eq!(kind, CallErrorKind::OtherUser, "{message}");
+    squatter.kill().unwrap();
 }
 
 #[test]

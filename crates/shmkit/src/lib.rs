@@ -371,7 +371,7 @@
 //!
 //! Each crate below is of use alone, in a mapping of your own: [`sync`], [`cell`], [`pipe`], [`queue`] (primitives), [`roster`] (who is
 //! alive), [`layout`] (what may lie in shared memory), [`segment`], [`tracker`]. The `examples` folder of this crate has a
-//! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `shop`, `pipe`, `orders`, `tokio_stream`, `jobs`, `burgers`, `broadcast`, `pool`, `halves`, `cache`, `words`, `frames`, `phases`,
+//! program per idea: `nine`, `negate`, `lines`, `producers`, `talk`, `counter`, `prices`, `weather`, `bank`, `shop`, `pipe`, `orders`, `tokio_stream`, `jobs`, `burgers`, `broadcast`, `pool`, `takeaway`, `halves`, `cache`, `words`, `frames`, `phases`,
 //! `kitchen`, `migration`, `printer`, `prefork`, `left_behind`, `echo`, `ledger`, `derive`, `numpy_array`.
 //!
 //! What lies in shared memory ends with its machine. Pools, queues, broadcasts and maps are used from others by `shmkit-bridge`, a package

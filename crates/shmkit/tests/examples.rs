@@ -251,6 +251,15 @@ fn the_sum_of_a_bank_stays_though_a_clerk_was_killed_in_a_transfer() {
     );
 }
 
+#[cfg(feature = "call")]
+#[test]
+fn tasks_are_called_by_name_and_a_killed_worker_costs_one_call() {
+    let listed =
+        "takeaway::cook: fn(&str, u32) -> Result<String, Failure>\ntakeaway::burn: fn() -> ()\n";
+    let failed = "Failed: nobody here can cook stew\nNotAnswered, and the kitchen goes on\n";
+    assert_eq!(run("takeaway"), format!("{listed}3 plates of soup\n{failed}1 plates of rice\n"));
+}
+
 #[test]
 fn a_pool_maps_and_calls_back() {
     let expected = "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n[32, 9, 1000]\n[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n\
