@@ -157,6 +157,11 @@ impl Inner {
         self.changed.notify_all();
     }
 
+    /// Returns whether a node's token is there.
+    pub(crate) fn is_there(&self, node: &str) -> bool {
+        self.state().alive.contains(node)
+    }
+
     fn close(&self) {
         let links: Vec<_> = {
             let mut state = self.state();

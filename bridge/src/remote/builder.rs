@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::calls::Calls;
-use super::hosts::Facts;
 use super::pool::RemotePool;
 use crate::frame::Kind;
 use crate::{BridgeError, Node};
@@ -64,16 +63,7 @@ impl RemoteBuilder {
             if !is_there {
                 return calls.leave(&offer.node);
             }
-            // To enter waits, which nobody does in zenoh's threads. Without one, that host is not used.
-            let _ = std::thread::Builder::new().name("shmkit-enter".into()).spawn(move || {
-                let Some(facts) = Facts::of(&offer.facts) else { return };
-                let until = Instant::now() + wait;
-                let inner = calls.node.inner().clone();
-                let entered = inner.enter(&offer, Kind::Pool, &calls.name, None, until);
-                if let Ok((link, session, _)) = entered {
-                    calls.add(&offer.host, link, session, facts);
-                }
-            });
+            calls.come(offer, wait);
         });
         let pool = RemotePool { calls: calls.clone(), _watch: watch? };
         let come = calls.wait_for(&until.into(), |state| (!state.hosts.is_empty()).then_some(()));

@@ -12,6 +12,7 @@ use super::side::{say, wait_for};
 use crate::Node;
 use crate::frame::{Decline, Frame};
 use crate::link::{Link, Said, is_telling};
+use crate::node::Offer;
 use crate::talk::{PoolAsk, encode};
 
 pub(crate) struct Calls {
@@ -28,6 +29,9 @@ pub(crate) struct Calls {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) hosts: Vec<Host>,
+    /// Who serves the pool, whether there is a link to it or not; and how many of them are being linked again.
+    pub(super) offers: Vec<Offer>,
+    pub(super) returning: usize,
     /// Jobs that are to go again, before all others.
     backlog: VecDeque<Job>,
     pub(crate) under_way: usize,
@@ -95,7 +99,7 @@ impl Calls {
                 drop(state);
                 return job.fail(|_| TaskError::Closed);
             }
-            if state.hosts.iter().all(|host| host.is_leaving) {
+            if state.are_gone() {
                 drop(state);
                 return self.nobody(job);
             }
@@ -120,6 +124,16 @@ impl Calls {
     }
 
     fn send(self: &Arc<Self>, job: Job, (link, session): (Arc<Link>, u32)) {
+        if link.down().is_some() {
+            // It was not sent: it can go again, whatever it is.
+            self.lose(&link, session);
+            if let Some(job) = self.keep(job) {
+                self.state().off(1);
+                job.fail(|_| TaskError::Closed);
+            }
+            self.pump();
+            return self.stir();
+        }
         let ticket = link.number();
         let Ok(limit) = job.state.begin(ticket) else {
             self.done(&link, session, false);
@@ -190,11 +204,8 @@ impl Calls {
             Err(Decline::Gone(why)) => {
                 job.deaths += 1;
                 let is_again = job.is_idempotent && job.deaths < self.attempts;
-                let is_left = {
-                    let mut state = self.state();
-                    state.hosts.retain(|host| !host.is(link, session));
-                    !state.hosts.is_empty()
-                };
+                self.lose(link, session);
+                let is_left = !self.state().are_gone();
                 let failed = if is_again && is_left { self.keep(job) } else { Some(job) };
                 if let Some(job) = failed {
                     self.state().off(1);
@@ -243,7 +254,7 @@ impl Calls {
             if state.backlog.is_empty() {
                 return;
             }
-            let are_gone = state.hosts.iter().all(|host| host.is_leaving);
+            let are_gone = state.are_gone();
             let chosen = choose(&mut state.hosts);
             if chosen.is_none() && !are_gone && !state.is_ended {
                 return;
@@ -302,6 +313,11 @@ impl Calls {
 }
 
 impl State {
+    /// Nobody takes jobs, nor is about to.
+    fn are_gone(&self) -> bool {
+        self.returning == 0 && self.hosts.iter().all(|host| host.is_leaving)
+    }
+
     /// So many jobs are answered, or about to be.
     fn off(&mut self, jobs: usize) {
         self.under_way -= jobs;

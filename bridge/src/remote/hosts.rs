@@ -1,12 +1,17 @@
 //! The hosts that a remote pool has, and which of them is next.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::calls::Calls;
+use crate::frame::{Frame, Kind};
 use crate::link::Link;
+use crate::node::Offer;
 
 /// How many jobs a host has at a time, for each of its workers: that they are never without one while another is on its way.
 const AHEAD: usize = 64;
+/// How long it may take until a host is linked again whose link has broken.
+const RETURN: Duration = Duration::from_secs(1);
 
 /// What a host says of its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,11 +73,66 @@ impl Host {
 }
 
 impl Calls {
-    /// A host has come.
-    pub(crate) fn add(self: &Arc<Self>, name: &str, link: Arc<Link>, session: u32, facts: Facts) {
-        self.state().hosts.push(Host::new(name, link, session, facts));
-        self.stir();
-        self.pump();
+    /// A host serves the pool, from now on.
+    pub(super) fn come(self: &Arc<Self>, offer: Offer, wait: Duration) {
+        self.state().offers.push(offer.clone());
+        // Without a thread, that host is not used.
+        let _ = self.enter(offer, wait, |_| {});
+    }
+
+    /// Enters what a host serves, in a thread, for that waits; `then` is called when it has, or has not.
+    fn enter(
+        self: &Arc<Self>,
+        offer: Offer,
+        wait: Duration,
+        then: impl FnOnce(&Self) + Send + 'static,
+    ) -> std::io::Result<()> {
+        let calls = self.clone();
+        let run = move || {
+            let (inner, until) = (calls.node.inner().clone(), Instant::now() + wait);
+            let entered = inner.enter(&offer, Kind::Pool, &calls.name, None, until);
+            if let (Some(facts), Ok((link, session, _))) = (Facts::of(&offer.facts), entered) {
+                calls.add(Host::new(&offer.host, link, session, facts));
+            }
+            then(&calls);
+            calls.pump();
+            calls.stir();
+        };
+        let thread = std::thread::Builder::new().name("shmkit-enter".into());
+        thread.spawn(run).map(drop)
+    }
+
+    fn add(&self, host: Host) {
+        let mut state = self.state();
+        let is_there = state
+            .hosts
+            .iter()
+            .any(|it| it.link.peer == host.link.peer && !it.is_leaving && it.link.down().is_none());
+        if is_there || state.is_ended {
+            drop(state);
+            return host.link.post(&Frame::Leave { session: host.session });
+        }
+        state.hosts.push(host);
+    }
+
+    /// The link to a host is no more. If the host is still there, it was the link that broke: then there will be another one.
+    pub(super) fn lose(self: &Arc<Self>, link: &Arc<Link>, session: u32) {
+        let is_alive = self.node.inner().is_there(&link.peer);
+        let offer = {
+            let mut state = self.state();
+            let before = state.hosts.len();
+            state.hosts.retain(|host| !host.is(link, session));
+            // Once, however many jobs it had.
+            let is_first = state.hosts.len() < before && is_alive && !state.is_ended;
+            let mut offers = state.offers.iter().filter(|_| is_first);
+            let offer = offers.find(|offer| offer.node == link.peer).cloned();
+            state.returning += usize::from(offer.is_some());
+            offer
+        };
+        let Some(offer) = offer else { return };
+        if self.enter(offer, RETURN, |calls| calls.state().returning -= 1).is_err() {
+            self.state().returning -= 1;
+        }
     }
 
     /// Returns the hosts that take tasks, and what they have said of their pools.
@@ -94,13 +154,15 @@ impl Calls {
     }
 
     /// A host takes no more, and answers what it has.
-    pub(crate) fn leave(&self, node: &str) {
+    pub(crate) fn leave(self: &Arc<Self>, node: &str) {
         let mut state = self.state();
+        state.offers.retain(|offer| offer.node != node);
         state.hosts.iter_mut().filter(|host| host.link.peer == node).for_each(|host| {
             host.is_leaving = true;
         });
         state.hosts.retain(|host| !host.is_leaving || host.under_way > 0);
         drop(state);
+        self.pump();
         self.stir();
     }
 }

@@ -41,6 +41,7 @@ use crate::talk::{PoolAsk, PoolSaid, encode};
 /// | --- | --- |
 /// | a worker there | as that host's pool was made: its death is the answer, or another worker runs the task |
 /// | a host | its tasks are answered with [`HostDied`](shmkit::TaskError::HostDied), or run on another one if they are idempotent; the others go on |
+/// | a link, and not its host | as if the host had died, for what was on its way; then there is another link |
 /// | all hosts | tasks that wait for one, and later ones, are answered with [`Broken`](shmkit::TaskError::Broken), until one comes |
 /// | this process | what has not begun there is called off; what has begun goes on, and its answer is dropped |
 pub struct RemotePool {

@@ -1,11 +1,12 @@
 //! A peer that says nonsense is refused, costs no more memory than what it sends, and harms nobody else.
 
+use std::thread;
 use std::time::Duration;
 
 use shmkit_bridge::RemotePool;
 use zenoh::Wait;
 
-use crate::support::{Host, client, once, wait_until};
+use crate::support::{Host, client, once, port, wait_until};
 
 /// Memory of a process that is resident, in bytes.
 fn resident(pid: u32) -> u64 {
@@ -14,12 +15,13 @@ fn resident(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// A session of zenoh's own, which is linked with a host.
-fn session(port: u16) -> zenoh::Session {
+/// A session of zenoh's own, which is linked with a host, or to which others link themselves.
+fn session(side: &str, port: u16) -> zenoh::Session {
+    let other = if side == "listen" { "connect" } else { "listen" };
     let mut config = zenoh::Config::default();
     for (key, value) in [
-        ("listen/endpoints", "[]".to_owned()),
-        ("connect/endpoints", format!("[\"tcp/127.0.0.1:{port}\"]")),
+        (&*format!("{other}/endpoints"), "[]".to_owned()),
+        (&*format!("{side}/endpoints"), format!("[\"tcp/127.0.0.1:{port}\"]")),
         ("scouting/multicast/enabled", "false".into()),
     ] {
         config.insert_json5(key, &value).unwrap();
@@ -41,7 +43,7 @@ fn nonsense_is_refused_and_everybody_else_is_served() {
     let host = Host::start("one", 1);
     let node = client(&[host.port]);
     let pool = RemotePool::connect(&node, "test").unwrap();
-    let evil = session(host.port);
+    let evil = session("connect", host.port);
     let me = evil.zid().to_string();
     // Whom it is to harm: the node that serves.
     let found = evil.liveliness().get("shmkit/1/serves/pool/test/*/*/*").wait().unwrap();
@@ -145,4 +147,43 @@ fn nonsense_is_refused_and_everybody_else_is_served() {
     assert!(grown < 64 << 20, "it has grown by {grown} bytes");
     assert_eq!(pool.submit(once, (1, 0)).wait().unwrap(), 1);
     assert_eq!(host.counts.sum(), 1);
+}
+
+#[test]
+fn a_host_whose_link_breaks_and_that_lives_is_linked_again_and_what_was_not_sent_is_done() {
+    let (host, port) = (Host::start("one", 1), port());
+    // It hears what the client says to the host, and says something in the host's name.
+    let evil = session("listen", port);
+    let heard = evil.declare_subscriber("shmkit/1/to/**").wait().unwrap();
+    let node = client(&[host.port, port]);
+    let pool = RemotePool::connect(&node, "test").unwrap();
+    for n in 0..10 {
+        let first = 10 * n;
+        assert_eq!(pool.submit(once, (first, 0)).wait().unwrap(), first);
+        let sample = heard.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+        let mut last = sample;
+        while let Some(next) = heard.try_recv().unwrap() {
+            last = next;
+        }
+        let (key, bytes) = (last.key_expr().as_str().to_owned(), last.payload().to_bytes());
+        let mut parts = key.rsplit('/');
+        let (from, to) = (parts.next().unwrap(), parts.next().unwrap());
+        let link = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+        // A gap in the host's numbers.
+        let put =
+            evil.put(format!("shmkit/1/to/{from}/{to}"), [head(link, 1 << 40), vec![9]].concat());
+        put.congestion_control(zenoh::qos::CongestionControl::Block).wait().unwrap();
+        // The client says that the link is broken (frame 2), and tells itself right after.
+        wait_until("the link has broken", || {
+            heard.try_recv().unwrap().is_some_and(|sample| {
+                let bytes = sample.payload().to_bytes();
+                bytes[..8] == link.to_le_bytes() && bytes.get(24) == Some(&2)
+            })
+        });
+        thread::sleep(Duration::from_millis(50));
+        // Nothing was on its way: nobody is told of anything.
+        assert_eq!(pool.submit(once, (first + 1, 0)).wait().unwrap(), first + 1);
+        assert_eq!(pool.hosts(), ["one"]);
+    }
+    assert!((0..10).all(|n| host.counts.of(10 * n) == 1 && host.counts.of(10 * n + 1) == 1));
 }
