@@ -125,6 +125,8 @@ impl<'s> Cast<'s> {
     /// Forks an actor into `seat`.
     pub(crate) fn fork(board: &'s Board, seat: usize, role: &Role<'_>) -> Result<Self, Fault> {
         let director = getpid();
+        // What somebody before it has said there would be taken for its own word: that it is through, and has found nothing wrong.
+        board.seats[seat].clear();
         // SAFETY: the director has one thread, so that its child may do what it likes.
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Self { pid: child, seat, board, reaped: false }),
@@ -221,6 +223,9 @@ impl<'s> Cast<'s> {
             }
         };
         self.reaped = true;
+        if let Some(fault) = self.seat().recorded() {
+            return Err(fault);
+        }
         match status {
             WaitStatus::Exited(_, 0) => Ok(through),
             status => Err(Fault::hung(format!("actor {} ended: {status:?}", self.seat))),

@@ -94,7 +94,7 @@ impl Seat {
         })
     }
 
-    /// Makes the seat of who is dead fit for another.
+    /// Makes the seat of who is gone fit for another.
     pub(crate) fn clear(&self) {
         for word in [&self.cue, &self.phase, &self.kind, &self.text_len] {
             word.store(0, Relaxed);

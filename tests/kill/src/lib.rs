@@ -13,6 +13,7 @@
 mod actor;
 mod arena;
 mod board;
+mod changes;
 pub mod crew;
 mod fault;
 mod metronome;

@@ -35,6 +35,10 @@ struct Args {
     /// Play about N kill points of each scene only, evenly chosen
     #[arg(long, value_name = "N", conflicts_with = "stride", value_parser = clap::value_parser!(u32).range(1..))]
     points: Option<u32>,
+    /// Play every kill point, but of those between which nothing changes that survivors may see only one: shared memory and
+    /// what system calls do
+    #[arg(long, conflicts_with_all = ["stride", "points"])]
+    changes: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -90,6 +94,7 @@ impl Args {
         args.extend(self.control.then(|| "--control".to_owned()));
         args.extend(self.stride.map(|stride| format!("--stride={stride}")));
         args.extend(self.points.map(|points| format!("--points={points}")));
+        args.extend(self.changes.then(|| "--changes".to_owned()));
         args
     }
 
@@ -108,6 +113,7 @@ impl Args {
 
     fn points(&self) -> Points {
         match (self.stride, self.points) {
+            _ if self.changes => Points::Changes,
             (Some(stride), _) => Points::Every(stride),
             (None, Some(points)) => Points::About(points),
             // A pause is dear: the victim is looked at after every step.

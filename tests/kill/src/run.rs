@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use crate::{Fault, Kind, Scene, Take, metronome};
+use crate::{Fault, Kind, Scene, Take, changes, metronome};
 
 /// Takes in which the victim runs to its end, to learn how many points there are.
 const REHEARSALS: u32 = 3;
@@ -24,6 +24,8 @@ pub enum Points {
     About(u32),
     /// Every one, but only about so many of an operation that is longer than 5000.
     EveryUnlessLong(u32),
+    /// Every instruction by which something has changed that survivors may see.
+    Changes,
 }
 
 /// How a scene is played.
@@ -75,16 +77,7 @@ pub fn run(scene: &Scene, plan: Plan, watch: &mut dyn FnMut(&Tally, u32)) -> Tal
         tally.faults.push((0, fault));
         return tally;
     }
-    let mut length = 0;
-    for _ in 0..REHEARSALS {
-        if tally.faults.len() >= plan.patience {
-            break;
-        }
-        match play(scene, u32::MAX) {
-            Ok(take) => length = length.max(take.reached.steps),
-            Err(fault) => tally.faults.push((u32::MAX, fault)),
-        }
-    }
+    let mut length = rehearse(scene, plan.patience, &mut tally.faults);
     if tally.faults.is_empty() && length < scene.floor {
         tally.faults.push((
             0,
@@ -94,7 +87,13 @@ pub fn run(scene: &Scene, plan: Plan, watch: &mut dyn FnMut(&Tally, u32)) -> Tal
             )),
         ));
     }
+    let _counted = matches!(plan.points, Points::Changes).then(|| {
+        let counted = changes::count();
+        length = rehearse(scene, plan.patience, &mut tally.faults);
+        counted
+    });
     let stride = match plan.points {
+        Points::Changes => 1,
         Points::Every(stride) => stride,
         Points::EveryUnlessLong(_) if length <= LONG => 1,
         Points::About(points) | Points::EveryUnlessLong(points) => length / points.max(1),
@@ -122,6 +121,21 @@ pub fn run(scene: &Scene, plan: Plan, watch: &mut dyn FnMut(&Tally, u32)) -> Tal
     }
     tally.elapsed = begin.elapsed();
     tally
+}
+
+/// Returns how many points there are for a victim that runs to its end.
+fn rehearse(scene: &Scene, patience: usize, faults: &mut Vec<(u32, Fault)>) -> u32 {
+    let mut length = 0;
+    for _ in 0..REHEARSALS {
+        if faults.len() >= patience {
+            break;
+        }
+        match play(scene, u32::MAX) {
+            Ok(take) => length = length.max(take.reached.steps),
+            Err(fault) => faults.push((u32::MAX, fault)),
+        }
+    }
+    length
 }
 
 /// One take, after which no process may be left.

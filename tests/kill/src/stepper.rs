@@ -10,6 +10,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 
 use crate::actor::{Cast, Role};
 use crate::board::{Board, now};
+use crate::changes::Trail;
 use crate::{Fault, LIMIT};
 
 /// What lies between two kill points.
@@ -70,7 +71,7 @@ impl<'s> Victim<'s> {
     ///
     /// If it stops for another reason, ends, or sleeps for ever.
     pub fn advance(&mut self, unit: Unit, steps: u32) -> Result<Reached, Fault> {
-        self.drive(unit, steps, false)
+        self.drive(unit, steps, false, true)
     }
 
     /// As [`Self::advance`] by instructions; going to sleep on a futex is the end as well.
@@ -79,11 +80,21 @@ impl<'s> Victim<'s> {
     ///
     /// As [`Self::advance`].
     pub fn advance_awake(&mut self, steps: u32) -> Result<Reached, Fault> {
-        self.drive(Unit::Instruction, steps, true)
+        self.drive(Unit::Instruction, steps, true, true)
     }
 
-    fn drive(&mut self, unit: Unit, most: u32, awake: bool) -> Result<Reached, Fault> {
-        for steps in 0..most {
+    /// Drives the victim over so many points; over instructions, whatever the points are, if it is not the one that matters.
+    pub(crate) fn drive(
+        &mut self,
+        unit: Unit,
+        most: u32,
+        awake: bool,
+        matters: bool,
+    ) -> Result<Reached, Fault> {
+        let counts = matters && unit == Unit::Instruction;
+        let mut trail = counts.then(|| Trail::begin(self.cast.pid)).flatten();
+        let mut steps = 0;
+        while steps < most {
             match unit {
                 Unit::Instruction => ptrace::step(self.cast.pid, None)?,
                 Unit::SystemCall => ptrace::syscall(self.cast.pid, None)?,
@@ -97,6 +108,10 @@ impl<'s> Victim<'s> {
                 Some(_) => {}
                 None => return Err(Fault::hung("the victim slept for ever in its operation")),
             }
+            steps += match &mut trail {
+                Some(trail) => trail.has_changed(self.called()?).into(),
+                None => 1,
+            };
         }
         Ok(Reached { steps: most, end: false })
     }
@@ -203,6 +218,19 @@ impl<'s> Victim<'s> {
         // SAFETY: at a system call's entry (`op`) the kernel filled in `entry`; any bytes are numbers.
         let entry = unsafe { info.u.entry };
         Ok(is_futex_wait(entry.nr, entry.args[1]).then_some(entry.args[3] == 0))
+    }
+
+    /// Returns whether the step just taken was a system call.
+    #[cfg(target_arch = "x86_64")]
+    fn called(&self) -> Result<bool, Fault> {
+        // As in `slept`.
+        Ok(ptrace::getregs(self.cast.pid)?.orig_rax as i64 >= 0)
+    }
+
+    /// Elsewhere any step may have been one.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn called(&self) -> Result<bool, Fault> {
+        Ok(true)
     }
 
     /// Returns whether the step just taken was a sleep on a futex, or the next one is one that lasts longer than a victim

@@ -158,7 +158,6 @@ fn fight(
         drop(workers.swap_remove(chosen));
         let free = (0..WORKERS).find(|seat| workers.iter().all(|other| other.at() != *seat));
         let free = free.ok_or_else(|| Fault::broken("no seat is free"))?;
-        stage.sheet().seats[free].clear();
         workers.push(stage.cast(free, &worker)?);
         if last_watch.elapsed() > Duration::from_millis(200) {
             last_watch = Instant::now();

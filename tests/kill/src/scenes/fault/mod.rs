@@ -7,6 +7,7 @@ mod life;
 mod lock;
 mod pause;
 mod ring;
+mod seat;
 mod waiting;
 
 use super::glibc;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Seeded> {
         seeded("set-then-wake", Some(Kind::Hung), events::setter(waiting::SET_THEN_WAKE)),
         seeded("raise-then-wake", Some(Kind::Hung), counts::releaser(waiting::RAISE_THEN_WAKE)),
         seeded("ready-first", Some(Kind::Torn), cells::scene(waiting::READY_FIRST)),
+        seeded("late-word", Some(Kind::Torn), seat::late_word()),
         seeded("untold-heir", Some(Kind::Torn), scenes::alone(lock::UNTOLD)),
     ]
 }
