@@ -108,7 +108,11 @@ impl Calls {
             {
                 state.under_way += 1;
                 drop(state);
-                return self.send(job, chosen);
+                if !self.send(job, chosen) {
+                    self.pump();
+                    self.stir();
+                }
+                return;
             }
             if is_telling() {
                 state.under_way += 1;
@@ -123,21 +127,25 @@ impl Calls {
         job.fail(|_| TaskError::Broken(format!("no host serves pool {name:?} any more")));
     }
 
-    fn send(self: &Arc<Self>, job: Job, (link, session): (Arc<Link>, u32)) {
+    /// Sends a job. Returns false if it was not sent, so that there is room again, for the caller to [`pump`](Self::pump): here that
+    /// would go one call deeper with each job that was called off.
+    fn send(self: &Arc<Self>, job: Job, (link, session): (Arc<Link>, u32)) -> bool {
         if link.down().is_some() {
             // It was not sent: it can go again, whatever it is.
             self.lose(&link, session);
             if let Some(job) = self.keep(job) {
-                self.state().off(1);
                 job.fail(|_| TaskError::Closed);
+                self.state().off(1);
             }
-            self.pump();
-            return self.stir();
+            return false;
         }
         let ticket = link.number();
         let Ok(limit) = job.state.begin(ticket) else {
-            self.done(&link, session, false);
-            return job.fail(|_| TaskError::Cancelled);
+            // Its place first: who is told may give another one, and wait for that.
+            self.free(&link, session, false);
+            job.fail(|_| TaskError::Cancelled);
+            self.state().off(1);
+            return false;
         };
         // What it says is needed for as long as it may have to be said again.
         let body = encode(&PoolAsk::Run { limit, order: &job.order });
@@ -158,6 +166,7 @@ impl Calls {
         };
         link.ask(ticket, Box::new(then), &Frame::Ask { session, ticket, body: &body });
         place.sent(&link, session, ticket);
+        true
     }
 
     fn answered(
@@ -179,7 +188,6 @@ impl Calls {
                     cancelled.for_each(|outcome| *outcome = Err(TaskError::Closed));
                 }
                 job.tell(all);
-                self.done(link, session, false);
                 if job.left() > 0 {
                     let why = "the host's answer ends before this call's";
                     job.fail(|task| {
@@ -187,19 +195,20 @@ impl Calls {
                         TaskError::Decode { task, name, why }
                     });
                 }
+                self.done(link, session, false);
             }
             // It has not begun: it can go again, whatever it is.
             Err(Decline::Busy) => {
                 if let Some(job) = self.keep(job) {
-                    self.done(link, session, false);
-                    return job.fail(|_| TaskError::Closed);
+                    job.fail(|_| TaskError::Closed);
+                    return self.done(link, session, false);
                 }
                 self.done(link, session, true);
             }
             Err(Decline::Refused(why)) => {
-                self.done(link, session, false);
                 let host = link.host();
                 job.fail(|_| TaskError::Broken(format!("host {host:?} refuses: {why}")));
+                self.done(link, session, false);
             }
             Err(Decline::Gone(why)) => {
                 job.deaths += 1;
@@ -208,8 +217,8 @@ impl Calls {
                 let is_left = !self.state().are_gone();
                 let failed = if is_again && is_left { self.keep(job) } else { Some(job) };
                 if let Some(job) = failed {
-                    self.state().off(1);
                     job.fail(|_| TaskError::HostDied { host: why.clone() });
+                    self.state().off(1);
                 }
                 self.pump();
                 self.stir();
@@ -230,24 +239,26 @@ impl Calls {
 
     /// A job has come back from a host.
     fn done(self: &Arc<Self>, link: &Arc<Link>, session: u32, is_full: bool) {
-        let mut state = self.state();
+        self.free(link, session, is_full);
         if !is_full {
-            state.off(1);
-        }
-        for host in state.hosts.iter_mut().filter(|host| host.is(link, session)) {
-            host.under_way -= 1;
-            host.is_full = is_full;
-        }
-        state.hosts.retain(|host| !host.is_leaving || host.under_way > 0);
-        drop(state);
-        if !is_full {
+            self.state().off(1);
             // Else not in this thread, which brings all that comes from there.
             self.pump();
         }
         self.stir();
     }
 
-    /// Sends what is to go again, as far as there is room.
+    /// A host has one job less.
+    fn free(&self, link: &Arc<Link>, session: u32, is_full: bool) {
+        let mut state = self.state();
+        for host in state.hosts.iter_mut().filter(|host| host.is(link, session)) {
+            host.under_way -= 1;
+            host.is_full = is_full;
+        }
+        state.hosts.retain(|host| !host.is_leaving || host.under_way > 0);
+    }
+
+    /// Sends what is to go again, as far as there is room. Who calls it then [stirs](Self::stir).
     pub(super) fn pump(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
@@ -266,9 +277,9 @@ impl Calls {
                     self.send(job, chosen);
                 }
                 None => {
-                    state.off(1);
                     drop(state);
                     self.nobody(job);
+                    self.state().off(1);
                 }
             }
         }
@@ -299,11 +310,11 @@ impl Calls {
         let (left, hosts) = {
             let mut state = self.state();
             (state.is_closed, state.is_ended) = (true, true);
-            let left = std::mem::take(&mut state.backlog);
-            state.off(left.len());
-            (left, std::mem::take(&mut state.hosts))
+            (std::mem::take(&mut state.backlog), std::mem::take(&mut state.hosts))
         };
+        let jobs = left.len();
         left.into_iter().for_each(|job| job.fail(|_| TaskError::Closed));
+        self.state().off(jobs);
         for Host { link, session, .. } in hosts {
             say(&link, session, &encode(&PoolAsk::Terminate));
             link.post(&Frame::Leave { session });
@@ -318,9 +329,12 @@ impl State {
         self.returning == 0 && self.hosts.iter().all(|host| host.is_leaving)
     }
 
-    /// So many jobs are answered, or about to be.
+    /// So many jobs are answered, and who waits for that was told.
     fn off(&mut self, jobs: usize) {
         self.under_way -= jobs;
         self.completed += jobs as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;
