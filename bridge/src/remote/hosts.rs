@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::calls::Calls;
+use shmkit::Patience;
+
+use super::calls::{Calls, State};
 use crate::frame::{Frame, Kind};
 use crate::link::Link;
 use crate::node::Offer;
 
 /// How many jobs a host has at a time, for each of its workers: that they are never without one while another is on its way.
 const AHEAD: usize = 64;
-/// How long it may take until a host is linked again whose link has broken.
+/// How long it may take until a host is linked again whose link has broken: tasks wait for it so long. After a pause as long it is tried again.
 const RETURN: Duration = Duration::from_secs(1);
 
 /// What a host says of its pool.
@@ -80,7 +82,8 @@ impl Calls {
         let _ = self.enter(offer, wait, |_| {});
     }
 
-    /// Enters what a host serves, in a thread, for that waits; `then` is called when it has, or has not.
+    /// Enters what a host serves, in a thread, which tries until it has, or until the host serves it no more: one that stands still does not
+    /// say again that it is there. `then` is called when it has, or has not for that wait.
     fn enter(
         self: &Arc<Self>,
         offer: Offer,
@@ -89,26 +92,45 @@ impl Calls {
     ) -> std::io::Result<()> {
         let calls = self.clone();
         let run = move || {
-            let (inner, until) = (calls.node.inner().clone(), Instant::now() + wait);
-            let entered = inner.enter(&offer, Kind::Pool, &calls.name, None, until);
-            if let (Some(facts), Ok((link, session, _))) = (Facts::of(&offer.facts), entered) {
-                calls.add(Host::new(&offer.host, link, session, facts));
-            }
+            let mut is_done = calls.try_to_enter(&offer, wait);
             then(&calls);
             calls.pump();
             calls.stir();
+            while !is_done && calls.pause(&offer) {
+                is_done = calls.try_to_enter(&offer, RETURN);
+                calls.pump();
+                calls.stir();
+            }
         };
         let thread = std::thread::Builder::new().name("shmkit-enter".into());
         thread.spawn(run).map(drop)
     }
 
-    fn add(&self, host: Host) {
+    /// Enters what a host serves. Returns false if that may be tried again.
+    fn try_to_enter(&self, offer: &Offer, wait: Duration) -> bool {
+        let Some(facts) = Facts::of(&offer.facts) else { return true };
+        let until = Instant::now() + wait;
+        let entered = self.node.inner().enter(offer, Kind::Pool, &self.name, None, until);
+        let Ok((link, session, _)) = entered else { return false };
+        self.add(offer, Host::new(&offer.host, link, session, facts));
+        true
+    }
+
+    /// Waits until a host is to be tried again. Returns false if it is not: it serves the pool no more, or this one has ended.
+    fn pause(&self, offer: &Offer) -> bool {
+        let patience = Patience::from(Instant::now() + RETURN);
+        let is_over = |state: &mut State| (!state.has(offer)).then_some(());
+        self.wait_for(&patience, is_over).is_err()
+    }
+
+    /// Takes a host, unless it is there, or has withdrawn while it was entered.
+    pub(super) fn add(&self, offer: &Offer, host: Host) {
         let mut state = self.state();
         let is_there = state
             .hosts
             .iter()
             .any(|it| it.link.peer == host.link.peer && !it.is_leaving && it.link.down().is_none());
-        if is_there || state.is_ended {
+        if is_there || !state.has(offer) {
             drop(state);
             return host.link.post(&Frame::Leave { session: host.session });
         }
@@ -164,6 +186,13 @@ impl Calls {
         drop(state);
         self.pump();
         self.stir();
+    }
+}
+
+impl State {
+    /// Whether a host that says this serves the pool, which has not ended.
+    fn has(&self, offer: &Offer) -> bool {
+        !self.is_ended && self.offers.contains(offer)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
+use shmkit::TaskError;
 use shmkit_bridge::RemotePool;
 use zenoh::Wait;
 
-use crate::support::{Host, client, once, port, wait_until};
+use crate::support::{Host, LIMIT, client, once, port, wait_until};
 
 /// Memory of a process that is resident, in bytes.
 fn resident(pid: u32) -> u64 {
@@ -149,6 +150,32 @@ fn nonsense_is_refused_and_everybody_else_is_served() {
     assert_eq!(host.counts.sum(), 1);
 }
 
+type Heard = zenoh::pubsub::Subscriber<zenoh::handlers::FifoChannelHandler<zenoh::sample::Sample>>;
+
+/// Breaks the link by which a client has said something last to a host.
+fn break_link(evil: &zenoh::Session, heard: &Heard) {
+    let sample = heard.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+    let mut last = sample;
+    while let Some(next) = heard.try_recv().unwrap() {
+        last = next;
+    }
+    let (key, bytes) = (last.key_expr().as_str().to_owned(), last.payload().to_bytes());
+    let mut parts = key.rsplit('/');
+    let (from, to) = (parts.next().unwrap(), parts.next().unwrap());
+    let link = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+    // A gap in the host's numbers.
+    let put = evil.put(format!("shmkit/1/to/{from}/{to}"), [head(link, 1 << 40), vec![9]].concat());
+    put.congestion_control(zenoh::qos::CongestionControl::Block).wait().unwrap();
+    // The client says that the link is broken (frame 2), and tells itself right after.
+    wait_until("the link has broken", || {
+        heard.try_recv().unwrap().is_some_and(|sample| {
+            let bytes = sample.payload().to_bytes();
+            bytes[..8] == link.to_le_bytes() && bytes.get(24) == Some(&2)
+        })
+    });
+    thread::sleep(Duration::from_millis(50));
+}
+
 #[test]
 fn a_host_whose_link_breaks_and_that_lives_is_linked_again_and_what_was_not_sent_is_done() {
     let (host, port) = (Host::start("one", 1), port());
@@ -160,30 +187,30 @@ fn a_host_whose_link_breaks_and_that_lives_is_linked_again_and_what_was_not_sent
     for n in 0..10 {
         let first = 10 * n;
         assert_eq!(pool.submit(once, (first, 0)).wait().unwrap(), first);
-        let sample = heard.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
-        let mut last = sample;
-        while let Some(next) = heard.try_recv().unwrap() {
-            last = next;
-        }
-        let (key, bytes) = (last.key_expr().as_str().to_owned(), last.payload().to_bytes());
-        let mut parts = key.rsplit('/');
-        let (from, to) = (parts.next().unwrap(), parts.next().unwrap());
-        let link = u64::from_le_bytes(bytes[..8].try_into().unwrap());
-        // A gap in the host's numbers.
-        let put =
-            evil.put(format!("shmkit/1/to/{from}/{to}"), [head(link, 1 << 40), vec![9]].concat());
-        put.congestion_control(zenoh::qos::CongestionControl::Block).wait().unwrap();
-        // The client says that the link is broken (frame 2), and tells itself right after.
-        wait_until("the link has broken", || {
-            heard.try_recv().unwrap().is_some_and(|sample| {
-                let bytes = sample.payload().to_bytes();
-                bytes[..8] == link.to_le_bytes() && bytes.get(24) == Some(&2)
-            })
-        });
-        thread::sleep(Duration::from_millis(50));
+        break_link(&evil, &heard);
         // Nothing was on its way: nobody is told of anything.
         assert_eq!(pool.submit(once, (first + 1, 0)).wait().unwrap(), first + 1);
         assert_eq!(pool.hosts(), ["one"]);
     }
     assert!((0..10).all(|n| host.counts.of(10 * n) == 1 && host.counts.of(10 * n + 1) == 1));
+}
+
+#[test]
+fn a_host_that_stands_still_for_longer_than_a_link_may_take_is_linked_again_when_it_goes_on() {
+    let (host, port) = (Host::start("one", 1), port());
+    let evil = session("listen", port);
+    let heard = evil.declare_subscriber("shmkit/1/to/**").wait().unwrap();
+    let node = client(&[host.port, port]);
+    let pool = RemotePool::connect(&node, "test").unwrap();
+    assert_eq!(pool.submit(once, (0, 0)).wait().unwrap(), 0);
+    let pid = nix::unistd::Pid::from_raw(host.process.pid() as i32);
+    break_link(&evil, &heard);
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGSTOP).unwrap();
+    // For so long it is waited for.
+    let lost = pool.submit(once, (1, 0)).wait_timeout(LIMIT);
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGCONT).unwrap();
+    assert!(matches!(lost, Err(TaskError::Broken(_))), "{lost:?}");
+    wait_until("it is linked again", || pool.hosts() == ["one"]);
+    assert_eq!(pool.submit(once, (2, 0)).wait().unwrap(), 2);
+    assert_eq!((host.counts.of(1), host.counts.of(2)), (0, 1));
 }

@@ -84,3 +84,17 @@ fn who_waits_for_all_waits_until_the_last_was_told_that_there_is_no_host() {
     let told = told.all.lock().unwrap();
     assert!(matches!(&told[..], [(Err(TaskError::Broken(_)), 1)]), "{told:?}");
 }
+
+#[test]
+fn a_host_that_has_withdrawn_while_it_was_entered_is_not_taken() {
+    let (calls, link, _told) = calls();
+    let (node, host, facts) = (link.peer.clone(), "own".into(), FACTS.text());
+    let offer = Offer { node, host, facts };
+    calls.state().offers.push(offer.clone());
+    calls.leave(&offer.node);
+    calls.add(&offer, Host::new("own", link.clone(), 1, FACTS));
+    assert!(calls.state().hosts.is_empty());
+    calls.state().offers.push(offer.clone());
+    calls.add(&offer, Host::new("own", link, 2, FACTS));
+    assert_eq!(calls.state().hosts.len(), 1);
+}
