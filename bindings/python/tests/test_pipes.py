@@ -60,7 +60,7 @@ def receives_and_is_killed(end, begun):
 
 
 def receives_some(end):
-    while end.poll():
+    for _ in range(2000):
         end.recv_bytes()
 
 
@@ -296,6 +296,40 @@ class Pipes(unittest.TestCase):
         self.assertEqual(sender.exitcode, 0)
         kill_at.cancel()
 
+    def test_what_is_left_of_a_message_whose_receiver_was_killed_is_none(self):
+        source, sink = multiprocessing.Pipe(duplex=False)
+        context = multiprocessing.get_context("fork")
+        begun = [context.Event() for _ in range(2)]
+        sender = context.Process(target=begins_a_long_one, args=(sink, begun[0]))
+        sender.start()
+        self.assertTrue(begun[0].wait(LIMIT))
+        asleep(sender.pid)
+        os.kill(sender.pid, signal.SIGSTOP)
+        child = started("fork", receives_and_is_killed, source, begun[1])
+        self.assertTrue(begun[1].wait(LIMIT))
+        # It has what was there, and waits for the rest.
+        asleep(child.pid)
+        kill(child)
+        os.kill(sender.pid, signal.SIGCONT)
+        self.assertFalse(source.poll(0.3))
+        self.assertEqual(wait([source], 0), [])
+        sender.join(LIMIT)
+        self.assertEqual(sender.exitcode, 0)
+        sink.send("whole")
+        self.assertTrue(source.poll())
+        self.assertEqual(source.recv(), "whole")
+
+    def test_a_whole_message_before_one_that_was_given_up_is_there(self):
+        source, sink = multiprocessing.Pipe(duplex=False)
+        sink.send_bytes(bytes(140_000))
+        interrupt_soon()
+        self.assertRaises(KeyboardInterrupt, sink.send_bytes, bytes(LONG))
+        self.assertTrue(source.poll())
+        self.assertEqual(wait([source], 0), [source])
+        self.assertEqual(source.recv_bytes(), bytes(140_000))
+        self.assertFalse(source.poll())
+        self.assertEqual(wait([source], 0), [])
+
     def test_ctrl_c_ends_a_wait_at_once_and_takes_nothing(self):
         source, sink = multiprocessing.Pipe(duplex=False)
         for act in (source.recv, lambda: source.poll(LIMIT), lambda: source.poll(None)):
@@ -383,16 +417,17 @@ class Pipes(unittest.TestCase):
                 source.recv_bytes()
                 stopped = 0
                 end = time.monotonic() + LIMIT
-                # Until it is stopped with the turn, which others wait for.
+                # Until it is stopped with the turn: there is something, and who receives waits all the same.
                 while not stopped:
                     self.assertLess(time.monotonic(), end)
-                    time.sleep(0.0003)
-                    os.kill(child.pid, signal.SIGSTOP)
                     thread = threading.Thread(target=receives_some, args=(source,))
                     thread.start()
+                    os.kill(child.pid, signal.SIGSTOP)
                     thread.join(0.2)
-                    stopped = thread.is_alive()
+                    stopped = thread.is_alive() and source._end.has_some()
                     # This thread has run.
+                    if stopped:
+                        self.assertEqual((source.poll(), source.poll(0.05), wait([source], 0.05)), (False, False, []))
                     os.kill(child.pid, signal.SIGCONT)
                     thread.join(LIMIT)
                 kill(child)

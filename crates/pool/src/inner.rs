@@ -107,8 +107,17 @@ impl Inner {
             if patience.deadline().has_passed() {
                 return Err(GivenUp::TimedOut);
             }
-            if patience.says_stop() {
-                return Err(GivenUp::Interrupted);
+            if patience.has_hook() {
+                // Without the book: the hook is a user's, and may use the pool.
+                drop(book);
+                let says_stop = patience.says_stop();
+                book = self.book();
+                if let Some(result) = done(&mut book) {
+                    return Ok(result);
+                }
+                if says_stop {
+                    return Err(GivenUp::Interrupted);
+                }
             }
             let slice = patience.deadline().remaining().map_or(SLICE, |left| left.min(SLICE));
             if book.is_draining {

@@ -37,7 +37,7 @@ struct Args {
     points: Option<u32>,
     /// Play every kill point, but of those between which nothing changes that survivors may see only one: shared memory and
     /// what system calls do
-    #[arg(long, conflicts_with_all = ["stride", "points"])]
+    #[arg(long, conflicts_with_all = ["stride", "points", "pause", "control"])]
     changes: bool,
     /// Print JSON
     #[arg(long)]

@@ -74,6 +74,16 @@ impl<'s> Victim<'s> {
         self.drive(unit, steps, false, true)
     }
 
+    /// As [`Self::advance`] by instructions, and by each, whatever the points of those are that are killed: one that goes on has its
+    /// registers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::advance`].
+    pub fn advance_each(&mut self, steps: u32) -> Result<Reached, Fault> {
+        self.drive(Unit::Instruction, steps, false, false)
+    }
+
     /// As [`Self::advance`] by instructions; going to sleep on a futex is the end as well.
     ///
     /// # Errors

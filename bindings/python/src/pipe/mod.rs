@@ -95,10 +95,7 @@ impl End {
         if ring.try_put(socket, message)? {
             return Ok(());
         }
-        Self::wait(py, Wait::Endless, |patience| {
-            ring.outlast_turn(patience)?;
-            ring.put(socket, message, patience)
-        })
+        Self::wait(py, Wait::Endless, |patience| ring.put(socket, message, patience))
     }
 
     /// Receives a message; waits for one. `None` if it has more bytes than `most`: then it stays.
@@ -134,7 +131,7 @@ impl End {
                     }
                 }
                 Look::Stopped => {
-                    Self::wait(py, Wait::Endless, |patience| ring.outlast_turn(patience))?;
+                    Self::wait(py, Wait::Endless, |patience| ring.turn_for(patience).map(drop))?;
                 }
                 Look::Empty => {
                     let run = |patience: shmkit::Patience<'_>| ring.sleep(socket, patience, true);
@@ -151,7 +148,7 @@ impl End {
     fn poll(&self, py: Python<'_>, socket: i32, timeout: Option<f64>) -> PyResult<bool> {
         let (ring, how) = (self.source()?, Wait::from(timeout));
         // Whoever asks in a loop is answered without giving the interpreter away.
-        if ring.has_some() && !ring.is_given_up() {
+        if ring.has_some() && ring.holds_message(socket)? == Some(true) {
             return Ok(true);
         }
         if how == Wait::No && !ring.has_some() {
@@ -162,19 +159,24 @@ impl End {
         }
         Self::wait(py, how, |patience| {
             loop {
-                let woken = if ring.has_some() {
-                    Woken::Ready
-                } else {
-                    ring.sleep(socket, patience, false)?
-                };
-                if woken != Woken::Ready || !ring.let_go(socket)? {
-                    return Ok(woken != Woken::Late);
+                if !ring.has_some() {
+                    match ring.sleep(socket, patience, false)? {
+                        Woken::Ready => {}
+                        woken => return Ok(woken == Woken::AtEnd),
+                    }
+                }
+                match ring.holds_message(socket)? {
+                    Some(true) => return Ok(true),
+                    Some(false) => {}
+                    None if patience.says_stop() => return Err(Failure::Interrupted),
+                    None if patience.deadline().has_passed() => return Ok(false),
+                    None => {}
                 }
             }
         })
     }
 
-    /// Returns whether there is something to receive. (It may be of a message that was given up.)
+    /// Returns whether there is something; what is left of a message that nobody gets any more counts as well.
     fn has_some(&self) -> PyResult<bool> {
         Ok(self.source()?.has_some())
     }

@@ -42,7 +42,7 @@ impl Ring {
         }
         let (mut alone, mut slices) = (None, Slices::new());
         loop {
-            let mut turn = self.turn()?;
+            let mut turn = self.turn_for(patience)?.ok_or(Failure::Interrupted)?;
             if turn.begun() != DONE && alone.is_none() {
                 drop(turn);
                 alone = Some(self.alone(patience)?);

@@ -43,7 +43,7 @@ impl Ring {
         patience: Patience<'_>,
         takes: bool,
     ) -> Result<Woken, Failure> {
-        if self.look_out(patience.deadline(), takes)? {
+        if self.look_out(patience, takes)? {
             return Ok(Woken::Ready);
         }
         let mut slices = Slices::new();
@@ -60,7 +60,7 @@ impl Ring {
             let mut is_for_nothing = false;
             if heard.readable {
                 // Somebody else has taken it, or it was never sent, or the byte is none of ours.
-                let turn = self.turn()?;
+                let Some(turn) = self.turn_for(patience)? else { return Ok(Woken::Late) };
                 if !turn.is_empty() {
                     return Ok(Woken::Ready);
                 }
@@ -83,7 +83,7 @@ impl Ring {
     }
 
     /// Looks at the ring for a moment, if that has paid lately; returns whether something is there.
-    fn look_out(&self, deadline: Deadline, takes: bool) -> Result<bool, Failure> {
+    fn look_out(&self, patience: Patience<'_>, takes: bool) -> Result<bool, Failure> {
         let hope = self.hope.load(Relaxed);
         // Above `HOPE`: in vain, and so many more waits without a look.
         if hope > HOPE {
@@ -93,9 +93,9 @@ impl Ring {
         if processors() == 1 {
             return Ok(self.has_some());
         }
-        let until = deadline.min(Deadline::after(LOOK));
+        let until = patience.deadline().min(Deadline::after(LOOK));
         if takes {
-            let turn = self.turn()?;
+            let Some(turn) = self.turn_for(patience)? else { return Ok(false) };
             if !turn.is_empty() {
                 return Ok(true);
             }
@@ -108,7 +108,8 @@ impl Ring {
                 if !takes {
                     return Ok(false);
                 }
-                let turn = self.turn()?;
+                // Otherwise nobody believes it any more.
+                let Some(turn) = self.turn_for(patience)? else { return Ok(false) };
                 turn.look_away();
                 return Ok(!turn.is_empty());
             }

@@ -1,11 +1,11 @@
 //! What lies in front, for who receives.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::failure::Failure;
 use super::head::GIVEN_UP;
 use super::piece::{Part, Piece};
+use super::right::Held;
 use super::ring::Ring;
 use super::turn::Turn;
 
@@ -39,29 +39,26 @@ impl Ring {
         }
     }
 
-    /// Returns whether the last message was given up by its sender, a moment ago.
-    pub(crate) fn is_given_up(&self) -> bool {
-        // Relaxed: the turn says what follows from it.
-        self.head.begun.load(Relaxed) == GIVEN_UP
-    }
-
-    /// Lets go of what lies there of a message that its sender has given up; returns whether nothing else does.
-    pub(crate) fn let_go(&self, socket: RawFd) -> Result<bool, Failure> {
-        if !self.is_given_up() {
-            return Ok(false);
+    /// Returns whether a message lies in front, or the beginning of one, and lets go of what is left of others: of one whose receiver
+    /// was killed, and of one that its sender has given up. `None` if somebody who has the turn is stopped.
+    pub(crate) fn holds_message(&self, socket: RawFd) -> Result<Option<bool>, Failure> {
+        let Some(mut turn) = self.turn_soon()? else { return Ok(None) };
+        if turn.is_taking() {
+            match self.head.receiving.try_acquire(&self.keeper) {
+                Ok(_) => drop(Held::new(&self.head.receiving, &self.keeper)),
+                // Somebody is at one, of this process perhaps.
+                Err(_) => return Ok(Some(!turn.is_empty())),
+            }
+            turn.set_taking(false);
         }
-        let mut turn = self.turn()?;
-        if turn.begun() != GIVEN_UP || turn.is_taking() {
-            return Ok(false);
-        }
-        // Whatever is sent after it is sent when it is not given up any more, but forgotten.
-        while let Some(piece) = turn.front()? {
-            if piece.part == Part::Whole {
-                return Ok(false);
+        while let Some(piece) = turn.beginning(socket)? {
+            // Whatever is sent after it is sent when the last one is not given up any more, but done or begun.
+            if turn.begun() != GIVEN_UP || turn.is_whole()? {
+                return Ok(Some(true));
             }
             turn.drop_front(&piece, socket);
         }
-        Ok(true)
+        Ok(Some(false))
     }
 }
 

@@ -11,7 +11,7 @@ use shmkit_atomic::{Deadline, futex};
 use super::failure::Failure;
 use super::head::{DONE, Ends, Head, LOOKED_FOR, QUIET, RINGING, RUNG};
 use super::piece::{LENGTH, Part, Piece};
-use super::right::{Held, SLICE, acquire_for};
+use super::right::{SLICE, acquire_for};
 use super::ring::{BYTES, FIRST, Ring, WORDS};
 use super::socket;
 
@@ -45,11 +45,17 @@ impl Ring {
         }
     }
 
-    /// Waits until somebody who was stopped in his turn goes on, or dies.
-    pub(crate) fn outlast_turn(&self, patience: Patience<'_>) -> Result<(), Failure> {
-        while !acquire_for(SLICE, &self.head.turn, &self.keeper, patience)? {}
-        drop(Held::new(&self.head.turn, &self.keeper));
-        Ok(())
+    /// Waits for the turn as long as there is patience. `None` if the time is over, which somebody who is stopped may take.
+    pub(crate) fn turn_for(&self, patience: Patience<'_>) -> Result<Option<Turn<'_>>, Failure> {
+        if let Some(turn) = self.turn_soon()? {
+            return Ok(Some(turn));
+        }
+        while !acquire_for(SLICE, &self.head.turn, &self.keeper, patience)? {
+            if patience.deadline().has_passed() {
+                return Ok(None);
+            }
+        }
+        self.in_turn().map(Some)
     }
 
     /// The turn, when its lock is held.
@@ -191,11 +197,29 @@ impl Turn<'_> {
 
     /// Returns the piece in front.
     pub(super) fn front(&self) -> Result<Option<Piece>, Failure> {
-        let (ring, used) = (self.ring, self.ends.used());
+        self.piece(self.ends.head)
+    }
+
+    /// Returns whether all of the message in front lies there.
+    pub(super) fn is_whole(&self) -> Result<bool, Failure> {
+        let mut next = self.front()?;
+        while let Some(piece) = next {
+            if piece.left == 0 {
+                return Ok(true);
+            }
+            next = self.piece(piece.at.wrapping_add(piece.words - piece.part.header()))?;
+            next = next.filter(|next| next.part == Part::Next);
+        }
+        Ok(false)
+    }
+
+    /// Returns the piece that begins at a word between head and tail.
+    fn piece(&self, first: u32) -> Result<Option<Piece>, Failure> {
+        let (ring, used) = (self.ring, self.ends.tail.wrapping_sub(first));
         if used == 0 {
             return Ok(None);
         }
-        let header = ring.word(self.ends.head)?;
+        let header = ring.word(first)?;
         let (part, died, len) = Part::of_word(header)?;
         let words = u64::from(part.header()) + len.div_ceil(8);
         if words > u64::from(used) {
@@ -203,12 +227,12 @@ impl Turn<'_> {
         }
         let left = match part {
             Part::Whole => 0,
-            _ => ring.word(self.ends.head.wrapping_add(1))?,
+            _ => ring.word(first.wrapping_add(1))?,
         };
         if left >> LENGTH != 0 {
             return Err(Failure::Corrupt(left));
         }
-        let at = self.ends.head.wrapping_add(part.header());
+        let at = first.wrapping_add(part.header());
         // No more than are used.
         Ok(Some(Piece { part, died, len, left, at, words: words as u32 }))
     }

@@ -214,7 +214,7 @@ pub(crate) fn paused(kind: Kind) -> Scene {
             survivor.cue(GO);
             survivor.await_asleep(WAITING)?;
         }
-        let reached = victim.advance(Unit::Instruction, point)?;
+        let reached = victim.advance_each(point)?;
         // A few slices long: waiters look at who is alive, and must find that the owner is.
         std::thread::sleep(Duration::from_millis(6));
         let resumed = crate::now();

@@ -228,6 +228,8 @@ fn play(stage: &Stage, arena: &Arena, plot: Plot, point: u32) -> Result<Take, Fa
     // A writer that waits for a reader who stays is driven to its first sleep.
     let reached = if plot.before == Before::LiveReader {
         victim.advance_awake(point)?
+    } else if plot.fate == Fate::Paused {
+        victim.advance_each(point)?
     } else {
         victim.advance(Unit::Instruction, point)?
     };
