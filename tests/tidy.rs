@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("manager", &["connection", "derive", "parcel", "process", "sync"]),
-    ("call", &["connection", "pool", "process", "sync"]),
+    ("call", &["connection", "pool", "process", "roster", "sync"]),
     (
         "shmkit",
         &[

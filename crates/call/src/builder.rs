@@ -53,7 +53,7 @@ impl Builder {
         self
     }
 
-    /// The longest request, and the longest answer, in bytes of JSON: 1 MiB unless it is set.
+    /// The longest request, and the longest answer, in bytes of JSON: 1 MiB unless it is set. A longer error of a task is cut.
     pub fn max_len(mut self, bytes: usize) -> Self {
         self.most = bytes;
         self

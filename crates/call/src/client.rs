@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 use shmkit_connection::{Address, ConnectionError, HandshakeError};
+use shmkit_roster::{Expected, Process};
 use shmkit_sync::Patience;
 
 use crate::protocol::{Callable, Reply, Request, VERSION, address};
@@ -14,6 +15,9 @@ use crate::{CallError, CallErrorKind as Kind};
 
 /// How much longer than its call a client waits for the answer, which may be that the time was over.
 const MORE: Duration = Duration::from_secs(1);
+
+/// How long it waits for a place in the queue of a server that does not take those who wait there, if the call has no end of its own.
+const QUEUE: Duration = Duration::from_secs(30);
 
 /// The longest answer that is taken, in bytes. The server has a limit of its own; memory is taken as bytes come.
 const MOST: usize = 1 << 30;
@@ -61,7 +65,8 @@ impl Client {
     ///
     /// # If a peer dies
     ///
-    /// The worker: [`NotAnswered`](Kind::NotAnswered), with how. The program that serves: [`Gone`](Kind::Gone), at once.
+    /// The worker: [`NotAnswered`](Kind::NotAnswered), with how. The program that serves: [`Gone`](Kind::Gone), at
+    /// once, or within about 40 ms if a child that it has forked has its sockets.
     pub fn call<R: DeserializeOwned>(
         &self,
         task: &str,
@@ -110,11 +115,20 @@ impl Client {
         let limit = self.timeout.map(|limit| limit.saturating_add(MORE));
         let patience = limit.map_or(Patience::ENDLESS, Patience::from);
         let client = shmkit_connection::Client::new();
-        let connected = client.connect_deadline(&self.address, patience);
+        let entry = Patience::from(limit.unwrap_or(QUEUE));
+        let connected = client.connect_deadline(&self.address, entry);
         let mut connection = connected.map_err(|error| self.unreachable(error))?;
         connection.set_max_len(MOST);
         let pid = connection.credentials().map_or(0, |it| it.pid);
         let who = format!("the program that serves {:?} (process {pid})", self.name);
+        // A child that it has forked has its sockets, too: their end is not that of the program.
+        let program = match pid {
+            // Of another PID namespace.
+            0 => None,
+            pid => Some(Process::of_pid(pid).map_err(|error| CallError::of_process(&who, error))?),
+        };
+        let program: Vec<Expected> = program.into_iter().map(Expected::from).collect();
+        let patience = patience.while_all_alive(&program);
         // Texts and numbers, which can be said in JSON.
         let bytes = serde_json::to_vec(request).unwrap_or_default();
         // One that does not want to hear it says why.

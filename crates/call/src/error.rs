@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use shmkit_connection::ConnectionError;
 
@@ -70,12 +71,9 @@ impl CallError {
     pub(crate) fn of_connection(who: &str, error: ConnectionError) -> Self {
         use ConnectionError as E;
         let (kind, message) = match error {
-            E::Closed | E::Reset | E::CutShort { .. } => (
-                CallErrorKind::Gone,
-                format!(
-                    "{who} has ended, or was killed, before it answered: whether the task has run is not known"
-                ),
-            ),
+            E::Closed | E::Reset | E::CutShort { .. } | E::PeerDied { .. } => {
+                return Self::gone(who);
+            }
             E::TimedOut | E::Unfinished { .. } => (
                 CallErrorKind::TimedOut,
                 format!("{who} does not answer in time: it is stopped, or has too much to do"),
@@ -87,6 +85,21 @@ impl CallError {
             error => return Self::system(format!("{who} cannot be spoken with"), error),
         };
         Self::new(kind, message)
+    }
+
+    /// Of a process that cannot be watched, of the server whose `who` it is.
+    pub(crate) fn of_process(who: &str, error: io::Error) -> Self {
+        match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+            Errno::ESRCH => Self::gone(who),
+            _ => Self::system(format!("{who} cannot be watched"), error),
+        }
+    }
+
+    fn gone(who: &str) -> Self {
+        let message = format!(
+            "{who} has ended, or was killed, before it answered: whether the task has run is not known"
+        );
+        Self::new(CallErrorKind::Gone, message)
     }
 
     /// Returns what it was.

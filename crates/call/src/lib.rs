@@ -41,6 +41,10 @@
 //! | the pool is closed, or the server dropped | [`Closed`](CallErrorKind::Closed) |
 //! | the program is killed | [`Gone`](CallErrorKind::Gone), at once: the kernel closes its sockets. The workers end with it |
 //!
+//! A child that the program has forked may have its sockets still: then whoever has called is told within about 40 ms, as the program's
+//! number says. A call that finds no place in the queue of such a child, without a time-out, gets [`TimedOut`](CallErrorKind::TimedOut)
+//! after half a minute. The number says nothing across PID namespaces, or once another process has it: there a time-out is needed.
+//!
 //! A client that goes away is noticed within a fifth of a second: its call is called off if no worker has begun with it, and runs to its
 //! end otherwise, its answer going nowhere. Who is slow, or silent, has a thread of the server to itself for five seconds, and holds up
 //! nobody.

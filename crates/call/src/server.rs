@@ -25,6 +25,10 @@ use crate::{Builder, CallError, CallErrorKind as Kind};
 /// How long a client may take to send its request, and to read its answer.
 const PROMPT: Duration = Duration::from_secs(5);
 
+/// How often it looks, at a millisecond's distance, whether one of the clients that it serves has been answered, before it says that it
+/// has too many.
+const LOOKS: u32 = 50;
+
 /// How long it waits when it has no descriptor free.
 const SHORT_OF_FILES: Duration = Duration::from_millis(50);
 
@@ -109,9 +113,8 @@ fn serve(mut listener: Listener, stopped: &UnixStream, shared: &Arc<Shared>) {
         let asked = [listener.as_fd(), stopped.as_fd()];
         // A signal, at worst.
         let _ = poll(&mut asked.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), PollTimeout::NONE);
-        served.retain(|thread| !thread.is_finished());
         match listener.try_accept() {
-            Ok(connection) if served.len() < shared.terms.connections => {
+            Ok(connection) if has_room(&mut served, shared.terms.connections) => {
                 let theirs = Arc::clone(shared);
                 let thread = thread::Builder::new().name("shmkit-call".into());
                 // Of one that is not started the connection is closed.
@@ -139,9 +142,25 @@ fn serve(mut listener: Listener, stopped: &UnixStream, shared: &Arc<Shared>) {
     }
 }
 
+/// Returns whether fewer than so many are served. Whoever has its answer may come again before its thread has ended.
+fn has_room(served: &mut Vec<JoinHandle<()>>, most: usize) -> bool {
+    for look in 0..LOOKS {
+        if look > 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        served.retain(|thread| !thread.is_finished());
+        if served.len() < most {
+            return true;
+        }
+    }
+    false
+}
+
 impl Shared {
     /// Answers one call.
     fn answer(&self, mut connection: Connection) {
+        // The kernel drops descriptors that come along: they would fill this program's table.
+        connection.read_ahead();
         connection.set_max_len(self.terms.most);
         let closes = || self.flow(false);
         let asked = connection.recv_bytes_deadline(Patience::from(PROMPT).interruptible(&closes));
@@ -217,19 +236,35 @@ impl Shared {
         Err(Reply::failed(Kind::UnknownTask, message))
     }
 
-    /// A reply as bytes, if it is not longer than may be.
+    /// A reply as bytes, if it is not longer than may be; an error is cut.
     fn packed(&self, reply: &Reply) -> Vec<u8> {
         // Texts and numbers, which can be said in JSON.
         let bytes = serde_json::to_vec(reply).unwrap_or_default();
-        if bytes.len() <= self.terms.most || !matches!(reply, Reply::Returned(_)) {
-            return bytes;
-        }
-        let message = format!(
-            "the answer has {} bytes, where {} are the most: ask for less at a time, or raise it (`max_len`)",
-            bytes.len(),
-            self.terms.most
-        );
-        serde_json::to_vec(&Reply::failed(Kind::TooLong, message)).unwrap_or_default()
+        let (length, most) = (bytes.len(), self.terms.most);
+        let told = match reply {
+            _ if length <= most => return bytes,
+            // As many as the program has.
+            Reply::Tasks(_) => return bytes,
+            Reply::Returned(_) => {
+                let message = format!(
+                    "the answer has {length} bytes, where {most} are the most: ask for less at a time, or raise it (`max_len`)"
+                );
+                Reply::failed(Kind::TooLong, message)
+            }
+            Reply::Failed { kind, message } => {
+                let note = format!(
+                    "… (cut: the error has {} bytes, and an answer {most} at most, `max_len`)",
+                    message.len()
+                );
+                // Each of its bytes is at least one of the answer's.
+                let mut end = message.len().saturating_sub(length - most + note.len());
+                while !message.is_char_boundary(end) {
+                    end -= 1;
+                }
+                Reply::failed(*kind, format!("{}{note}", &message[..end]))
+            }
+        };
+        serde_json::to_vec(&told).unwrap_or_default()
     }
 
     /// Says stop to who waits for a client that has gone, or when the server is dropped.

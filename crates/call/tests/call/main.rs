@@ -1,6 +1,8 @@
 //! Tasks of a real pool that are called by real clients, who go away and are killed, as is the program.
 #![cfg(not(loom))]
 
+mod limits;
+
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid, geteuid, setuid};
+use nix::unistd::{ForkResult, Pid, Uid, alarm, fork, geteuid, pause, setuid};
 use shmkit_call::{CallError, CallErrorKind, Client, Server};
 use shmkit_connection::{Address, Connection, Listener};
 use shmkit_parcel::Descriptor;
@@ -40,6 +42,12 @@ fn cook(dish: &str, plates: Option<u32>) -> String {
 #[task(crate = shmkit_process)]
 fn parse(text: String) -> Result<u8, Failure> {
     Ok(text.parse()?)
+}
+
+/// Fails with so many letters of two bytes.
+#[task(crate = shmkit_process)]
+fn complains(n: usize) -> Result<(), String> {
+    Err("é".repeat(n))
 }
 
 #[task(crate = shmkit_process)]
@@ -78,6 +86,31 @@ mod other {
 fn serves(name: String) {
     let pool = pool(2);
     let _server = Server::builder(name).task(hold).task(square).start(&pool).unwrap();
+    loop {
+        thread::park();
+    }
+}
+
+/// One that forks while it serves, and says whom.
+#[task(crate = shmkit_process)]
+fn serves_and_forks(name: String, place: PathBuf) {
+    let pool = pool(2);
+    let _server = Server::builder(name).task(hold).start(&pool).unwrap();
+    until(|| place.join("begun").exists());
+    // SAFETY: the child makes system calls alone.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            // Should nobody kill it.
+            alarm::set(60);
+            loop {
+                pause();
+            }
+        }
+        ForkResult::Parent { child } => {
+            fs::write(place.join("new"), child.to_string()).unwrap();
+            fs::rename(place.join("new"), place.join("child")).unwrap();
+        }
+    }
     loop {
         thread::park();
     }
@@ -127,7 +160,8 @@ fn name(of: &str) -> String {
 fn served(of: &str, pool: &Arc<Pool>) -> (Server, Client) {
     let name = name(of);
     let server = Server::builder(&name).task(nothing).task(square).task(cook).task(parse);
-    let server = server.task(sevens).task(panics).task(takes_a_descriptor).task(hold);
+    let server =
+        server.task(sevens).task(complains).task(panics).task(takes_a_descriptor).task(hold);
     let server = server.connections(3).max_len(1 << 16).start(pool).unwrap();
     (server, Client::new(name).unwrap().timeout(LONG))
 }
@@ -232,7 +266,7 @@ fn an_error_that_a_task_returns_is_the_call_s() {
     );
     let (kind, message) = refused(client.call::<()>("panics", &()));
     assert_eq!(kind, CallErrorKind::NotAnswered);
-    assert!(message.contains("there is no soup") && message.contains("call.rs:"), "{message}");
+    assert!(message.contains("there is no soup") && message.contains("main.rs:"), "{message}");
 }
 
 #[test]
@@ -272,6 +306,35 @@ fn whoever_calls_is_told_at_once_that_the_program_was_killed_and_the_name_is_fre
     assert_eq!(refused(client.tasks()).0, CallErrorKind::NotServed);
     let _server = Server::builder(&name).task(square).start(&pool(1)).unwrap();
     assert_eq!(client.call::<u64>("square", &[12]).unwrap(), 144);
+}
+
+#[test]
+fn whoever_calls_is_told_of_a_killed_program_whose_forked_child_has_its_sockets() {
+    let (name, (_place, path)) = (name("forked"), place());
+    let program = Process::spawn(serves_and_forks, (name.clone(), path.clone())).unwrap();
+    // Without a limit of their own; the fault is met by the test's.
+    let client = Client::new(&name).unwrap();
+    let pid = program.pid();
+    let gone = |call: thread::JoinHandle<Result<u32, CallError>>| {
+        until(|| call.is_finished());
+        let (kind, message) = refused(call.join().unwrap());
+        assert_eq!(kind, CallErrorKind::Gone, "{message}");
+        assert!(message.contains(&format!("process {pid}")), "{message}");
+    };
+    let call = || {
+        let (client, path) = (client.clone(), path.clone());
+        thread::spawn(move || client.call::<u32>("hold", &(path,)))
+    };
+    until(|| !matches!(client.tasks(), Err(error) if error.kind() == CallErrorKind::NotServed));
+    let running = call();
+    until(|| path.join("child").exists());
+    let child: i32 = fs::read_to_string(path.join("child")).unwrap().parse().unwrap();
+    program.kill().unwrap();
+    gone(running);
+    // One that comes now gets into the queue, which is the child's.
+    gone(call());
+    kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
+    until(|| refused(client.tasks()).0 == CallErrorKind::NotServed);
 }
 
 #[test]
@@ -324,57 +387,6 @@ fn the_call_of_a_client_that_goes_away_is_called_off_unless_it_has_begun() {
     // It had begun, and has gone on.
     until(|| path.join("done").exists() && under_way(&pool, 0));
     assert!(!second.join("begun").exists());
-}
-
-#[test]
-fn silent_clients_hold_up_nobody_and_more_than_are_served_are_told() {
-    let pool = pool(1);
-    let (server, client) = served("silent", &pool);
-    // Three are served at a time.
-    let [one, other, third] = [0; 3].map(|_| raw(server.name()));
-    let (kind, message) = refused(client.call::<u64>("square", &[12]));
-    assert_eq!(kind, CallErrorKind::Busy);
-    assert!(message.contains("serves 3 clients, and no more at a time"), "{message}");
-    drop(third);
-    until(|| client.call::<u64>("square", &[12]).is_ok_and(|answer| answer == 144));
-    drop((one, other));
-}
-
-#[test]
-fn a_silent_client_is_left_after_a_while() {
-    let pool = pool(1);
-    let (server, _client) = served("left", &pool);
-    let begun = Instant::now();
-    let mut silent = raw(server.name());
-    // A part of a request is none.
-    silent.try_send_bytes(b"{").unwrap();
-    let heard = silent.recv_bytes_timeout(LONG).unwrap();
-    assert!(String::from_utf8(heard).unwrap().contains("not-spoken"));
-    let mut silent = raw(server.name());
-    assert!(silent.recv_bytes_timeout(LONG).is_err_and(|error| !error.is_timeout()));
-    assert!(begun.elapsed() >= Duration::from_secs(5));
-}
-
-#[test]
-fn requests_and_answers_are_as_long_as_was_said() {
-    let pool = pool(1);
-    let (server, client) = served("long", &pool);
-    let long = "x".repeat(1 << 17);
-    let (kind, message) = refused(client.call::<u8>("parse", &(long,)));
-    assert_eq!(kind, CallErrorKind::TooLong);
-    assert!(message.starts_with("the request has 131"), "{message}");
-    let (kind, message) = refused(client.call::<Vec<u8>>("sevens", &(1 << 16,)));
-    assert_eq!(kind, CallErrorKind::TooLong);
-    assert!(message.starts_with("the answer has 131"), "{message}");
-    // What is no request is told so.
-    for (sent, told) in
-        [("{}", "missing field"), ("[7", "no request"), (r#"{"call": 2}"#, "version 2")]
-    {
-        let mut client = raw(server.name());
-        client.send_bytes(sent.as_bytes()).unwrap();
-        let heard = String::from_utf8(client.recv_bytes_timeout(LONG).unwrap()).unwrap();
-        assert!(heard.contains(r#""kind":"not-spoken""#) && heard.contains(told), "{heard}");
-    }
 }
 
 #[test]
