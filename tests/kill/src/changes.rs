@@ -10,9 +10,9 @@ use std::os::unix::fs::FileExt;
 use nix::unistd::Pid;
 
 /// Bytes of a page; the least that any processor has.
-const PAGE: u64 = 4096;
-/// In an entry of the page map: the page is there.
-const PRESENT: u64 = 1 << 63;
+const PAGE: usize = 4096;
+/// In the last byte of an entry of the page map: the page is there.
+const PRESENT: u8 = 1 << 7;
 
 thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
@@ -36,8 +36,16 @@ pub(crate) struct Trail {
     pid: Pid,
     memory: File,
     present: File,
-    /// Address and bytes of each page that is mapped as shared memory, and that the victim has used.
-    pages: Vec<(u64, Option<Vec<u8>>)>,
+    mappings: Vec<Mapping>,
+    found: Vec<u8>,
+}
+
+/// Shared memory that it may write to.
+#[derive(Debug)]
+struct Mapping {
+    from: u64,
+    /// As it was; zeros where the victim has used no page.
+    bytes: Vec<u8>,
 }
 
 impl Trail {
@@ -45,8 +53,8 @@ impl Trail {
     pub(crate) fn begin(pid: Pid) -> Option<Self> {
         COUNTED.get().then_some(())?;
         let open = |name| File::open(format!("/proc/{pid}/{name}")).ok();
-        let mut trail =
-            Self { pid, memory: open("mem")?, present: open("pagemap")?, pages: Vec::new() };
+        let (memory, present) = (open("mem")?, open("pagemap")?);
+        let mut trail = Self { pid, memory, present, mappings: Vec::new(), found: Vec::new() };
         trail.survey();
         trail.look();
         Some(trail)
@@ -60,40 +68,52 @@ impl Trail {
         self.look() || was_call
     }
 
-    /// Finds the pages: there may be others after a system call.
+    /// Finds the mappings: there may be others after a system call.
     fn survey(&mut self) {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap_or_default();
-        let shared = maps.lines().filter_map(|line| {
-            let (range, rest) = line.split_once(' ')?;
-            let (from, to) = range.split_once('-')?;
-            let address = |text| u64::from_str_radix(text, 16).ok();
-            rest.starts_with("rw-s").then_some((address(from)?, address(to)?))
-        });
-        let mut before = std::mem::take(&mut self.pages).into_iter().peekable();
-        for (from, to) in shared {
-            for at in (from..to).step_by(PAGE as usize) {
-                while before.next_if(|(other, _)| *other < at).is_some() {}
-                let page = before.next_if(|(other, _)| *other == at).and_then(|(_, page)| page);
-                self.pages.push((at, page));
-            }
-        }
+        let mut before = std::mem::take(&mut self.mappings);
+        self.mappings = maps
+            .lines()
+            .filter_map(|line| {
+                let (range, rest) = line.split_once(' ')?;
+                let (from, to) = range.split_once('-')?;
+                let address = |text| u64::from_str_radix(text, 16).ok();
+                let (from, to) = (address(from)?, address(to)?);
+                rest.starts_with("rw-s").then_some(())?;
+                let mut known = before.iter_mut().filter(|known| known.from == from);
+                let mut bytes =
+                    known.next().map(|known| std::mem::take(&mut known.bytes)).unwrap_or_default();
+                bytes.resize((to - from) as usize, 0);
+                Some(Mapping { from, bytes })
+            })
+            .collect();
     }
 
-    /// Takes the pages as they are; returns whether any is not as it was.
+    /// Takes the memory as it is; returns whether any is not as it was.
     fn look(&mut self) -> bool {
-        let (mut changed, mut found) = (false, [0; PAGE as usize]);
-        for (at, page) in &mut self.pages {
-            let mut entry = [0; 8];
-            // To read a page that nobody has used would be to use it.
-            let is_there = page.is_some()
-                || self.present.read_exact_at(&mut entry, *at / PAGE * 8).is_ok()
-                    && u64::from_ne_bytes(entry) & PRESENT != 0;
-            if !is_there || self.memory.read_exact_at(&mut found, *at).is_err() {
+        let Self { memory, present, mappings, found, .. } = self;
+        let mut changed = false;
+        for Mapping { from, bytes } in mappings {
+            let pages = bytes.len() / PAGE;
+            found.resize(8 * pages, 0);
+            if present.read_exact_at(found, *from / PAGE as u64 * 8).is_err() {
                 continue;
             }
-            if page.as_deref() != Some(&found[..]) {
-                *page = Some(found.to_vec());
-                changed = true;
+            // To read a page that the victim has not used would be to use it.
+            let used: Vec<bool> =
+                found.chunks_exact(8).map(|entry| entry[7] & PRESENT != 0).collect();
+            let mut at = 0;
+            for run in used.chunk_by(|one, next| one == next) {
+                let range = at * PAGE..(at + run.len()) * PAGE;
+                at += run.len();
+                found.resize(range.len(), 0);
+                if !run[0] || memory.read_exact_at(found, *from + range.start as u64).is_err() {
+                    continue;
+                }
+                if bytes[range.clone()] != found[..] {
+                    bytes[range].copy_from_slice(found);
+                    changed = true;
+                }
             }
         }
         changed
