@@ -43,7 +43,7 @@
 //!
 //! A child that the program has forked may have its sockets still: then whoever has called is told within about 40 ms, as the program's
 //! number says. A call that finds no place in the queue of such a child, without a time-out, gets [`TimedOut`](CallErrorKind::TimedOut)
-//! after half a minute. The number says nothing across PID namespaces, or once another process has it: there a time-out is needed.
+//! after half a minute. A server that is dropped takes nobody, whoever has its socket. The number says nothing across PID namespaces, or once another process has it: there a time-out is needed.
 //!
 //! A client that goes away is noticed within a fifth of a second: its call is called off if no worker has begun with it, and runs to its
 //! end otherwise, its answer going nowhere. Who is slow, or silent, has a thread of the server to itself for five seconds, and holds up

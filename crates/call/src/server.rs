@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::Shutdown;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::{Arc, OnceLock};
@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket;
 use nix::unistd::geteuid;
 use serde_json::value::RawValue;
 use shmkit_connection::{Address, Connection, ConnectionError, Listener};
@@ -135,6 +136,9 @@ fn serve(mut listener: Listener, stopped: &UnixStream, shared: &Arc<Shared>) {
             Err(_) => thread::sleep(SHORT_OF_FILES),
         }
     }
+    // Not only closed: a forked child may have it, too, and whoever calls would wait in its queue for ever.
+    let _ = socket::shutdown(listener.as_fd().as_raw_fd(), socket::Shutdown::Both);
+    while listener.try_accept().is_ok() {}
     drop(listener);
     for thread in served {
         // One that has panicked in a program's own decoding has closed its connection.

@@ -91,12 +91,12 @@ fn serves(name: String) {
     }
 }
 
-/// One that forks while it serves, and says whom.
+/// One that forks while it serves, or before it ceases to, and says whom.
 #[task(crate = shmkit_process)]
-fn serves_and_forks(name: String, place: PathBuf) {
+fn serves_and_forks(name: String, place: PathBuf, ceases: bool) {
     let pool = pool(2);
-    let _server = Server::builder(name).task(hold).start(&pool).unwrap();
-    until(|| place.join("begun").exists());
+    let mut server = Some(Server::builder(name).task(hold).start(&pool).unwrap());
+    until(|| ceases || place.join("begun").exists());
     // SAFETY: the child makes system calls alone.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
@@ -107,6 +107,7 @@ fn serves_and_forks(name: String, place: PathBuf) {
             }
         }
         ForkResult::Parent { child } => {
+            server.take_if(|_| ceases);
             fs::write(place.join("new"), child.to_string()).unwrap();
             fs::rename(place.join("new"), place.join("child")).unwrap();
         }
@@ -311,7 +312,7 @@ fn whoever_calls_is_told_at_once_that_the_program_was_killed_and_the_name_is_fre
 #[test]
 fn whoever_calls_is_told_of_a_killed_program_whose_forked_child_has_its_sockets() {
     let (name, (_place, path)) = (name("forked"), place());
-    let program = Process::spawn(serves_and_forks, (name.clone(), path.clone())).unwrap();
+    let program = Process::spawn(serves_and_forks, (name.clone(), path.clone(), false)).unwrap();
     // Without a limit of their own; the fault is met by the test's.
     let client = Client::new(&name).unwrap();
     let pid = program.pid();
@@ -335,6 +336,19 @@ fn whoever_calls_is_told_of_a_killed_program_whose_forked_child_has_its_sockets(
     gone(call());
     kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
     until(|| refused(client.tasks()).0 == CallErrorKind::NotServed);
+}
+
+#[test]
+fn whoever_calls_a_server_that_was_dropped_is_refused_though_a_forked_child_has_its_socket() {
+    let (name, (_place, path)) = (name("dropped"), place());
+    let program = Process::spawn(serves_and_forks, (name.clone(), path.clone(), true)).unwrap();
+    until(|| path.join("child").exists());
+    let child: i32 = fs::read_to_string(path.join("child")).unwrap().parse().unwrap();
+    let call = thread::spawn(move || Client::new(&name).unwrap().call::<u32>("hold", &(path,)));
+    until(|| call.is_finished());
+    assert_eq!(refused(call.join().unwrap()).0, CallErrorKind::NotServed);
+    kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
+    program.kill().unwrap();
 }
 
 #[test]
