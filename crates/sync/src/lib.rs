@@ -154,6 +154,7 @@ pub use crate::seats::{Seated, Seating};
 pub use crate::semaphore::frame::SemaphoreFrame;
 pub use crate::semaphore::raw::RawSemaphore;
 pub use crate::slices::Slices;
+pub use crate::spin::Spin;
 pub use crate::wait::Wait;
 pub use crate::watch::Watch;
 #[cfg(not(loom))]

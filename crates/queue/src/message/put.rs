@@ -146,7 +146,7 @@ impl<K: Judge> MessageQueue<K> {
         let keeper = self.heap.keeper();
         let me = keeper.me().ok_or(QueueError::NotJoined)?;
         // Each try goes through the heap: none for nothing.
-        self.ring.wait(keeper, me, patience, &self.frame.memory, 0, |_| {
+        self.ring.wait(keeper, me, patience, &self.frame.memory, None, |_| {
             Ok(match self.try_reserve(len)? {
                 Some(block) => Tried::Got(block),
                 None => Tried::Wait,

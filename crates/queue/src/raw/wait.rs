@@ -1,15 +1,13 @@
 //! How those who put, take and join wait.
 
-use shmkit_atomic::{Deadline, hint};
+use shmkit_atomic::Deadline;
 use shmkit_roster::{Judge, OwnerId};
-use shmkit_sync::{GivenUp, Patience, Wait};
+use shmkit_sync::{GivenUp, Patience, Spin, Wait};
 
 use super::*;
 
-/// How often to look before going to sleep: 4 to 25 µs with the pauses in between, about what a sleep and a wake-up cost.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
-/// Pauses between two of these looks.
-const REST: u32 = 10;
+/// Pauses between two looks before a sleep.
+pub(crate) const REST: u32 = 10;
 
 /// What a try came to.
 pub(crate) enum Tried<R> {
@@ -54,7 +52,7 @@ impl Ring<'_> {
         most: u32,
         patience: &Patience<'_>,
     ) -> Result<Claim, QueueError> {
-        self.wait(judge, me, patience, &self.control().space, LOOKS, |slept| {
+        self.wait(judge, me, patience, &self.control().space, Some(REST), |slept| {
             Ok(match self.try_claim(me, most)? {
                 Some(claim) => {
                     // Another may have been woken for what is left, and found this one before it, or nobody was.
@@ -102,7 +100,7 @@ impl Ring<'_> {
         patience: &Patience<'_>,
         mut tries: impl FnMut() -> Result<Option<R>, QueueError>,
     ) -> Result<R, QueueError> {
-        self.wait(judge, me, patience, &self.control().items, LOOKS, |slept| {
+        self.wait(judge, me, patience, &self.control().items, Some(REST), |slept| {
             if let Some(got) = tries()? {
                 // As above.
                 if slept && self.waiting()? > 0 {
@@ -177,7 +175,7 @@ impl Ring<'_> {
         if let Tried::Got(()) = none_left()? {
             return Ok(());
         }
-        self.wait(judge, me, &patience.into(), &self.control().idle, LOOKS, |_| none_left())
+        self.wait(judge, me, &patience.into(), &self.control().idle, Some(REST), |_| none_left())
     }
 
     /// Looks for what the dead have, for who does not sleep here: now and then only, one for all, since it takes a look at
@@ -194,15 +192,15 @@ impl Ring<'_> {
         Ok(())
     }
 
-    /// Tries until it is done, sleeping on `bell` in between, after so many looks in vain. What is tried is told whether this
-    /// has slept.
+    /// Tries until it is done, sleeping on `bell` in between, first of all with looks between which there are so many pauses, if
+    /// they pay. What is tried is told whether this has slept.
     pub(crate) fn wait<J: Judge + ?Sized, R>(
         &self,
         judge: &J,
         me: OwnerId,
         patience: &Patience<'_>,
         bell: &Doorbell,
-        looks: u32,
+        rest: Option<u32>,
         mut tries: impl FnMut(bool) -> Result<Tried<R>, QueueError>,
     ) -> Result<R, QueueError> {
         if !patience.waits() {
@@ -212,10 +210,11 @@ impl Ring<'_> {
                 Tried::Wait => Err(QueueError::TimedOut),
             };
         }
-        for _ in 0..looks {
-            (0..REST).for_each(|_| hint::spin_loop());
-            if let Tried::Got(got) = tries(false)? {
-                return Ok(got);
+        if let Some(mut spin) = rest.map(Spin::for_hand_over) {
+            while spin.again() {
+                if let Tried::Got(got) = tries(false)? {
+                    return Ok(got);
+                }
             }
         }
         let mut wait = Wait::new(*patience, me, judge).watched(&self.control().watch);

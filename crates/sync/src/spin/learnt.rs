@@ -7,6 +7,8 @@ pub(super) const PATIENCE: u32 = 8;
 /// Then one wait in so many is tried with a spin again: the others may run elsewhere by now. It costs a
 /// hundredth of the time of waits that sleep and are woken at once.
 pub(super) const RARE: u32 = 512;
+/// The kernel is asked for a thread's processors once in so many times.
+pub(super) const SAID: u32 = 256;
 /// Nothing yet.
 const FRESH: u32 = u32::MAX;
 
@@ -16,6 +18,27 @@ thread_local! {
     /// Of the thread: so nobody shares a cache line for it, and a thread that waits for long has no say in what others do
     /// who hand over quickly. A forked child begins with what its parent's thread had learnt.
     static HOPE: Cell<(u32, u32)> = const { Cell::new((FRESH, 0)) };
+}
+
+thread_local! {
+    /// Whether this thread may run on one processor only, and how often that is still said.
+    static ONE: Cell<(bool, u32)> = const { Cell::new((false, 0)) };
+}
+
+/// Returns whether this thread may run on one processor only, as of one of the last few times when it was asked: that may change.
+#[inline]
+pub(super) fn has_one_processor() -> bool {
+    if let (_, 0) = ONE.get() {
+        found(shmkit_atomic::processors());
+    }
+    let (one, left) = ONE.get();
+    ONE.set((one, left - 1));
+    one
+}
+
+/// On so many processors this thread may run.
+pub(super) fn found(processors: u32) {
+    ONE.set((processors == 1, SAID));
 }
 
 /// Returns whether to spin.

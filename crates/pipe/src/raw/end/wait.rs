@@ -4,22 +4,17 @@ use core::time::Duration;
 
 use shmkit_atomic::Ordering::Relaxed;
 use shmkit_atomic::futex::Wake;
-use shmkit_atomic::{Deadline, barrier, hint};
+use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, OwnerId, PeerId};
-use shmkit_sync::{GivenUp, Patience, Wait};
+use shmkit_sync::{GivenUp, Patience, Spin, Wait};
 
 use super::peer::Found;
 use super::{OFTEN, Peer, RawEnd};
 use crate::raw::roles::HEAVY;
 use crate::{PipeError, Waiting};
 
-/// How often to look at the other side's position before going to sleep. 4 to 25 µs with the pauses in between, as long
-/// as the processor's pause takes: about what a sleep and a wake-up cost, so that two running processes seldom sleep and
-/// a sleeper wastes little.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
-
-/// Pauses between two of these looks. Each takes a line from the other side, which wants to write to it; meanwhile
-/// several items come together.
+/// Pauses between two looks at the other side's position before a sleep. Each takes a line from the other side, which wants to
+/// write to it; meanwhile several items come together.
 const REST: u32 = 10;
 
 /// The same of a receiver that gets each item alone.
@@ -169,12 +164,9 @@ impl<const SENDS: bool> RawEnd<'_, SENDS> {
 
     /// Looks for some microseconds; returns whether so many places are ready.
     fn spin(&mut self, want: u64) -> Result<bool, PipeError> {
-        for _ in 0..LOOKS {
-            if self.peer_closed() {
-                break;
-            }
-            (0..if self.alone == OFTEN { REST_ALONE } else { REST })
-                .for_each(|_| hint::spin_loop());
+        let rest = if self.alone == OFTEN { REST_ALONE } else { REST };
+        let mut spin = Spin::for_hand_over(rest);
+        while !self.peer_closed() && spin.again() {
             if self.glance()? >= want {
                 return Ok(true);
             }

@@ -12,16 +12,13 @@ use shmkit_layout::CachePadded;
 #[cfg(not(loom))]
 use shmkit_layout::{NameWords, Names, Shared};
 use shmkit_roster::OwnerId;
-use shmkit_sync::{Doorbell, GivenUp, Watch};
+use shmkit_sync::{Doorbell, GivenUp, Spin, Watch};
 
 use super::{BroadcastError, Overrun, Start};
+use crate::raw::REST;
 
 pub use self::publisher::RawPublisher;
 pub use self::subscriber::RawSubscriber;
-
-/// How often to look before going to sleep, and pauses between two looks: as a queue does.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
-const REST: u32 = 10;
 
 /// No tail comes so far: to publish so many items takes a thousand years.
 const MOST: u64 = 1 << 62;

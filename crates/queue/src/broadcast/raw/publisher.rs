@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use shmkit_atomic::Ordering::{AcqRel, Release};
-use shmkit_atomic::{Deadline, barrier, hint};
+use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, Verdict, ask};
 use shmkit_sync::{Patience, Wait};
 
@@ -273,8 +273,8 @@ impl<'b> RawPublisher<'b> {
             }
             return Err(BroadcastError::TimedOut);
         }
-        for _ in 0..LOOKS {
-            (0..REST).for_each(|_| hint::spin_loop());
+        let mut spin = Spin::for_hand_over(REST);
+        while spin.again() {
             match self.look(want)? {
                 0 => {}
                 ready => return Ok(ready),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use shmkit_atomic::Ordering::{AcqRel, Release};
-use shmkit_atomic::{Deadline, barrier, hint};
+use shmkit_atomic::{Deadline, barrier};
 use shmkit_roster::{Judge, Verdict, ask};
 use shmkit_sync::{Patience, Wait};
 
@@ -336,11 +336,8 @@ impl<'b> RawSubscriber<'b> {
         if !patience.waits() {
             return self.poll(judge);
         }
-        for _ in 0..LOOKS {
-            if self.raw.seems_closed() {
-                break;
-            }
-            (0..REST).for_each(|_| hint::spin_loop());
+        let mut spin = Spin::for_hand_over(REST);
+        while !self.raw.seems_closed() && spin.again() {
             match self.look()? {
                 0 => {}
                 ready => return Ok(ready),

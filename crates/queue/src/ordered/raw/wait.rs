@@ -2,15 +2,12 @@
 
 use core::time::Duration;
 
-use shmkit_atomic::{Deadline, hint};
-use shmkit_sync::Wait;
+use shmkit_atomic::Deadline;
+use shmkit_sync::{Spin, Wait};
 
 use super::*;
-use crate::raw::given_up;
+use crate::raw::{REST, given_up};
 
-/// How often to look before going to sleep, and pauses between two looks.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
-const REST: u32 = 10;
 /// How long who does not wait for an item waits for who is in the middle of an operation: far longer than one takes.
 const BUSY: Duration = Duration::from_millis(100);
 
@@ -122,8 +119,8 @@ impl OrderedRing<'_> {
             0 => {}
             done => return Ok(done),
         }
-        for _ in 0..LOOKS {
-            (0..REST).for_each(|_| hint::spin_loop());
+        let mut spin = Spin::for_hand_over(REST);
+        while spin.again() {
             if self.seems_ready(what) {
                 match tries(false)? {
                     0 => {}
