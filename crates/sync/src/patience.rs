@@ -53,6 +53,8 @@ pub struct Patience<'h> {
     lives: Lives<'h>,
     /// Others than the holder may end what is waited for.
     anybody: bool,
+    /// Deaths need not be noticed soon.
+    calm: bool,
 }
 
 /// On whose lives a wait depends. One by value: who waits for one need not keep it somewhere.
@@ -68,8 +70,13 @@ impl Lives<'_> {
 
 impl<'h> Patience<'h> {
     /// For ever.
-    pub const ENDLESS: Self =
-        Self { deadline: Deadline::NEVER, hook: None, lives: Lives::NONE, anybody: false };
+    pub const ENDLESS: Self = Self {
+        deadline: Deadline::NEVER,
+        hook: None,
+        lives: Lives::NONE,
+        anybody: false,
+        calm: false,
+    };
 
     /// The same, but `hook` may end it: asked whenever a signal handler has run, and at the end of every slice. The wait
     /// ends in *interrupted* at once; what it had been given is kept, or goes to somebody else.
@@ -88,6 +95,7 @@ impl<'h> Patience<'h> {
             hook: Some(hook),
             lives: self.lives,
             anybody: self.anybody,
+            calm: self.calm,
         }
     }
 
@@ -134,6 +142,7 @@ impl<'h> Patience<'h> {
             hook: self.hook,
             lives: Lives::All(peers),
             anybody: self.anybody,
+            calm: self.calm,
         }
     }
 
@@ -141,6 +150,18 @@ impl<'h> Patience<'h> {
     #[must_use]
     pub fn until(self, deadline: Deadline) -> Self {
         Self { deadline: self.deadline.min(deadline), ..self }
+    }
+
+    /// The same, for who waits for long, mostly, and hears of deaths from somebody else, mostly: while nothing comes its slices
+    /// grow to sixteen times the [longest](crate::Slices::longest) ones, within a second; so it wakes twice a second, and notices so
+    /// much later what ends it and who has died.
+    #[must_use]
+    pub const fn calm(self) -> Self {
+        Self { calm: true, ..self }
+    }
+
+    pub(crate) const fn is_calm(&self) -> bool {
+        self.calm
     }
 
     /// Returns when it ends, whatever happens.

@@ -18,6 +18,9 @@ const MOST: u32 = 1000;
 /// How much longer than the longest slice somebody sleeps, at most, while others look for him.
 const WATCHED: u64 = 256;
 
+/// How many times as long as the longest slice one of somebody [calm](crate::Patience::calm) becomes.
+const CALM: u64 = 16;
+
 /// The longest slice unless the process says otherwise, in milliseconds.
 const USUAL: u32 = 32;
 
@@ -51,12 +54,14 @@ pub struct Slices {
     millis: u64,
     /// That of the last one.
     last: u64,
+    /// How many times as long as the longest one it becomes.
+    times: u64,
 }
 
 impl Slices {
     /// Begins a wait.
     pub const fn new() -> Self {
-        Self { millis: FIRST, last: 0 }
+        Self { millis: FIRST, last: 0, times: 1 }
     }
 
     /// Begins a wait whose first slice is as long as the longest one.
@@ -64,12 +69,26 @@ impl Slices {
     /// For who hands over again and again, and is woken long before: a clock that rings later than the scheduler's does not
     /// have to be set.
     pub(crate) fn long() -> Self {
-        Self { millis: Self::longest_millis(), last: 0 }
+        Self { millis: Self::longest_millis(), ..Self::new() }
+    }
+
+    /// The same, which grow beyond the longest one.
+    pub(crate) fn calm(self) -> Self {
+        Self { times: CALM, ..self }
+    }
+
+    /// Returns the longest one of this wait, but for those that are watched.
+    pub(crate) fn most(&self) -> Duration {
+        Duration::from_millis(self.most_millis())
+    }
+
+    fn most_millis(&self) -> u64 {
+        Self::longest_millis() * self.times
     }
 
     /// Returns the end of a slice that begins now.
     pub fn next(&mut self, deadline: Deadline) -> Deadline {
-        let longest = Self::longest_millis();
+        let longest = self.most_millis();
         let end = Deadline::after(self.begin(longest));
         self.millis =
             if self.millis > longest { self.millis / 2 } else { (self.millis * 2).min(longest) };
@@ -87,11 +106,13 @@ impl Slices {
 
     /// Returns the end of a slice that begins now, of somebody who has found that others look for him.
     pub(crate) fn next_watched(&mut self, deadline: Deadline) -> Deadline {
-        let longest = Self::longest_millis();
+        let longest = self.most_millis();
         let end = Deadline::after(Self::spread(self.millis, longest));
         // Of them one looks, and it is that one that counts.
         self.last = 0;
-        self.millis = (self.millis * 2).min(longest * WATCHED);
+        // Whoever is calm is so sooner.
+        let growth = if self.times > 1 { 4 } else { 2 };
+        self.millis = (self.millis * growth).min(longest * WATCHED);
         end.min(deadline)
     }
 
@@ -181,6 +202,14 @@ mod tests {
             })
             .collect();
         assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 32, 32]);
+    }
+
+    #[test]
+    fn those_of_somebody_calm_grow_to_sixteen_times_the_longest() {
+        let mut slices = Slices::new().calm();
+        let lengths =
+            (0..11).map(|_| slices.next(Deadline::NEVER).remaining().unwrap().as_millis() + 1);
+        assert_eq!(lengths.collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512]);
     }
 
     #[test]

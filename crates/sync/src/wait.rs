@@ -56,7 +56,8 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
         Self::in_slices(Slices::long(), patience, me, judge)
     }
 
-    fn in_slices(mut slices: Slices, patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
+    fn in_slices(slices: Slices, patience: Patience<'w>, me: OwnerId, judge: &'w J) -> Self {
+        let mut slices = if patience.is_calm() { slices.calm() } else { slices };
         let slice = slices.next(patience.deadline());
         Self {
             me,
@@ -117,7 +118,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             match known {
                 // It told nothing: whoever can tell more is to look as well.
                 Some(false) => watch.postpone(Duration::ZERO),
-                _ => watch.settle(began, SHARE),
+                _ => watch.settle(began, SHARE, self.slices.most()),
             }
         }
         match known {

@@ -83,10 +83,10 @@ impl Watch {
     }
 
     /// After a look that began at `began`: says when the next one is due. One in `share` of a processor goes to looks, and
-    /// there are at most two to the longest slice.
-    pub(crate) fn settle(&self, began: Deadline, share: u32) {
+    /// there are at most two to the longest slice of who looks.
+    pub(crate) fn settle(&self, began: Deadline, share: u32, longest: Duration) {
         let taken = took(began).saturating_mul(share);
-        self.postpone(taken.max(Slices::longest() / 2).min(MOST));
+        self.postpone(taken.max(longest / 2).min(MOST));
     }
 
     /// Says that the next look is due so much later.
@@ -148,7 +148,7 @@ mod tests {
         assert!(!watch.claim(), "somebody is at it");
         watch.postpone(Duration::ZERO);
         assert!(watch.claim());
-        watch.settle(Deadline::now(), SHARE);
+        watch.settle(Deadline::now(), SHARE, Slices::longest());
         assert!(!watch.claim(), "not for half of the longest slice");
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let watch = Watch::new();
         let began = Deadline::now();
         std::thread::sleep(Duration::from_millis(5));
-        watch.settle(began, SHARE);
+        watch.settle(began, SHARE, Slices::longest());
         let due = watch.due.load(Relaxed).wrapping_sub(tick(Deadline::now()));
         assert!(due > ticks(Duration::from_millis(5 * u64::from(SHARE) - 10)), "{due}");
     }

@@ -5,9 +5,9 @@ use core::time::Duration;
 use shmkit_atomic::Deadline;
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 
-use crate::BarrierError;
 use crate::barrier::raw::{BROKEN, RawBarrier};
 use crate::watch::SHARE;
+use crate::{BarrierError, Slices};
 
 /// How long it may go without being asked about everybody while all are seen to sleep.
 const SEEN: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ impl RawBarrier<'_> {
         }
         let began = Deadline::now();
         self.inspect(inquiry, word)?;
-        self.frame.muster.settle(began, SHARE);
+        self.frame.muster.settle(began, SHARE, Slices::longest());
         Ok(Some(inquiry.is_known()))
     }
 
