@@ -1,4 +1,5 @@
-//! What those use up who have nothing to do: readers of pipes and queues whose other ends are alive in another process, and silent.
+//! What those use up who have nothing to do: readers of pipes and queues whose other ends are alive in another process, and silent;
+//! and a pool.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
@@ -12,12 +13,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use shmkit::wait::{Ready, wait};
-use shmkit::{FrameReceiver, FrameSender, Objects, Queue, Receiver, Sender};
+use shmkit::{FrameReceiver, FrameSender, Objects, Pool, Queue, Receiver, Sender};
 use shmkit_benches::Shared;
 use shmkit_segment::{Options, Segment};
 
 /// How many of them there are.
 const MANY: u32 = 1000;
+/// How many workers a pool has.
+const WORKERS: u32 = 64;
+/// The share of one processor that they may use, with the process that has them.
+const OF_A_POOL: f64 = 0.001;
 /// How long they wait before it is measured: their spins are over, and their slices have their full length.
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long it is measured.
@@ -107,18 +112,40 @@ impl Writer {
 pub(crate) fn run() -> Result<()> {
     let mut table = Table::new();
     table.set_header(["idle for 10 s", "of a processor", "limit", ""]);
-    for case in CASES {
-        let used = measure(case)?;
+    let mut add = |name: String, used: Duration, limit: f64| {
         let share = used.as_secs_f64() / MEASURE.as_secs_f64();
         table.add_row([
-            case.name.to_owned(),
+            name,
             format!("{:.2} %", share * 100.0),
-            format!("{:.1} %", case.limit * 100.0),
-            (if share < case.limit { "kept" } else { "NOT KEPT" }).into(),
+            format!("{:.1} %", limit * 100.0),
+            (if share < limit { "kept" } else { "NOT KEPT" }).into(),
         ]);
+    };
+    for case in CASES {
+        add(case.name.to_owned(), measure(case)?, case.limit);
     }
+    add(format!("a pool of {WORKERS}"), pool()?, OF_A_POOL);
     println!("{table}");
     Ok(())
+}
+
+/// Returns how long a pool's processes have run: this one and its workers.
+fn pool() -> Result<Duration> {
+    let pool = Pool::new(WORKERS)?;
+    let pids = pool.pids();
+    let all =
+        || pids.iter().try_fold(time()?, |sum, &pid| Ok::<_, anyhow::Error>(sum + time_of(pid)?));
+    sleep(SETTLE);
+    let before = all()?;
+    sleep(MEASURE);
+    Ok(all()? - before)
+}
+
+/// How long a process of one thread has run, as its scheduler counts it.
+fn time_of(pid: u32) -> Result<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    let nanos = text.split(' ').next().context("a time")?.parse().context("a time")?;
+    Ok(Duration::from_nanos(nanos))
 }
 
 /// Returns how long the process that reads has run.

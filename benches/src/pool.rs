@@ -7,6 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use shmkit::{Objects, Pool, Queue, TaskError, task};
 use shmkit_benches::{Candidate, Group, Sample, time_with_child};
 use shmkit_segment::{Options, Segment};
@@ -36,7 +38,11 @@ fn abort() {
 
 pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
     Ok(vec![
-        Group::new("pool, a call and its answer", CALLS, calls()).at_most(1.3, queues()?),
+        Group::new("pool, a call and its answer", CALLS, calls())
+            .fact_at_most("ns", 1000.0)
+            .against(queues()?),
+        Group::new("pool, a call and its answer, one processor", CALLS, calls_on_one())
+            .at_most(1.3, queues_on_one()?),
         Group::new("pool, one call at a time in a chunk, 64 under way", MANY, one_by_one())
             .against(channels()),
         Group::new("pool, map in usual chunks", MANY, map())
@@ -49,7 +55,13 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
 }
 
 fn pool() -> Result<Pool> {
-    let pool = Pool::builder(WORKERS).capacity(UNDER_WAY as u32).build().context("make a pool")?;
+    pool_on([])
+}
+
+/// The same, whose workers run on these processors.
+fn pool_on(processors: impl IntoIterator<Item = usize>) -> Result<Pool> {
+    let builder = Pool::builder(WORKERS).capacity(UNDER_WAY as u32).pin(processors);
+    let pool = builder.build().context("make a pool")?;
     // All have come: the first one alone would do all that is quick, while the others start beside it.
     let mut here = BTreeSet::new();
     while here.len() < WORKERS as usize {
@@ -62,23 +74,45 @@ fn pool() -> Result<Pool> {
 
 fn calls() -> Candidate<'static> {
     Candidate::new("Pool::submit and wait", |calls| {
-        let pool = pool()?;
-        let start = Instant::now();
-        for n in 0..calls.into() {
-            ensure!(pool.submit(next, (n,)).wait()? == n + 1, "a wrong answer");
-        }
-        Ok(start.elapsed())
+        let took = call(&pool()?, calls)?;
+        let facts = vec![("ns", took.as_nanos() as f64 / f64::from(calls))];
+        Ok(Sample { took, facts })
     })
+}
+
+/// Where nobody can answer while the other one looks: what a call costs that has to sleep.
+fn calls_on_one() -> Candidate<'static> {
+    Candidate::new("Pool::submit and wait", |calls| {
+        on_one(|processor| call(&pool_on([processor])?, calls))
+    })
+}
+
+fn call(pool: &Pool, calls: u32) -> Result<Duration> {
+    let start = Instant::now();
+    for n in 0..calls.into() {
+        ensure!(pool.submit(next, (n,)).wait()? == n + 1, "a wrong answer");
+    }
+    Ok(start.elapsed())
 }
 
 /// There and back through two queues: what a call cannot do without.
 fn queues() -> Result<Candidate<'static>> {
+    let there_and_back = there_and_back()?;
+    Ok(Candidate::new("two Queues, processes", there_and_back))
+}
+
+fn queues_on_one() -> Result<Candidate<'static>> {
+    let there_and_back = there_and_back()?;
+    Ok(Candidate::new("two Queues, processes", move |calls| on_one(|_| there_and_back(calls))))
+}
+
+fn there_and_back() -> Result<impl Fn(u32) -> Result<Duration> + Sync> {
     let segment: &'static Segment = Options::new(1 << 20).anonymous()?.leak();
     let [there, back] = [
         segment.queue::<u64>("there", UNDER_WAY as u64)?,
         segment.queue::<u64>("back", UNDER_WAY as u64)?,
     ];
-    Ok(Candidate::new("two Queues, processes", move |calls| {
+    Ok(move |calls: u32| {
         let put = |queue: &Queue<u64>, n| queue.put(n).map_err(|error| anyhow!("{}", error.error));
         time_with_child(
             || {
@@ -93,7 +127,21 @@ fn queues() -> Result<Candidate<'static>> {
                 Ok(())
             },
         )
-    }))
+    })
+}
+
+/// Runs `work` in a thread of its own that may run on one processor only, as its children may.
+fn on_one<R: Send>(work: impl FnOnce(usize) -> Result<R> + Send) -> Result<R> {
+    let run = || {
+        let this = Pid::from_raw(0);
+        let all = sched_getaffinity(this).context("sched_getaffinity")?;
+        let mut allowed = (0..CpuSet::count()).filter(|&at| all.is_set(at).unwrap_or(false));
+        let (one, mut set) = (allowed.next().context("no processor is allowed")?, CpuSet::new());
+        set.set(one)?;
+        sched_setaffinity(this, &set).context("sched_setaffinity")?;
+        work(one)
+    };
+    thread::scope(|scope| scope.spawn(run).join().unwrap_or_else(|_| bail!("it has panicked")))
 }
 
 fn one_by_one() -> Candidate<'static> {

@@ -120,8 +120,6 @@ pub(crate) struct Book {
     pub(crate) completed: u64,
     /// Somebody takes out of `finished`.
     pub(crate) is_draining: bool,
-    /// How many numbers are in `finished`, about, of cells that were told of before they came.
-    pub(crate) overtaken: usize,
     /// How many wait for it.
     pub(crate) sleepers: usize,
     /// How many calls have somebody who is to be told and does not wait.
@@ -153,7 +151,6 @@ impl Book {
             laden: 0,
             completed: 0,
             is_draining: false,
-            overtaken: 0,
             sleepers: 0,
             watched: 0,
             has_taker: false,

@@ -5,12 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use shmkit_atomic::Deadline;
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_atomic::{Deadline, hint};
 use shmkit_process::TaskError;
 use shmkit_queue::QueueError;
 use shmkit_roster::OwnerId;
-use shmkit_sync::{GivenUp, Patience};
+use shmkit_sync::{GivenUp, Patience, Spin};
 
 use crate::answers::Packed;
 use crate::book::{Book, Later, News, Order, Phase};
@@ -25,8 +25,8 @@ const BATCH: usize = 64;
 /// How long a wait sleeps that a signal handler may end, or somebody who forgot to tell of it.
 pub(crate) const SLICE: Duration = Duration::from_millis(200);
 
-/// How often who waits for one task looks at its cell, with a pause in between, before it waits as for many: some 3 µs.
-const LOOKS: u32 = 100;
+/// Pauses between two looks of who waits for one task at its cell: a hundred and fifty are some 3 µs. Then it waits as for many.
+const REST: u32 = 3;
 
 /// A cell with an order, as who has put it in knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,25 +131,27 @@ impl Inner {
         }
     }
 
-    /// Looks at a cell for a moment, and tells of it as soon as it is answered: its number is still on its way then, and comes to
-    /// nothing.
-    pub(crate) fn tell_soon(&self, spot: Spot) {
-        let Some(cell) = self.store.table.cell(spot.number) else { return };
-        let most = BATCH.min(self.store.table.count as usize);
-        // Now, while the worker is at it: there is room for one number more of each cell.
-        if self.book().overtaken >= most {
-            self.drain_now();
+    /// Looks at a cell for a moment, and tells of it as soon as it is answered: its worker tells nobody then. Returns whether it
+    /// has.
+    pub(crate) fn tell_soon(&self, spot: Spot) -> bool {
+        let Some(cell) = self.store.table.cell(spot.number) else { return false };
+        if !cell.watch(spot.generation) {
+            return false;
         }
-        if !(0..LOOKS).any(|_| {
-            hint::spin_loop();
-            cell.is_done(spot.generation)
-        }) {
-            return;
+        let mut spin = Spin::for_hand_over(REST);
+        while !cell.is_done(spot.generation) && spin.again() {}
+        // One that was called off has a number on its way, which the cell has to wait for.
+        if cell.unwatch(spot.generation) || !cell.is_done(spot.generation) {
+            return false;
         }
         let (mut book, mut later) = (self.book(), Vec::new());
-        book.overtaken += 1;
         self.tell(&mut book, spot.number, &mut later);
+        if book.is_draining {
+            // Who takes out of `finished` may wait for this.
+            self.stir(&book);
+        }
         drop(self.told(book, later));
+        true
     }
 
     /// Takes what is finished without waiting for it.
@@ -175,12 +177,9 @@ impl Inner {
         let mut later = Vec::new();
         match taken {
             Ok(n) => {
-                book.overtaken = book.overtaken.saturating_sub(n);
                 numbers[..n].iter().for_each(|&number| self.tell(&mut book, number, &mut later))
             }
-            // Those of workers that were killed do not come.
-            Err(QueueError::TimedOut | QueueError::Empty) => book.overtaken = 0,
-            Err(QueueError::Interrupted) => {}
+            Err(QueueError::TimedOut | QueueError::Empty | QueueError::Interrupted) => {}
             Err(error) => self.break_up(&mut book, error.to_string(), &mut later),
         }
         self.told(book, later)

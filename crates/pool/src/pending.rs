@@ -13,7 +13,7 @@ use shmkit_process::TaskError;
 use shmkit_sync::{GivenUp, Patience};
 
 use crate::answers::{Packed, Reader};
-use crate::book::{Later, News, Sink};
+use crate::book::{Book, Later, News, Sink};
 use crate::inner::{Shared, Spot};
 
 /// What is called with an answer.
@@ -214,14 +214,13 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
                 return Err(TaskError::NotOurs);
             }
             let patience = patience.into();
-            if patience.waits() && !self.ticket.is_told() {
-                self.inner.tell_soon(spot);
+            if !patience.waits() || !self.inner.tell_soon(spot) {
+                let is_told = |_: &mut Book| self.ticket.is_told().then_some(());
+                self.inner.work_until(&patience, is_told).map_err(|why| match why {
+                    GivenUp::Interrupted => TaskError::Interrupted,
+                    _ => TaskError::TimedOut,
+                })?;
             }
-            let told = self.inner.work_until(&patience, |_| self.ticket.is_told().then_some(()));
-            told.map_err(|why| match why {
-                GivenUp::Interrupted => TaskError::Interrupted,
-                _ => TaskError::TimedOut,
-            })?;
             self.spot = None;
         }
         self.ticket.take_answer().unwrap_or(Err(TaskError::TimedOut))

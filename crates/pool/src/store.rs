@@ -1,13 +1,12 @@
 //! A pool's objects in shared memory, and how bytes lie in its cells.
 
 use shmkit_atomic::Ordering::Relaxed;
-use shmkit_atomic::hint;
 use shmkit_heap::{BlockId, Heap, HeapError, HeapSpec};
 use shmkit_layout::Region;
 use shmkit_queue::{Lease, Queue, QueueError, QueueSpec};
 use shmkit_roster::{Judge, OwnerId};
 use shmkit_segment::{Options, Segment};
-use shmkit_sync::{GivenUp, Patience};
+use shmkit_sync::{GivenUp, Patience, Spin};
 
 use crate::error::Trouble;
 use crate::raw::{Corrupt, MOST_BYTES, MOST_CALLS, Progress, RawCell};
@@ -16,9 +15,8 @@ use crate::table::{ROOM, Table, TableSpec};
 /// What the heap has at first, in bytes.
 const HEAP: u64 = 256 << 10;
 
-/// How often the first worker looks at the line before it waits there, and the pauses between two looks: some 2 µs, within which
-/// who has an answer calls again. The line's own looks are rarer, for many put and take there.
-const LOOKS: u32 = 40;
+/// Pauses between two looks of the first worker at the line before it waits there: a hundred are some 2 µs, within which who has an
+/// answer calls again. The line's own looks are rarer, for many put and take there.
 const REST: u32 = 2;
 
 /// All of a pool that lies in shared memory, as one process has it.
@@ -91,10 +89,9 @@ impl Store {
                 taken => return taken,
             }
             if front.lead(me) {
-                let taken = match (0..LOOKS).find_map(|_| self.look()) {
-                    Some(taken) => Ok(taken),
-                    None => self.ready.take_deadline(patience.while_alive(parent)),
-                };
+                let mut spin = Spin::for_hand_over(REST);
+                while !is_more() && spin.again() {}
+                let taken = self.ready.take_deadline(patience.while_alive(parent));
                 front.step_aside(me, is_more);
                 if matches!(taken, Err(QueueError::PeerDied { .. })) {
                     front.call_all();
@@ -108,16 +105,6 @@ impl Store {
                 _ => QueueError::TimedOut,
             })?;
         }
-    }
-
-    /// Looks at the line, after a moment.
-    fn look(&self) -> Option<Lease<'_, u32>> {
-        (0..REST).for_each(|_| hint::spin_loop());
-        if self.ready.is_empty().is_ok_and(|empty| empty) {
-            return None;
-        }
-        // What goes wrong does so again when it is waited for.
-        self.ready.try_take().ok()
     }
 
     /// Nobody is to wait for tasks any more.

@@ -95,7 +95,8 @@ fn work(
     let mut tasks = 0;
     let mut most_tasks = place.most_tasks;
     loop {
-        let patience = Patience::ENDLESS.interruptible(&is_to_leave);
+        // The parent sees who dies, and has whoever is to leave called; its own death ends us. For what is left there is time.
+        let patience = Patience::ENDLESS.interruptible(&is_to_leave).calm();
         let lease = match store.next(turn.me, parent, &patience) {
             Ok(lease) => lease,
             Err(QueueError::Closed | QueueError::Interrupted | QueueError::PeerDied { .. }) => {

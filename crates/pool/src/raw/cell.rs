@@ -57,6 +57,21 @@ pub struct Seen {
     pub state: CellState,
     /// Who runs it.
     pub owner: Option<OwnerId>,
+    /// Somebody looks at it, and is told by its word when it is done.
+    pub is_watched: bool,
+}
+
+/// What a worker's answer came to.
+///
+/// Closed: there is nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// It counts, and the parent is to be told.
+    Tell,
+    /// It counts, and somebody sees it.
+    Seen,
+    /// The worker does not run the task any more: it has lost its place, and was taken for dead.
+    Lost,
 }
 
 impl RawCell {
@@ -91,8 +106,8 @@ impl RawCell {
         // Acquire: pairs with the Release in `exchange`: whatever its maker did with the cell before is visible.
         let word = Word::found(self.word.load(Acquire));
         let corrupt = Corrupt { field: "cell's word", found: word.bits() };
-        let (state, owner) = word.as_cell().ok_or(corrupt)?;
-        Ok((word, Seen { generation: word.generation(), state, owner }))
+        let (state, owner, is_watched) = word.as_cell().ok_or(corrupt)?;
+        Ok((word, Seen { generation: word.generation(), state, owner, is_watched }))
     }
 
     fn exchange(&self, from: Word, to: Word) -> bool {
@@ -118,8 +133,16 @@ impl RawCell {
     /// The parent does not want the task any more: nobody runs it, if this returns true. The cell is free when its number has
     /// come out of the line of those that wait.
     pub fn drop_queued(&self, generation: u32) -> bool {
-        let queued = Word::cell(generation, CellState::Queued);
-        self.exchange(queued, Word::cell(generation, CellState::Dropped))
+        // Whoever looks begins and ends with that at any time.
+        while let Ok((word, seen)) = self.load() {
+            if (seen.generation, seen.state) != (generation, CellState::Queued) {
+                return false;
+            }
+            if self.exchange(word, Word::cell(generation, CellState::Dropped)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// W3: a worker begins with the task. Returns the generation, or `None` if there is nothing to run any more: then `Seen` is
@@ -134,18 +157,57 @@ impl RawCell {
             if seen.state != CellState::Queued {
                 return Ok(Err(seen));
             }
-            if self.exchange(word, Word::running(seen.generation, me)) {
+            if self.exchange(word, Word::running(seen.generation, me, seen.is_watched)) {
                 return Ok(Ok(seen.generation));
             }
         }
     }
 
-    /// W6: the worker has answered; the answer counts from now on. Returns false if this worker does not run the task any more:
-    /// it has lost its place, and was taken for dead.
-    #[must_use]
-    pub fn commit(&self, generation: u32, me: OwnerId) -> bool {
-        let running = Word::running(generation, me);
-        self.exchange(running, Word::cell(generation, CellState::Done))
+    /// W6: the worker has answered; the answer counts from now on.
+    pub fn commit(&self, generation: u32, me: OwnerId) -> Commit {
+        // As above.
+        while let Ok((word, seen)) = self.load() {
+            if (seen.generation, seen.owner) != (generation, Some(me)) {
+                break;
+            }
+            if self.exchange(word, Word::cell(generation, CellState::Done)) {
+                return if seen.is_watched { Commit::Seen } else { Commit::Tell };
+            }
+        }
+        Commit::Lost
+    }
+
+    /// S3: somebody is about to look at the task's word until it is answered, and nobody has to tell of it. Returns false if it
+    /// is not under way any more.
+    ///
+    /// # If a peer dies
+    ///
+    /// A task that dies with its worker is told of by who settles that. Who looks is of the parent, without which there is nobody
+    /// to tell.
+    pub fn watch(&self, generation: u32) -> bool {
+        self.look_or_not(generation, true)
+    }
+
+    /// S4: nobody looks any more. Returns false if the task is answered, or its cell another's: of the answer nobody tells but who
+    /// has looked.
+    pub fn unwatch(&self, generation: u32) -> bool {
+        self.look_or_not(generation, false)
+    }
+
+    fn look_or_not(&self, generation: u32, is_watched: bool) -> bool {
+        // It comes from Queued to Running to Done, and seldom back.
+        while let Ok((word, seen)) = self.load() {
+            let to = match (seen.state, seen.owner) {
+                _ if seen.generation != generation => return false,
+                (CellState::Queued, _) => Word::queued(generation, is_watched),
+                (CellState::Running, Some(owner)) => Word::running(generation, owner, is_watched),
+                _ => return false,
+            };
+            if self.exchange(word, to) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Returns whether the task is answered: for who looks often.
@@ -170,22 +232,28 @@ impl RawCell {
     /// `seen` is what [`look`](Self::look) has shown.
     pub fn bury(&self, seen: Seen) -> Option<u32> {
         let next = next(seen.generation);
-        self.take_from_dead(seen, Word::cell(next, CellState::Free)).then_some(next)
+        self.take_from_dead(seen, |_| Word::cell(next, CellState::Free)).then_some(next)
     }
 
     /// K2: the same, but another worker may run the task. Its arguments must be in the cell again: the dead one may have
     /// overwritten them.
     pub fn queue_again(&self, seen: Seen) -> bool {
-        self.take_from_dead(seen, Word::cell(seen.generation, CellState::Queued))
+        self.take_from_dead(seen, |is_watched| Word::queued(seen.generation, is_watched))
     }
 
-    fn take_from_dead(&self, seen: Seen, to: Word) -> bool {
-        match seen.owner {
-            Some(owner) if self.exchange(Word::running(seen.generation, owner), to) => true,
-            // A sweep of names may have come in between.
-            Some(_) => self.exchange(Word::running(seen.generation, OwnerId::GONE), to),
-            None => false,
+    fn take_from_dead(&self, seen: Seen, to: impl Fn(bool) -> Word) -> bool {
+        let Some(owner) = seen.owner else { return false };
+        // A sweep of names may have come in between; and as above.
+        while let Ok((word, now)) = self.load() {
+            let is_it = now.owner == Some(owner) || now.owner == Some(OwnerId::GONE);
+            if now.generation != seen.generation || !is_it {
+                return false;
+            }
+            if self.exchange(word, to(now.is_watched)) {
+                return true;
+            }
         }
+        false
     }
 
     /// Returns how many calls are in it: a number for people.

@@ -84,7 +84,7 @@ impl RawFront {
     ///
     /// # If a peer dies
     ///
-    /// The first one: another takes its place within about 40 ms.
+    /// The first one, or it is stopped: another takes its place within about 40 ms, or 0.6 s if it was calm and nothing came for a second.
     pub fn follow<J: Judge + ?Sized>(
         &self,
         judge: &J,

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! parent  S1 cell Free(g) -> Queued(g)                  S2 its number into the line
+//!         S3 cell Queued, Running(g) -> watched         S4 and back: nobody looks any more
 //! worker  W1 a number out of the line, with a receipt   W2 worker Idle -> Busy(cell)
 //!         W3 cell Queued(g) -> Running(me, g)           W4 the receipt: nobody else gets the number
 //!         W5 run; write the answer                      W6 cell Running(me, g) -> Done(g): the answer counts
-//!         W7 tell the parent the number                 W8 worker Busy(cell) -> Idle
+//!         W7 tell the parent, unless it was watched     W8 worker Busy(cell) -> Idle
 //! parent  F1 read the answer, cell Done(g) -> Free(g+1)
 //! death   K1 the kernel and the roster say so           K2 cell Running(dead, g) -> Free(g+1), or Queued(g) again
 //!         K3 each Done that nobody told of: F1          K4 a new worker: Starting
@@ -23,7 +24,7 @@ use core::error::Error;
 use core::fmt;
 use std::io;
 
-pub use self::cell::{RawCell, Seen};
+pub use self::cell::{Commit, RawCell, Seen};
 pub use self::front::RawFront;
 pub use self::progress::{MOST_BYTES, MOST_CALLS, Progress};
 pub use self::turn::{Next, Receipt, Turn};

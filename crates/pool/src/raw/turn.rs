@@ -3,7 +3,7 @@
 use shmkit_roster::OwnerId;
 
 use super::Corrupt;
-use super::cell::RawCell;
+use super::cell::{Commit, RawCell};
 use super::word::CellState;
 use super::worker::RawWorker;
 
@@ -40,7 +40,7 @@ pub struct Turn<'t> {
 impl Turn<'_> {
     /// Does with a cell what is to be done, steps W2 to W8. The number was taken out of the line (W1), with a receipt.
     ///
-    /// `run` reads the arguments and writes the answers (W5); `announce` tells the parent of the cell (W7).
+    /// `run` reads the arguments and writes the answers (W5); `announce` tells the parent of the cell (W7), where nobody looks.
     ///
     /// # Errors
     ///
@@ -66,11 +66,12 @@ impl Turn<'_> {
                 // W5.
                 run(cell);
                 // W6.
-                if !cell.commit(task, self.me) {
-                    return Ok(Next::Leave);
+                match cell.commit(task, self.me) {
+                    // W7.
+                    Commit::Tell => announce(),
+                    Commit::Seen => {}
+                    Commit::Lost => return Ok(Next::Leave),
                 }
-                // W7.
-                announce();
             }
             Err(seen) => {
                 // Somebody had it, or it was dropped: then the parent wants the cell back, and is told before the number is

@@ -54,11 +54,14 @@ pub enum WorkerState {
     Leaving,
 }
 
+/// A [`CellState::Queued`] or [`CellState::Running`] that somebody looks at.
+const WATCHED: [u64; 2] = [5, 6];
+
 /// A word of shared memory: generation, state, and who or which.
 ///
 /// ```text
 ///          63 .. 33    | 32 .. 30 | 29 .. 0
-/// cell     generation  | state    | owner id of the worker, if it is Running; else 0
+/// cell     generation  | state    | owner id of the worker, if it is Running; else 0     5 Queued and 6 Running, and watched
 /// worker   generation  | state    | number of the cell, if it is Busy or Condemned; else 0
 /// ```
 ///
@@ -98,24 +101,33 @@ impl Word {
         Self::new(generation, state as u64, 0)
     }
 
-    /// A cell whose task `owner` runs.
-    pub(crate) const fn running(generation: u32, owner: OwnerId) -> Self {
-        Self::new(generation, CellState::Running as u64, owner.get())
+    /// A cell that waits for a worker.
+    pub(crate) const fn queued(generation: u32, is_watched: bool) -> Self {
+        let state = if is_watched { WATCHED[0] } else { CellState::Queued as u64 };
+        Self::new(generation, state, 0)
     }
 
-    /// What the word of a cell says; `None` if it is none.
-    pub(crate) fn as_cell(self) -> Option<(CellState, Option<OwnerId>)> {
+    /// A cell whose task `owner` runs.
+    pub(crate) const fn running(generation: u32, owner: OwnerId, is_watched: bool) -> Self {
+        let state = if is_watched { WATCHED[1] } else { CellState::Running as u64 };
+        Self::new(generation, state, owner.get())
+    }
+
+    /// What the word of a cell says, and whether somebody looks at it; `None` if it is none.
+    pub(crate) fn as_cell(self) -> Option<(CellState, Option<OwnerId>, bool)> {
         let owner = OwnerId::from_word(self.low());
-        let state = match self.state() {
-            0 => CellState::Free,
-            1 => CellState::Queued,
-            2 => CellState::Running,
-            3 => CellState::Done,
-            4 => CellState::Dropped,
+        let (state, is_watched) = match self.state() {
+            0 => (CellState::Free, false),
+            1 => (CellState::Queued, false),
+            2 => (CellState::Running, false),
+            3 => (CellState::Done, false),
+            4 => (CellState::Dropped, false),
+            state if state == WATCHED[0] => (CellState::Queued, true),
+            state if state == WATCHED[1] => (CellState::Running, true),
             _ => return None,
         };
         // Somebody runs what is running, and nobody else.
-        ((state == CellState::Running) == owner.is_some()).then_some((state, owner))
+        ((state == CellState::Running) == owner.is_some()).then_some((state, owner, is_watched))
     }
 
     /// A worker's.
@@ -167,10 +179,16 @@ mod tests {
         for generation in [0, 1, GENERATIONS - 1] {
             for state in [CellState::Free, CellState::Queued, CellState::Done, CellState::Dropped] {
                 let word = Word::cell(generation, state);
-                assert_eq!((word.generation(), word.as_cell()), (generation, Some((state, None))));
+                let said = Some((state, None, false));
+                assert_eq!((word.generation(), word.as_cell()), (generation, said));
             }
-            let running = Word::running(generation, owner);
-            assert_eq!(running.as_cell(), Some((CellState::Running, Some(owner))));
+            for is_watched in [false, true] {
+                let queued = Word::queued(generation, is_watched);
+                assert_eq!(queued.as_cell(), Some((CellState::Queued, None, is_watched)));
+                let running = Word::running(generation, owner, is_watched);
+                let said = Some((CellState::Running, Some(owner), is_watched));
+                assert_eq!((running.generation(), running.as_cell()), (generation, said));
+            }
             for state in [
                 WorkerState::Vacant,
                 WorkerState::Starting,
@@ -188,13 +206,13 @@ mod tests {
 
     #[test]
     fn what_no_participant_writes_is_no_state() {
-        for bits in [5 << STATE, 7 << STATE, 2 << STATE] {
+        for bits in [7 << STATE, 2 << STATE, 6 << STATE, 5 << STATE | 1] {
             assert_eq!(Word::found(bits).as_cell(), None, "{bits:#x}");
         }
         for bits in [6 << STATE, 7 << STATE, 3 << STATE | LOW] {
             assert_eq!(Word::found(bits).as_worker(), None, "{bits:#x}");
         }
-        assert_eq!(Word::found(0).as_cell(), Some((CellState::Free, None)));
+        assert_eq!(Word::found(0).as_cell(), Some((CellState::Free, None, false)));
         assert_eq!(Word::found(0).as_worker(), Some(WorkerState::Vacant));
     }
 }

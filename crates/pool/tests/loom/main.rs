@@ -297,3 +297,43 @@ fn what_is_dropped_never_runs_and_what_runs_is_not_dropped() {
         assert_eq!(pool.cells[1].look().unwrap().state, CellState::Free);
     });
 }
+
+#[test]
+fn who_looks_at_a_task_sees_the_answer_or_is_told_and_never_neither() {
+    crash::everywhere("worker of a watched task", 2, |steps, lives| {
+        let [mortal, other, parent]: [ModelJudge; 3] = ModelJudge::new(3).try_into().unwrap();
+        let (pool, told, ran) =
+            (Pool::new(), Told::default(), StdArc::new(StdMutex::new(Vec::new())));
+        for worker in &pool.workers {
+            worker.prepare();
+        }
+        let life = {
+            let (pool, ran, judge) = (pool.clone(), ran.clone(), mortal.clone());
+            thread::spawn(move || {
+                let note = |n| ran.lock().unwrap().push(n);
+                let died = crash::after(steps, || pool.work(0, &judge, note)).is_err();
+                if died {
+                    judge.die();
+                }
+                died
+            })
+        };
+        // S3 and S4.
+        let sees = pool.cells[0].watch(0) && !pool.cells[0].unwatch(0);
+        if sees {
+            pool.tell(0, &told);
+            assert_eq!(told.lock().unwrap().len(), 1, "nobody looks, and it is not answered");
+        }
+        if life.join().unwrap() {
+            lives.died();
+            pool.settle(&parent, &told);
+        } else {
+            let announced = pool.announced.load(Acquire) & 1;
+            assert_ne!(sees, announced == 1, "told by both, or by nobody");
+        }
+        pool.offer_again(&parent);
+        pool.work(1, &other, |n| ran.lock().unwrap().push(n));
+        pool.drain(&told);
+        check(&told, &ran);
+    });
+}

@@ -32,13 +32,16 @@ const DIED: usize = 3;
 
 /// Returns the scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
-    vec![turns(false), turns(true)]
+    vec![turns("pool/turns"), turns(CONDEMNED), turns(WATCHED)]
 }
 
-/// A worker is killed as it takes tasks and answers them; another one goes on, and the parent settles. If `condemned`, the parent
-/// has said before that it is killed for the task that it is at.
-fn turns(condemned: bool) -> Scene {
-    let name = if condemned { "pool/condemned" } else { "pool/turns" };
+/// The parent has said before that the worker is killed for the task that it is at.
+const CONDEMNED: &str = "pool/condemned";
+/// The parent looks at all tasks, and need not be told of any.
+const WATCHED: &str = "pool/watched";
+
+/// A worker is killed as it takes tasks and answers them; another one goes on, and the parent settles.
+fn turns(name: &'static str) -> Scene {
     let about = "arrive, take, run, answer killed; each task is answered once, or has died once";
     Scene::new(name, about, 150, move |stage, point| {
         let arena = made()?;
@@ -48,7 +51,11 @@ fn turns(condemned: bool) -> Scene {
                     pool.worker(number)?.prepare();
                 }
                 for number in 0..TASKS {
-                    pool.cell(number)?.queue(0).map_err(torn)?;
+                    let cell = pool.cell(number)?;
+                    cell.queue(0).map_err(torn)?;
+                    if name == WATCHED && !cell.watch(0) {
+                        return Err(Fault::torn("nobody can look at what is queued"));
+                    }
                     pool.line.put(number).map_err(|e| hung(e.error))?;
                 }
                 Ok(())
@@ -81,7 +88,7 @@ fn turns(condemned: bool) -> Scene {
             })
         })?;
         let reached = victim.advance(Unit::Instruction, point)?;
-        if condemned {
+        if name == CONDEMNED {
             // T1. T2 comes whether it is hit or not.
             let condemn = |_: &Actor<'_>| {
                 with(&arena, |pool| {
@@ -104,7 +111,8 @@ fn turns(condemned: bool) -> Scene {
             let all = (1 << TASKS) - 1;
             // What it has told of is answered, and was run by nobody else.
             let is_once = answered | died == all && answered & died == 0 && died.count_ones() < 2;
-            if !is_once || told & (ran | died) != 0 || ran & !answered != 0 {
+            let is_told = told & (ran | died) == 0 && (told == 0 || name != WATCHED);
+            if !is_once || !is_told || ran & !answered != 0 {
                 let found =
                     format!("told {told:b}, ran {ran:b}, answered {answered:b}, died {died:b}");
                 return Err(Fault::torn(found));

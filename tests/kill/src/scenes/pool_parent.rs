@@ -21,9 +21,9 @@ pub(crate) fn scenes() -> Vec<Scene> {
     vec![submits(), tells(), condemns()]
 }
 
-/// S1 and S2: the parent is killed as it gives tasks out, while a worker takes them.
+/// S1 to S4: the parent is killed as it gives tasks out and looks at them, while a worker takes them.
 fn submits() -> Scene {
-    let about = "queue, put in line killed; the worker runs what is there once, and ends";
+    let about = "queue, put in line, look killed; the worker runs what is there once, and ends";
     Scene::new("pool/submits", about, 100, |stage, point| {
         let arena = made()?;
         let mut victim = stage.victim(0, &|actor| {
@@ -32,8 +32,12 @@ fn submits() -> Scene {
                 pool.worker(PLACE)?.prepare();
                 actor.mark();
                 for number in 0..TASKS {
-                    pool.cell(number)?.queue(0).map_err(torn)?;
+                    let cell = pool.cell(number)?;
+                    cell.queue(0).map_err(torn)?;
                     pool.line.put(number).map_err(|e| hung(e.error))?;
+                    if cell.watch(0) {
+                        cell.unwatch(0);
+                    }
                 }
                 actor.mark();
                 Ok(())
