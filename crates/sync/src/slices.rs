@@ -112,7 +112,7 @@ impl Slices {
         self.last = 0;
         // Whoever is calm is so sooner.
         let growth = if self.times > 1 { 4 } else { 2 };
-        self.millis = (self.millis * growth).min(longest * WATCHED);
+        self.millis = (self.millis * growth).min(Self::longest_millis() * WATCHED);
         end.min(deadline)
     }
 
