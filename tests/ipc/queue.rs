@@ -161,6 +161,22 @@ fn a_sleeping_taker_gets_what_a_killed_one_had() {
 }
 
 #[test]
+fn whoever_knows_of_a_death_has_the_dead_ones_item_given_back_at_once() {
+    both(|scene| {
+        scene.queue.put(1).unwrap();
+        let mut reader = scene.obedient();
+        reader.say("take");
+        reader.expect("Some(1)");
+        assert_eq!(scene.queue.look_for_dead(), Ok(true));
+        assert_eq!(scene.queue.stats().redelivered, 0, "it lives");
+        reader.kill();
+        assert_eq!(scene.queue.look_for_dead(), Ok(true));
+        assert_eq!(scene.queue.stats().redelivered, 1);
+        assert_eq!(scene.queue.try_get(), Ok(1));
+    });
+}
+
+#[test]
 fn que_09_who_joins_waits_for_the_living_and_not_for_the_dead() {
     both(|scene| {
         for value in 1..=3 {

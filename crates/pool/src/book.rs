@@ -120,6 +120,8 @@ pub(crate) struct Book {
     pub(crate) completed: u64,
     /// Somebody takes out of `finished`.
     pub(crate) is_draining: bool,
+    /// It has been told to look around.
+    pub(crate) has_news: bool,
     /// How many wait for it.
     pub(crate) sleepers: usize,
     /// How many calls have somebody who is to be told and does not wait.
@@ -151,6 +153,7 @@ impl Book {
             laden: 0,
             completed: 0,
             is_draining: false,
+            has_news: false,
             sleepers: 0,
             watched: 0,
             has_taker: false,

@@ -73,6 +73,7 @@ impl Inner {
 
     /// Writes calls into a cell that is this thread's alone, until it is queued.
     fn fill(&self, number: u32, order: &Order) -> Result<&RawCell, String> {
+        self.store.table.front().prefetch();
         let cell = self.store.table.cell(number).ok_or("there is no such cell")?;
         let is_laden = order.luggage.is_some();
         self.store

@@ -85,8 +85,9 @@ impl Inner {
     }
 
     /// Wakes all who wait: something has changed that did not come out of `finished`.
-    pub(crate) fn stir(&self, book: &Book) {
-        if book.is_draining {
+    pub(crate) fn stir(&self, book: &mut Book) {
+        // Once: in `finished` there is room for the workers' numbers, and one more.
+        if book.is_draining && !std::mem::replace(&mut book.has_news, true) {
             // If it is full, who takes out of it is awake.
             let _ = self.store.finished.try_put(NEWS);
         }
@@ -132,7 +133,7 @@ impl Inner {
     }
 
     /// Looks at a cell for a moment, and tells of it as soon as it is answered: its worker tells nobody then. Returns whether it
-    /// has.
+    /// was told of, by this thread or by one that has settled a death meanwhile: which may be about to call others first.
     pub(crate) fn tell_soon(&self, spot: Spot) -> bool {
         let Some(cell) = self.store.table.cell(spot.number) else { return false };
         if !cell.watch(spot.generation) {
@@ -144,11 +145,12 @@ impl Inner {
         if cell.unwatch(spot.generation) || !cell.is_done(spot.generation) {
             return false;
         }
+        self.store.table.prefetch(spot.number);
         let (mut book, mut later) = (self.book(), Vec::new());
         self.tell(&mut book, spot.number, &mut later);
         if book.is_draining {
             // Who takes out of `finished` may wait for this.
-            self.stir(&book);
+            self.stir(&mut book);
         }
         drop(self.told(book, later));
         true
@@ -173,7 +175,7 @@ impl Inner {
         let mut numbers = [0; BATCH];
         let taken = self.store.finished.get_batch_deadline(&mut numbers, until);
         let mut book = self.book();
-        book.is_draining = false;
+        (book.is_draining, book.has_news) = (false, false);
         let mut later = Vec::new();
         match taken {
             Ok(n) => {
@@ -200,13 +202,13 @@ impl Inner {
         }
         drop(book);
         later.into_iter().for_each(|later| later());
-        let book = self.book();
+        let mut book = self.book();
         // An answer was lent, and is back.
-        self.stir(&book);
+        self.stir(&mut book);
         book
     }
 
-    /// F1, of a cell whose number has come: its word says what is there.
+    /// F1, of a cell whose number has come, or at which somebody has looked: its word says what is there.
     pub(crate) fn tell(&self, book: &mut Book, number: u32, later: &mut Vec<Later>) {
         let (Some(cell), Some(slot)) =
             (self.store.table.cell(number), book.slots.get(number as usize))

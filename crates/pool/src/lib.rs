@@ -85,6 +85,8 @@ mod supervisor;
 #[cfg(not(loom))]
 mod table;
 #[cfg(not(loom))]
+mod ticket;
+#[cfg(not(loom))]
 mod told;
 #[cfg(not(loom))]
 mod worker;

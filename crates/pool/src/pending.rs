@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -12,12 +12,9 @@ use shmkit_atomic::Deadline;
 use shmkit_process::TaskError;
 use shmkit_sync::{GivenUp, Patience};
 
-use crate::answers::{Packed, Reader};
-use crate::book::{Book, Later, News, Sink};
+use crate::book::Book;
 use crate::inner::{Shared, Spot};
-
-/// What is called with an answer.
-type Then<T> = Box<dyn FnOnce(&Result<T, TaskError>) + Send>;
+use crate::ticket::{Listens, Ticket};
 
 /// A task that a pool was given, and its answer.
 ///
@@ -32,120 +29,6 @@ pub struct Pending<T> {
     is_detached: bool,
 }
 
-pub(crate) struct Ticket<T> {
-    task: &'static str,
-    name: Arc<str>,
-    state: Mutex<State<T>>,
-}
-
-struct State<T> {
-    answer: Answer<T>,
-    waker: Option<Waker>,
-    then: Vec<Then<T>>,
-    /// Somebody is to be told who does not wait, and the pool knows.
-    is_watched: bool,
-}
-
-enum Answer<T> {
-    None,
-    Packed(Result<Packed, TaskError>),
-    Here(Result<T, TaskError>),
-    /// Lent to those who are called with it.
-    Lent,
-    Taken,
-}
-
-impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
-    pub(crate) fn new(task: &'static str, name: Arc<str>) -> Arc<Self> {
-        let state =
-            State { answer: Answer::None, waker: None, then: Vec::new(), is_watched: false };
-        Arc::new(Self { task, name, state: Mutex::new(state) })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        // Whole, whatever panicked: every change to it is a store.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unpack(&self, packed: Result<Packed, TaskError>) -> Result<T, TaskError> {
-        Reader::new(&mut packed?).next(self.task, &self.name)
-    }
-
-    /// Takes the answer out, if there is one.
-    fn take_answer(&self) -> Option<Result<T, TaskError>> {
-        let mut state = self.state();
-        if let Answer::None | Answer::Lent = state.answer {
-            return None;
-        }
-        let answer = std::mem::replace(&mut state.answer, Answer::Taken);
-        drop(state);
-        Some(match answer {
-            Answer::Packed(packed) => self.unpack(packed),
-            Answer::Here(answer) => answer,
-            Answer::None | Answer::Lent | Answer::Taken => Err(TaskError::Taken),
-        })
-    }
-
-    fn is_told(&self) -> bool {
-        !matches!(self.state().answer, Answer::None | Answer::Lent)
-    }
-
-    /// Shows the answer, which stays; `None` if there is none, or it was taken.
-    fn peek<R>(&self, show: impl FnOnce(&Result<T, TaskError>) -> R) -> Option<R> {
-        let mut state = self.state();
-        if let Answer::Packed(_) = state.answer {
-            let packed = std::mem::replace(&mut state.answer, Answer::Lent);
-            drop(state);
-            let answer = match packed {
-                Answer::Packed(packed) => self.unpack(packed),
-                _ => Err(TaskError::Taken),
-            };
-            state = self.state();
-            state.answer = Answer::Here(answer);
-        }
-        match &state.answer {
-            Answer::Here(answer) => Some(show(answer)),
-            Answer::None | Answer::Packed(_) | Answer::Lent | Answer::Taken => None,
-        }
-    }
-
-    /// Calls those who are to be called, with the answer, which stays; and wakes.
-    fn call(&self) {
-        let (then, waker) = {
-            let mut state = self.state();
-            (std::mem::take(&mut state.then), state.waker.take())
-        };
-        if !then.is_empty() {
-            let packed = std::mem::replace(&mut self.state().answer, Answer::Lent);
-            let answer = match packed {
-                Answer::Packed(packed) => self.unpack(packed),
-                Answer::Here(answer) => answer,
-                Answer::None | Answer::Lent | Answer::Taken => Err(TaskError::Taken),
-            };
-            then.into_iter().for_each(|then| then(&answer));
-            self.state().answer = Answer::Here(answer);
-        }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl<T: DeserializeOwned + Send + 'static> Sink for Ticket<T> {
-    fn take(self: Arc<Self>, news: News) -> Option<Later> {
-        let mut state = self.state();
-        if let Answer::None = state.answer {
-            state.answer = Answer::Packed(match news {
-                News::Answers { packed, .. } => Ok(packed),
-                News::Failed { error, .. } => Err(error),
-            });
-        }
-        let is_watched = std::mem::take(&mut state.is_watched);
-        drop(state);
-        is_watched.then(|| Box::new(move || self.call()) as Later)
-    }
-}
-
 impl<T: DeserializeOwned + Send + 'static> Pending<T> {
     pub(crate) fn new(
         inner: Shared,
@@ -155,7 +38,7 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
         let spot = match sent {
             Ok(spot) => Some(spot),
             Err(error) => {
-                ticket.state().answer = Answer::Packed(Err(error));
+                ticket.refuse(error);
                 None
             }
         };
@@ -214,7 +97,9 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
                 return Err(TaskError::NotOurs);
             }
             let patience = patience.into();
-            if !patience.waits() || !self.inner.tell_soon(spot) {
+            // Who has told of it calls others first.
+            let is_told = patience.waits() && self.inner.tell_soon(spot) && self.ticket.is_told();
+            if !is_told {
                 let is_told = |_: &mut Book| self.ticket.is_told().then_some(());
                 self.inner.work_until(&patience, is_told).map_err(|why| match why {
                     GivenUp::Interrupted => TaskError::Interrupted,
@@ -235,9 +120,9 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
     }
 
     /// Has `then` called with the answer when it is there, by whichever thread takes it: it should not wait. The answer can
-    /// be waited for nevertheless.
+    /// be waited for nevertheless, and is there when all have returned who are called with it, or have panicked.
     pub fn then(self, then: impl FnOnce(&Result<T, TaskError>) + Send + 'static) -> Self {
-        self.ticket.state().then.push(Box::new(then));
+        self.ticket.then(Box::new(then));
         if !self.watch() {
             self.ticket.call();
         }
@@ -309,14 +194,13 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
     /// Has somebody take answers who does not wait for them himself. Returns false if it is there already.
     fn watch(&self) -> bool {
         let mut book = self.inner.book();
-        let mut state = self.ticket.state();
-        if !matches!(state.answer, Answer::None) {
-            return false;
-        }
-        if !std::mem::replace(&mut state.is_watched, true) {
-            book.watched += 1;
-            drop(state);
-            self.inner.start_taker(&mut book);
+        match self.ticket.listen() {
+            Listens::Late => return false,
+            Listens::Already => {}
+            Listens::Now => {
+                book.watched += 1;
+                self.inner.start_taker(&mut book);
+            }
         }
         true
     }
@@ -329,11 +213,12 @@ impl<T: DeserializeOwned + Send + 'static> Future for Pending<T> {
         if let Some(answer) = self.ticket.take_answer() {
             return Poll::Ready(answer);
         }
-        self.ticket.state().waker = Some(context.waker().clone());
-        if !self.watch() {
-            return Poll::Ready(self.ticket.take_answer().unwrap_or(Err(TaskError::Taken)));
+        self.ticket.wake(context.waker());
+        if self.watch() {
+            return Poll::Pending;
         }
-        Poll::Pending
+        // Those come first who are called with it: then it wakes.
+        self.ticket.take_answer().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -13,7 +13,8 @@ use crate::builder::Builder;
 use crate::inner::{Inner, Shared};
 use crate::luggage::Luggage;
 use crate::member::Member;
-use crate::pending::{Pending, Ticket};
+use crate::pending::Pending;
+use crate::ticket::Ticket;
 use crate::{PoolError, PoolErrorKind, supervisor};
 
 /// Places for workers beyond those that there are: so many may start while the one before is about to end.
@@ -305,8 +306,8 @@ fn end(inner: &Inner) {
         // Dropped, it is killed, if it has not ended.
         let _ = member.process.join_timeout(left);
     }
-    let book = inner.book();
-    inner.stir(&book);
+    let mut book = inner.book();
+    inner.stir(&mut book);
 }
 
 impl Drop for Pool {

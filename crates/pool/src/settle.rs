@@ -64,6 +64,11 @@ impl Inner {
         if let Some(me) = self.store.me() {
             self.store.table.front().forget_dead(self.store.table.keeper(), me);
         }
+        // Numbers that it had in its hands; and whoever was called for one, or was about to call.
+        if let Err(error) = self.store.ready.look_for_dead() {
+            self.break_up(book, error.to_string(), later);
+        }
+        self.store.table.front().told();
         self.count_loss(book, place, state, end, later);
         words.vacate();
         self.stir(book);
@@ -309,7 +314,7 @@ impl Inner {
                 let news = News::Failed { index: order.first + n, error: TaskError::Cancelled };
                 report(&mut book, &order, 1, news, &mut later);
             }
-            self.stir(&book);
+            self.stir(&mut book);
             self.close_if_done(&mut book);
         }
         let killed = !dropped && kills && self.kill(&mut book, spot.number, Killed::Cancelled);

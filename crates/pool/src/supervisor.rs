@@ -178,7 +178,7 @@ impl Inner {
             if book.phase == Phase::Closed {
                 book.phase = Phase::Ended;
             }
-            self.stir(&book);
+            self.stir(&mut book);
         }
         drop(book);
         again.into_iter().for_each(|number| self.line_up(number));

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::mem::offset_of;
 
-use shmkit_atomic::AtomicU64;
 use shmkit_atomic::Ordering::Relaxed;
+use shmkit_atomic::{AtomicU64, prefetch, prefetch_to_write};
 use shmkit_layout::{
     Kind, NameWords, Object, Offset, OffsetError, Region, Schema, Shape, ShapeError, Shared,
     TypeTag,
@@ -131,6 +131,17 @@ impl<K: Judge> Table<K> {
             return None;
         }
         self.cells.get(Offset::new(u64::from(number) * CELL).ok()?).ok()
+    }
+
+    /// Starts to bring a cell's words here, to be written, and the first of its bytes.
+    #[inline]
+    pub(crate) fn prefetch(&self, number: u32) {
+        if let Some(cell) = self.cell(number) {
+            let cell: *const u8 = (&raw const *cell).cast();
+            prefetch_to_write(cell);
+            // The words end in this line.
+            prefetch(cell.wrapping_add(64));
+        }
     }
 
     /// The bytes of a cell that arguments and answers can have.

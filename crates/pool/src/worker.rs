@@ -95,7 +95,8 @@ fn work(
     let mut tasks = 0;
     let mut most_tasks = place.most_tasks;
     loop {
-        // The parent sees who dies, and has whoever is to leave called; its own death ends us. For what is left there is time.
+        // The parent sees who dies, and calls those who are to leave, but the first at the line; its own death ends us. For what
+        // is left there is time.
         let patience = Patience::ENDLESS.interruptible(&is_to_leave).calm();
         let lease = match store.next(turn.me, parent, &patience) {
             Ok(lease) => lease,
@@ -105,6 +106,7 @@ fn work(
             Err(error) => return Err(error.into()),
         };
         let number = *lease;
+        store.table.prefetch(number);
         let Some(cell) = store.table.cell(number) else {
             // Somebody has written where nobody should; whoever takes it next would find the same.
             let _ = lease.done();

@@ -112,6 +112,19 @@ impl<T: ShmSafe, K: Judge> Queue<T, K> {
         self.ring.queue().delivery()
     }
 
+    /// Looks for what the dead have in their hands, for whoever knows that somebody has died: others wake for it then, and who waits
+    /// [calmly](shmkit_sync::Patience::calm) would find it late. Returns whether everybody who has something could be judged.
+    ///
+    /// It takes a load for each item that there is room for.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::NotJoined`]; [`QueueError::Corrupt`].
+    pub fn look_for_dead(&self) -> Result<bool, QueueError> {
+        let me = self.keeper.me().ok_or(QueueError::NotJoined)?;
+        self.ring.look(&self.keeper, me)
+    }
+
     /// Moves all that was given up, and that nobody has moved yet, to the dead letters.
     pub(crate) fn bury_all(&self) -> Result<(), QueueError> {
         if self.letters.is_some() {

@@ -154,7 +154,8 @@ impl<'h> Patience<'h> {
 
     /// The same, for who waits for long, mostly, and hears of deaths from somebody else, mostly: while nothing comes its slices
     /// grow to sixteen times the [longest](crate::Slices::longest) ones, within a second; so it wakes twice a second, and notices so
-    /// much later what ends it and who has died.
+    /// much later what ends it and who has died. Others who wait for the same thing rely on its looks: where one is calm, all
+    /// are to be, or somebody who knows of a death has the thing looked through.
     #[must_use]
     pub const fn calm(self) -> Self {
         Self { calm: true, ..self }

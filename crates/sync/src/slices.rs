@@ -45,6 +45,8 @@ static IDLE: Idle = Idle::new();
 /// second, so that the process wakes a thousand times a second as with thirty. Deaths are noticed so much later. Where
 /// [`set_longest`](Self::set_longest) has chosen another end, that is it, however many sleep.
 ///
+/// Those of somebody [calm](crate::Patience::calm) go on doubling, to 512 ms.
+///
 /// Where many wait for one thing, they look one for the others: with hundreds of them each sleeps for seconds, and one of
 /// them wakes every few milliseconds. (When most of them leave at once, and a death comes just then, those who stay notice
 /// it when they wake: after 12 ms for each of those who waited, and 12 seconds at most.)
@@ -77,9 +79,10 @@ impl Slices {
         Self { times: CALM, ..self }
     }
 
-    /// Returns the longest one of this wait, but for those that are watched.
-    pub(crate) fn most(&self) -> Duration {
-        Duration::from_millis(self.most_millis())
+    /// Returns how long the next one is, and not less than the longest of those that are not calm.
+    pub(crate) fn present(&self) -> Duration {
+        let longest = Self::longest_millis();
+        Duration::from_millis(self.millis.clamp(longest, longest * self.times))
     }
 
     fn most_millis(&self) -> u64 {
@@ -119,7 +122,7 @@ impl Slices {
     /// Returns how long the next slice is: longer than the longest if many sleep.
     fn begin(&mut self, longest: u64) -> Duration {
         #[cfg(not(loom))]
-        let times = Self::times(self.millis, longest, &IDLE);
+        let times = if self.times == 1 { Self::times(self.millis, longest, &IDLE) } else { 1 };
         #[cfg(loom)]
         let times = 1;
         let length = Self::spread(self.millis * times, longest);

@@ -118,7 +118,7 @@ impl<'w, J: Judge + ?Sized> Wait<'w, J> {
             match known {
                 // It told nothing: whoever can tell more is to look as well.
                 Some(false) => watch.postpone(Duration::ZERO),
-                _ => watch.settle(began, SHARE, self.slices.most()),
+                _ => watch.settle(began, SHARE, self.slices.present()),
             }
         }
         match known {

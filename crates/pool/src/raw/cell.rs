@@ -178,7 +178,7 @@ impl RawCell {
     }
 
     /// S3: somebody is about to look at the task's word until it is answered, and nobody has to tell of it. Returns false if it
-    /// is not under way any more.
+    /// is not under way any more. One at a time: who looks ends that (S4) before it waits for anything else.
     ///
     /// # If a peer dies
     ///
@@ -188,8 +188,8 @@ impl RawCell {
         self.look_or_not(generation, true)
     }
 
-    /// S4: nobody looks any more. Returns false if the task is answered, or its cell another's: of the answer nobody tells but who
-    /// has looked.
+    /// S4: nobody looks any more. Returns false if the task is answered, called off, or its cell another's: of the answer nobody
+    /// tells but who has looked, or settles a death.
     pub fn unwatch(&self, generation: u32) -> bool {
         self.look_or_not(generation, false)
     }

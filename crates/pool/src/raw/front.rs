@@ -3,7 +3,7 @@
 use core::fmt;
 
 use shmkit_atomic::Ordering::{AcqRel, Relaxed};
-use shmkit_atomic::{AtomicU32, barrier, const_unless_loom, crash};
+use shmkit_atomic::{AtomicU32, barrier, const_unless_loom, crash, prefetch};
 use shmkit_roster::{Judge, OwnerId, Verdict, ask};
 use shmkit_sync::{Doorbell, GivenUp, Patience, Wait, Watch};
 
@@ -59,6 +59,12 @@ impl RawFront {
         }
     }
 
+    /// Starts to bring here what [`told`](Self::told) looks at.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(&raw const self.first);
+    }
+
     /// A number was put into the line, by an exchange.
     #[inline]
     pub fn told(&self) {
@@ -84,7 +90,8 @@ impl RawFront {
     ///
     /// # If a peer dies
     ///
-    /// The first one, or it is stopped: another takes its place within about 40 ms, or 0.6 s if it was calm and nothing came for a second.
+    /// The first one: another takes its place as soon as [that is seen](Self::forget_dead), or, as when it is stopped, within about
+    /// 40 ms; within a second, if the patience is calm and nothing came for long.
     pub fn follow<J: Judge + ?Sized>(
         &self,
         judge: &J,

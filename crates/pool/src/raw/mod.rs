@@ -7,7 +7,7 @@
 //!         W3 cell Queued(g) -> Running(me, g)           W4 the receipt: nobody else gets the number
 //!         W5 run; write the answer                      W6 cell Running(me, g) -> Done(g): the answer counts
 //!         W7 tell the parent, unless it was watched     W8 worker Busy(cell) -> Idle
-//! parent  F1 read the answer, cell Done(g) -> Free(g+1)
+//! parent  F1 told, or S4 in vain: read the answer, cell Done(g) -> Free(g+1)
 //! death   K1 the kernel and the roster say so           K2 cell Running(dead, g) -> Free(g+1), or Queued(g) again
 //!         K3 each Done that nobody told of: F1          K4 a new worker: Starting
 //! limit   T1 worker Busy(cell) -> Condemned(cell)       T2 kill it         T3 as a death

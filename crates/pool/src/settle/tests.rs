@@ -225,6 +225,22 @@ fn who_looks_at_its_task_is_told_by_its_word_and_no_number_comes() {
 }
 
 #[test]
+fn who_takes_answers_is_told_once_to_look_around() {
+    let scene = Scene::new(1, Retry::NEVER);
+    let (inner, finished) = (&scene.inner, &scene.inner.store.finished);
+    inner.book().is_draining = true;
+    (0..5).for_each(|_| inner.stir(&mut inner.book()));
+    assert_eq!(finished.len(), Ok(1));
+    inner.book().is_draining = false;
+    inner.drain_now();
+    inner.stir(&mut inner.book());
+    assert_eq!(finished.len(), Ok(0), "nobody is there");
+    inner.book().is_draining = true;
+    inner.stir(&mut inner.book());
+    assert_eq!(finished.len(), Ok(1), "it has looked since");
+}
+
+#[test]
 fn a_task_that_is_called_off_while_somebody_looks_keeps_its_cell_until_its_number_has_come() {
     let scene = Scene::new(1, Retry::NEVER);
     let (cell, spot) = (scene.cell(), Spot { number: scene.number, generation: 0 });

@@ -90,7 +90,8 @@ fn what_runs_is_killed_and_may_take_no_longer_than_the_shorter_limit() {
         assert!(matches!(answer(), Err(TaskError::Overran(_))), "{limit:?}");
         assert!(!given.is_running() && !given.cancel(true));
     }
-    let given = give(None);
+    let pool = Pool::builder(1).build().unwrap();
+    let given = pool.__forward(long(), move |all| tell.send(all).unwrap()).unwrap();
     let until = Instant::now() + LONG;
     while !given.is_running() {
         assert!(Instant::now() < until, "it runs");

@@ -14,7 +14,7 @@ impl Ring<'_> {
     ///
     /// [`QueueError::Corrupt`].
     #[cold]
-    pub(super) fn look<J: Judge + ?Sized>(
+    pub(crate) fn look<J: Judge + ?Sized>(
         &self,
         judge: &J,
         me: OwnerId,

@@ -28,15 +28,16 @@ thread_local! {
 /// Returns whether this thread may run on one processor only, as of one of the last few times when it was asked: that may change.
 #[inline]
 pub(super) fn has_one_processor() -> bool {
-    if let (_, 0) = ONE.get() {
-        found(shmkit_atomic::processors());
-    }
-    let (one, left) = ONE.get();
+    let (one, left) = match ONE.get() {
+        (_, 0) => (shmkit_atomic::processors() == 1, SAID),
+        known => known,
+    };
     ONE.set((one, left - 1));
     one
 }
 
 /// On so many processors this thread may run.
+#[cfg(test)]
 pub(super) fn found(processors: u32) {
     ONE.set((processors == 1, SAID));
 }

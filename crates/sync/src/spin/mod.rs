@@ -17,6 +17,9 @@ const LOOKS: u32 = if cfg!(loom) { 0 } else { 50 };
 /// As many of these looks as one is worth before which others may run.
 #[cfg(not(loom))]
 const YIELD: u32 = 5;
+/// Who has the processor for so long then does not hand over: to sleep takes less.
+#[cfg(not(loom))]
+const STRANGER: core::time::Duration = core::time::Duration::from_micros(100);
 /// Pauses before the first look for a deed, and at most between two.
 const DEED: (u32, u32) = (1, 16);
 /// The same for a lock.
@@ -63,7 +66,7 @@ impl Spin {
     #[inline]
     pub fn for_hand_over(rest: u32) -> Self {
         Self {
-            left: LOOKS * rest,
+            left: LOOKS.saturating_mul(rest),
             #[cfg(not(loom))]
             yields: learnt::has_one_processor(),
             ..Self::after((rest, rest))
@@ -121,8 +124,10 @@ impl Spin {
         }
         #[cfg(not(loom))]
         if self.yields {
+            let began = std::time::Instant::now();
             std::thread::yield_now();
-            self.left = self.left.saturating_sub(YIELD * self.pauses);
+            let ran = if began.elapsed() > STRANGER { u32::MAX } else { YIELD };
+            self.left = self.left.saturating_sub(ran.saturating_mul(self.pauses));
             return true;
         }
         let pauses = self.pauses.min(self.left);
