@@ -9,6 +9,7 @@ use shmkit_atomic::Ordering::Relaxed;
 #[cfg(not(loom))]
 use shmkit_layout::Shared;
 
+#[cfg(not(loom))]
 use crate::Slices;
 #[cfg(not(loom))]
 use crate::word::Word;
