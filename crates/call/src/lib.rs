@@ -80,6 +80,8 @@ mod client;
 mod error;
 mod protocol;
 mod server;
+mod shared;
+mod taken;
 
 pub use crate::builder::Builder;
 pub use crate::client::Client;

@@ -26,6 +26,20 @@ fn silent_clients_hold_up_nobody_and_more_than_are_served_are_told() {
 }
 
 #[test]
+fn a_crowd_is_refused_without_waiting_for_each_other() {
+    let pool = pool(1);
+    let (server, client) = served("crowd", &pool);
+    let held = [0; 3].map(|_| raw(server.name()));
+    let begun = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(refused(client.call::<u64>("square", &[12])).0, CallErrorKind::Busy);
+    }
+    // The first one waits 50 ms for room; all of them would wait 5 s.
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+    drop(held);
+}
+
+#[test]
 fn a_client_that_comes_again_at_once_is_never_one_too_many() {
     let (pool, name) = (pool(1), name("again"));
     let _server = Server::builder(&name).task(nothing).connections(1).start(&pool).unwrap();
