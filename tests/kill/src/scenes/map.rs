@@ -16,6 +16,8 @@ pub(super) type Map<'a> = ShmMap<u64, Wide, Me<'a>>;
 /// Keys that are there from the beginning, and those that come.
 const OLD: u64 = 12;
 const ALL: u64 = 16;
+/// So many that they stand behind each other in their buckets.
+const CROWD: u64 = 1000;
 /// More than fit.
 const MANY: u64 = 4000;
 
@@ -31,11 +33,16 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let retain = "entries that are not to stay taken out, killed; as above";
     let bytes = MapSpec::bytes(MAP);
     let filled = Ground { spec: bytes, keys: OLD };
+    // As many as there are buckets, about: behind each third one there is another.
+    let crowded = Ground { spec: bytes, keys: CROWD };
     let fresh = Ground { spec: MapSpec::growing(0, MAP), keys: 0 };
     let full = Ground { spec: bytes.evicting(), keys: MANY };
     vec![
         scene("map/insert", insert, 1000, None, filled, insert_some),
         scene("map/remove", remove, 1000, None, filled, remove_some),
+        scene("map/unlink", remove, 1000, None, crowded, |map| {
+            (0..24).try_for_each(|key| map.remove(&key).map(drop))
+        }),
         scene("map/update", update, 1000, None, filled, |map| {
             (0..6).try_for_each(|key| map.update(&key, |value| *value = [9; 4]).map(drop))
         }),
