@@ -63,7 +63,7 @@ impl Inner {
             (_, None) => unreachable!("it was taken by who has queued it"),
         };
         let Queued { spot, rings, later } = queued?;
-        later.into_iter().for_each(|later| later());
+        self.call(later);
         self.line_up(spot.number);
         if rings {
             self.ring();
@@ -137,7 +137,7 @@ impl Inner {
             let (mut book, mut later) = (self.book(), Vec::new());
             self.break_up(&mut book, error.error.to_string(), &mut later);
             drop(book);
-            later.into_iter().for_each(|later| later());
+            self.call(later);
         }
         self.store.table.front().told();
     }

@@ -1,6 +1,7 @@
 //! What all handles of a pool have in common, and how tasks go out and answers come in.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -132,18 +133,17 @@ impl Inner {
         }
     }
 
-    /// Looks at a cell for a moment, and tells of it as soon as it is answered: its worker tells nobody then. Returns whether it
-    /// was told of, by this thread or by one that has settled a death meanwhile: which may be about to call others first.
-    pub(crate) fn tell_soon(&self, spot: Spot) -> bool {
-        let Some(cell) = self.store.table.cell(spot.number) else { return false };
+    /// Looks at a cell for a moment, and tells of it as soon as it is answered: its worker tells nobody then.
+    pub(crate) fn tell_soon(&self, spot: Spot) {
+        let Some(cell) = self.store.table.cell(spot.number) else { return };
         if !cell.watch(spot.generation) {
-            return false;
+            return;
         }
         let mut spin = Spin::for_hand_over(REST);
         while !cell.is_done(spot.generation) && spin.again() {}
         // One that was called off has a number on its way, which the cell has to wait for.
         if cell.unwatch(spot.generation) || !cell.is_done(spot.generation) {
-            return false;
+            return;
         }
         self.store.table.prefetch(spot.number);
         let (mut book, mut later) = (self.book(), Vec::new());
@@ -153,7 +153,6 @@ impl Inner {
             self.stir(&mut book);
         }
         drop(self.told(book, later));
-        true
     }
 
     /// Takes what is finished without waiting for it.
@@ -201,11 +200,21 @@ impl Inner {
             return book;
         }
         drop(book);
-        later.into_iter().for_each(|later| later());
-        let mut book = self.book();
-        // An answer was lent, and is back.
-        self.stir(&mut book);
-        book
+        self.call(later);
+        self.book()
+    }
+
+    /// Does what is to be done when the book is not locked.
+    pub(crate) fn call(&self, later: Vec<Later>) {
+        if later.is_empty() {
+            return;
+        }
+        for later in later {
+            // A user's callback or waker: its panic is no business of this thread, nor of those behind it.
+            let _ = catch_unwind(AssertUnwindSafe(later));
+        }
+        // Answers were lent, and are back.
+        self.stir(&mut self.book());
     }
 
     /// F1, of a cell whose number has come, or at which somebody has looked: its word says what is there.

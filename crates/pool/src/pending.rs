@@ -97,16 +97,21 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
                 return Err(TaskError::NotOurs);
             }
             let patience = patience.into();
-            // Who has told of it calls others first.
-            let is_told = patience.waits() && self.inner.tell_soon(spot) && self.ticket.is_told();
-            if !is_told {
+            if patience.waits() {
+                self.inner.tell_soon(spot);
+            }
+            loop {
+                if let Some(answer) = self.ticket.take_answer() {
+                    self.spot = None;
+                    return answer;
+                }
+                // It may be there now, and lent to others when it is to be taken.
                 let is_told = |_: &mut Book| self.ticket.is_told().then_some(());
                 self.inner.work_until(&patience, is_told).map_err(|why| match why {
                     GivenUp::Interrupted => TaskError::Interrupted,
                     _ => TaskError::TimedOut,
                 })?;
             }
-            self.spot = None;
         }
         self.ticket.take_answer().unwrap_or(Err(TaskError::TimedOut))
     }
@@ -119,8 +124,9 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
         self.ticket.is_told()
     }
 
-    /// Has `then` called with the answer when it is there, by whichever thread takes it: it should not wait. The answer can
-    /// be waited for nevertheless, and is there when all have returned who are called with it, or have panicked.
+    /// Has `then` called with the answer when it is there, by whichever thread takes it: it should not wait, and must not for this
+    /// very answer. The answer can be waited for nevertheless, and is there when all have returned who are called with it, or
+    /// have panicked.
     pub fn then(self, then: impl FnOnce(&Result<T, TaskError>) + Send + 'static) -> Self {
         self.ticket.then(Box::new(then));
         if !self.watch() {
@@ -180,6 +186,9 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
 
     /// Waits for the answer, and leaves it there.
     pub(crate) fn wait_told(&self, wait: Option<Duration>) -> Result<(), TaskError> {
+        if !self.inner.is_here() {
+            return Err(TaskError::NotOurs);
+        }
         let patience = wait.map_or(Patience::ENDLESS, Into::into);
         let told = self.inner.work_until(&patience, |_| self.ticket.is_told().then_some(()));
         told.map_err(|_| TaskError::TimedOut)
@@ -213,11 +222,14 @@ impl<T: DeserializeOwned + Send + 'static> Future for Pending<T> {
         if let Some(answer) = self.ticket.take_answer() {
             return Poll::Ready(answer);
         }
+        if !self.inner.is_here() {
+            return Poll::Ready(Err(TaskError::NotOurs));
+        }
         self.ticket.wake(context.waker());
         if self.watch() {
             return Poll::Pending;
         }
-        // Those come first who are called with it: then it wakes.
+        // Those come first who are being called with it: then it wakes.
         self.ticket.take_answer().map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -296,7 +296,7 @@ fn end(inner: &Inner) {
         inner.tell_all(&mut book, || TaskError::Closed, &mut later);
         book.members.iter_mut().filter_map(Option::take).collect()
     };
-    later.into_iter().for_each(|later| later());
+    inner.call(later);
     for member in &members {
         let _ = member.process.terminate();
     }

@@ -319,7 +319,7 @@ impl Inner {
         }
         let killed = !dropped && kills && self.kill(&mut book, spot.number, Killed::Cancelled);
         drop(book);
-        later.into_iter().for_each(|later| later());
+        self.call(later);
         dropped || killed
     }
 }

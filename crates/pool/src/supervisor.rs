@@ -2,12 +2,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::book::{Book, Phase};
+use crate::book::{Book, Later, Phase};
 use crate::inner::{Inner, Shared};
 use crate::luggage::{self, Said};
 use crate::member::{Corpse, End, Member};
@@ -117,7 +118,7 @@ impl Inner {
 
     /// Settles what the ended had, kills who takes too long, starts who is missing. Returns until when there is nothing to do,
     /// or `None` if there never will be.
-    fn look_after(&self, ended: Vec<usize>) -> Option<Option<Duration>> {
+    fn look_after(self: &Arc<Self>, ended: Vec<usize>) -> Option<Option<Duration>> {
         let taken: Vec<(usize, Member)> = {
             let mut book = self.book();
             ended
@@ -182,7 +183,7 @@ impl Inner {
         }
         drop(book);
         again.into_iter().for_each(|number| self.line_up(number));
-        later.into_iter().for_each(|later| later());
+        self.call_elsewhere(later);
         if is_over {
             return None;
         }
@@ -196,6 +197,22 @@ impl Inner {
             }
         }
         Some(wait)
+    }
+
+    /// Has a thread do what is to be done for users, who may wait there for what this one is to do.
+    fn call_elsewhere(self: &Arc<Self>, later: Vec<Later>) {
+        if later.is_empty() {
+            return;
+        }
+        let (inner, shared) = (self.clone(), Arc::new(Mutex::new(later)));
+        let theirs = shared.clone();
+        let taken = |later: &Mutex<Vec<Later>>| {
+            std::mem::take(&mut *later.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let thread = thread::Builder::new().name("shmkit-told".into());
+        if thread.spawn(move || inner.call(taken(&theirs))).is_err() {
+            self.call(taken(&shared));
+        }
     }
 
     /// Says how many workers there are to be, by how much there is to do. Returns when to look again.
@@ -253,7 +270,7 @@ impl Inner {
     }
 
     /// Starts a worker.
-    fn start(&self, place: usize) -> bool {
+    fn start(self: &Arc<Self>, place: usize) -> bool {
         let started = Member::start(&self.store, &self.builder, place);
         let (mut book, mut later) = (self.book(), Vec::new());
         let is_started = match started {
@@ -271,7 +288,7 @@ impl Inner {
             }
         };
         drop(book);
-        later.into_iter().for_each(|later| later());
+        self.call_elsewhere(later);
         is_started
     }
 }

@@ -24,8 +24,10 @@ struct State<T> {
     answer: Answer<T>,
     waker: Option<Waker>,
     then: Vec<Then<T>>,
-    /// The answer is theirs who are called with it, before anybody takes it.
+    /// The answer is theirs first who are called with it: whoever comes for it calls them.
     is_calling: bool,
+    /// Somebody is at that.
+    is_called: bool,
     /// Somebody is to be told who does not wait, and the pool knows.
     is_watched: bool,
 }
@@ -34,7 +36,7 @@ enum Answer<T> {
     None,
     Packed(Result<Packed, TaskError>),
     Here(Result<T, TaskError>),
-    /// Lent to those who look at it.
+    /// Lent to those who are called with it.
     Lent,
     Taken,
 }
@@ -50,8 +52,8 @@ pub(crate) enum Listens {
 }
 
 impl<T> State<T> {
-    fn is_told(&self) -> bool {
-        !self.is_calling && !matches!(self.answer, Answer::None | Answer::Lent)
+    fn is_there(&self) -> bool {
+        !self.is_called && !matches!(self.answer, Answer::None)
     }
 }
 
@@ -62,6 +64,7 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
             waker: None,
             then: Vec::new(),
             is_calling: false,
+            is_called: false,
             is_watched: false,
         };
         Arc::new(Self { task, name, state: Mutex::new(state) })
@@ -72,8 +75,20 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unpack(&self, packed: Result<Packed, TaskError>) -> Result<T, TaskError> {
-        Reader::new(&mut packed?).next(self.task, &self.name)
+    fn unpack(&self, answer: Answer<T>) -> Result<T, TaskError> {
+        match answer {
+            Answer::Packed(packed) => Reader::new(&mut packed?).next(self.task, &self.name),
+            Answer::Here(answer) => answer,
+            Answer::None | Answer::Lent | Answer::Taken => Err(TaskError::Taken),
+        }
+    }
+
+    /// The same where that is no business of the thread's: what a user's type does as it is unpacked.
+    fn unpack_for_others(&self, answer: Answer<T>) -> Result<T, TaskError> {
+        catch_unwind(AssertUnwindSafe(|| self.unpack(answer))).unwrap_or_else(|_| {
+            let (task, name) = (self.task, self.name.to_string());
+            Err(TaskError::Decode { task, name, why: "it panicked as it was unpacked".into() })
+        })
     }
 
     /// The task was never sent, for this reason.
@@ -100,37 +115,33 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
         if std::mem::replace(&mut state.is_watched, true) { Listens::Already } else { Listens::Now }
     }
 
-    /// Takes the answer out, if there is one.
+    /// Takes the answer out, if there is one, and calls those before who are to be called with it. Not under the book.
     pub(crate) fn take_answer(&self) -> Option<Result<T, TaskError>> {
         let mut state = self.state();
-        if !state.is_told() {
+        if state.is_calling && !state.is_called {
+            drop(state);
+            self.call();
+            state = self.state();
+        }
+        if !state.is_there() {
             return None;
         }
         let answer = std::mem::replace(&mut state.answer, Answer::Taken);
         drop(state);
-        Some(match answer {
-            Answer::Packed(packed) => self.unpack(packed),
-            Answer::Here(answer) => answer,
-            Answer::None | Answer::Lent | Answer::Taken => Err(TaskError::Taken),
-        })
+        Some(self.unpack(answer))
     }
 
+    /// Returns whether there is an answer that can be taken.
     pub(crate) fn is_told(&self) -> bool {
-        self.state().is_told()
+        self.state().is_there()
     }
 
     /// Shows the answer, which stays; `None` if there is none, or it was taken.
     pub(crate) fn peek<R>(&self, show: impl FnOnce(&Result<T, TaskError>) -> R) -> Option<R> {
         let mut state = self.state();
         if let Answer::Packed(_) = state.answer {
-            let packed = std::mem::replace(&mut state.answer, Answer::Lent);
-            drop(state);
-            let answer = match packed {
-                Answer::Packed(packed) => self.unpack(packed),
-                _ => Err(TaskError::Taken),
-            };
-            state = self.state();
-            state.answer = Answer::Here(answer);
+            let packed = std::mem::replace(&mut state.answer, Answer::Taken);
+            state.answer = Answer::Here(self.unpack_for_others(packed));
         }
         match &state.answer {
             Answer::Here(answer) => Some(show(answer)),
@@ -138,27 +149,28 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
         }
     }
 
-    /// Calls those who are to be called, with the answer, which stays; and wakes.
+    /// Calls those who are to be called, with the answer, which stays; and wakes. One thread at a time: whoever is at it calls those
+    /// who have come meanwhile as well.
     pub(crate) fn call(&self) {
-        let then = std::mem::take(&mut self.state().then);
-        if !then.is_empty() {
-            let packed = std::mem::replace(&mut self.state().answer, Answer::Lent);
-            let answer = match packed {
-                Answer::Packed(packed) => self.unpack(packed),
-                Answer::Here(answer) => answer,
-                Answer::None | Answer::Lent | Answer::Taken => Err(TaskError::Taken),
-            };
+        let mut state = self.state();
+        if std::mem::replace(&mut state.is_called, true) {
+            return;
+        }
+        while !state.then.is_empty() {
+            let then = std::mem::take(&mut state.then);
+            let lent = std::mem::replace(&mut state.answer, Answer::Lent);
+            drop(state);
+            let answer = self.unpack_for_others(lent);
             for then in then {
                 // Its thread is another one's, whom that is no business of.
                 let _ = catch_unwind(AssertUnwindSafe(|| then(&answer)));
             }
-            self.state().answer = Answer::Here(answer);
+            state = self.state();
+            state.answer = Answer::Here(answer);
         }
-        let waker = {
-            let mut state = self.state();
-            state.is_calling = false;
-            state.waker.take()
-        };
+        (state.is_calling, state.is_called) = (false, false);
+        let waker = state.waker.take();
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -173,7 +185,6 @@ impl<T: DeserializeOwned + Send + 'static> Sink for Ticket<T> {
                 News::Answers { packed, .. } => Ok(packed),
                 News::Failed { error, .. } => Err(error),
             });
-            // Until then nobody takes it, though everybody is woken before.
             state.is_calling = !state.then.is_empty();
         }
         let is_watched = std::mem::take(&mut state.is_watched);
@@ -197,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_called_with_an_answer_has_it_before_who_waits() {
+    fn who_is_called_with_an_answer_has_it_before_who_waits_whoever_calls() {
         static CALLED: OnceLock<()> = OnceLock::new();
         let ticket = ticket();
         ticket.then(Box::new(|answer| {
@@ -206,9 +217,31 @@ mod tests {
         }));
         assert!(matches!(ticket.listen(), Listens::Now));
         let later = told(&ticket).unwrap();
-        assert!(!ticket.is_told() && ticket.take_answer().is_none(), "it is theirs");
-        later();
+        assert!(matches!(ticket.take_answer(), Some(Err(TaskError::Cancelled))));
         assert!(CALLED.get().is_some());
+        later();
+        assert!(matches!(ticket.take_answer(), Some(Err(TaskError::Taken))));
+    }
+
+    #[test]
+    fn one_thread_at_a_time_calls_and_nobody_takes_the_answer_meanwhile() {
+        let ticket = ticket();
+        let inner = ticket.clone();
+        let (say, heard) = std::sync::mpsc::channel();
+        ticket.then(Box::new(move |_| {
+            assert!(!inner.is_told() && inner.take_answer().is_none());
+            // As another thread does that is late, and calls.
+            inner.then(Box::new(move |answer| {
+                assert!(matches!(answer, Err(TaskError::Cancelled)));
+                say.send(()).unwrap();
+            }));
+            assert!(matches!(inner.listen(), Listens::Late));
+            inner.call();
+            assert!(!inner.is_told());
+        }));
+        assert!(matches!(ticket.listen(), Listens::Now));
+        told(&ticket).unwrap()();
+        assert_eq!(heard.try_recv(), Ok(()));
         assert!(matches!(ticket.take_answer(), Some(Err(TaskError::Cancelled))));
     }
 

@@ -1,7 +1,7 @@
 //! Workers that die.
 
 use std::collections::BTreeSet;
-
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use shmkit_pool::{AfterDeath, Pool, PoolErrorKind, Retry, TaskError};
@@ -264,4 +264,16 @@ fn the_initializer_has_handles_in_every_worker() {
     pool.join_timeout(LONG).unwrap();
     let begun: BTreeSet<_> = std::iter::from_fn(|| who.try_get().ok()).collect();
     assert!(begun.is_superset(&pids), "{begun:?} of {pids:?}");
+}
+
+#[test]
+fn who_is_called_with_a_death_may_wait_for_what_the_next_worker_does() {
+    let pool = Arc::new(build(Pool::builder(1).capacity(1)));
+    let (theirs, (say, heard)) = (pool.clone(), channel());
+    let task = pool.submit(fate, (0, Fate::Aborts)).then(move |answer| {
+        assert!(matches!(answer, Err(TaskError::WorkerDied(_))));
+        say.send(theirs.submit(square, (7,)).wait()).unwrap();
+    });
+    task.detach();
+    assert_eq!(heard.recv_timeout(LONG).unwrap().unwrap(), 49);
 }

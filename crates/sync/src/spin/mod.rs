@@ -231,14 +231,16 @@ mod tests {
                 let mut spin = Spin::for_hand_over(10);
                 (0..).find(|_| !spin.again()).unwrap()
             };
-            let of = |processors| if processors == 1 { 10 } else { 50 };
+            // A stranger who runs ends them.
+            let of = |processors| if processors == 1 { 1..=10 } else { 50..=50 };
             for processors in [1, 2, 1] {
                 learnt::found(processors);
-                assert_eq!(looks(), of(processors));
+                let looks = looks();
+                assert!(of(processors).contains(&looks), "{looks} with {processors} processors");
             }
             // It asks the kernel again after a while.
             (0..learnt::SAID).for_each(|_| assert!(looks() > 0));
-            assert_eq!(looks(), of(shmkit_atomic::processors()));
+            assert!(of(shmkit_atomic::processors()).contains(&looks()));
         });
     }
 }
