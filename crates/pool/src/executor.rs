@@ -147,8 +147,11 @@ impl<T: DeserializeOwned + Send + 'static> Future<T> {
     ///
     /// As with [`Pending::wait`].
     pub fn exception(&self, timeout: Option<Duration>) -> Result<Option<String>, TaskError> {
-        self.0.wait_told(timeout)?;
-        Ok(self.0.peek(|answer| answer.as_ref().err().map(ToString::to_string)).flatten())
+        self.0.wait_and_peek(timeout, |answer| match answer {
+            // Whoever has it knows.
+            Ok(_) | Err(TaskError::Taken) => None,
+            Err(error) => Some(error.to_string()),
+        })
     }
 
     /// Returns whether it has ended: answered, called off, or without an answer.
@@ -248,7 +251,8 @@ pub fn wait<T: DeserializeOwned + Send + 'static>(
         is_enough = match return_when {
             ReturnWhen::FirstCompleted => true,
             ReturnWhen::FirstException => {
-                future.0.peek(|answer| answer.is_err()).unwrap_or(false) || waits.is_empty()
+                let failed = future.0.wait_and_peek(None, Result::is_err);
+                failed.unwrap_or(true) || waits.is_empty()
             }
             ReturnWhen::AllCompleted => waits.is_empty(),
         };

@@ -184,14 +184,24 @@ impl<T: DeserializeOwned + Send + 'static> Pending<T> {
         !self.is_done() && self.spot.is_some_and(|spot| self.inner.is_running(spot))
     }
 
-    /// Waits for the answer, and leaves it there.
-    pub(crate) fn wait_told(&self, wait: Option<Duration>) -> Result<(), TaskError> {
+    /// Waits for the answer, shows it, and leaves it there.
+    pub(crate) fn wait_and_peek<R>(
+        &self,
+        wait: Option<Duration>,
+        show: impl Fn(&Result<T, TaskError>) -> R,
+    ) -> Result<R, TaskError> {
         if !self.inner.is_here() {
             return Err(TaskError::NotOurs);
         }
         let patience = wait.map_or(Patience::ENDLESS, Into::into);
-        let told = self.inner.work_until(&patience, |_| self.ticket.is_told().then_some(()));
-        told.map_err(|_| TaskError::TimedOut)
+        // Not under the book: it may be a user's type that is unpacked.
+        loop {
+            let told = self.inner.work_until(&patience, |_| self.ticket.is_told().then_some(()));
+            told.map_err(|_| TaskError::TimedOut)?;
+            if let Some(shown) = self.peek(&show) {
+                return Ok(shown);
+            }
+        }
     }
 
     /// Waits for so long until something is as asked for, which answers of this pool may bring about.

@@ -136,17 +136,20 @@ impl<T: DeserializeOwned + Send + 'static> Ticket<T> {
         self.state().is_there()
     }
 
-    /// Shows the answer, which stays; `None` if there is none, or it was taken.
+    /// Shows the answer, which stays; `None` if there is none, or others have it now.
     pub(crate) fn peek<R>(&self, show: impl FnOnce(&Result<T, TaskError>) -> R) -> Option<R> {
         let mut state = self.state();
+        if !state.is_there() {
+            return None;
+        }
         if let Answer::Packed(_) = state.answer {
             let packed = std::mem::replace(&mut state.answer, Answer::Taken);
             state.answer = Answer::Here(self.unpack_for_others(packed));
         }
-        match &state.answer {
-            Answer::Here(answer) => Some(show(answer)),
-            Answer::None | Answer::Packed(_) | Answer::Lent | Answer::Taken => None,
-        }
+        Some(match &state.answer {
+            Answer::Here(answer) => show(answer),
+            _ => show(&Err(TaskError::Taken)),
+        })
     }
 
     /// Calls those who are to be called, with the answer, which stays; and wakes. One thread at a time: whoever is at it calls those
