@@ -35,9 +35,9 @@ const LOCK: (u32, u32) = (16, 64);
 /// a thousand; first after one pause and at most every 16, 0.8 to 1.2; first after 16 and at most every 64, 0.5 to 0.65, and
 /// a shorter wait than its.)
 ///
-/// Who waits for something to be [done](Self::for_deed) may wait for long, or for somebody who cannot run meanwhile: a thread
-/// whose spins for that have not [paid](Self::paid) lately sleeps at once, and tries again now and then. A
-/// [lock](Self::for_lock) is always looked at: its holder is in the middle of something short. (Measured, with four processes
+/// Who waits for something to be done may wait for long, or for somebody who cannot run meanwhile: a thread
+/// whose spins for that have not paid lately sleeps at once, and tries again now and then. A
+/// lock is always looked at: its holder is in the middle of something short. (Measured, with four processes
 /// on two processors: one that learns there sleeps where another was just faster, and takes 1.1 to 1.2 of glibc's time
 /// instead of 0.9 to 1.1.)
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Spin {
 
     /// What was waited for was done before the looks ended.
     #[inline]
-    pub fn paid(self) {
+    pub(crate) fn paid(self) {
         #[cfg(not(loom))]
         if self.begun {
             learnt::paid();
