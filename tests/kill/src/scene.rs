@@ -112,7 +112,7 @@ impl Stage {
     /// If it does not get to its mark, or sleeps for ever.
     pub fn dead(&self, seat: usize, role: &Role<'_>, steps: u32) -> Result<(), Fault> {
         let mut dead = self.victim(seat, role)?;
-        dead.drive(Unit::Instruction, steps, false, false)?;
+        dead.advance_each(steps)?;
         dead.kill();
         Ok(())
     }

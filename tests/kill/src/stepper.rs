@@ -22,6 +22,24 @@ pub enum Unit {
     SystemCall,
 }
 
+/// What ends a drive before so many points.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The victim's second mark.
+    Mark,
+    /// That, and its first sleep on a futex.
+    Sleep,
+}
+
+/// Which instructions are points.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Points {
+    /// Each.
+    Each,
+    /// Those after which something has changed, if that was asked for; else each.
+    Changes,
+}
+
 /// How far a victim was driven.
 #[derive(Clone, Copy, Debug)]
 pub struct Reached {
@@ -71,7 +89,7 @@ impl<'s> Victim<'s> {
     ///
     /// If it stops for another reason, ends, or sleeps for ever.
     pub fn advance(&mut self, unit: Unit, steps: u32) -> Result<Reached, Fault> {
-        self.drive(unit, steps, false, true)
+        self.drive(unit, steps, Until::Mark, Points::Changes)
     }
 
     /// As [`Self::advance`] by instructions, and by each, whatever the points of those are that are killed: one that goes on has its
@@ -81,7 +99,7 @@ impl<'s> Victim<'s> {
     ///
     /// As [`Self::advance`].
     pub fn advance_each(&mut self, steps: u32) -> Result<Reached, Fault> {
-        self.drive(Unit::Instruction, steps, false, false)
+        self.drive(Unit::Instruction, steps, Until::Mark, Points::Each)
     }
 
     /// As [`Self::advance`] by instructions; going to sleep on a futex is the end as well.
@@ -90,18 +108,17 @@ impl<'s> Victim<'s> {
     ///
     /// As [`Self::advance`].
     pub fn advance_awake(&mut self, steps: u32) -> Result<Reached, Fault> {
-        self.drive(Unit::Instruction, steps, true, true)
+        self.drive(Unit::Instruction, steps, Until::Sleep, Points::Changes)
     }
 
-    /// Drives the victim over so many points; over instructions, whatever the points are, if it is not the one that matters.
-    pub(crate) fn drive(
+    fn drive(
         &mut self,
         unit: Unit,
         most: u32,
-        awake: bool,
-        matters: bool,
+        until: Until,
+        points: Points,
     ) -> Result<Reached, Fault> {
-        let counts = matters && unit == Unit::Instruction;
+        let counts = points == Points::Changes && unit == Unit::Instruction;
         let mut trail = counts.then(|| Trail::begin(self.cast.pid)).flatten();
         let mut steps = 0;
         while steps < most {
@@ -114,7 +131,9 @@ impl<'s> Victim<'s> {
                     self.at_end = true;
                     return Ok(Reached { steps, end: true });
                 }
-                Some(_) if awake && self.slept()? => return Ok(Reached { steps, end: true }),
+                Some(_) if until == Until::Sleep && self.slept()? => {
+                    return Ok(Reached { steps, end: true });
+                }
                 Some(_) => {}
                 None => return Err(Fault::hung("the victim slept for ever in its operation")),
             }
