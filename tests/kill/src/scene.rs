@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::actor::{Cast, Role};
 use crate::board::Board;
-use crate::{Fault, Reached, Sheet, Unit, Victim};
+use crate::{Fault, Reached, Sheet, Victim};
 
 /// What a scene does for one kill point.
 type Play = dyn Fn(&Stage, u32) -> Result<Take, Fault>;
