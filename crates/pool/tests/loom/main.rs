@@ -165,6 +165,31 @@ impl Pool {
     }
 }
 
+/// The numbers of the tasks that were run, in their order.
+type Ran = StdArc<StdMutex<Vec<usize>>>;
+
+/// Makes three participants, and a pool for which two of them are about to come.
+fn scene() -> ([ModelJudge; 3], Arc<Pool>, Told, Ran) {
+    let pool = Pool::new();
+    for worker in &pool.workers {
+        worker.prepare();
+    }
+    (ModelJudge::new(3).try_into().unwrap(), pool, Told::default(), Ran::default())
+}
+
+/// The life of a worker that dies after so many steps, if that comes first: then it returns true.
+fn life_of(judge: ModelJudge, steps: u32, pool: &Arc<Pool>, ran: &Ran) -> thread::JoinHandle<bool> {
+    let (pool, ran) = (pool.clone(), ran.clone());
+    thread::spawn(move || {
+        let note = |n| ran.lock().unwrap().push(n);
+        let died = crash::after(steps, || pool.work(0, &judge, note)).is_err();
+        if died {
+            judge.die();
+        }
+        died
+    })
+}
+
 /// Asserts that each task was answered once, and ran at most once.
 fn check(told: &Told, ran: &StdMutex<Vec<usize>>) {
     let (mut told, ran) = (told.lock().unwrap().clone(), ran.lock().unwrap());
@@ -183,24 +208,8 @@ fn check(told: &Told, ran: &StdMutex<Vec<usize>>) {
 /// One worker dies; another one works beside it or after it; the parent tells what it hears of meanwhile.
 fn worker_dies(name: &str, beside: bool) {
     crash::everywhere(name, 2, move |steps, lives| {
-        let [mortal, other, parent]: [ModelJudge; 3] = ModelJudge::new(3).try_into().unwrap();
-        let (pool, told, ran) =
-            (Pool::new(), Told::default(), StdArc::new(StdMutex::new(Vec::new())));
-        for worker in &pool.workers {
-            worker.prepare();
-        }
-        let life = {
-            let (pool, ran) = (pool.clone(), ran.clone());
-            let judge = mortal.clone();
-            thread::spawn(move || {
-                let note = |n| ran.lock().unwrap().push(n);
-                let died = crash::after(steps, || pool.work(0, &judge, note)).is_err();
-                if died {
-                    judge.die();
-                }
-                died
-            })
-        };
+        let ([mortal, other, parent], pool, told, ran) = scene();
+        let life = life_of(mortal, steps, &pool, &ran);
         let note = {
             let ran = ran.clone();
             move |n| ran.lock().unwrap().push(n)
@@ -242,12 +251,7 @@ fn each_task_is_answered_once_after_a_worker_that_died() {
 #[test]
 fn a_killer_hits_the_task_that_it_aims_at_and_no_other() {
     crash::everywhere("killer", 3, |steps, lives| {
-        let [mortal, other, parent]: [ModelJudge; 3] = ModelJudge::new(3).try_into().unwrap();
-        let (pool, told, ran) =
-            (Pool::new(), Told::default(), StdArc::new(StdMutex::new(Vec::new())));
-        for worker in &pool.workers {
-            worker.prepare();
-        }
+        let ([mortal, other, parent], pool, told, ran) = scene();
         let killing = {
             let pool = pool.clone();
             thread::spawn(move || match pool.workers[0].look() {
@@ -301,23 +305,8 @@ fn what_is_dropped_never_runs_and_what_runs_is_not_dropped() {
 #[test]
 fn who_looks_at_a_task_sees_the_answer_or_is_told_and_never_neither() {
     crash::everywhere("worker of a watched task", 2, |steps, lives| {
-        let [mortal, other, parent]: [ModelJudge; 3] = ModelJudge::new(3).try_into().unwrap();
-        let (pool, told, ran) =
-            (Pool::new(), Told::default(), StdArc::new(StdMutex::new(Vec::new())));
-        for worker in &pool.workers {
-            worker.prepare();
-        }
-        let life = {
-            let (pool, ran, judge) = (pool.clone(), ran.clone(), mortal.clone());
-            thread::spawn(move || {
-                let note = |n| ran.lock().unwrap().push(n);
-                let died = crash::after(steps, || pool.work(0, &judge, note)).is_err();
-                if died {
-                    judge.die();
-                }
-                died
-            })
-        };
+        let ([mortal, other, parent], pool, told, ran) = scene();
+        let life = life_of(mortal, steps, &pool, &ran);
         // S3 and S4.
         let sees = pool.cells[0].watch(0) && !pool.cells[0].unwatch(0);
         if sees {
