@@ -30,9 +30,9 @@ use crate::{Delivery, QueueError, Stats};
 
 pub(crate) use self::burial::MOST_DEATHS;
 pub use self::span::{Claim, Held};
-pub(crate) use self::wait::given_up;
 #[cfg(not(loom))]
-pub(crate) use self::wait::{REST, Tried};
+pub(crate) use self::wait::Tried;
+pub(crate) use self::wait::{REST, given_up};
 pub use self::words::Words;
 
 /// The most slots that a queue can have: as many as can be swept of names.
