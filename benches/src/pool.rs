@@ -40,7 +40,7 @@ pub(crate) fn groups() -> Result<Vec<Group<'static>>> {
     Ok(vec![
         Group::new("pool, a call and its answer", CALLS, calls())
             .fact_at_most("ns", 1000.0)
-            .against(queues()?),
+            .at_most(1.3, queues()?),
         Group::new("pool, a call and its answer, one processor", CALLS, calls_on_one())
             .at_most(1.3, queues_on_one()?),
         Group::new("pool, one call at a time in a chunk, 64 under way", MANY, one_by_one())

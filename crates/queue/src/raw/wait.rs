@@ -192,8 +192,8 @@ impl Ring<'_> {
         Ok(())
     }
 
-    /// Tries until it is done, sleeping on `bell` in between, first of all with looks between which there are so many pauses, if
-    /// they pay. What is tried is told whether this has slept.
+    /// Tries until it is done, sleeping on `bell` in between, first of all with looks between which there are so many pauses.
+    /// What is tried is told whether this has slept.
     pub(crate) fn wait<J: Judge + ?Sized, R>(
         &self,
         judge: &J,
